@@ -1,0 +1,75 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitude // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+
+import "strings"
+
+// IDProblem says why Amplitude would not take a user_id or device_id.
+type IDProblem uint8
+
+const (
+	// IDOK: the id can be sent.
+	IDOK IDProblem = iota
+	// IDEmpty: nothing is left after trimming.
+	IDEmpty
+	// IDPlaceholder: the id is one of the values that Amplitude refuses, such as "null" or "anonymous".
+	IDPlaceholder
+	// IDTooShort: fewer characters than the minimum length.
+	IDTooShort
+	// IDTooLong: more than MaxStringLength characters; Amplitude would cut it, and cut ids can merge two users.
+	IDTooLong
+)
+
+// String returns the problem as the snake_case word used in metrics and errors.
+func (p IDProblem) String() string {
+	switch p {
+	case IDOK:
+		return "ok"
+	case IDEmpty:
+		return "empty_id"
+	case IDPlaceholder:
+		return "placeholder_id"
+	case IDTooShort:
+		return "short_id"
+	case IDTooLong:
+		return "long_id"
+	default:
+		return "unknown"
+	}
+}
+
+// longestPlaceholder bounds the ids that are worth comparing with the placeholders.
+const longestPlaceholder = len("00000000-0000-0000-0000-000000000000")
+
+// placeholders are the ids that Amplitude refuses, in lower case: it compares without regard to case.
+// Source: HTTP V2 API, "Invalid IDs"; the page shows the empty id as a pair of quotes.
+var placeholders = map[string]struct{}{
+	"anonymous": {}, "nil": {}, "none": {}, "null": {}, "n/a": {}, "na": {}, "undefined": {}, "unknown": {},
+	`""`: {}, "00000000-0000-0000-0000-000000000000": {}, "{}": {}, "lmy47d": {}, "0": {}, "-1": {},
+}
+
+// CheckID trims white space around id, as Amplitude does when it stores one, and tells whether the
+// result can be sent under the given minimum length (in UTF-16 code units). Case and every other
+// byte stay as they are: an id must equal the one that the flag was evaluated with.
+func CheckID(id string, minLength int) (string, IDProblem) {
+	id = strings.TrimSpace(id)
+	if id == "" {
+		return "", IDEmpty
+	}
+	if len(id) <= longestPlaceholder {
+		if _, refused := placeholders[strings.ToLower(id)]; refused {
+			return id, IDPlaceholder
+		}
+	}
+	// Bytes bound UTF-16 units from both sides (1 to 3 bytes a unit), so most ids need no count.
+	if len(id) < minLength || len(id) < 3*minLength || len(id) > MaxStringLength {
+		switch n := UTF16Length(id); {
+		case n < minLength:
+			return id, IDTooShort
+		case n > MaxStringLength:
+			return id, IDTooLong
+		}
+	}
+	return id, IDOK
+}
