@@ -1,0 +1,122 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Summary is what the shop did and what should be found at Amplitude. It is written independently of
+// the components, from the rule that one user's equal results of one UTC day are one event.
+type Summary struct {
+	// Records is how many log records were written.
+	Records int `json:"records"`
+	// Exposures and Assignments are the events that should arrive, un-exposures included.
+	Exposures   int `json:"exposures"`
+	Assignments int `json:"assignments"`
+	// Repeats are the records that say again what the day's last event said.
+	Repeats int `json:"repeats"`
+	// Skipped are evaluations of flags that are the same for everybody.
+	Skipped int `json:"skipped"`
+	// Users maps each user_id to the experiment properties that it should end with.
+	Users map[string]map[string]string `json:"users"`
+}
+
+// left is the state of a user who left an experiment; no variant has an empty name.
+const left = ""
+
+type subject struct{ kind, user, flag string }
+
+type state struct {
+	day    int64
+	result string
+}
+
+type books struct {
+	mu      sync.Mutex
+	summary Summary
+	last    map[subject]state
+}
+
+func newBooks() *books {
+	return &books{last: map[subject]state{}, summary: Summary{Users: map[string]map[string]string{}}}
+}
+
+func (b *books) evaluated(user, flag, variant string, at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(experiments, flag) {
+		b.summary.Records++
+		b.summary.Skipped++
+		return
+	}
+	b.exposed(user, flag, variant, at)
+}
+
+func (b *books) unexposed(user, flag string, at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.exposed(user, flag, left, at)
+}
+
+func (b *books) exposed(user, flag, variant string, at time.Time) {
+	if b.isNew(subject{"exposure", user, flag}, variant, at) {
+		b.summary.Exposures++
+		b.set(user, flag, variant)
+	}
+}
+
+func (b *books) assigned(user string, variants map[string]string, at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var result strings.Builder
+	for _, flag := range slices.Sorted(maps.Keys(variants)) {
+		fmt.Fprintf(&result, "%q=%q ", flag, variants[flag])
+	}
+	if !b.isNew(subject{"assignment", user, "*"}, result.String(), at) {
+		return
+	}
+	b.summary.Assignments++
+	for flag, variant := range variants {
+		if variant == "off" { // in an assignment, Amplitude reserves this name for "not assigned"
+			variant = left
+		}
+		b.set(user, flag, variant)
+	}
+}
+
+func (b *books) isNew(who subject, result string, at time.Time) bool {
+	b.summary.Records++
+	now := state{day: at.UnixMilli() / (24 * time.Hour).Milliseconds(), result: result}
+	if b.last[who] == now {
+		b.summary.Repeats++
+		return false
+	}
+	b.last[who] = now
+	return true
+}
+
+func (b *books) set(user, flag, variant string) {
+	properties := b.summary.Users[user]
+	if properties == nil {
+		properties = map[string]string{}
+		b.summary.Users[user] = properties
+	}
+	if variant == left {
+		delete(properties, "[Experiment] "+flag)
+		return
+	}
+	properties["[Experiment] "+flag] = variant
+}
+
+func (b *books) close() Summary {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.summary
+}

@@ -1,0 +1,131 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/open-feature/go-sdk/openfeature"
+	"go.opentelemetry.io/otel/log"
+)
+
+type shop struct {
+	logger log.Logger
+	flags  *openfeature.Client
+	books  *books
+	random *rand.Rand
+}
+
+// shopper is one visitor; overrides holds the variants that support has forced.
+type shopper struct {
+	id        string
+	overrides map[string]string
+}
+
+// open lets the shoppers in, spread over the duration, and serves each one's whole visit.
+func (s *shop) open(ctx context.Context, shoppers int, duration time.Duration) error {
+	pause := time.NewTicker(max(duration/time.Duration(max(shoppers, 1)), time.Microsecond))
+	defer pause.Stop()
+	for i := range shoppers {
+		if err := s.visit(ctx, &shopper{id: fmt.Sprintf("shopper-%04d", i+1), overrides: map[string]string{}}, i); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pause.C:
+		}
+	}
+	return nil
+}
+
+// visit is one shopper's way through the shop. What happens to the n-th shopper is fixed, so that
+// every kind of visit is there; the number of page views is random.
+func (s *shop) visit(ctx context.Context, who *shopper, n int) error {
+	if err := s.signIn(ctx, who); err != nil {
+		return err
+	}
+	if n%3 == 0 { // a second tab evaluates everything again
+		if err := s.signIn(ctx, who); err != nil {
+			return err
+		}
+	}
+	for range 1 + s.random.IntN(4) { // every page view evaluates the flags it needs
+		if err := s.view(ctx, who, holidayBanner, recommendations); err != nil {
+			return err
+		}
+	}
+	if err := s.view(ctx, who, checkoutFlow); err != nil {
+		return err
+	}
+	switch n % 10 {
+	case 4: // support moves the shopper to the other checkout, and back again
+		original, err := s.evaluate(ctx, who, checkoutFlow)
+		if err != nil {
+			return err
+		}
+		for _, variant := range []string{other(original), original} {
+			who.overrides[checkoutFlow] = variant
+			if err := s.view(ctx, who, checkoutFlow); err != nil {
+				return err
+			}
+		}
+	case 7: // the shopper leaves the recommendations experiment
+		now := time.Now()
+		s.logger.Emit(ctx, unexposure(who.id, recommendations, now))
+		s.books.unexposed(who.id, recommendations, now)
+	}
+	return s.view(ctx, who, freeShipping)
+}
+
+// signIn evaluates all experiments at once, as a server does when it renders the first page.
+func (s *shop) signIn(ctx context.Context, who *shopper) error {
+	variants := make(map[string]string, len(experiments))
+	for _, flag := range experiments {
+		// The provider is asked directly: these evaluations are an assignment, not an exposure.
+		detail := flags()[flag]
+		value, _ := detail.Resolve("", openfeature.FlattenedContext{openfeature.TargetingKey: who.id})
+		variant, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("flag %q gave %v to %s, not a variant", flag, value, who.id)
+		}
+		variants[flag] = variant
+	}
+	now := time.Now()
+	s.logger.Emit(ctx, assignment(who.id, variants, now))
+	s.books.assigned(who.id, variants, now)
+	return nil
+}
+
+// view shows the shopper what the flags decide; each evaluation is an exposure.
+func (s *shop) view(ctx context.Context, who *shopper, flags ...string) error {
+	for _, flag := range flags {
+		if _, err := s.evaluate(ctx, who, flag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shop) evaluate(ctx context.Context, who *shopper, flag string) (string, error) {
+	attributes := map[string]any{}
+	if variant, ok := who.overrides[flag]; ok {
+		attributes[forced] = variant
+	}
+	variant, err := s.flags.StringValue(ctx, flag, "", openfeature.NewEvaluationContext(who.id, attributes))
+	if err != nil {
+		return "", fmt.Errorf("evaluate flag %q for %s: %w", flag, who.id, err)
+	}
+	return variant, nil
+}
+
+func other(variant string) string {
+	if variant == "control" {
+		return "one-page"
+	}
+	return "control"
+}
