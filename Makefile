@@ -1,0 +1,98 @@
+# Every target a developer needs, in the order a newcomer would type them. `make` alone lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GO      ?= go
+TOOL    := $(GO) tool -modfile=internal/tools/go.mod
+LINT    := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
+BINARY  := bin/otelcol-amplitude
+PACKAGE := ./...
+
+# What the Collector is built from: when none of it is newer than the binary, there is nothing to do.
+SOURCES := builder-config.yaml go.mod go.sum $(shell find internal processor exporter extension connector -type f \
+	-not -name '*_test.go' -not -path '*/testdata/*' -not -name '*.md' 2>/dev/null)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(BINARY) bin/shop-go bin/demo ## Start the Collector with a local Amplitude and drive a small shop through it (ONCE=1: stop after it)
+	@bin/demo $(if $(ONCE),-once)
+
+.PHONY: test
+test: need-redis $(BINARY) bin/shop-go bin/demo ## Run all tests, unit and end to end, with the race detector
+	$(GO) test -race -timeout 20m $(PACKAGE)
+
+.PHONY: build
+build: $(BINARY) ## Build the Collector to bin/otelcol-amplitude
+
+.PHONY: generate
+generate: need-go ## Regenerate what mdatagen makes from each metadata.yaml
+	$(GO) generate ./...
+
+.PHONY: fmt
+fmt: need-go ## Format all Go files
+	$(TOOL) gofumpt -w $$(git ls-files '*.go' | grep -v generated_)
+
+.PHONY: lint
+lint: need-go ## Run the linters
+	$(LINT) run
+
+.PHONY: bench
+bench: need-go ## Run the benchmarks of the hot paths
+	$(GO) test -run '^$$' -bench . -benchmem ./processor/... ./exporter/... ./connector/...
+
+.PHONY: e2e
+e2e: $(BINARY) bin/shop-go bin/demo ## Run the end-to-end tests against the built Collector
+	$(GO) test -count=1 -timeout 20m ./e2e/...
+
+.PHONY: web
+web: $(BINARY) ## Run the browser tests and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
+	cd e2e/amplitude-sdk && npm ci --no-fund --no-audit && npm test
+	cd e2e/browser && npm ci --no-fund --no-audit && npm test
+
+.PHONY: check
+check: need-go ## What has to hold before a change is merged: generated files current, formatted, linted, tested
+	$(MAKE) generate
+	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '**/internal/metadata*' || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
+	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { echo "run 'make fmt'"; exit 1; }
+	$(GO) mod tidy -diff
+	$(MAKE) lint
+	$(MAKE) test
+
+.PHONY: deps
+deps: ## Install the Debian packages that tests use (as root): redis-server, chromium
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server chromium
+
+# The builder compiles some hundred packages the first time; it says what it is doing.
+$(BINARY): $(SOURCES) | need-go
+	@echo "==> building $(BINARY) (a few minutes the first time, seconds afterwards)"
+	@mkdir -p bin
+	@$(TOOL) builder --config builder-config.yaml
+	@mv _build/otelcol-amplitude $@
+
+bin/shop-go: $(wildcard examples/shop-go/*.go) go.mod | need-go
+	@echo "==> building $@"
+	@$(GO) build -o $@ ./examples/shop-go
+
+bin/demo: $(wildcard examples/demo/*.go) go.mod | need-go
+	@echo "==> building $@"
+	@$(GO) build -o $@ ./examples/demo
+
+.PHONY: need-go
+need-go:
+	@command -v $(GO) >/dev/null || { echo "make: '$(GO)' was not found: install Go 1.26 or newer from https://go.dev/dl/ and try again"; exit 1; }
+
+# Tests of shared de-duplication run a real Redis. Root on Debian gets it installed; others are told.
+.PHONY: need-redis
+need-redis:
+	@command -v redis-server >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "==> installing redis-server, which the tests of shared de-duplication run"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	else \
+		echo "make: 'redis-server' was not found: install it (Debian and Ubuntu: sudo apt-get install redis-server; macOS: brew install redis) and try again"; exit 1; \
+	fi

@@ -1,0 +1,189 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package harness // import "github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	startTimeout = 30 * time.Second
+	stopTimeout  = 30 * time.Second
+	pollInterval = 20 * time.Millisecond
+)
+
+// Root returns the root directory of the repository.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Binary returns the path of a program that `make` leaves in bin/, and fails the test if it is not there.
+func Binary(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(Root(), "bin", name)
+	_, err := os.Stat(path)
+	require.NoError(t, err, "run `make build bin/%s` first", name)
+	return path
+}
+
+// Addresses are the free loopback addresses of one Collector, each as host:port.
+type Addresses struct {
+	OTLPHTTP, OTLPGRPC, Sandbox, Health, Metrics string
+}
+
+// NewAddresses returns addresses that nothing listens on.
+func NewAddresses(t testing.TB) Addresses {
+	t.Helper()
+	var listeners []net.Listener
+	free := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		listeners = append(listeners, l) // held until all are found, so that they differ
+		return l.Addr().String()
+	}
+	a := Addresses{free(), free(), free(), free(), free()}
+	for _, l := range listeners {
+		require.NoError(t, l.Close())
+	}
+	return a
+}
+
+// Environ returns the variables through which a configuration finds the addresses.
+func (a Addresses) Environ(dir string) []string {
+	_, metricsPort, _ := net.SplitHostPort(a.Metrics)
+	return []string{
+		"E2E_OTLP_HTTP=" + a.OTLPHTTP,
+		"E2E_OTLP_GRPC=" + a.OTLPGRPC,
+		"E2E_SANDBOX=" + a.Sandbox,
+		"E2E_HEALTH=" + a.Health,
+		"E2E_METRICS=" + a.Metrics,
+		"E2E_METRICS_PORT=" + metricsPort,
+		"E2E_DIR=" + dir,
+	}
+}
+
+// Collector is a running Collector process.
+type Collector struct {
+	Addresses
+	cmd  *exec.Cmd
+	logs *buffer
+	done chan error
+}
+
+// Options change how a Collector is started.
+type Options struct {
+	// Addresses to use; the zero value means new ones. A restarted Collector keeps its addresses.
+	Addresses Addresses
+	// Dir is E2E_DIR; empty means a new temporary directory.
+	Dir string
+	// Env holds more variables, each NAME=value.
+	Env []string
+}
+
+// Start runs the Collector with a configuration file and waits until its health_check says that it is ready.
+// The test's end kills it.
+func Start(t testing.TB, config string, options Options) *Collector {
+	t.Helper()
+	if options.Addresses == (Addresses{}) {
+		options.Addresses = NewAddresses(t)
+	}
+	if options.Dir == "" {
+		options.Dir = t.TempDir()
+	}
+	c := &Collector{
+		Addresses: options.Addresses,
+		cmd:       exec.Command(Binary(t, "otelcol-amplitude"), "--config", config), //nolint:gosec // the test names its own binary
+		logs:      &buffer{},
+		done:      make(chan error, 1),
+	}
+	c.cmd.Env = append(append(os.Environ(), c.Environ(options.Dir)...), options.Env...)
+	c.cmd.Stdout, c.cmd.Stderr = c.logs, c.logs
+	require.NoError(t, c.cmd.Start())
+	go func() { c.done <- c.cmd.Wait() }()
+	t.Cleanup(func() {
+		c.Kill()
+		if t.Failed() {
+			t.Logf("log of the Collector with %s:\n%s", config, c.Logs())
+		}
+	})
+	deadline := time.Now().Add(startTimeout)
+	for !c.healthy() {
+		select {
+		case err := <-c.done:
+			c.done <- err
+			require.FailNow(t, "the Collector ended before it was ready", "%v\n%s", err, c.Logs())
+		case <-time.After(pollInterval):
+		}
+		require.False(t, time.Now().After(deadline), "the Collector was not ready after %s\n%s", startTimeout, c.Logs())
+	}
+	return c
+}
+
+func (c *Collector) healthy() bool {
+	response, err := http.Get("http://" + c.Health)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = response.Body.Close() }()
+	return response.StatusCode == http.StatusOK
+}
+
+// Stop asks the Collector to end, as a service manager does, and waits for it.
+func (c *Collector) Stop(t testing.TB) {
+	t.Helper()
+	require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case err := <-c.done:
+		c.done <- err
+		require.NoError(t, err, "the Collector ended with an error\n%s", c.Logs())
+	case <-time.After(stopTimeout):
+		require.FailNow(t, "the Collector did not end", "after %s\n%s", stopTimeout, c.Logs())
+	}
+}
+
+// Kill ends the process at once, as a power cut would, and waits until it is gone.
+func (c *Collector) Kill() {
+	err := c.cmd.Process.Kill()
+	if err == nil || errors.Is(err, os.ErrProcessDone) {
+		c.done <- <-c.done
+	}
+}
+
+// Logs returns what the process has written so far.
+func (c *Collector) Logs() string { return c.logs.String() }
+
+// PID returns the process id.
+func (c *Collector) PID() int { return c.cmd.Process.Pid }
+
+// buffer is a bytes.Buffer that a process writes while a test reads.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,166 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// summary is the shop's books, as it prints them: see examples/shop-go/books.go.
+type summary struct {
+	Records     int                          `json:"records"`
+	Exposures   int                          `json:"exposures"`
+	Assignments int                          `json:"assignments"`
+	Repeats     int                          `json:"repeats"`
+	Skipped     int                          `json:"skipped"`
+	Users       map[string]map[string]string `json:"users"`
+}
+
+// duplicateMetric counts the repeats that the processor dropped.
+const duplicateMetric = `otelcol_processor_amplitude_experiment_records`
+
+// waitForArrival reads the sandbox until it holds what the shop sent, or time is up. It returns
+// what is there, in the words of the shop's books, and each difference as a line.
+func waitForArrival(ctx context.Context, sent summary) (arrived summary, differences []string) {
+	ctx, cancel := context.WithTimeout(ctx, arriveTimeout)
+	defer cancel()
+	for {
+		seen, err := readArrived(ctx, sent)
+		if err == nil {
+			arrived = seen
+			if differences = compare(sent, arrived); len(differences) == 0 {
+				return arrived, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			if err != nil && len(differences) == 0 {
+				differences = []string{err.Error()}
+			}
+			return arrived, differences
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+// readArrived asks the sandbox for events and users, and the Collector for the repeats it dropped.
+func readArrived(ctx context.Context, sent summary) (summary, error) {
+	arrived := summary{Records: sent.Records, Skipped: sent.Skipped, Users: map[string]map[string]string{}}
+	var stats struct {
+		EventsByType map[string]int `json:"events_by_type"`
+	}
+	if err := getJSON(ctx, sandboxURL+"/_sandbox/stats", &stats); err != nil {
+		return arrived, err
+	}
+	arrived.Exposures = stats.EventsByType["[Experiment] Exposure"]
+	arrived.Assignments = stats.EventsByType["[Experiment] Assignment"]
+	var err error
+	if arrived.Repeats, err = readRepeats(ctx); err != nil {
+		return arrived, err
+	}
+	for id := range sent.Users {
+		var user struct {
+			Properties map[string]any `json:"user_properties"`
+		}
+		if err := getJSON(ctx, sandboxURL+"/_sandbox/users/"+url.PathEscape(id), &user); err != nil {
+			return arrived, err
+		}
+		properties := map[string]string{}
+		for name, value := range user.Properties {
+			properties[name] = fmt.Sprint(value)
+		}
+		arrived.Users[id] = properties
+	}
+	return arrived, nil
+}
+
+func getJSON(ctx context.Context, address string, into any) error {
+	response, err := get(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		return fmt.Errorf("read %s: %w", address, err)
+	}
+	return nil
+}
+
+// readRepeats reads one counter from the Collector's Prometheus endpoint.
+func readRepeats(ctx context.Context) (int, error) {
+	response, err := get(ctx, metricsURL)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, duplicateMetric) && strings.Contains(line, `outcome="duplicate"`) {
+			value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+			return int(value), err
+		}
+	}
+	return 0, lines.Err()
+}
+
+func compare(sent, arrived summary) (differences []string) {
+	differ := func(what string, want, got any) {
+		if want != got {
+			differences = append(differences, fmt.Sprintf("%s: the shop says %v, found %v", what, want, got))
+		}
+	}
+	differ("exposures", sent.Exposures, arrived.Exposures)
+	differ("assignments", sent.Assignments, arrived.Assignments)
+	differ("repeats dropped", sent.Repeats, arrived.Repeats)
+	for _, id := range slices.Sorted(maps.Keys(sent.Users)) {
+		differ("experiment properties of "+id, fmt.Sprint(sent.Users[id]), fmt.Sprint(arrived.Users[id]))
+	}
+	return differences
+}
+
+func printReport(w io.Writer, sent, arrived summary, differences []string) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(table, "\n\tthe shop says\tarrived\t\n")
+	for _, row := range []struct {
+		what          string
+		sent, arrived int
+	}{
+		{"exposures", sent.Exposures, arrived.Exposures},
+		{"assignments", sent.Assignments, arrived.Assignments},
+		{"repeats dropped", sent.Repeats, arrived.Repeats},
+		{"users", len(sent.Users), len(arrived.Users)},
+	} {
+		fmt.Fprintf(table, "%s\t%d\t%d\t\n", row.what, row.sent, row.arrived)
+	}
+	_ = table.Flush()
+	fmt.Fprintf(w, "%d log records in all, %d of them evaluations of a flag that is the same for everybody\n", sent.Records, sent.Skipped)
+
+	if users := slices.Sorted(maps.Keys(arrived.Users)); len(users) > 0 {
+		id := users[0]
+		fmt.Fprintf(w, "\nexperiment properties of %s\n", id)
+		for _, name := range slices.Sorted(maps.Keys(arrived.Users[id])) {
+			fmt.Fprintf(w, "  %-30s %s\n", name, arrived.Users[id][name])
+		}
+	}
+	if len(differences) > 0 {
+		fmt.Fprintf(w, "\nNOT as the shop says:\n")
+		for _, d := range differences[:min(len(differences), tailLines)] {
+			fmt.Fprintln(w, " ", d)
+		}
+		return
+	}
+	fmt.Fprintf(w, "\nEverything arrived as the shop says, and each user has the properties it should have.\n")
+}
