@@ -34,8 +34,9 @@ const (
 // Verdict is the answer to one Record.
 type Verdict struct {
 	Outcome Outcome
-	// Transition numbers the change of result within the bucket, from 0.
-	Transition uint16
+	// Transition numbers the change of result within the bucket, from 0. It is wide enough never to
+	// wrap within a bucket: two changes of one subject never share a number.
+	Transition uint32
 	// Changed reports that the subject's last known result, in whatever bucket, was another one.
 	Changed bool
 }
