@@ -47,8 +47,9 @@ func main() {
 	once := flag.Bool("once", false, "end after the shop's visit; the exit code tells whether all arrived as it should")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *once); err != nil {
+	err := run(ctx, *once)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "make run:", err)
 		os.Exit(1)
 	}

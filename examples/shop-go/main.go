@@ -35,8 +35,9 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *endpoint, *shoppers, *duration, *seed); err != nil {
+	err := run(ctx, *endpoint, *shoppers, *duration, *seed)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "shop-go:", err)
 		os.Exit(1)
 	}

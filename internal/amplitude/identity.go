@@ -9,15 +9,15 @@ import "strings"
 type IDProblem uint8
 
 const (
-	// IDOK: the id can be sent.
+	// IDOK means that the id can be sent.
 	IDOK IDProblem = iota
-	// IDEmpty: nothing is left after trimming.
+	// IDEmpty means that nothing is left after trimming.
 	IDEmpty
-	// IDPlaceholder: the id is one of the values that Amplitude refuses, such as "null" or "anonymous".
+	// IDPlaceholder means that the id is one of the values that Amplitude refuses, such as "null" or "anonymous".
 	IDPlaceholder
-	// IDTooShort: fewer characters than the minimum length.
+	// IDTooShort means fewer characters than the minimum length.
 	IDTooShort
-	// IDTooLong: more than MaxStringLength characters; Amplitude would cut it, and cut ids can merge two users.
+	// IDTooLong means more than MaxStringLength characters; Amplitude would cut it, and cut ids can merge two users.
 	IDTooLong
 )
 
