@@ -70,12 +70,9 @@ func (c *collector) stop() {
 	if err := c.process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
 		return
 	}
-	select {
-	case <-c.done:
-	case <-time.After(stopTimeout):
-		_ = c.process.Kill()
-		<-c.done
-	}
+	patience := time.AfterFunc(stopTimeout, func() { _ = c.process.Kill() })
+	defer patience.Stop()
+	c.done <- <-c.done // it stays readable for whoever else waits
 }
 
 func logTail() string {
