@@ -1,0 +1,106 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudesandboxextension // import "github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension"
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/internal/metadata"
+	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
+)
+
+// sandboxExtension serves a sandbox while the Collector runs.
+type sandboxExtension struct {
+	set       extension.Settings
+	config    *Config
+	server    *sandbox.Server
+	telemetry *metadata.TelemetryBuilder
+}
+
+func newSandboxExtension(set extension.Settings, config *Config) (*sandboxExtension, error) {
+	server, err := sandbox.NewServer(config.Sandbox)
+	if err != nil {
+		return nil, err
+	}
+	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxExtension{set: set, config: config, server: server, telemetry: telemetry}, nil
+}
+
+// Start listens and serves.
+func (e *sandboxExtension) Start(ctx context.Context, _ component.Host) error {
+	if err := e.observe(); err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", e.config.Endpoint)
+	if err != nil {
+		return e.listenError(err)
+	}
+	scheme := "http"
+	if e.config.TLS.HasValue() {
+		settings, err := e.config.TLS.Get().LoadTLSConfig(ctx)
+		if err != nil {
+			_ = listener.Close()
+			return fmt.Errorf("tls: %w", err)
+		}
+		listener, scheme = tls.NewListener(listener, settings), "https"
+	}
+	address := listener.Addr().String()
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		e.set.Logger.Warn("The sandbox is reachable from other machines: whoever reaches it reads and resets everything sent to it. "+
+			"Use a loopback endpoint unless that is meant.", zap.String("endpoint", address))
+	}
+	e.set.Logger.Info("The sandbox serves a local Amplitude", zap.String("page", scheme+"://"+address))
+	return e.server.Serve(listener)
+}
+
+// listenError says which address and what to do.
+func (e *sandboxExtension) listenError(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("the sandbox cannot listen on %s, which is in use: "+
+			"end the other process or set another endpoint for %s", e.config.Endpoint, e.set.ID)
+	}
+	return fmt.Errorf("the sandbox cannot listen on %s: set another endpoint for %s: %w", e.config.Endpoint, e.set.ID, err)
+}
+
+// observe reports the sandbox's counts as metrics.
+func (e *sandboxExtension) observe() error {
+	id := attribute.String("extension", e.set.ID.String())
+	self := metric.WithAttributeSet(attribute.NewSet(id))
+	byVerdict := map[sandbox.Verdict]metric.MeasurementOption{}
+	for _, v := range sandbox.Verdicts {
+		byVerdict[v] = metric.WithAttributeSet(attribute.NewSet(id, attribute.String("verdict", string(v))))
+	}
+	if err := e.telemetry.RegisterExtensionAmplitudeSandboxEventsCallback(func(_ context.Context, o metric.Int64Observer) error {
+		for verdict, n := range e.server.Stats().Verdicts {
+			o.Observe(int64(n), byVerdict[verdict])
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return e.telemetry.RegisterExtensionAmplitudeSandboxUsersCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(int64(e.server.Stats().Users), self)
+		return nil
+	})
+}
+
+// Shutdown stops serving.
+func (e *sandboxExtension) Shutdown(ctx context.Context) error {
+	e.telemetry.Shutdown()
+	return e.server.Shutdown(ctx)
+}

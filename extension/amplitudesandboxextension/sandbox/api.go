@@ -1,0 +1,76 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// controlRoutes are the pages, the read API and the control API.
+func (s *Server) controlRoutes(mux *http.ServeMux) {
+	for pattern, handler := range map[string]http.HandlerFunc{
+		"GET /{$}":                     s.getPage,
+		"GET /_sandbox/page/{file...}": s.getPageFile,
+		"GET /_sandbox/events":         s.getEvents,
+		"GET /_sandbox/users":          s.getUsers,
+		"GET /_sandbox/users/{id...}":  s.getUser,
+		"GET /_sandbox/stats":          s.getStats,
+		"POST /_sandbox/reset":         s.postReset,
+	} {
+		mux.HandleFunc(pattern, handler)
+	}
+	mux.HandleFunc(controlPrefix+"/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, http.StatusNotFound, "no such path: "+r.URL.Path+"; see /_sandbox/openapi.json")
+	})
+}
+
+// writeJSON answers with v.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(encode(v), '\n'))
+}
+
+func writeError(w http.ResponseWriter, status int, text string) {
+	writeJSON(w, status, map[string]string{"error": text})
+}
+
+// postReset forgets everything: events, users, requests, faults, the clock's advance.
+func (s *Server) postReset(w http.ResponseWriter, _ *http.Request) {
+	s.Reset()
+	writeJSON(w, http.StatusOK, map[string]bool{"reset": true})
+}
+
+// Reset forgets everything that was sent and everything that was forced or configured since the start.
+func (s *Server) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock.reset()
+	s.clear()
+	s.epoch++
+	s.notify()
+}
+
+// number reads a query parameter; absent is standard.
+func number(r *http.Request, name string, standard uint64) (uint64, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return standard, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, errQuery(name + " must be a whole number (got " + strconv.Quote(text) + ")")
+	}
+	return n, nil
+}
+
+// errQuery is a query that cannot be answered.
+type errQuery string
+
+func (e errQuery) Error() string { return string(e) }
+
+// raw is JSON text as it is.
+func raw(text string) json.RawMessage { return json.RawMessage(text) }

@@ -1,0 +1,94 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
+
+import (
+	"strconv"
+	"time"
+)
+
+// warningsKept bounds the warnings kept.
+const warningsKept = 5000
+
+// warning is something that Amplitude accepts in silence although it is most likely a mistake.
+type warning struct {
+	At      int64  `json:"at"` // ms
+	Request uint64 `json:"request"`
+	Seq     uint64 `json:"seq,omitempty"`
+	Text    string `json:"warning"`
+}
+
+func (w warning) size() int64 { return int64(len(w.Text)) + 48 }
+
+// eventTypesCounted bounds the event types counted by name; the rest is counted as otherTypes.
+const (
+	eventTypesCounted = 2000
+	otherTypes        = "(other)"
+)
+
+// stats counts since the start or the last reset.
+type stats struct {
+	since     time.Time
+	verdicts  map[Verdict]int
+	types     map[string]int // stored events
+	status    map[string]int
+	endpoints map[string]*EndpointStats
+	requests  int
+	events    int
+	warnings  int
+}
+
+// EndpointStats counts the requests to one path.
+type EndpointStats struct {
+	Requests          int            `json:"requests"`
+	BytesWire         int64          `json:"bytes_wire"`
+	BytesDecompressed int64          `json:"bytes_decompressed"`
+	Events            int            `json:"events"`
+	Status            map[string]int `json:"status"`
+	MaxConcurrency    int            `json:"max_concurrency_per_device"`
+}
+
+func newStats(now time.Time) stats {
+	return stats{
+		since: now, verdicts: map[Verdict]int{}, types: map[string]int{}, status: map[string]int{},
+		endpoints: map[string]*EndpointStats{},
+	}
+}
+
+func (s *stats) entry(e *entry) {
+	s.verdicts[e.verdict]++
+	if e.verdict != Stored {
+		return
+	}
+	name := e.eventType
+	if _, known := s.types[name]; !known && len(s.types) >= eventTypesCounted {
+		name = otherTypes
+	}
+	s.types[name]++
+}
+
+func (s *stats) endpoint(path string) *EndpointStats {
+	e := s.endpoints[path]
+	if e == nil {
+		e = &EndpointStats{Status: map[string]int{}}
+		s.endpoints[path] = e
+	}
+	return e
+}
+
+func (s *stats) request(q *request) {
+	s.requests++
+	s.events += q.events
+	status := strconv.Itoa(q.status)
+	if q.status == 0 {
+		status = "none" // the connection was closed without an answer
+	}
+	s.status[status]++
+	e := s.endpoint(q.path)
+	e.Requests++
+	e.BytesWire += q.wireBytes
+	e.BytesDecompressed += int64(q.bodyBytes)
+	e.Events += q.events
+	e.Status[status]++
+}
