@@ -6,6 +6,7 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 import (
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/collector/component"
 	"go.uber.org/zap"
 )
@@ -37,6 +38,21 @@ type Settings struct {
 	Owner component.ID
 	// Storage is the storage extension that keeps the state over a restart; nil means memory only.
 	Storage *component.ID
+	// Scope names what the numbers in a Record mean, such as the window and the zone of the buckets.
+	// Kept state of another scope is not read back.
+	Scope string
+	// Redis shares the state between replicas; nil means that it is not shared.
+	Redis *RedisSettings
 	// Logger is told about what an operator should know; nil means silence.
 	Logger *zap.Logger
+}
+
+// RedisSettings says how to reach the Redis that replicas share.
+type RedisSettings struct {
+	// Options are those of the client; timeouts and retries are set by this package.
+	Options redis.UniversalOptions
+	// KeyPrefix begins every key.
+	KeyPrefix string
+	// Timeout bounds each of the two waits of a batch.
+	Timeout time.Duration
 }

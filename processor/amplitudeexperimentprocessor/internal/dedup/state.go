@@ -6,46 +6,46 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/bits"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.uber.org/zap"
+)
+
+const (
+	// maxShards is the number of parts with a lock of their own.
+	maxShards = 64
+	// A state this small is kept in one part, so that max_entries and the order of eviction are exact.
+	oneShardEntries = 4096
+	// Below this many slots the index fits the cache and is not worth warming.
+	warmIndex = 8192
 )
 
 var errMaxEntries = errors.New("max_entries must be positive")
 
-// State remembers what was sent. One State may serve several pipelines.
+// State remembers what was sent. It is safe for concurrent use, and one State may serve several pipelines.
 type State struct {
-	set     Settings
-	mu      sync.Mutex
-	entries map[Key]*entry
-	// sent holds the results that were sent in a bucket and are no longer the newest.
-	sent     map[sentKey]struct{}
-	inFlight map[Key][]pending
-	nextID   uint64
-}
+	set    Settings
+	forget uint32 // seconds
+	seed   seed
+	shift  uint8 // what of a hash is left to choose the shard
+	shards []shard
+	pool   sync.Pool
 
-type entry struct {
-	result  uint64
-	newest  int64
-	touched int64
-	bucket  int32
-	n       uint32
-}
+	batches atomic.Uint64
+	entries atomic.Int64
+	evicted atomic.Int64
+	expired atomic.Int64
 
-type sentKey struct {
-	subject Key
-	result  uint64
-	bucket  int32
-}
-
-type pending struct {
-	owner  uint64
-	result uint64
-	time   int64
-	bucket int32
-	n      uint32
-	late   bool
+	lifecycle sync.Mutex
+	users     int
+	journal   *journal // nil without storage
+	remote    *remote  // nil without Redis
 }
 
 // New makes a State. It keeps nothing and connects to nothing before Start.
@@ -59,176 +59,121 @@ func New(set Settings) (*State, error) {
 	if set.Clock == nil {
 		set.Clock = time.Now
 	}
-	return &State{
-		set:      set,
-		entries:  make(map[Key]*entry),
-		sent:     make(map[sentKey]struct{}),
-		inFlight: make(map[Key][]pending),
-	}, nil
+	if set.Logger == nil {
+		set.Logger = zap.NewNop()
+	}
+	count := maxShards
+	if set.MaxEntries <= oneShardEntries {
+		count = 1
+	}
+	s := &State{
+		set:    set,
+		forget: seconds(set.Forget.Milliseconds()),
+		seed:   newSeed(),
+		shift:  uint8(64 - bits.TrailingZeros(uint(count))),
+		shards: make([]shard, count),
+	}
+	for i := range s.shards {
+		s.shards[i].table.seed = s.seed
+	}
+	if set.Redis != nil {
+		s.remote = newRemote(s, *set.Redis)
+	}
+	return s, nil
 }
 
-// Start loads what was kept. Each pipeline that uses the State calls it once.
-func (*State) Start(context.Context, component.Host) error { return nil }
+// Start reads back what the storage kept and connects to Redis. Each pipeline that uses the State
+// calls it once; the first call does the work. A Redis that is away does not fail it.
+func (s *State) Start(ctx context.Context, host component.Host) error {
+	s.lifecycle.Lock()
+	defer s.lifecycle.Unlock()
+	if s.users == 0 {
+		if err := s.openJournal(ctx, host); err != nil {
+			return err
+		}
+		if s.remote != nil {
+			s.remote.start(host)
+		}
+	}
+	s.users++
+	return nil
+}
+
+func (s *State) openJournal(ctx context.Context, host component.Host) error {
+	if s.set.Storage == nil {
+		return nil
+	}
+	found, ok := host.GetExtensions()[*s.set.Storage]
+	if !ok {
+		return fmt.Errorf("storage extension %q not found", s.set.Storage)
+	}
+	extension, ok := found.(storage.Extension)
+	if !ok {
+		return fmt.Errorf("extension %q is not a storage extension", s.set.Storage)
+	}
+	client, err := extension.GetClient(ctx, component.KindProcessor, s.set.Owner, "dedup")
+	if err != nil {
+		return fmt.Errorf("storage extension %q: %w", s.set.Storage, err)
+	}
+	s.journal = newJournal(s, client)
+	s.journal.start(ctx)
+	return nil
+}
 
 // Shutdown writes what is to be kept. The last of the pipelines that started the State ends it;
-// without Start, and a second time, it does nothing.
-func (*State) Shutdown(context.Context) error { return nil }
-
-// Reservation is one batch between the decision and the answer of the next component.
-// Exactly one of Commit and Release ends it; a second end does nothing.
-type Reservation struct {
-	state    *State
-	id       uint64
-	subjects []Key
-	sends    []pending
+// without Start, and once more afterwards, it does nothing.
+func (s *State) Shutdown(ctx context.Context) error {
+	s.lifecycle.Lock()
+	defer s.lifecycle.Unlock()
+	if s.users == 0 {
+		return nil
+	}
+	s.users--
+	if s.users > 0 {
+		return nil
+	}
+	var errs []error
+	if s.remote != nil {
+		errs = append(errs, s.remote.shutdown())
+	}
+	if s.journal != nil {
+		errs = append(errs, s.journal.shutdown(ctx))
+	}
+	return errors.Join(errs...)
 }
 
-// Reserve decides about a batch: verdicts[i] answers records[i], and verdicts must be at least as long.
-// The records of one batch see each other, in order. Nothing is remembered before Commit.
-func (s *State) Reserve(_ context.Context, records []Record, verdicts []Verdict) *Reservation {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.nextID++
-	r := &Reservation{state: s, id: s.nextID}
-	now := s.set.Clock().UnixMilli()
-	for i := range records {
-		verdicts[i] = s.decide(r, &records[i], now)
-	}
-	return r
+// Stats are counts since New, and the present number of entries.
+type Stats struct {
+	// Entries are remembered now.
+	Entries int64
+	// Evicted entries made room below max_entries; Expired ones were not touched for long enough.
+	Evicted, Expired int64
+	// StorageFailures counts writes and reads of the storage that failed.
+	StorageFailures int64
+	// RedisFailures counts round trips to Redis that failed; RedisBypassed counts the batches decided without it.
+	RedisFailures, RedisBypassed int64
 }
 
-func (s *State) decide(r *Reservation, rec *Record, now int64) Verdict {
-	t := min(rec.Time, now)
-	add := func(n uint32, late bool) {
-		p := pending{owner: r.id, result: rec.Result, time: t, bucket: rec.Bucket, n: n, late: late}
-		s.inFlight[rec.Subject] = append(s.inFlight[rec.Subject], p)
-		r.subjects = append(r.subjects, rec.Subject)
-		r.sends = append(r.sends, p)
+// Stats reads the counts.
+func (s *State) Stats() Stats {
+	stats := Stats{Entries: s.entries.Load(), Evicted: s.evicted.Load(), Expired: s.expired.Load()}
+	if s.journal != nil {
+		stats.StorageFailures = s.journal.failures.Load()
 	}
-	cur, known := entry{}, false
-	if e := s.entries[rec.Subject]; e != nil && now-e.touched < s.set.Forget.Milliseconds() {
-		cur, known = *e, true
+	if s.remote != nil {
+		stats.RedisFailures, stats.RedisBypassed = s.remote.failures.Load(), s.remote.bypassed.Load()
 	}
-	_, sent := s.sent[sentKey{rec.Subject, rec.Result, rec.Bucket}]
-	own := false
-	for _, p := range s.inFlight[rec.Subject] {
-		if p.owner != r.id {
-			continue
-		}
-		sent = sent || (p.bucket == rec.Bucket && p.result == rec.Result)
-		if !p.late {
-			cur, known, own = entry{result: p.result, newest: max(p.time, cur.newest), bucket: p.bucket, n: p.n}, true, true
-		}
-	}
+	return stats
+}
+
+func (s *State) shardOf(k id) uint32 { return s.seed.shard(k.hi, s.shift) }
+
+// idOf is the subject of a record, or in the mode unique_per_day the very result: remembered once
+// and never changing, it is a repeat whatever came between.
+func (s *State) idOf(rec *Record) id {
+	k := rec.Subject.id()
 	if s.set.Mode == UniquePerDay {
-		if sent {
-			return Verdict{Outcome: Repeat}
-		}
-		add(0, false)
-		return Verdict{Outcome: Send}
+		return k.sent(rec.Bucket, rec.Result)
 	}
-	same := known && cur.bucket == rec.Bucket && cur.result == rec.Result
-	if same && own {
-		return Verdict{Outcome: Repeat}
-	}
-	if known && !same && t < cur.newest {
-		if sent {
-			return Verdict{Outcome: Repeat}
-		}
-		add(0, true)
-		return Verdict{Outcome: Late}
-	}
-	// The numbers that others hold in flight, up to the time of this record.
-	n := uint32(0)
-	if known && cur.bucket == rec.Bucket {
-		n = cur.n + 1
-	}
-	var last *pending
-	exact := false
-	for i := range s.inFlight[rec.Subject] {
-		p := &s.inFlight[rec.Subject][i]
-		if p.owner == r.id || p.late || p.bucket != rec.Bucket || p.n < n || p.time > t || exact {
-			continue
-		}
-		exact = p.time == t && p.result == rec.Result
-		if exact || last == nil || p.time > last.time || (p.time == last.time && p.n > last.n) {
-			last = p
-		}
-	}
-	if last != nil {
-		if last.result == rec.Result {
-			n = last.n
-		} else {
-			n = last.n + 1
-		}
-	} else if same {
-		e := s.entries[rec.Subject]
-		e.touched, e.newest = now, max(e.newest, t)
-		return Verdict{Outcome: Repeat}
-	}
-	add(n, false)
-	return Verdict{Outcome: Send, Transition: n, Changed: known && cur.result != rec.Result}
-}
-
-// Commit remembers what the batch sent. Call it when the next component accepted the batch.
-func (r *Reservation) Commit(context.Context) {
-	s := r.state
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.set.Clock().UnixMilli()
-	for i, p := range r.sends {
-		s.merge(r.subjects[i], p, now)
-	}
-	s.forget(r)
-}
-
-// Release forgets the reservations of the batch. Call it when the next component refused the batch.
-func (r *Reservation) Release() {
-	r.state.mu.Lock()
-	defer r.state.mu.Unlock()
-	r.state.forget(r)
-}
-
-func (s *State) forget(r *Reservation) {
-	for _, subject := range r.subjects {
-		var kept []pending
-		for _, p := range s.inFlight[subject] {
-			if p.owner != r.id {
-				kept = append(kept, p)
-			}
-		}
-		if s.inFlight[subject] = kept; len(kept) == 0 {
-			delete(s.inFlight, subject)
-		}
-	}
-	r.subjects, r.sends = nil, nil
-}
-
-func (s *State) merge(subject Key, p pending, now int64) {
-	if s.set.Mode == UniquePerDay {
-		s.sent[sentKey{subject, p.result, p.bucket}] = struct{}{}
-		return
-	}
-	e := s.entries[subject]
-	if e == nil {
-		if p.late {
-			return
-		}
-		e = &entry{result: p.result, newest: p.time, bucket: p.bucket, n: p.n}
-		s.entries[subject] = e
-	}
-	e.touched = now
-	moves := !p.late && (p.time > e.newest || (p.time == e.newest && (p.bucket != e.bucket || p.n >= e.n)))
-	switch {
-	case !moves:
-		s.sent[sentKey{subject, p.result, p.bucket}] = struct{}{}
-	case e.bucket == p.bucket:
-		s.sent[sentKey{subject, e.result, e.bucket}] = struct{}{}
-		e.result, e.newest, e.n = p.result, p.time, max(e.n, p.n)
-	default:
-		e.result, e.newest, e.bucket, e.n = p.result, p.time, p.bucket, p.n
-	}
-	if e.bucket == p.bucket {
-		e.n = max(e.n, p.n)
-	}
+	return k
 }

@@ -1,0 +1,409 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.uber.org/zap"
+)
+
+const (
+	// flushInterval is how long a commit may wait for the storage: what a crash may forget.
+	flushInterval = 200 * time.Millisecond
+	// syncTimeout is how long a batch that changes a result waits for its note in the storage.
+	syncTimeout = 250 * time.Millisecond
+	// flushSize is how much makes the journal write at once.
+	flushSize = 256 << 10
+	// bufferSize is how much waits for a storage that is slow; beyond it a snapshot must make up.
+	bufferSize = 16 << 20
+	// The last block of the journal is written again with more in it, up to this size.
+	tailSize = 64 << 10
+	// blockSize bounds a block, so that no storage has to take a huge value.
+	blockSize = 1 << 20
+	pageSize  = 256 << 10
+	// The journal is replaced by a snapshot when it outgrows both this and the last snapshot.
+	minCompaction = 1 << 20
+	// After a failure a snapshot is tried again, with these pauses.
+	minRetry = time.Second
+	maxRetry = time.Minute
+
+	unknownEnd = math.MaxUint64
+
+	metaKey     = "meta"
+	readAhead   = 16
+	deleteBatch = 256
+)
+
+// journal keeps the state in a storage extension. What changes is appended to blocks, off the path
+// of the records; a snapshot of all entries replaces the blocks when they have grown.
+type journal struct {
+	state  *State
+	client storage.Client
+	logger *zap.Logger
+
+	failures atomic.Int64
+
+	mu      sync.Mutex
+	buffer  []byte
+	spare   []byte
+	waiters []chan struct{}
+	closed  bool
+	lost    bool // the storage lacks changes: only a snapshot makes up
+
+	dirty  chan struct{}
+	urgent chan struct{}
+	quit   chan struct{}
+	done   chan struct{}
+
+	// Of the writing goroutine alone.
+	meta         meta
+	scope        string
+	next         uint64 // block to write next
+	tail         []byte
+	written      int // bytes of journal since the snapshot
+	snapshotSize int
+	retryAt      time.Time
+	retryPause   time.Duration
+	warned       bool
+}
+
+func newJournal(s *State, client storage.Client) *journal {
+	return &journal{
+		state:  s,
+		client: client,
+		logger: s.set.Logger,
+		scope:  strconv.Itoa(int(s.set.Mode)) + " " + s.set.Scope,
+		dirty:  make(chan struct{}, 1),
+		urgent: make(chan struct{}, 1),
+		quit:   make(chan struct{}),
+		done:   make(chan struct{}),
+	}
+}
+
+func pageKey(generation, n uint64) string {
+	return "page/" + strconv.FormatUint(generation, 10) + "/" + strconv.FormatUint(n, 10)
+}
+
+func blockKey(n uint64) string { return "journal/" + strconv.FormatUint(n, 10) }
+
+// start reads back what was kept, then writes in the background until shutdown.
+func (j *journal) start(ctx context.Context) {
+	if err := j.load(ctx); err != nil {
+		j.failures.Add(1)
+		j.logger.Warn("the kept de-duplication state cannot be used, starting without it", zap.Error(err))
+		j.state.clear()
+		j.clean(ctx)
+	}
+	go j.run()
+}
+
+// load reads the snapshot and the journal after it.
+func (j *journal) load(ctx context.Context) error {
+	begun := time.Now()
+	kept, err := j.client.Get(ctx, metaKey)
+	if err != nil {
+		return fmt.Errorf("reading: %w", err)
+	}
+	if kept == nil {
+		j.begin(ctx)
+		return nil
+	}
+	if j.meta, err = readMeta(kept, j.scope); err != nil {
+		return err
+	}
+	loader := newLoader(j.state)
+	page := func(n uint64) string { return pageKey(j.meta.generation, n) }
+	if _, err = j.read(ctx, page, 0, j.meta.pages, loader); err != nil {
+		return err
+	}
+	j.snapshotSize = loader.bytes
+	if j.next, err = j.read(ctx, blockKey, j.meta.first, unknownEnd, loader); err != nil {
+		return err
+	}
+	j.written = loader.bytes - j.snapshotSize
+	j.logger.Info("de-duplication state read back",
+		zap.Int64("entries", j.state.entries.Load()), zap.Duration("duration", time.Since(begun)))
+	return nil
+}
+
+// read loads the blocks from first up to end, or if that is unknown as many as there are. It returns
+// the number after the last.
+func (j *journal) read(ctx context.Context, key func(uint64) string, first, end uint64, loader *loader) (uint64, error) {
+	n := first
+	for n < end {
+		ops := make([]*storage.Operation, 0, readAhead)
+		for i := n; i < min(n+readAhead, end); i++ {
+			ops = append(ops, storage.GetOperation(key(i)))
+		}
+		if err := j.client.Batch(ctx, ops...); err != nil {
+			return n, fmt.Errorf("reading: %w", err)
+		}
+		for _, op := range ops {
+			if op.Value == nil && end == unknownEnd {
+				return n, nil
+			}
+			images, err := openBlock(op.Value, j.meta.epoch)
+			if err != nil {
+				return n, err
+			}
+			loader.load(images)
+			n++
+		}
+	}
+	return n, nil
+}
+
+// begin starts an empty journal.
+func (j *journal) begin(ctx context.Context) {
+	j.meta = meta{epoch: rand.Uint64(), scope: j.scope} //nolint:gosec // tells journals apart, no secret
+	j.next, j.tail, j.written, j.snapshotSize = 0, nil, 0, 0
+	if err := j.client.Set(ctx, metaKey, j.meta.encode()); err != nil {
+		j.fail(err)
+	}
+}
+
+// clean throws away what cannot be used.
+func (j *journal) clean(ctx context.Context) {
+	if walker, ok := j.client.(storage.Walker); ok {
+		err := walker.Walk(ctx, func(key string, _ []byte) ([]*storage.Operation, error) {
+			return []*storage.Operation{storage.DeleteOperation(key)}, nil
+		})
+		if err != nil {
+			j.fail(err)
+		}
+	}
+	j.begin(ctx)
+}
+
+// add takes the images of a change. It never blocks on the storage.
+func (j *journal) add(images ...image) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed || j.lost {
+		return
+	}
+	if len(j.buffer) > bufferSize {
+		j.lost = true
+		j.buffer = j.buffer[:0]
+		signal(j.urgent)
+		return
+	}
+	if len(j.buffer) == 0 {
+		signal(j.dirty)
+	}
+	for i := range images {
+		j.buffer = images[i].appendTo(j.buffer)
+	}
+	if len(j.buffer) >= flushSize {
+		signal(j.urgent)
+	}
+}
+
+// sync waits until what was added so far is written, or for a bounded time.
+func (j *journal) sync(ctx context.Context) {
+	written := make(chan struct{})
+	j.mu.Lock()
+	if j.closed || j.lost {
+		j.mu.Unlock()
+		return
+	}
+	j.waiters = append(j.waiters, written)
+	j.mu.Unlock()
+	signal(j.urgent)
+
+	timeout := time.NewTimer(syncTimeout)
+	defer timeout.Stop()
+	select {
+	case <-written:
+	case <-ctx.Done():
+	case <-timeout.C:
+		j.failures.Add(1)
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (j *journal) run() {
+	defer close(j.done)
+	timer := time.NewTimer(max(0, time.Until(j.retryAt))) // at once, unless a failure says later
+	defer timer.Stop()
+	for {
+		select {
+		case <-j.dirty:
+			timer.Reset(flushInterval)
+			continue
+		case <-timer.C:
+		case <-j.urgent:
+		case <-j.quit:
+			j.flush()
+			return
+		}
+		j.flush()
+		j.compactIfDue()
+		if !j.retryAt.IsZero() {
+			timer.Reset(max(0, time.Until(j.retryAt)))
+		}
+	}
+}
+
+func (j *journal) shutdown(ctx context.Context) error {
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return nil
+	}
+	j.closed = true
+	j.mu.Unlock()
+	close(j.quit)
+	select {
+	case <-j.done:
+		return j.client.Close(ctx)
+	case <-ctx.Done():
+		return fmt.Errorf("the storage did not take the de-duplication state: %w", ctx.Err())
+	}
+}
+
+// flush writes what was added. If the storage fails, a later snapshot makes up for it.
+func (j *journal) flush() {
+	j.mu.Lock()
+	images, waiters, lost := j.buffer, j.waiters, j.lost
+	j.buffer, j.spare, j.waiters = j.spare[:0], nil, nil
+	j.mu.Unlock()
+
+	ctx := context.Background()
+	for rest := images; len(rest) > 0 && !lost; {
+		if j.tail == nil || len(j.tail)+imageSize > tailSize {
+			j.tail = newBlock(j.tail, j.meta.epoch)
+			j.next++
+		}
+		room := tailSize - len(j.tail)
+		if len(rest) > tailSize {
+			room = blockSize
+		}
+		chunk := rest[:min(len(rest), room/imageSize*imageSize)]
+		rest = rest[len(chunk):]
+		j.tail = append(j.tail, chunk...)
+		if err := j.client.Set(ctx, blockKey(j.next-1), bytes.Clone(seal(j.tail))); err != nil {
+			j.fail(err)
+			break
+		}
+		j.written += len(chunk)
+	}
+
+	j.mu.Lock()
+	j.spare = images[:0]
+	j.mu.Unlock()
+	for _, waiter := range waiters {
+		close(waiter)
+	}
+}
+
+// fail notes that the storage lacks changes.
+func (j *journal) fail(err error) {
+	j.failures.Add(1)
+	j.mu.Lock()
+	j.lost = true
+	j.buffer = j.buffer[:0]
+	j.mu.Unlock()
+	j.retryPause = min(max(minRetry, 2*j.retryPause), maxRetry)
+	j.retryAt = time.Now().Add(j.retryPause)
+	if !j.warned {
+		j.warned = true
+		j.logger.Warn("the storage did not take the de-duplication state; records are decided from memory", zap.Error(err))
+	}
+}
+
+func (j *journal) compactIfDue() {
+	j.mu.Lock()
+	lost := j.lost
+	j.mu.Unlock()
+	if lost {
+		if !time.Now().Before(j.retryAt) {
+			j.compact()
+		}
+		return
+	}
+	if j.written > max(minCompaction, j.snapshotSize) {
+		j.compact()
+	}
+}
+
+// compact writes a snapshot and drops the journal before it. A crash at any moment leaves either
+// the old or the new one whole: the meta entry says which counts.
+func (j *journal) compact() {
+	ctx := context.Background()
+	old, oldNext := j.meta, j.next
+	// From here on changes go to blocks that come after the snapshot.
+	j.mu.Lock()
+	j.lost = false
+	j.mu.Unlock()
+	j.tail, j.written = nil, 0
+	fresh := meta{epoch: old.epoch, generation: old.generation + 1, first: oldNext, scope: j.scope}
+
+	size, failed := 0, false
+	page := newBlock(nil, fresh.epoch)
+	write := func(least int) {
+		if failed || len(page) <= least {
+			return
+		}
+		if err := j.client.Set(ctx, pageKey(fresh.generation, fresh.pages), bytes.Clone(seal(page))); err != nil {
+			j.fail(err)
+			failed = true
+			return
+		}
+		fresh.pages++
+		size += len(page)
+		page = newBlock(page, fresh.epoch)
+		j.flush()
+	}
+	j.state.snapshot(func(img image) { page = img.appendTo(page) }, func() { write(pageSize) })
+	write(headerSize)
+	if !failed {
+		if err := j.client.Set(ctx, metaKey, fresh.encode()); err != nil {
+			j.fail(err)
+			failed = true
+		}
+	}
+	if failed {
+		j.drop(ctx, fresh.generation, fresh.pages, 0, 0)
+		return
+	}
+	j.meta, j.snapshotSize = fresh, size
+	j.retryAt, j.retryPause, j.warned = time.Time{}, 0, false
+	j.drop(ctx, old.generation, old.pages, old.first, oldNext)
+}
+
+// drop deletes blocks that no longer count. Failing costs only space.
+func (j *journal) drop(ctx context.Context, generation, pages, first, next uint64) {
+	var ops []*storage.Operation
+	for n := range pages {
+		ops = append(ops, storage.DeleteOperation(pageKey(generation, n)))
+	}
+	for n := first; n < next; n++ {
+		ops = append(ops, storage.DeleteOperation(blockKey(n)))
+	}
+	for len(ops) > 0 {
+		batch := ops[:min(len(ops), deleteBatch)]
+		ops = ops[len(batch):]
+		if err := j.client.Batch(ctx, batch...); err != nil {
+			j.failures.Add(1)
+			return
+		}
+	}
+}
