@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"syscall"
 
 	"go.opentelemetry.io/collector/component"
@@ -30,7 +31,11 @@ type sandboxExtension struct {
 }
 
 func newSandboxExtension(set extension.Settings, config *Config) (*sandboxExtension, error) {
-	server, err := sandbox.NewServer(config.Sandbox)
+	settings := config.Sandbox
+	if host, _, err := net.SplitHostPort(config.Endpoint); err == nil && host != "" {
+		settings.AllowedHosts = append(slices.Clone(settings.AllowedHosts), host)
+	}
+	server, err := sandbox.NewServer(settings)
 	if err != nil {
 		return nil, err
 	}

@@ -9,22 +9,55 @@ import (
 	"strconv"
 )
 
-// controlRoutes are the pages, the read API and the control API.
-func (s *Server) controlRoutes(mux *http.ServeMux) {
-	for pattern, handler := range map[string]http.HandlerFunc{
+// controlRoutes are the page, the read API and the control API, which README.md and openapi.json describe.
+func (s *Server) controlRoutes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
 		"GET /{$}":                     s.getPage,
 		"GET /_sandbox/page/{file...}": s.getPageFile,
-		"GET /_sandbox/events":         s.getEvents,
-		"GET /_sandbox/users":          s.getUsers,
-		"GET /_sandbox/users/{id...}":  s.getUser,
-		"GET /_sandbox/stats":          s.getStats,
+		"GET /_sandbox/openapi.json":   getOpenAPI,
+		"GET /_sandbox/stream":         s.getStream,
+
+		"GET /_sandbox/events":                s.getEvents,
+		"GET /_sandbox/events/{seq}":          s.getEvent,
+		"GET /_sandbox/duplicates":            s.verdictAlias(Duplicate),
+		"GET /_sandbox/dropped":               s.verdictAlias(Dropped),
+		"GET /_sandbox/identifies":            s.verdictAlias(Identify),
+		"GET /_sandbox/export":                s.getExport,
+		"GET /_sandbox/users":                 s.getUsers,
+		"GET /_sandbox/users/{id...}":         s.getUser,
+		"GET /_sandbox/groups/{type}/{value}": s.getGroup,
+		"GET /_sandbox/experiments":           s.getExperiments,
+		"GET /_sandbox/requests":              s.getRequests,
+		"GET /_sandbox/requests/{id}":         s.getRequest,
+		"GET /_sandbox/warnings":              s.getWarnings,
+		"GET /_sandbox/projects":              s.getProjects,
+		"GET /_sandbox/stats":                 s.getStats,
+		"GET /_sandbox/await":                 s.getAwait,
+
 		"POST /_sandbox/reset":         s.postReset,
-	} {
-		mux.HandleFunc(pattern, handler)
+		"GET /_sandbox/config":         s.getConfig,
+		"PUT /_sandbox/config":         s.putConfig,
+		"GET /_sandbox/faults":         s.getFaults,
+		"POST /_sandbox/faults":        s.postFaults,
+		"DELETE /_sandbox/faults":      s.deleteFaults,
+		"DELETE /_sandbox/faults/{id}": s.deleteFaults,
+		"POST /_sandbox/throttle":      s.postForced(s.Throttle),
+		"POST /_sandbox/quota":         s.postForced(s.ExceedQuota),
+		"POST /_sandbox/silence":       s.postSilence,
+		"DELETE /_sandbox/throttle":    s.deleteForced("throttle"),
+		"DELETE /_sandbox/quota":       s.deleteForced("quota"),
+		"DELETE /_sandbox/silence":     s.deleteForced("silence"),
+		"GET /_sandbox/clock":          s.getClock,
+		"POST /_sandbox/clock":         s.postClock,
+
+		"GET /api/2/usersearch":   s.getUserSearch,
+		"GET /api/2/useractivity": s.getUserActivity,
+		"GET /v1/userprofile":     s.getUserProfile,
 	}
-	mux.HandleFunc(controlPrefix+"/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, http.StatusNotFound, "no such path: "+r.URL.Path+"; see /_sandbox/openapi.json")
-	})
+}
+
+func noSuchPath(w http.ResponseWriter, r *http.Request) {
+	writeError(w, http.StatusNotFound, "no such path: "+r.Method+" "+r.URL.Path+"; see /_sandbox/openapi.json")
 }
 
 // writeJSON answers with v.

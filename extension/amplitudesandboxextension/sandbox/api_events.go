@@ -4,13 +4,15 @@
 package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
 )
 
-// meta is what the sandbox adds to an event, under "sandbox".
-type meta struct {
+// Meta is what the sandbox adds to an event, under "sandbox".
+type Meta struct {
 	Seq             uint64    `json:"seq"`
 	Project         int       `json:"project"`
 	ReceivedAt      int64     `json:"received_at"` // ms
@@ -20,7 +22,7 @@ type meta struct {
 	Endpoint        string    `json:"endpoint"`
 	Verdict         Verdict   `json:"verdict"`
 	Reason          string    `json:"reason,omitempty"`
-	Problems        []problem `json:"problems,omitempty"`
+	Problems        []Problem `json:"problems,omitempty"`
 	AmplitudeID     int64     `json:"amplitude_id,omitempty"`
 	UserID          string    `json:"user_id,omitempty"`
 	DeviceID        string    `json:"device_id,omitempty"`
@@ -32,12 +34,12 @@ type meta struct {
 	FirstSeq        uint64    `json:"first_seq,omitempty"`
 	FirstReceivedAt int64     `json:"first_received_at,omitempty"`
 	FirstAgeMS      int64     `json:"first_age_ms,omitempty"`
-	Changes         []change  `json:"changes,omitempty"`
+	Changes         []Change  `json:"changes,omitempty"`
 	Warnings        []string  `json:"warnings,omitempty"`
 }
 
-func (e *entry) meta() meta {
-	m := meta{
+func (e *entry) meta() Meta {
+	m := Meta{
 		Seq: e.seq, Project: e.project.number, ReceivedAt: e.receivedAt.UnixMilli(), EventTime: e.eventTime,
 		RequestID: e.request, Index: e.index, Endpoint: e.endpoint, Verdict: e.verdict, Reason: e.reason, Problems: e.problems,
 		AmplitudeID: e.amplitudeID, UserID: e.userID, DeviceID: e.deviceID, DerivedDeviceID: e.derived,
@@ -64,6 +66,18 @@ func (e *entry) appendJSON(out []byte) []byte {
 	out = append(out, `"sandbox":`...)
 	out = append(out, encode(e.meta())...)
 	return append(out, '}')
+}
+
+// appendLine is appendJSON on one line, since line breaks separate messages in a stream.
+func (e *entry) appendLine(out []byte) []byte {
+	if !strings.ContainsAny(e.event, "\r\n") && !strings.ContainsAny(e.before, "\r\n") {
+		return e.appendJSON(out)
+	}
+	var line bytes.Buffer
+	if err := json.Compact(&line, e.appendJSON(nil)); err != nil {
+		return append(out, "null"...)
+	}
+	return append(out, line.Bytes()...)
 }
 
 // queryFilter reads the filter of a query; without a verdict only stored events are meant.
@@ -145,7 +159,7 @@ func writeEvents(w http.ResponseWriter, found []*entry) {
 		if i > 0 {
 			buffer = append(buffer, ',')
 		}
-		buffer = e.appendJSON(buffer)
+		buffer = e.appendLine(buffer)
 		if len(buffer) > flushAt {
 			if _, err := w.Write(buffer); err != nil {
 				return

@@ -13,8 +13,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// userSummary is a user in a list.
-type userSummary struct {
+// UserSummary is a user in a list.
+type UserSummary struct {
 	AmplitudeID int64             `json:"amplitude_id"`
 	UserID      string            `json:"user_id,omitempty"`
 	Devices     []string          `json:"devices"`
@@ -27,20 +27,20 @@ type userSummary struct {
 	MergedInto  int64             `json:"merged_into,omitempty"`
 }
 
-// userDetail is one user with everything that is known.
-type userDetail struct {
-	userSummary
+// User is one user with everything that is known.
+type User struct {
+	UserSummary
 	Project          int            `json:"project"`
-	UserProperties   properties     `json:"user_properties"`
+	UserProperties   map[string]any `json:"user_properties"`
 	Groups           map[string]any `json:"groups"`
 	Fields           map[string]any `json:"fields"` // device, location, language; null: reset
-	History          []change       `json:"history"`
+	History          []Change       `json:"history"`
 	HistoryForgotten int            `json:"history_forgotten"`
 	MergedFrom       []int64        `json:"merged_from,omitempty"`
 }
 
-func (u *user) summary() userSummary {
-	s := userSummary{
+func (u *user) summary() UserSummary {
+	s := UserSummary{
 		AmplitudeID: u.id, UserID: u.userID, Devices: slices.Clone(u.devices), Experiments: map[string]string{},
 		Events: u.events, Duplicates: u.duplicates, FirstSeen: u.first.UnixMilli(), LastSeen: u.last.UnixMilli(), MergedInto: u.mergedInto,
 	}
@@ -60,9 +60,9 @@ func (u *user) summary() userSummary {
 	return s
 }
 
-func (u *user) detail(p *project) userDetail {
-	d := userDetail{
-		userSummary: u.summary(), Project: p.number, UserProperties: maps.Clone(u.properties),
+func (u *user) detail(p *project) User {
+	d := User{
+		UserSummary: u.summary(), Project: p.number, UserProperties: maps.Clone(map[string]any(u.properties)),
 		Groups: maps.Clone(u.groups), Fields: maps.Clone(u.fields), History: slices.Clone(u.history),
 		HistoryForgotten: u.forgotten, MergedFrom: slices.Clone(u.mergedFrom),
 	}
@@ -73,7 +73,7 @@ func (u *user) detail(p *project) userDetail {
 		d.Fields = map[string]any{}
 	}
 	if d.History == nil {
-		d.History = []change{}
+		d.History = []Change{}
 	}
 	return d
 }
@@ -119,7 +119,7 @@ func (s *Server) getUsers(w http.ResponseWriter, r *http.Request) {
 	}
 	text := strings.ToLower(r.URL.Query().Get("text"))
 	s.mu.Lock()
-	users, total := []userSummary{}, 0
+	users, total := []UserSummary{}, 0
 	for _, p := range s.order {
 		total += len(p.identities.byID)
 		for at := p.identities.recent.Back(); at != nil && len(users) < int(min(limit, 1<<31)); at = at.Prev() {

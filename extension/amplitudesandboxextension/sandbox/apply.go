@@ -69,21 +69,21 @@ func (s *Server) apply(up *upload, e *event) *entry {
 	u := p.identities.resolve(e.userID, e.deviceID, now)
 	out.amplitudeID = u.id
 	warn := func(text string) { out.warnings = append(out.warnings, text) }
-	s.lint(p, e, u, now, insertID, warn)
+	s.lintEvent(p, e, u, now, insertID, warn)
 
 	ops := s.transform(out, e, warn)
 	if skip, _ := e.fields[amplitude.FieldSkipUserPropertiesSync].(bool); !skip {
 		s.applyProperties(out, u, ops, e, warn)
 	}
 	if groups := e.object(amplitude.FieldGroups); len(groups) > 0 {
-		s.applyGroups(out, p, u, groups, e, warn)
+		s.applyGroups(p, u, groups, e, warn)
 	}
 	if e.identify() {
 		out.verdict = Identify
 	} else {
 		out.verdict = Stored
 		u.events++
-		p.flags.observe(out, u, e)
+		p.flags.observe(out, u)
 	}
 	p.flags.properties(out)
 	return out
@@ -273,7 +273,7 @@ func roundNumbers(v any) (any, bool) {
 func (s *Server) applyProperties(out *entry, u *user, ops map[string]any, e *event, warn func(string)) {
 	if len(ops) > 0 {
 		if u.countUpdate(out.receivedAt, s.behavior.PropUpdateLimit) {
-			u.properties.applyOperators(ops, s.behavior.NullProperties, func(c change) {
+			u.properties.applyOperators(ops, s.behavior.NullProperties, func(c Change) {
 				if !c.Changed {
 					return
 				}
@@ -332,7 +332,7 @@ const groupsKept = 100_000
 func groupKey(kind, value string) string { return strconv.Itoa(len(kind)) + ":" + kind + value }
 
 // applyGroups keeps the membership and, for $groupidentify, the properties of each group.
-func (s *Server) applyGroups(out *entry, p *project, u *user, groups map[string]any, e *event, warn func(string)) {
+func (s *Server) applyGroups(p *project, u *user, groups map[string]any, e *event, warn func(string)) {
 	types := 0
 	for _, kind := range slices.Sorted(maps.Keys(groups)) {
 		if types++; types > amplitude.MaxGroupTypes {
@@ -353,7 +353,7 @@ func (s *Server) applyGroups(out *entry, p *project, u *user, groups map[string]
 					}
 					p.groups[key] = properties{}
 				}
-				p.groups[key].applyOperators(e.object(amplitude.FieldGroupProperties), s.behavior.NullProperties, func(change) {}, warn)
+				p.groups[key].applyOperators(e.object(amplitude.FieldGroupProperties), s.behavior.NullProperties, func(Change) {}, warn)
 			}
 			continue
 		}
@@ -362,7 +362,6 @@ func (s *Server) applyGroups(out *entry, p *project, u *user, groups map[string]
 		}
 		u.groups[kind] = groups[kind]
 	}
-	_ = out
 }
 
 // asText is a group value as text.

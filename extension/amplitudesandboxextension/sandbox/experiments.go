@@ -75,7 +75,7 @@ func (x *experiments) properties(e *entry) {
 }
 
 // observe counts an event that was stored.
-func (x *experiments) observe(e *entry, u *user, ev *event) {
+func (x *experiments) observe(e *entry, u *user) {
 	day := e.eventTime / dayMillis
 	switch e.eventType {
 	case amplitude.EventExposure:
@@ -87,7 +87,6 @@ func (x *experiments) observe(e *entry, u *user, ev *event) {
 			x.assignment(u, flag, day)
 		}
 	}
-	_ = ev
 }
 
 func (x *experiments) runOf(flag, run string) *experiment {

@@ -14,7 +14,7 @@ type user struct {
 	userID     string // "" while anonymous
 	devices    []string
 	properties properties
-	history    []change // oldest first
+	history    []Change // oldest first
 	forgotten  int      // changes that left the history
 	fields     map[string]any
 	groups     map[string]any
@@ -24,6 +24,8 @@ type user struct {
 	mergedInto int64
 	events     int
 	duplicates int
+	newest     float64 // time of the newest event, ms
+	eventID    string  // of the last event
 	first      time.Time
 	last       time.Time
 	place      *list.Element
@@ -62,7 +64,7 @@ func (u *user) countUpdate(now time.Time, limit int) bool {
 }
 
 // remember appends to the history, which is bounded.
-func (u *user) remember(c change, limit int) {
+func (u *user) remember(c Change, limit int) {
 	if len(u.history) >= limit {
 		n := len(u.history) - limit + 1
 		u.history = append(u.history[:0], u.history[n:]...)
@@ -98,6 +100,7 @@ type identities struct {
 	byID    map[int64]*user
 	byUser  map[string]*user
 	devices map[string]*user // the last user of each device
+	shared  map[string]int   // devices of more than one user_id: how many
 	recent  *list.List       // least recently seen first
 	evicted int
 }
@@ -108,7 +111,7 @@ const firstAmplitudeID = 1_000_000_000_001
 func newIdentities(limit int) *identities {
 	return &identities{
 		limit: limit, next: firstAmplitudeID,
-		byID: map[int64]*user{}, byUser: map[string]*user{}, devices: map[string]*user{}, recent: list.New(),
+		byID: map[int64]*user{}, byUser: map[string]*user{}, devices: map[string]*user{}, shared: map[string]int{}, recent: list.New(),
 	}
 }
 
@@ -158,6 +161,7 @@ func (s *identities) create(userID string, now time.Time) *user {
 
 // bind makes u the last user of a device.
 func (s *identities) bind(deviceID string, u *user) {
+	before := s.devices[deviceID]
 	s.devices[deviceID] = u
 	for _, known := range u.devices {
 		if known == deviceID {
@@ -171,6 +175,21 @@ func (s *identities) bind(deviceID string, u *user) {
 		u.devices = append(u.devices[:0], u.devices[1:]...)
 	}
 	u.devices = append(u.devices, deviceID)
+	if before != nil && before.userID != "" && u.userID != "" && (len(s.shared) < s.limit || s.shared[deviceID] > 0) {
+		s.shared[deviceID] = max(1, s.shared[deviceID]) + 1
+	}
+}
+
+// usersOf is the number of user ids that a device was used by, as far as it is known.
+func (s *identities) usersOf(deviceID string) int { return max(1, s.shared[deviceID]) }
+
+// updatesSince is the number of property updates in the last seconds.
+func (u *user) updatesSince(now time.Time, seconds int64) int {
+	sum := 0
+	for i := len(u.updates) - 1; i >= 0 && u.updates[i].second > now.Unix()-seconds; i-- {
+		sum += u.updates[i].n
+	}
+	return sum
 }
 
 func (s *identities) forget(u *user) {
@@ -182,6 +201,7 @@ func (s *identities) forget(u *user) {
 	for _, d := range u.devices {
 		if s.devices[d] == u {
 			delete(s.devices, d)
+			delete(s.shared, d)
 		}
 	}
 }

@@ -31,14 +31,30 @@ type ingestion struct {
 	parsed  *body
 	project *project
 	events  []*event
-	sent    time.Time // client_upload_time
+
+	// The outcome of reading the body, when a fault asked for it before its turn.
+	read    bool
+	refused answer
+	failed  bool
 }
 
 // ingest answers POST /2/httpapi and POST /batch.
 func (s *Server) ingest(w http.ResponseWriter, r *http.Request) {
 	in := s.begin(r)
 	defer s.finish(in)
-	in.respond(w, in.handle(r))
+	fault, needBody := s.takeFault(in.log.path, nil, false)
+	if needBody {
+		// The body decides: read it now, and go through the steps from there.
+		in.refused, in.failed = in.transport(r)
+		in.read = true
+		fault, _ = s.takeFault(in.log.path, in.body, true)
+	}
+	handle := func() answer { return in.handle(r) }
+	if fault != nil {
+		in.suffer(w, r, fault, handle)
+		return
+	}
+	in.respond(w, handle())
 }
 
 // begin notes the request.
@@ -72,6 +88,9 @@ func (in *ingestion) handle(r *http.Request) answer {
 
 // transport is steps 3 to 6: content type, coding, presence and size of the body.
 func (in *ingestion) transport(r *http.Request) (answer, bool) {
+	if in.read {
+		return in.refused, in.failed
+	}
 	b := &in.behavior
 	wire := &countingReader{in: r.Body}
 	defer func() {
@@ -187,6 +206,7 @@ func (in *ingestion) decode(*http.Request) (answer, bool) {
 		}
 		in.events = append(in.events, &event{index: i, raw: in.parsed.spans[i], fields: fields})
 	}
+	in.log.fingerprint = fingerprint(in.parsed.spans)
 	return answer{}, false
 }
 
@@ -199,14 +219,14 @@ func (in *ingestion) settle() answer {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	in.log.setDevices(in.events)
+	in.arrive()
 	if a, refused := v.answer(b); refused {
 		if b.ThrottleBeforeValidation {
 			if a, refused := in.limits(counts); refused {
 				return a
 			}
 		}
-		in.refuse(func(e *event) (Verdict, string, []problem) {
+		in.refuse(func(e *event) (Verdict, string, []Problem) {
 			if problems := v.problems[e.index]; problems != nil {
 				return Invalid, "", problems
 			}
@@ -248,7 +268,7 @@ func (in *ingestion) limits(counts map[idKey]int) (answer, bool) {
 	for _, i := range t.events {
 		throttledEvents[i] = true
 	}
-	verdict := func(e *event) (Verdict, string, []problem) {
+	verdict := func(e *event) (Verdict, string, []Problem) {
 		switch {
 		case silenced[e.deviceID]:
 			return Silenced, "its device is silenced", nil
@@ -263,7 +283,7 @@ func (in *ingestion) limits(counts map[idKey]int) (answer, bool) {
 	case len(silenced) > 0:
 		a = b.silenced(in.endpoint, silenced, silencedEvents, t)
 	case p.accounts.overProject(b, now, len(in.events)):
-		verdict = func(*event) (Verdict, string, []problem) { return Throttled, "the project is over its rate", nil }
+		verdict = func(*event) (Verdict, string, []Problem) { return Throttled, "the project is over its rate", nil }
 		a = b.projectThrottled()
 	case t.any():
 		a = b.throttled(in.endpoint, t)
@@ -278,7 +298,7 @@ func (in *ingestion) limits(counts map[idKey]int) (answer, bool) {
 }
 
 // refuse notes the events of a request that is refused as a whole.
-func (in *ingestion) refuse(verdict func(*event) (Verdict, string, []problem)) {
+func (in *ingestion) refuse(verdict func(*event) (Verdict, string, []Problem)) {
 	up := in.upload()
 	for _, e := range in.events {
 		out := in.server.newEntry(up, e)
@@ -313,6 +333,7 @@ func (in *ingestion) apply(counts map[idKey]int) answer {
 	now := s.clock.now()
 	in.log.receivedAt = now
 	p.accounts.add(b, in.endpoint, now, in.batch, counts, len(in.events))
+	in.lint(now)
 	up := in.upload()
 	ingested := 0
 	for _, e := range in.events {
@@ -330,8 +351,7 @@ func (s *Server) keep(e *entry) {
 	s.events.push(e)
 	s.stats.entry(e)
 	for _, text := range e.warnings {
-		s.warnings.push(warning{At: e.receivedAt.UnixMilli(), Request: e.request, Seq: e.seq, Text: text})
-		s.stats.warnings++
+		s.warn(warning{At: e.receivedAt.UnixMilli(), Request: e.request, Seq: e.seq, Text: text})
 	}
 }
 
@@ -358,6 +378,7 @@ func ingestHeaders(h http.Header) {
 func (s *Server) finish(in *ingestion) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	in.leave()
 	in.log.took = time.Since(in.log.started)
 	s.log.push(in.log)
 	s.stats.request(in.log)

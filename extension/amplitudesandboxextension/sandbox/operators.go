@@ -15,8 +15,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// change is one step in the history of a property.
-type change struct {
+// Change is one step in the history of a property.
+type Change struct {
 	Property  string `json:"property"`
 	Operation string `json:"operation"` // the operator, "set" for a plain property
 	Before    any    `json:"before"`    // null when it was not set
@@ -38,7 +38,7 @@ type properties map[string]any
 // applyOperators applies user_properties (or group_properties) in the server's order: $clearAll, $unset, $set,
 // $setOnce, $add, $append, $prepend, $preInsert, $postInsert, $remove, then plain keys. record is called for each
 // property that an operation addressed, warn for what is ignored.
-func (p properties) applyOperators(ops map[string]any, nulls string, record func(change), warn func(string)) {
+func (p properties) applyOperators(ops map[string]any, nulls string, record func(Change), warn func(string)) {
 	for _, op := range amplitude.Operators {
 		argument, present := ops[op]
 		if !present {
@@ -74,14 +74,14 @@ func (p properties) applyOperators(ops map[string]any, nulls string, record func
 }
 
 // write sets or removes a property.
-func (p properties) write(name string, value any, exists bool, op string, record func(change)) {
+func (p properties) write(name string, value any, exists bool, op string, record func(Change)) {
 	before, existed := p[name]
 	if exists {
 		p[name] = value
 	} else {
 		delete(p, name)
 	}
-	record(change{
+	record(Change{
 		Property: name, Operation: op, Before: before, After: value, existed: existed, exists: exists,
 		Changed: existed != exists || !equal(before, value),
 		Jump: existed && exists && strings.HasPrefix(name, amplitude.ExperimentPrefix) && !equal(before, value) &&
@@ -89,7 +89,7 @@ func (p properties) write(name string, value any, exists bool, op string, record
 	})
 }
 
-func (p properties) apply(op, name string, argument any, record func(change), warn func(string)) {
+func (p properties) apply(op, name string, argument any, record func(Change), warn func(string)) {
 	current, exists := p[name]
 	put := func(value any) { p.write(name, value, true, op, record) }
 	switch op {

@@ -30,7 +30,20 @@ func (s *Server) getPage(w http.ResponseWriter, r *http.Request) {
 // getPageFile answers with a file of the page.
 func (s *Server) getPageFile(w http.ResponseWriter, r *http.Request) {
 	pageHeaders(w.Header())
-	http.ServeFileFS(w, r, pageFS, r.PathValue("file"))
+	name := r.PathValue("file")
+	if info, err := fs.Stat(pageFS, name); err != nil || info.IsDir() {
+		noSuchPath(w, r)
+		return
+	}
+	http.ServeFileFS(w, r, pageFS, name)
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+func getOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(openAPI)
 }
 
 // pageHeaders keep the page to itself: no foreign and no inline script or style, no framing, no sniffing.

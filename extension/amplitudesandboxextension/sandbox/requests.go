@@ -5,8 +5,11 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/extens
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
+
+	"github.com/zeebo/xxh3"
 )
 
 // request is one request to the ingestion API, as the request log keeps it.
@@ -28,14 +31,20 @@ type request struct {
 	status     int
 	answer     string
 	fault      string
-	retry      int // how many equal bodies came before
+	retry      int // how many requests with the same events came before
 	devices    []idKey
+
+	limit        int    // of body
+	full         []byte // the beginning of the body until the answer is known
+	fingerprint  xxh3.Uint128
+	query        string // until the answer is known
+	keyMisplaced bool   // the API key is in the URL or in a header
 }
 
 func newRequest(id uint64, r *http.Request, now time.Time) *request {
 	return &request{
 		id: id, method: r.Method, path: strings.TrimSuffix(r.URL.Path, "/"), header: r.Header.Clone(),
-		receivedAt: now, started: time.Now(),
+		receivedAt: now, started: time.Now(), query: r.URL.RawQuery,
 	}
 }
 
@@ -51,23 +60,23 @@ func (q *request) size() int64 {
 	return n
 }
 
+// keyReserve is how much more than its share is looked at of a body, so that a key that is cut in two is masked too.
+const keyReserve = 4 << 10
+
 func (q *request) setBody(body []byte, limit int) {
-	q.bodyBytes = len(body)
+	q.bodyBytes, q.limit = len(body), limit
 	q.cut = len(body) > limit
-	q.body = string(body[:min(len(body), limit)])
+	q.full = body[:min(len(body), limit+keyReserve)]
 }
 
 func (q *request) setKey(key string) {
 	q.secret = key
 	q.key = MaskKey(key)
-}
-
-func (q *request) setDevices(events []*event) {
-	seen := make(map[idKey]bool, len(events))
-	for _, e := range events {
-		if key := deviceKey(e.deviceID); !seen[key] {
-			seen[key] = true
-			q.devices = append(q.devices, key)
+	q.keyMisplaced = strings.Contains(q.query, key)
+	for name, values := range q.header {
+		for _, v := range values {
+			// Names such as "sandbox" occur in the names of hosts and clients.
+			q.keyMisplaced = q.keyMisplaced || v == key || (len(key) >= maskedFrom && strings.Contains(v, key)) || name == "Authorization"
 		}
 	}
 }
@@ -77,7 +86,10 @@ func (q *request) setAnswer(a answer) {
 	const limit = 16 << 10
 	q.status = a.status
 	q.answer = q.masked(string(a.body[:min(len(a.body), limit)]))
-	q.body = q.masked(q.body)
+	if q.full != nil {
+		text := keyMember.ReplaceAllString(q.masked(string(q.full)), "${1}****${2}")
+		q.body, q.full = strings.Clone(text[:min(len(text), q.limit)]), nil
+	}
 	for _, values := range q.header {
 		for i := range values {
 			values[i] = q.masked(values[i])
@@ -96,6 +108,9 @@ func (q *request) masked(text string) string {
 	}
 	return strings.ReplaceAll(text, q.secret, q.key)
 }
+
+// keyMember finds the key of a body that cannot be parsed, and in a form.
+var keyMember = regexp.MustCompile(`("api_key"\s*:\s*")[^"]*(")`)
 
 // maskedFrom is the length from which on the ends of a key are shown.
 const maskedFrom = 12

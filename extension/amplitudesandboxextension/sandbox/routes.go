@@ -16,10 +16,16 @@ const controlPrefix = "/_sandbox"
 // routes is the handler of everything. Paths that are neither Amplitude's nor ours get Amplitude's answer.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	s.controlRoutes(mux)
+	for pattern, handler := range s.controlRoutes() {
+		mux.Handle(pattern, s.guard(handler))
+	}
+	mux.Handle(controlPrefix+"/", s.guard(http.HandlerFunc(noSuchPath)))
 	ingest := map[string]http.HandlerFunc{
 		amplitude.PathHTTPV2: s.ingest,
 		amplitude.PathBatch:  s.ingest,
+
+		amplitude.PathIdentify:      s.identify(amplitude.EventIdentify),
+		amplitude.PathGroupIdentify: s.identify(amplitude.EventGroupIdentify),
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		handler, known := ingest[strings.TrimSuffix(r.URL.Path, "/")]

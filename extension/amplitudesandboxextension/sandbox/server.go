@@ -10,9 +10,11 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/confmap"
 )
 
@@ -36,7 +38,10 @@ type Server struct {
 	log      *ring[*request]
 	warnings *ring[warning]
 	forced   forced
-	faults   []*fault
+	faults   []*Fault
+	faultID  int
+	prints   *ring[xxh3.Uint128] // of the newest requests
+	printed  map[xxh3.Uint128]int
 	stats    stats
 	inflight map[idKey]int
 	changed  chan struct{} // closed and replaced when something happened
@@ -56,7 +61,7 @@ func NewServer(config Config) (*Server, error) {
 	s := &Server{config: config, clock: clock{base: time.Now}, hosts: map[string]bool{}, changed: make(chan struct{})}
 	s.closed, s.done = context.WithCancel(context.Background())
 	for _, host := range config.AllowedHosts {
-		s.hosts[host] = true
+		s.hosts[strings.ToLower(host)] = true
 	}
 	s.clear()
 	s.handler = s.routes()
@@ -82,6 +87,8 @@ func (s *Server) clear() {
 	s.forced = newForced()
 	s.faults = nil
 	s.inflight = map[idKey]int{}
+	s.prints = newRing(printsKept, 1<<40, func(xxh3.Uint128) int64 { return 1 })
+	s.printed = map[xxh3.Uint128]int{}
 	s.stats = newStats(s.clock.now())
 	s.setBehavior(s.config.Behavior)
 }
@@ -111,9 +118,6 @@ const readHeaderTimeout = 10 * time.Second
 func (s *Server) Serve(l net.Listener) error {
 	if s.http != nil {
 		return errors.New("the sandbox serves already")
-	}
-	if host, _, err := net.SplitHostPort(l.Addr().String()); err == nil {
-		s.hosts[host] = true
 	}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: readHeaderTimeout}
 	s.served = make(chan struct{})

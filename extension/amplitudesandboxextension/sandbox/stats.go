@@ -16,6 +16,7 @@ type warning struct {
 	At      int64  `json:"at"` // ms
 	Request uint64 `json:"request"`
 	Seq     uint64 `json:"seq,omitempty"`
+	Level   string `json:"level"`
 	Text    string `json:"warning"`
 }
 
@@ -37,6 +38,7 @@ type stats struct {
 	requests  int
 	events    int
 	warnings  int
+	unsorted  int // events older than the newest of their user
 }
 
 // EndpointStats counts the requests to one path.

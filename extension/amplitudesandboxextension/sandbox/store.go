@@ -36,7 +36,7 @@ type entry struct {
 	eventTime  int64 // ms
 	verdict    Verdict
 	reason     string // why it is not stored, in words
-	problems   []problem
+	problems   []Problem
 	endpoint   string
 
 	event  string // the event, as stored or as received
@@ -50,7 +50,7 @@ type entry struct {
 	run                                   string // experiment key
 	firstSeq                              uint64 // the first copy of a duplicate
 	firstAt                               time.Time
-	changes                               []change
+	changes                               []Change
 	warnings                              []string
 }
 

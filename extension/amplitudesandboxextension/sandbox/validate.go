@@ -86,8 +86,8 @@ func (e *event) identify() bool {
 // insertID is insert_id as text; a number is its digits.
 func (e *event) insertID() string { return idText(e.fields[amplitude.FieldInsertID]) }
 
-// problem is why one event was refused: the field and the rule it breaks.
-type problem struct {
+// Problem is why one event was refused: the field and the rule it breaks.
+type Problem struct {
 	Field string `json:"field"`
 	Rule  string `json:"rule"`
 }
@@ -95,7 +95,7 @@ type problem struct {
 // validation is the outcome of step 14: the problems of each class, and the class that is reported.
 type validation struct {
 	missing, invalidIDs, lengths, invalid indexes
-	problems                              map[int][]problem
+	problems                              map[int][]Problem
 }
 
 func (v *validation) add(class *indexes, index int, field, rule string) {
@@ -104,9 +104,9 @@ func (v *validation) add(class *indexes, index int, field, rule string) {
 	}
 	class.add(field, index)
 	if v.problems == nil {
-		v.problems = map[int][]problem{}
+		v.problems = map[int][]Problem{}
 	}
-	v.problems[index] = append(v.problems[index], problem{field, rule})
+	v.problems[index] = append(v.problems[index], Problem{field, rule})
 }
 
 // answer reports the first class that has a problem, as Amplitude reports one class at a time.
