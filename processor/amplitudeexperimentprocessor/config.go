@@ -1,0 +1,307 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+const (
+	wireTransformed = "transformed"
+	wireRaw         = "raw"
+
+	unassignedEvent    = "event"
+	unassignedIdentify = "identify"
+	unassignedDrop     = "drop"
+
+	asUserID   = "user_id"
+	asDeviceID = "device_id"
+	asIgnore   = "ignore"
+
+	otherPass = "pass"
+	otherDrop = "drop"
+
+	insertIDStrong = "strong"
+	insertIDSDK    = "sdk"
+
+	// maxNames bounds a list of attribute names: more is a mistake, and the place in the list is kept in 8 bits.
+	maxNames = 64
+)
+
+var (
+	_ confmap.Validator = (*Config)(nil)
+	_ confmap.Validator = (*ExposureConfig)(nil)
+	_ confmap.Validator = (*EvaluationConfig)(nil)
+	_ confmap.Validator = (*AssignmentConfig)(nil)
+	_ confmap.Validator = (*IdentityConfig)(nil)
+	_ confmap.Validator = (*EventPropertiesConfig)(nil)
+	_ confmap.Validator = (*InsertIDConfig)(nil)
+)
+
+// Config configures the processor. Every key is optional.
+type Config struct {
+	Exposure   ExposureConfig   `mapstructure:"exposure"`
+	Evaluation EvaluationConfig `mapstructure:"evaluation"`
+	Assignment AssignmentConfig `mapstructure:"assignment"`
+	Identity   IdentityConfig   `mapstructure:"identity"`
+	// OtherRecords is pass or drop: what happens to records that are none of ours.
+	OtherRecords string `mapstructure:"other_records"`
+	// SetUserProperties adds the user property [Experiment] <flag key> to the events.
+	SetUserProperties bool                  `mapstructure:"set_user_properties"`
+	EventProperties   EventPropertiesConfig `mapstructure:"event_properties"`
+	// MaxExperimentProperties refuses flags beyond this number of distinct ones; 0 only warns.
+	MaxExperimentProperties int            `mapstructure:"max_experiment_properties"`
+	InsertID                InsertIDConfig `mapstructure:"insert_id"`
+	Dedup                   DedupConfig    `mapstructure:"dedup"`
+}
+
+// ExposureConfig says how explicit exposure records are recognised and sent.
+// In lists of attribute names the first present one wins.
+type ExposureConfig struct {
+	EventNames    []string `mapstructure:"event_names"`
+	FlagKey       []string `mapstructure:"flag_key"`
+	Variant       []string `mapstructure:"variant"`
+	ExperimentKey []string `mapstructure:"experiment_key"`
+	// OffVariants are the variants that mean "in no variant" where no default marker says otherwise.
+	OffVariants []string `mapstructure:"off_variants"`
+	// Wire is transformed (the event as Amplitude stores it) or raw ($exposure, which Amplitude transforms).
+	Wire string `mapstructure:"wire"`
+	// Unassigned is event, identify or drop: what the exposure of an unassigned variant becomes.
+	Unassigned string `mapstructure:"unassigned"`
+}
+
+// EvaluationConfig says how flag evaluations after OpenTelemetry's semantic conventions are read.
+type EvaluationConfig struct {
+	Enabled       bool     `mapstructure:"enabled"`
+	EventNames    []string `mapstructure:"event_names"`
+	FlagKey       []string `mapstructure:"flag_key"`
+	Variant       []string `mapstructure:"variant"`
+	Value         []string `mapstructure:"value"`
+	PreferValue   bool     `mapstructure:"prefer_value"`
+	OffVariants   []string `mapstructure:"off_variants"`
+	ExperimentKey []string `mapstructure:"experiment_key"`
+	// SkipReasons are the evaluation reasons, in lower case, that make an evaluation no exposure.
+	SkipReasons []string `mapstructure:"skip_reasons"`
+}
+
+// AssignmentConfig says how assignment records are read and sent.
+type AssignmentConfig struct {
+	EventNames  []string `mapstructure:"event_names"`
+	Variants    []string `mapstructure:"variants"`
+	OffVariants []string `mapstructure:"off_variants"`
+	Environment []string `mapstructure:"environment"`
+	// PropertyPrefix goes before <flag key>.variant and <flag key>.details.
+	PropertyPrefix string `mapstructure:"property_prefix"`
+}
+
+// IdentityConfig says where the ids of an event are found.
+type IdentityConfig struct {
+	UserID    []string `mapstructure:"user_id"`
+	DeviceID  []string `mapstructure:"device_id"`
+	SessionID []string `mapstructure:"session_id"`
+	ContextID []string `mapstructure:"context_id"`
+	// ContextIDAs is user_id, device_id or ignore.
+	ContextIDAs string `mapstructure:"context_id_as"`
+	// Groups maps an Amplitude group type to the attribute that holds its value.
+	Groups map[string]string `mapstructure:"groups"`
+	// MinIDLength is Amplitude's min_id_length: shorter ids, in UTF-16 code units, are treated as absent.
+	MinIDLength int `mapstructure:"min_id_length"`
+}
+
+// EventPropertiesConfig says which other attributes travel with an event.
+type EventPropertiesConfig struct {
+	// Include holds patterns of attribute names; only * is special.
+	Include []string `mapstructure:"include"`
+}
+
+// InsertIDConfig chooses how insert_id is made.
+type InsertIDConfig struct {
+	// Format is strong or sdk.
+	Format string `mapstructure:"format"`
+}
+
+func createDefaultConfig() *Config {
+	return &Config{
+		Exposure: ExposureConfig{
+			EventNames:    []string{amplitude.EventRawExposure, amplitude.EventExposure},
+			FlagKey:       []string{amplitude.RawFlagKey, amplitude.PropertyFlagKey},
+			Variant:       []string{amplitude.RawVariant, amplitude.PropertyVariant},
+			ExperimentKey: []string{amplitude.RawExperimentKey, amplitude.PropertyExperimentKey},
+			OffVariants:   []string{"off"},
+			Wire:          wireTransformed,
+			Unassigned:    unassignedEvent,
+		},
+		Evaluation: EvaluationConfig{
+			Enabled:       true,
+			EventNames:    []string{"feature_flag.evaluation", "feature_flag"},
+			FlagKey:       []string{"feature_flag.key"},
+			Variant:       []string{"feature_flag.result.variant", "feature_flag.variant"},
+			Value:         []string{"feature_flag.result.value"},
+			OffVariants:   []string{},
+			ExperimentKey: []string{"feature_flag.experiment.key"},
+			SkipReasons: []string{
+				"error", "disabled", "default", "static", "off", "offline", "defaultvalue",
+				"unknownfeature", "cyclicprerequisite", "prerequisite_failed",
+			},
+		},
+		Assignment: AssignmentConfig{
+			EventNames:     []string{amplitude.EventRawAssignment, amplitude.EventAssignment},
+			Variants:       []string{"variants"},
+			OffVariants:    []string{"off"},
+			Environment:    []string{"environment", "deployment.environment.name"},
+			PropertyPrefix: amplitude.ExperimentPrefix,
+		},
+		Identity: IdentityConfig{
+			UserID:      []string{amplitude.AttrUserID, "user.id", "enduser.id", "user_id"},
+			DeviceID:    []string{amplitude.AttrDeviceID, "device.id", "app.installation.id", "enduser.pseudo.id", "device_id"},
+			SessionID:   []string{amplitude.AttrSessionID, "session.id"},
+			ContextID:   []string{"feature_flag.context.id", "feature_flag.context.key"},
+			ContextIDAs: asUserID,
+			Groups:      map[string]string{},
+			MinIDLength: amplitude.DefaultMinIDLength,
+		},
+		OtherRecords:      otherPass,
+		SetUserProperties: true,
+		EventProperties:   EventPropertiesConfig{Include: []string{}},
+		InsertID:          InsertIDConfig{Format: insertIDStrong},
+		Dedup:             createDefaultDedupConfig(),
+	}
+}
+
+// Validate checks the keys of the top level and the rules between sections.
+func (cfg *Config) Validate() error {
+	errs := []error{oneOf("other_records", cfg.OtherRecords, otherPass, otherDrop)}
+	if cfg.MaxExperimentProperties < 0 {
+		errs = append(errs, fmt.Errorf("`max_experiment_properties` must not be negative, found %d", cfg.MaxExperimentProperties))
+	}
+	owner := map[string]string{}
+	for _, section := range []struct {
+		name  string
+		names []string
+	}{
+		{"exposure", cfg.Exposure.EventNames},
+		{"evaluation", cfg.Evaluation.EventNames},
+		{"assignment", cfg.Assignment.EventNames},
+	} {
+		for _, name := range section.names {
+			if other, taken := owner[name]; taken && other != section.name {
+				errs = append(errs, fmt.Errorf("`event_names` of %s and of %s must differ, found %q in both", other, section.name, name))
+			}
+			owner[name] = section.name
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Validate checks the section; the framework prefixes its name.
+func (cfg *ExposureConfig) Validate() error {
+	return errors.Join(
+		nameList("event_names", cfg.EventNames, false),
+		nameList("flag_key", cfg.FlagKey, true),
+		nameList("variant", cfg.Variant, true),
+		nameList("experiment_key", cfg.ExperimentKey, false),
+		nameList("off_variants", cfg.OffVariants, false),
+		oneOf("wire", cfg.Wire, wireTransformed, wireRaw),
+		oneOf("unassigned", cfg.Unassigned, unassignedEvent, unassignedIdentify, unassignedDrop),
+	)
+}
+
+// Validate checks the section; the framework prefixes its name.
+func (cfg *EvaluationConfig) Validate() error {
+	errs := []error{
+		nameList("event_names", cfg.EventNames, false),
+		nameList("flag_key", cfg.FlagKey, true),
+		nameList("variant", cfg.Variant, false),
+		nameList("value", cfg.Value, false),
+		nameList("off_variants", cfg.OffVariants, false),
+		nameList("experiment_key", cfg.ExperimentKey, false),
+		nameList("skip_reasons", cfg.SkipReasons, false),
+	}
+	for _, reason := range cfg.SkipReasons {
+		if reason != strings.ToLower(reason) {
+			errs = append(errs, fmt.Errorf("`skip_reasons` must be in lower case, found %q", reason))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Validate checks the section; the framework prefixes its name.
+func (cfg *AssignmentConfig) Validate() error {
+	errs := []error{
+		nameList("event_names", cfg.EventNames, false),
+		nameList("variants", cfg.Variants, false),
+		nameList("off_variants", cfg.OffVariants, false),
+		nameList("environment", cfg.Environment, false),
+	}
+	if strings.HasPrefix(cfg.PropertyPrefix, amplitude.AttrPrefix) || len(cfg.PropertyPrefix) > maxNames {
+		errs = append(errs, fmt.Errorf("`property_prefix` must not begin with %q or be longer than %d bytes, found %q", amplitude.AttrPrefix, maxNames, cfg.PropertyPrefix))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate checks the section; the framework prefixes its name.
+func (cfg *IdentityConfig) Validate() error {
+	errs := []error{
+		nameList("user_id", cfg.UserID, false),
+		nameList("device_id", cfg.DeviceID, false),
+		nameList("session_id", cfg.SessionID, false),
+		nameList("context_id", cfg.ContextID, false),
+		oneOf("context_id_as", cfg.ContextIDAs, asUserID, asDeviceID, asIgnore),
+	}
+	if cfg.MinIDLength < 1 || cfg.MinIDLength > amplitude.MaxStringLength {
+		errs = append(errs, fmt.Errorf("`min_id_length` must be between 1 and %d, found %d", amplitude.MaxStringLength, cfg.MinIDLength))
+	}
+	if len(cfg.Groups) > amplitude.MaxGroupTypes {
+		errs = append(errs, fmt.Errorf("`groups` must name at most %d group types, found %d", amplitude.MaxGroupTypes, len(cfg.Groups)))
+	}
+	for groupType, attribute := range cfg.Groups {
+		if strings.TrimSpace(groupType) == "" || strings.TrimSpace(attribute) == "" {
+			errs = append(errs, fmt.Errorf("`groups` must map a group type to an attribute name, found %q: %q", groupType, attribute))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Validate checks the section; the framework prefixes its name.
+func (cfg *EventPropertiesConfig) Validate() error {
+	return nameList("include", cfg.Include, false)
+}
+
+// Validate checks the section; the framework prefixes its name.
+func (cfg *InsertIDConfig) Validate() error {
+	return oneOf("format", cfg.Format, insertIDStrong, insertIDSDK)
+}
+
+func oneOf(key, found string, allowed ...string) error {
+	if slices.Contains(allowed, found) {
+		return nil
+	}
+	return fmt.Errorf("`%s` must be one of %s, found %q", key, strings.Join(allowed, ", "), found)
+}
+
+// nameList checks a list of names: none blank, none twice, not too many.
+func nameList(key string, names []string, required bool) error {
+	if required && len(names) == 0 {
+		return fmt.Errorf("`%s` must name at least one attribute", key)
+	}
+	if len(names) > maxNames {
+		return fmt.Errorf("`%s` must not have more than %d entries, found %d", key, maxNames, len(names))
+	}
+	for i, name := range names {
+		if strings.TrimSpace(name) == "" {
+			return fmt.Errorf("`%s` must not hold a blank entry, found %q", key, name)
+		}
+		if slices.Contains(names[:i], name) {
+			return fmt.Errorf("`%s` must not hold an entry twice, found %q", key, name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+	_ "time/tzdata" // a container image may have no time zones of its own
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/config/configtls"
+	"go.opentelemetry.io/collector/confmap"
+)
+
+const (
+	dedupModeLatest       = "latest"
+	dedupModeUniquePerDay = "unique_per_day"
+
+	dedupWindowDay = "day"
+	minDedupWindow = time.Minute
+	// Amplitude forgets an insert_id after seven days, and so does the state.
+	maxDedupWindow = 7 * 24 * time.Hour
+
+	// The table numbers its entries with 24 bits in each of 64 shards.
+	maxDedupEntries = 1_000_000_000
+
+	defaultDedupEntries     = 1_000_000
+	defaultRedisTimeout     = 50 * time.Millisecond
+	maxRedisTimeout         = 5 * time.Second
+	defaultRedisKeyPrefix   = "amplitude_experiment:"
+	maxRedisKeyPrefixLength = 128
+)
+
+var (
+	_ confmap.Validator = (*DedupConfig)(nil)
+	_ confmap.Validator = (*RedisConfig)(nil)
+
+	errRedisAddress  = errors.New("`endpoint` or `addresses` is required")
+	errRedisBoth     = errors.New("`endpoint` and `addresses` exclude each other")
+	errRedisSentinel = errors.New("`master_name` needs the `addresses` of the sentinels and excludes `cluster`")
+	errRedisDB       = errors.New("`db` must be 0 in a cluster")
+)
+
+// DedupConfig says what a repeat is and where the memory of what was sent is kept.
+type DedupConfig struct {
+	// Enabled turns de-duplication on. Without it every record goes out, with transition number 0.
+	Enabled bool `mapstructure:"enabled"`
+	// Mode is latest (compare with the last result) or unique_per_day (each result once).
+	Mode string `mapstructure:"mode"`
+	// Window is "day" or a duration from 1m to 168h: how long a result stays a repeat of itself.
+	Window string `mapstructure:"window"`
+	// TimeZone is the IANA name of the zone whose midnight ends the day.
+	TimeZone string `mapstructure:"time_zone"`
+	// MaxEntries bounds the number of remembered subjects.
+	MaxEntries int `mapstructure:"max_entries"`
+	// StorageID names a storage extension that keeps the state over a restart.
+	StorageID *component.ID `mapstructure:"storage"`
+	// Redis shares the state between replicas.
+	Redis configoptional.Optional[RedisConfig] `mapstructure:"redis"`
+}
+
+// RedisConfig addresses the Redis that replicas share: one server, a cluster, or sentinels.
+type RedisConfig struct {
+	// Endpoint is the host:port of one server.
+	Endpoint string `mapstructure:"endpoint"`
+	// Addresses are the host:port of several nodes: of a cluster, or of sentinels if MasterName is set.
+	Addresses []string `mapstructure:"addresses"`
+	// Cluster says that even a single address speaks the cluster protocol.
+	Cluster bool `mapstructure:"cluster"`
+	// MasterName is the name that the sentinels give to the master.
+	MasterName string `mapstructure:"master_name"`
+	// SentinelUsername and SentinelPassword log in at the sentinels.
+	SentinelUsername string              `mapstructure:"sentinel_username"`
+	SentinelPassword configopaque.String `mapstructure:"sentinel_password"`
+	// Username and Password log in at the server.
+	Username string              `mapstructure:"username"`
+	Password configopaque.String `mapstructure:"password"`
+	// DB is the number of the database; a cluster has only 0.
+	DB int `mapstructure:"db"`
+	// KeyPrefix begins every key, so that several fleets may share a server.
+	KeyPrefix string `mapstructure:"key_prefix"`
+	// Timeout bounds the wait of a batch for each of its two round trips.
+	Timeout time.Duration `mapstructure:"timeout"`
+	// TLS encrypts the connection; absent means plain text.
+	TLS configoptional.Optional[configtls.ClientConfig] `mapstructure:"tls"`
+}
+
+func createDefaultDedupConfig() DedupConfig {
+	return DedupConfig{
+		Enabled:    true,
+		Mode:       dedupModeLatest,
+		Window:     dedupWindowDay,
+		TimeZone:   "UTC",
+		MaxEntries: defaultDedupEntries,
+		Redis: configoptional.Default(RedisConfig{
+			KeyPrefix: defaultRedisKeyPrefix,
+			Timeout:   defaultRedisTimeout,
+			TLS:       configoptional.Default(configtls.NewDefaultClientConfig()),
+		}),
+	}
+}
+
+// Validate checks the section; the framework prefixes its name.
+func (cfg *DedupConfig) Validate() error {
+	if !cfg.Enabled {
+		return nil
+	}
+	var errs []error
+	if cfg.Mode != dedupModeLatest && cfg.Mode != dedupModeUniquePerDay {
+		errs = append(errs, fmt.Errorf("`mode` must be %s or %s, found %q", dedupModeLatest, dedupModeUniquePerDay, cfg.Mode))
+	}
+	if _, err := newBucketer(cfg.Window, cfg.TimeZone); err != nil {
+		errs = append(errs, err)
+	}
+	if cfg.MaxEntries < 1 || cfg.MaxEntries > maxDedupEntries {
+		errs = append(errs, fmt.Errorf("`max_entries` must be between 1 and %d, found %d", maxDedupEntries, cfg.MaxEntries))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate checks the section; the framework prefixes its name.
+func (cfg *RedisConfig) Validate() error {
+	var errs []error
+	switch {
+	case cfg.Endpoint == "" && len(cfg.Addresses) == 0:
+		errs = append(errs, errRedisAddress)
+	case cfg.Endpoint != "" && len(cfg.Addresses) > 0:
+		errs = append(errs, errRedisBoth)
+	}
+	for _, address := range cfg.addresses() {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			errs = append(errs, fmt.Errorf("an address must be host:port, found %q", address))
+		}
+	}
+	if cfg.MasterName != "" && (cfg.Cluster || len(cfg.Addresses) == 0) {
+		errs = append(errs, errRedisSentinel)
+	}
+	if cfg.DB < 0 {
+		errs = append(errs, fmt.Errorf("`db` must not be negative, found %d", cfg.DB))
+	}
+	if cfg.DB != 0 && cfg.isCluster() {
+		errs = append(errs, errRedisDB)
+	}
+	if len(cfg.KeyPrefix) > maxRedisKeyPrefixLength {
+		errs = append(errs, fmt.Errorf("`key_prefix` must not be longer than %d bytes, found %d", maxRedisKeyPrefixLength, len(cfg.KeyPrefix)))
+	}
+	if cfg.Timeout <= 0 || cfg.Timeout > maxRedisTimeout {
+		errs = append(errs, fmt.Errorf("`timeout` must be positive and at most %s, found %s", maxRedisTimeout, cfg.Timeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (cfg *RedisConfig) addresses() []string {
+	if cfg.Endpoint != "" {
+		return []string{cfg.Endpoint}
+	}
+	return cfg.Addresses
+}
+
+func (cfg *RedisConfig) isCluster() bool {
+	return cfg.Cluster || (cfg.MasterName == "" && len(cfg.Addresses) > 1)
+}

@@ -1,0 +1,29 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+const (
+	// earliestTime is the start of the year 2000: an earlier event time is a clock or a unit gone wrong.
+	earliestTime = 946_684_800_000
+	// maxAhead is how far ahead of arrival an event time is believed.
+	maxAhead = 24 * int64(time.Hour/time.Millisecond)
+)
+
+// eventMillis chooses the time of an event in milliseconds since the Unix epoch: its own, else
+// when it was observed, else now.
+func eventMillis(timestamp, observed pcommon.Timestamp, now int64) int64 {
+	for _, candidate := range [...]pcommon.Timestamp{timestamp, observed} {
+		ms := int64(uint64(candidate) / uint64(time.Millisecond))
+		if ms >= earliestTime && ms <= now+maxAhead {
+			return ms
+		}
+	}
+	return now
+}

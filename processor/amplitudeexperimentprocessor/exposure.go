@@ -1,0 +1,56 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+
+// exposure reads a record that says outright that a user met a variant.
+func (in *interpreter) exposure(_ *scratch, g *gathered, f *facts) {
+	f.outcome = outcomeExposure
+	found, fits := readFlagKey(g, f)
+	switch {
+	case !found:
+		f.rejected(rejectNoFlagKey)
+		return
+	case !fits:
+		f.rejected(rejectLongFlagKey)
+		return
+	}
+	m := recordMetadata(g)
+	if m.dontTrack {
+		f.skipped(skipTrackExposure)
+		return
+	}
+	f.variant = g.slots[fieldVariant].ref()
+	if f.variant.text == "" && g.badVariant {
+		// To take it for no variant would take the user out of the experiment.
+		f.rejected(rejectBadVariant)
+		return
+	}
+	if content := &g.slots[fieldMetadata]; content.found() {
+		f.metadata, f.hasMetadata = content.value, content.rank < levelScope
+	}
+	in.finishExposure(g, f, &m)
+}
+
+// finishExposure does what explicit exposures and evaluations have in common.
+func (in *interpreter) finishExposure(g *gathered, f *facts, m *flagMetadata) {
+	f.noProperty = m.noProperty
+	f.experimentKey = g.slots[fieldExperimentKey].ref()
+	if f.experimentKey.text == "" {
+		f.experimentKey = m.experimentKey
+	}
+	f.unassigned = in.isUnassigned(f.source, f.variant.text, m)
+	if !f.unassigned {
+		return
+	}
+	f.variant = textRef{}
+	f.outcome = outcomeUnexposure
+	switch in.cfg.Exposure.Unassigned {
+	case unassignedDrop:
+		f.skipped(skipUnassigned)
+	case unassignedIdentify:
+		if f.noProperty || !in.cfg.SetUserProperties {
+			f.skipped(skipNothingToSet)
+		}
+	}
+}

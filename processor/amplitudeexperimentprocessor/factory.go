@@ -1,0 +1,63 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+
+import (
+	"context"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/processor"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
+)
+
+// factory keeps one instance per configuration: a processor that is used in several pipelines
+// remembers for all of them what was sent.
+type factory struct {
+	mu        sync.Mutex
+	instances map[component.Config]*instance
+	states    dedupStates
+}
+
+// NewFactory returns the factory of the amplitude_experiment processor.
+func NewFactory() processor.Factory {
+	f := &factory{instances: map[component.Config]*instance{}}
+	return processor.NewFactory(
+		metadata.Type,
+		func() component.Config { return createDefaultConfig() },
+		processor.WithLogs(f.createLogs, metadata.LogsStability),
+	)
+}
+
+func (f *factory) createLogs(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	shared, ok := f.instances[cfg]
+	if !ok {
+		created, err := newInstance(cfg.(*Config), set)
+		if err != nil {
+			return nil, err
+		}
+		shared = created
+		f.instances[cfg] = shared
+	}
+	dedup, err := f.states.deduplicator(&shared.cfg.Dedup, set)
+	if err != nil {
+		return nil, err
+	}
+	shared.users++
+	return &experimentProcessor{instance: shared, dedup: dedup, next: next, forget: func() { f.release(cfg, shared) }}, nil
+}
+
+// release forgets an instance when the last of its pipelines has shut down.
+func (f *factory) release(cfg component.Config, shared *instance) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if shared.users--; shared.users == 0 {
+		delete(f.instances, cfg)
+		shared.telemetry.builder.Shutdown()
+	}
+}

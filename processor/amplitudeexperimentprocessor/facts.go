@@ -1,0 +1,293 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+
+import (
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// textRef is a text of the event, and the value it came from if that can be moved instead of copied.
+type textRef struct {
+	text    string
+	value   pcommon.Value
+	movable bool
+}
+
+func (s *slot) ref() textRef {
+	if !s.found() {
+		return textRef{}
+	}
+	return textRef{text: s.text, value: s.value, movable: s.rank < levelScope}
+}
+
+// flagResult is what came out for one flag of an assignment.
+type flagResult struct {
+	key   string
+	names *flagNames
+	// variant is the variant key; variantValue is where it stands.
+	variant    textRef
+	details    string
+	unassigned bool
+	// noProperty: the flag has no user property (a mutual exclusion group).
+	noProperty bool
+}
+
+// span is a range of a slice.
+type span struct{ start, end int32 }
+
+func (s span) len() int { return int(s.end - s.start) }
+
+// facts is what one record of ours says, and what is to become of it.
+type facts struct {
+	outcome outcome
+	skip    skipReason
+	reject  rejectReason
+	source  source
+	shaped  bool
+	// unassigned: the user is in no variant. For assignments, each flag says so itself.
+	unassigned bool
+	noProperty bool
+	// names belong to the flag of an exposure.
+	names *flagNames
+
+	flagKey       textRef
+	variant       textRef
+	experimentKey textRef
+	userID        textRef
+	deviceID      textRef
+	// metadata is the evaluation metadata of an exposure, or the zero Value.
+	metadata      pcommon.Value
+	hasMetadata   bool
+	environment   string
+	ip            string
+	session       int64
+	// time is the event time in milliseconds since the Unix epoch.
+	time   int64
+	client *clientFields
+
+	flags  span
+	groups span
+	parts  span
+}
+
+// interpreter reads records: what they say, whether they become events, and why not.
+// It may be used concurrently, each use with its own scratch.
+type interpreter struct {
+	cfg         *Config
+	registry    *flagRegistry
+	names       recogniser
+	tables      [numSources]*table
+	groupTypes  []string
+	skipReasons map[string]skipReason
+	offVariants [numSources][]string
+}
+
+func newInterpreter(cfg *Config, registry *flagRegistry) *interpreter {
+	in := &interpreter{
+		cfg:         cfg,
+		registry:    registry,
+		names:       newRecogniser(cfg),
+		groupTypes:  sortedKeys(cfg.Identity.Groups),
+		skipReasons: make(map[string]skipReason, len(cfg.Evaluation.SkipReasons)),
+	}
+	for _, of := range []source{sourceExposure, sourceEvaluation, sourceAssignment} {
+		in.tables[of] = newTable(cfg, of)
+	}
+	in.offVariants[sourceExposure] = cfg.Exposure.OffVariants
+	in.offVariants[sourceEvaluation] = cfg.Evaluation.OffVariants
+	in.offVariants[sourceAssignment] = cfg.Assignment.OffVariants
+	for _, reason := range cfg.Evaluation.SkipReasons {
+		in.skipReasons[reason] = skipReasonOf(reason)
+	}
+	return in
+}
+
+// interpret reads one record of ours. now is the time of arrival in milliseconds.
+func (in *interpreter) interpret(s *scratch, of source, record plog.LogRecord, now int64) facts {
+	f := facts{source: of, time: eventMillis(record.Timestamp(), record.ObservedTimestamp(), now)}
+	if isShaped(of, record) {
+		in.readShaped(s, &f, record)
+		return f
+	}
+	g := s.reader.gather(of, record.Attributes(), record.Body())
+	switch of {
+	case sourceEvaluation:
+		in.evaluation(s, g, &f)
+	case sourceExposure:
+		in.exposure(s, g, &f)
+	case sourceAssignment:
+		in.assignment(s, g, &f)
+	}
+	if f.outcome == outcomeSkipped || f.outcome == outcomeRejected {
+		return f
+	}
+	if !in.identify(s, g, &f) {
+		return f
+	}
+	f.client = s.clients.of(s.reader.resource)
+	clientOfRecord(g, &f)
+	in.claimNames(s, &f)
+	return f
+}
+
+// claimNames looks up the names of the flags, and refuses flags beyond the limit of properties.
+func (in *interpreter) claimNames(s *scratch, f *facts) {
+	if f.source != sourceAssignment {
+		names, ok := in.registry.names(f.flagKey.text, in.cfg.SetUserProperties && !f.noProperty)
+		if f.names = names; !ok {
+			f.rejected(rejectPropertyLimit)
+		}
+		return
+	}
+	kept := s.flags[f.flags.start:f.flags.start]
+	for _, one := range s.flags[f.flags.start:f.flags.end] {
+		names, ok := in.registry.names(one.key, in.cfg.SetUserProperties && !one.noProperty)
+		if !ok {
+			s.counts.flagsLeftOut[rejectPropertyLimit]++
+			continue
+		}
+		one.names = names
+		kept = append(kept, one)
+	}
+	s.flags = s.flags[:int(f.flags.start)+len(kept)]
+	if f.flags.end = int32(len(s.flags)); len(kept) == 0 {
+		f.rejected(rejectPropertyLimit)
+	}
+}
+
+func (f *facts) skipped(reason skipReason) {
+	f.outcome, f.skip = outcomeSkipped, reason
+}
+
+func (f *facts) rejected(reason rejectReason) {
+	f.outcome, f.reject = outcomeRejected, reason
+}
+
+// identify fills in who it was, and says whether anybody was.
+func (in *interpreter) identify(s *scratch, g *gathered, f *facts) bool {
+	f.userID, f.deviceID = g.slots[fieldUserID].ref(), g.slots[fieldDeviceID].ref()
+	if context := &g.slots[fieldContextID]; context.found() {
+		switch {
+		case in.cfg.Identity.ContextIDAs == asUserID && f.userID.text == "":
+			f.userID = context.ref()
+		case in.cfg.Identity.ContextIDAs == asDeviceID && f.deviceID.text == "":
+			f.deviceID = context.ref()
+		}
+	}
+	if f.userID.text == "" && f.deviceID.text == "" {
+		f.rejected(rejectReasonOfID(g.idProblem))
+		return false
+	}
+	f.session = 0
+	if session := &g.slots[fieldSessionID]; session.found() {
+		f.session = session.number
+	}
+	start := len(s.groups)
+	s.groups = s.groupReader.read(g, s.groups)
+	f.groups = span{int32(start), int32(len(s.groups))}
+	return true
+}
+
+// readFlagKey reads the key of the flag: whether there is one, and whether it fits a property name.
+func readFlagKey(g *gathered, f *facts) (found, fits bool) {
+	f.flagKey = g.slots[fieldFlagKey].ref()
+	return f.flagKey.text != "", !tooLong(f.flagKey.text, maxFlagKey)
+}
+
+// maxFlagKey keeps the name of the user property, prefix included, within Amplitude's limit.
+const maxFlagKey = amplitude.MaxStringLength - len(amplitude.ExperimentPrefix)
+
+// flagMetadata is what the evaluation metadata of a flag says.
+type flagMetadata struct {
+	// isDefault is the default marker, if there is one.
+	isDefault     bool
+	hasDefault    bool
+	dontTrack     bool
+	noProperty    bool
+	experimentKey textRef
+	details       string
+}
+
+// readMetadata reads the map that Amplitude's SDKs attach to a variant.
+func readMetadata(m pcommon.Map) flagMetadata {
+	var found flagMetadata
+	var version, segment string
+	for name, value := range m.All() {
+		switch name {
+		case metadataDefault:
+			if value.Type() == pcommon.ValueTypeBool && !found.hasDefault {
+				found.hasDefault, found.isDefault = true, value.Bool()
+			}
+		case metadataTrackExposure:
+			found.dontTrack = found.dontTrack || (value.Type() == pcommon.ValueTypeBool && !value.Bool())
+		case metadataFlagType:
+			found.noProperty = value.Type() == pcommon.ValueTypeStr && value.Str() == flagTypeMutualExcluded
+		case metadataExperimentKey:
+			if text, ok := keyText(value); ok {
+				found.experimentKey = textRef{text: amplitude.Truncate(text, amplitude.MaxStringLength)}
+			}
+		case metadataFlagVersion:
+			if text, ok := keyText(value); ok {
+				version = text
+			}
+		case metadataSegmentName:
+			if text, ok := keyText(value); ok {
+				segment = text
+			}
+		}
+	}
+	if version != "" && segment != "" {
+		found.details = amplitude.Truncate("v"+version+" rule:"+segment, amplitude.MaxStringLength)
+	}
+	return found
+}
+
+// recordMetadata reads the metadata of an exposure or evaluation: the map, else flat attributes.
+func recordMetadata(g *gathered) flagMetadata {
+	var found flagMetadata
+	if m := &g.slots[fieldMetadata]; m.found() {
+		found = readMetadata(m.value.Map())
+	}
+	if marker := &g.slots[fieldMetadataDefault]; marker.found() && !found.hasDefault {
+		found.hasDefault, found.isDefault = true, marker.number == 1
+	}
+	if track := &g.slots[fieldMetadataTrack]; track.found() && track.number == 0 {
+		found.dontTrack = true
+	}
+	if kind := &g.slots[fieldMetadataType]; kind.found() && kind.text == flagTypeMutualExcluded {
+		found.noProperty = true
+	}
+	if key := &g.slots[fieldMetadataExperimentKey]; key.found() && found.experimentKey.text == "" {
+		found.experimentKey = key.ref()
+	}
+	return found
+}
+
+// isUnassigned decides whether a result puts the user in no variant: the default marker decides in
+// both directions, else a reserved name, else that there is no variant.
+func (in *interpreter) isUnassigned(of source, variant string, m *flagMetadata) bool {
+	switch {
+	case variant == "":
+		return true
+	case m.hasDefault:
+		return m.isDefault
+	default:
+		return slices.Contains(in.offVariants[of], variant)
+	}
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, strings.Compare)
+	return keys
+}

@@ -1,0 +1,108 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+
+import (
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+const (
+	// maxKnownFlags bounds how many flags are remembered by name; more are counted as unknown ones.
+	maxKnownFlags = 20_000
+	// maxFlagLabels bounds the values of the flag label of a metric.
+	maxFlagLabels  = 100
+	otherFlagLabel = "other"
+
+	warnSoonProperties = amplitude.MaxExperimentProperties * 8 / 10
+)
+
+// flagNames are the attribute names that belong to a flag, made once.
+type flagNames struct {
+	set     string
+	unset   string
+	variant string
+	details string
+	// label is the flag as a metric label.
+	label string
+}
+
+// flagRegistry knows the distinct flags seen: their names, and how many they are against the
+// experiment user properties that a project may have.
+type flagRegistry struct {
+	prefix string
+	// limit refuses further flags; 0 means no limit.
+	limit  int
+	logger *zap.Logger
+	// counted is told the number of flags when it changes.
+	counted func(n int)
+
+	mu    sync.RWMutex
+	flags map[string]*flagNames
+}
+
+func newFlagRegistry(cfg *Config, logger *zap.Logger, counted func(int)) *flagRegistry {
+	return &flagRegistry{
+		prefix:  cfg.Assignment.PropertyPrefix,
+		limit:   cfg.MaxExperimentProperties,
+		logger:  logger,
+		counted: counted,
+		flags:   map[string]*flagNames{},
+	}
+}
+
+// names returns the names of a flag, and whether the flag is within the limit. A flag without a
+// user property needs no place.
+func (r *flagRegistry) names(flag string, hasProperty bool) (*flagNames, bool) {
+	r.mu.RLock()
+	known := r.flags[flag]
+	r.mu.RUnlock()
+	if known != nil {
+		return known, true
+	}
+	names := &flagNames{
+		set:     setExperiment + flag,
+		unset:   unsetExperiment + flag,
+		variant: r.prefix + flag + amplitude.SuffixVariant,
+		details: r.prefix + flag + amplitude.SuffixDetails,
+		label:   otherFlagLabel,
+	}
+	if !hasProperty {
+		return names, true
+	}
+	r.mu.Lock()
+	if known = r.flags[flag]; known != nil {
+		r.mu.Unlock()
+		return known, true
+	}
+	n := len(r.flags)
+	if r.limit > 0 && n >= r.limit {
+		r.mu.Unlock()
+		return nil, false
+	}
+	if n < maxKnownFlags {
+		flag = string([]byte(flag)) // the record's own text would keep its whole request in memory
+		if n < maxFlagLabels {
+			names.label = flag
+		}
+		r.flags[flag] = names
+		n++
+	}
+	r.mu.Unlock()
+	r.report(n)
+	return names, true
+}
+
+func (r *flagRegistry) report(n int) {
+	r.counted(n)
+	switch n {
+	case warnSoonProperties, amplitude.MaxExperimentProperties:
+		r.logger.Warn("the number of distinct flags approaches or reaches the experiment properties that an Amplitude project may have: "+
+			"stop flags that are not experiments, or set max_experiment_properties",
+			zap.Int("flags", n), zap.Int("limit", amplitude.MaxExperimentProperties))
+	}
+}

@@ -1,0 +1,101 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// keep removes every attribute but those that the allow-list lets travel as event properties, and
+// makes these fit Amplitude's limits. own is how many event properties the event has besides.
+func (sh *shaper) keep(s *scratch, e *event, attributes pcommon.Map, own int) {
+	if sh.include == nil {
+		attributes.RemoveIf(removeAll)
+		return
+	}
+	clear(s.kept)
+	t := sh.tables[e.source]
+	attributes.RemoveIf(func(name string, value pcommon.Value) bool {
+		if !mayTravel(name) || t.isFact(name) || !sh.include.match(name) {
+			return true
+		}
+		if _, twice := s.kept[name]; twice {
+			return true
+		}
+		if own+len(s.kept) >= amplitude.MaxPropertyKeys {
+			s.counts.propertiesLeftOut++
+			return true
+		}
+		removed, ok := limitValue(value, 0)
+		if s.counts.propertiesLeftOut += removed; !ok {
+			return true
+		}
+		s.kept[name] = struct{}{}
+		return false
+	})
+	limitKeys(attributes)
+}
+
+// mayTravel tells whether an attribute may become an event property at all. Names that mean
+// something in an event are ours to write, and error texts hold what users typed.
+func mayTravel(name string) bool {
+	switch name {
+	case "", attrEventName, attrOTelEventName, "error.message", "feature_flag.error.message", "feature_flag.evaluation.error.message":
+		return false
+	}
+	return !strings.HasPrefix(name, amplitude.AttrPrefix) &&
+		!strings.HasPrefix(name, amplitude.ExperimentPrefix) &&
+		!strings.HasPrefix(name, "exception.")
+}
+
+// patterns match attribute names; only * is special, and stands for any text.
+type patterns struct {
+	// parts are the texts between the stars of each pattern.
+	parts [][]string
+}
+
+// newPatterns returns nil for no patterns.
+func newPatterns(list []string) *patterns {
+	if len(list) == 0 {
+		return nil
+	}
+	p := &patterns{}
+	for _, pattern := range list {
+		p.parts = append(p.parts, strings.Split(pattern, "*"))
+	}
+	return p
+}
+
+func (p *patterns) match(name string) bool {
+	for _, parts := range p.parts {
+		if matchParts(parts, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func matchParts(parts []string, name string) bool {
+	first, rest := parts[0], parts[1:]
+	if len(rest) == 0 {
+		return name == first
+	}
+	if !strings.HasPrefix(name, first) {
+		return false
+	}
+	name = name[len(first):]
+	last := rest[len(rest)-1]
+	for _, middle := range rest[:len(rest)-1] {
+		at := strings.Index(name, middle)
+		if at < 0 {
+			return false
+		}
+		name = name[at+len(middle):]
+	}
+	return strings.HasSuffix(name, last)
+}

@@ -1,0 +1,201 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+const (
+	// maxValueVariant is how long a flag's value may be to stand for its variant; longer ones are content.
+	maxValueVariant = 256
+	// maxExactFloat is the first whole number that a float64 may have rounded.
+	maxExactFloat = 1 << 53
+)
+
+// validText returns s with each run of invalid UTF-8 replaced by U+FFFD.
+func validText(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// scalarText returns a text, whole or fractional number, or boolean as text. Integers keep their digits.
+func scalarText(value pcommon.Value) (string, bool) {
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		return validText(value.Str()), true
+	case pcommon.ValueTypeInt:
+		return strconv.FormatInt(value.Int(), 10), true
+	case pcommon.ValueTypeBool:
+		return strconv.FormatBool(value.Bool()), true
+	case pcommon.ValueTypeDouble:
+		number := value.Double()
+		if math.IsNaN(number) || math.IsInf(number, 0) {
+			return "", false
+		}
+		if math.Abs(number) < maxExactFloat {
+			return strconv.FormatFloat(number, 'f', -1, 64), true
+		}
+		return strconv.FormatFloat(number, 'g', -1, 64), true
+	default:
+		return "", false
+	}
+}
+
+// keyText returns a text that is not blank, or a whole number as its digits.
+func keyText(value pcommon.Value) (string, bool) {
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		text := validText(value.Str())
+		return text, strings.TrimSpace(text) != ""
+	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble:
+		return wholeNumber(value)
+	default:
+		return "", false
+	}
+}
+
+// wholeNumber returns the digits of an integer, or of a double that is one.
+func wholeNumber(value pcommon.Value) (string, bool) {
+	if value.Type() == pcommon.ValueTypeInt {
+		return strconv.FormatInt(value.Int(), 10), true
+	}
+	number := value.Double()
+	if number != math.Trunc(number) || math.Abs(number) >= maxExactFloat {
+		return "", false
+	}
+	return strconv.FormatInt(int64(number), 10), true
+}
+
+type variantState uint8
+
+const (
+	// variantMissing: nothing was given, or blank text.
+	variantMissing variantState = iota
+	variantUsable
+	// variantBad: something was given that cannot be a variant.
+	variantBad
+)
+
+// variantText reads a variant. isValue says that it is the flag's value, which stands for the
+// variant only if it is short.
+func variantText(value pcommon.Value, isValue bool) (string, variantState) {
+	if value.Type() == pcommon.ValueTypeEmpty {
+		return "", variantMissing
+	}
+	text, ok := scalarText(value)
+	if !ok {
+		return "", variantBad
+	}
+	if value.Type() != pcommon.ValueTypeStr {
+		return text, variantUsable
+	}
+	limit := amplitude.MaxStringLength
+	if isValue {
+		limit = maxValueVariant
+	}
+	switch {
+	case strings.TrimSpace(text) == "":
+		return "", variantMissing
+	case tooLong(text, limit), looksLikeJSON(text):
+		return "", variantBad
+	default:
+		return text, variantUsable
+	}
+}
+
+func tooLong(text string, limit int) bool {
+	return len(text) > limit && amplitude.UTF16Length(text) > limit
+}
+
+// looksLikeJSON tells whether text is a JSON object, array or string: a serialised value, not a name.
+func looksLikeJSON(text string) bool {
+	text = strings.TrimSpace(text)
+	if len(text) < 2 {
+		return false
+	}
+	first, last := text[0], text[len(text)-1]
+	switch {
+	case first == '{' && last == '}':
+		return true
+	case first == '[' && last == ']', first == '"' && last == '"':
+		return json.Valid([]byte(text))
+	default:
+		return false
+	}
+}
+
+// limitValue makes a property value one that Amplitude takes, in place: text is cut at 1,024
+// characters and made valid UTF-8, bytes become base64. It returns how many values inside had to go
+// (not a number, infinite, or nested too deeply) and whether the value itself may stay.
+func limitValue(value pcommon.Value, depth int) (removed int, ok bool) {
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		text := value.Str()
+		if limited := amplitude.Truncate(validText(text), amplitude.MaxStringLength); limited != text {
+			value.SetStr(limited)
+		}
+	case pcommon.ValueTypeDouble:
+		if number := value.Double(); math.IsNaN(number) || math.IsInf(number, 0) {
+			return 1, false
+		}
+	case pcommon.ValueTypeBytes:
+		value.SetStr(amplitude.Truncate(base64.StdEncoding.EncodeToString(value.Bytes().AsRaw()), amplitude.MaxStringLength))
+	case pcommon.ValueTypeEmpty:
+		return 0, depth > 0
+	case pcommon.ValueTypeMap:
+		if depth >= amplitude.MaxDepth {
+			return 1, false
+		}
+		inner := value.Map()
+		inner.RemoveIf(func(_ string, v pcommon.Value) bool {
+			n, keep := limitValue(v, depth+1)
+			removed += n
+			return !keep
+		})
+		limitKeys(inner)
+	case pcommon.ValueTypeSlice:
+		if depth >= amplitude.MaxDepth {
+			return 1, false
+		}
+		value.Slice().RemoveIf(func(v pcommon.Value) bool {
+			n, keep := limitValue(v, depth+1)
+			removed += n
+			return !keep
+		})
+	}
+	return removed, true
+}
+
+// limitKeys renames the keys of a map that are no valid UTF-8 or too long.
+func limitKeys(m pcommon.Map) {
+	var bad []string
+	for key := range m.All() {
+		if limitedKey(key) != key {
+			bad = append(bad, key)
+		}
+	}
+	for _, key := range bad {
+		value, _ := m.Get(key)
+		kept := pcommon.NewValueEmpty()
+		value.MoveTo(kept)
+		m.Remove(key)
+		kept.MoveTo(m.PutEmpty(limitedKey(key)))
+	}
+}
+
+func limitedKey(key string) string {
+	return amplitude.Truncate(validText(key), amplitude.MaxStringLength)
+}
