@@ -21,6 +21,7 @@ type Reservation struct {
 
 	shards []uint8 // of each record
 	order  []int32 // records by shard, otherwise in the order of the batch
+	slots  []uint32
 	counts [maxShards + 1]int32
 	remote remoteBatch
 }
@@ -93,7 +94,7 @@ func (s *State) reserveShard(r *Reservation, number uint32, order []int32, recor
 	defer sh.mu.Unlock()
 	first := len(r.held)
 	r.reserved = 0
-	s.warm(sh, order, records)
+	s.warm(sh, r, order, records)
 	for _, i := range order {
 		rec := &records[i]
 		k := s.idOf(rec)
@@ -107,18 +108,21 @@ func (s *State) reserveShard(r *Reservation, number uint32, order []int32, recor
 	}
 }
 
-// warm touches the home slots of a group before they are needed one after the other, so that the
-// misses of the cache overlap.
-func (s *State) warm(sh *shard, order []int32, records []Record) {
+// warm touches what a group needs before it is needed one record after the other, so that the misses
+// of the cache overlap: first the home slots in the index, then the entries that they name.
+func (s *State) warm(sh *shard, r *Reservation, order []int32, records []Record) {
 	t := &sh.table
 	if len(t.index) < warmIndex || len(order) < 2 {
 		return
 	}
 	mask := t.mask()
+	r.slots = resize(r.slots, len(order))
+	for place, i := range order {
+		r.slots[place] = t.index[uint32(s.seed.place(s.idOf(&records[i])))&mask] & numberMask //nolint:gosec // low bits
+	}
 	var sum uint64
-	for _, i := range order {
-		k := s.idOf(&records[i])
-		if number := t.index[uint32(s.seed.place(k))&mask] & numberMask; number != 0 { //nolint:gosec // low bits
+	for _, number := range r.slots {
+		if number != 0 {
 			sum += t.at(number).hi
 		}
 	}
@@ -137,8 +141,12 @@ func (s *State) reserve(sh *shard, r *Reservation, n node) {
 }
 
 // Commit remembers what the batch sent. Call it when the next component accepted the batch.
-// ctx bounds the round trip that tells Redis.
+// ctx carries values only: that the sender has gone does not stop the round trip that tells Redis.
+// A nil Reservation has nothing to remember.
 func (r *Reservation) Commit(ctx context.Context) {
+	if r == nil {
+		return
+	}
 	s := r.state
 	r.eachShard(func(sh *shard, batch []held) {
 		for _, h := range batch {
@@ -159,7 +167,11 @@ func (r *Reservation) Commit(ctx context.Context) {
 }
 
 // Release forgets the reservations of the batch. Call it when the next component refused the batch.
+// A nil Reservation has nothing to forget.
 func (r *Reservation) Release() {
+	if r == nil {
+		return
+	}
 	r.eachShard(func(sh *shard, batch []held) {
 		for _, h := range batch {
 			r.state.land(sh, h.node, r.second)

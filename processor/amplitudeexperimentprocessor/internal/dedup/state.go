@@ -23,7 +23,7 @@ const (
 	// A state this small is kept in one part, so that max_entries and the order of eviction are exact.
 	oneShardEntries = 4096
 	// Below this many slots the index fits the cache and is not worth warming.
-	warmIndex = 8192
+	warmIndex = 4096
 )
 
 var errMaxEntries = errors.New("max_entries must be positive")

@@ -1,0 +1,125 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dedup
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+)
+
+var storageID = component.MustNewID("mem_storage")
+
+// memStorage is a storage extension in memory that can fail and can be cut off, as a crash does.
+type memStorage struct {
+	component.StartFunc
+	component.ShutdownFunc
+
+	mu      sync.Mutex
+	data    map[string][]byte
+	failing error
+	dead    bool
+	writes  int
+}
+
+func newMemStorage() *memStorage { return &memStorage{data: make(map[string][]byte)} }
+
+// after is the storage that the next process finds: what was written up to now.
+func (s *memStorage) after() *memStorage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dead = true
+	return &memStorage{data: maps.Clone(s.data)}
+}
+
+func (s *memStorage) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing = err
+}
+
+func (s *memStorage) keys() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.data)
+}
+
+func (s *memStorage) writeCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writes
+}
+
+// edit changes what is kept behind the back of everybody.
+func (s *memStorage) edit(change func(data map[string][]byte)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s.data)
+}
+
+func (s *memStorage) GetExtensions() map[component.ID]component.Component {
+	return map[component.ID]component.Component{storageID: s}
+}
+
+func (s *memStorage) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
+	return s, nil
+}
+
+func (s *memStorage) Get(ctx context.Context, key string) ([]byte, error) {
+	op := storage.GetOperation(key)
+	err := s.Batch(ctx, op)
+	return op.Value, err
+}
+
+func (s *memStorage) Set(ctx context.Context, key string, value []byte) error {
+	return s.Batch(ctx, storage.SetOperation(key, value))
+}
+
+func (s *memStorage) Delete(ctx context.Context, key string) error {
+	return s.Batch(ctx, storage.DeleteOperation(key))
+}
+
+func (s *memStorage) Batch(_ context.Context, ops ...*storage.Operation) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failing != nil {
+		return s.failing
+	}
+	for _, op := range ops {
+		switch {
+		case op.Type == storage.Get:
+			op.Value = bytes.Clone(s.data[op.Key])
+		case s.dead:
+		case op.Type == storage.Set:
+			s.writes++
+			s.data[op.Key] = bytes.Clone(op.Value)
+		case op.Type == storage.Delete:
+			delete(s.data, op.Key)
+		}
+	}
+	return nil
+}
+
+func (s *memStorage) Walk(_ context.Context, do storage.WalkFunc) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, value := range maps.Clone(s.data) {
+		ops, err := do(key, value)
+		if err != nil {
+			return err
+		}
+		for _, op := range ops {
+			if op.Type == storage.Delete {
+				delete(s.data, op.Key)
+			}
+		}
+	}
+	return nil
+}
+
+func (*memStorage) Close(context.Context) error { return nil }
