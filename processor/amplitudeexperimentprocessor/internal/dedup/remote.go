@@ -8,7 +8,9 @@ import (
 	_ "embed"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +23,8 @@ import (
 )
 
 const (
-	remoteHeader = 24 // bytes of a value before the results that are not the state any more
+	remoteMagic  = "AXD1"
+	remoteHeader = 28 // bytes of a value before the results that are not the state any more
 
 	// keysPerCommand bounds a command, so that one batch does not occupy Redis for long.
 	keysPerCommand = 500
@@ -95,7 +98,18 @@ func (b *remoteBatch) commit(n *node) {
 	b.pushes = append(b.pushes, push{id: n.id, result: n.result, newest: n.newest, bucket: n.bucket, n: n.n, late: n.late})
 }
 
+var quietOnce sync.Once
+
+// quietLogger puts the client's own lines, one for each failed dial, where they do not disturb: what
+// an operator should know is reported by watch.
+type quietLogger struct{ logger *zap.Logger }
+
+func (l quietLogger) Printf(_ context.Context, format string, values ...any) {
+	l.logger.Debug("redis client", zap.String("line", fmt.Sprintf(format, values...)))
+}
+
 func newRemote(s *State, set RedisSettings) *remote {
+	quietOnce.Do(func() { redis.SetLogger(quietLogger{s.set.Logger}) })
 	return &remote{
 		state: s, set: set, logger: s.set.Logger, script: redis.NewScript(mergeSource), failed: make(chan error, 1),
 	}
@@ -239,7 +253,7 @@ func (s *State) mergeRemote(sh *shard, r *Reservation, k id, i int) {
 	b.found[i] = -1
 	value := b.values[place]
 	e := s.remembered(sh, k, r.second)
-	if len(value) < remoteHeader || (len(value)-remoteHeader)%8 != 0 {
+	if !strings.HasPrefix(value, remoteMagic) || len(value) < remoteHeader || (len(value)-remoteHeader)%8 != 0 {
 		if e != nil {
 			b.pushes = append(b.pushes, push{id: k, result: e.result, newest: e.newest, bucket: e.bucket, n: e.n})
 		}
@@ -247,10 +261,10 @@ func (s *State) mergeRemote(sh *shard, r *Reservation, k id, i int) {
 	}
 	theirs := node{
 		id:     k,
-		bucket: int32(le32(value)), //nolint:gosec // only the bits matter
-		n:      le32(value[4:]),
-		newest: min(int64(le64(value[8:])), r.now), //nolint:gosec // only the bits matter
-		result: le64(value[16:]),
+		bucket: int32(le32(value[4:])), //nolint:gosec // only the bits matter
+		n:      le32(value[8:]),
+		newest: min(int64(le64(value[12:])), r.now), //nolint:gosec // only the bits matter
+		result: le64(value[20:]),
 	}
 	if e == nil || e.result != theirs.result || e.bucket != theirs.bucket || e.newest < theirs.newest ||
 		e.n < theirs.n || e.is(flagUnconfirmed) {
