@@ -26,36 +26,42 @@ const (
 func (in *interpreter) assignment(s *scratch, g *gathered, f *facts) {
 	f.outcome = outcomeAssignment
 	start := len(s.flags)
-	given := 0
-	if variants := &g.slots[fieldVariants]; variants.found() {
-		for key, value := range variants.value.Map().All() {
-			given++
-			in.addFlag(s, key, value, variants.rank < levelScope)
+	var left leftOut
+	if g.found(fieldVariants) {
+		for key, value := range g.slots[fieldVariants].value.Map().All() {
+			left.note(in.addFlag(s, key, value, g.inRecord(fieldVariants)))
 		}
 	} else {
 		for _, entry := range g.flat {
 			if entry.field == fieldFlatVariant && !slices.Contains(in.cfg.Evaluation.Variant, entry.name) {
-				given++
-				in.addFlag(s, flatFlagKey(entry.name, amplitude.SuffixVariant), entry.value, true)
+				left.note(in.addFlag(s, flatFlagKey(entry.name, amplitude.SuffixVariant), entry.value, true))
 			}
 		}
 		addFlatDetails(s.flags[start:], g.flat)
 	}
-	f.environment = g.slots[fieldEnvironment].text
-	if !g.slots[fieldEnvironment].found() {
-		f.environment = ""
-	}
+	f.environment = g.text(fieldEnvironment)
 	found := sortFlags(s.flags[start:])
 	s.flags = s.flags[:start+len(found)]
 	f.flags = span{int32(start), int32(len(s.flags))}
-	if len(found) > 0 {
-		return
+	switch {
+	case len(found) > 0:
+	case left.any:
+		f.rejected(left.reason)
+	default:
+		f.skipped(skipNoFlags)
 	}
-	if given > 0 {
-		f.rejected(rejectBadVariant)
-		return
+}
+
+// leftOut remembers why the first flag that could not be told was left out.
+type leftOut struct {
+	any    bool
+	reason rejectReason
+}
+
+func (l *leftOut) note(reason rejectReason, ok bool) {
+	if !ok && !l.any {
+		l.any, l.reason = true, reason
 	}
-	f.skipped(skipNoFlags)
 }
 
 // flatFlagKey takes the flag key out of an attribute name such as "[Experiment] my-flag.variant".
@@ -63,17 +69,15 @@ func flatFlagKey(name, suffix string) string {
 	return strings.TrimPrefix(strings.TrimSuffix(name, suffix), amplitude.ExperimentPrefix)
 }
 
-// addFlag appends one flag of an assignment. One that cannot be told is left out and counted: its
+// addFlag appends one flag of an assignment. One that cannot be told is left out, with the reason, and counted: its
 // neighbours are not lost with it.
-func (in *interpreter) addFlag(s *scratch, key string, value pcommon.Value, movable bool) {
+func (in *interpreter) addFlag(s *scratch, key string, value pcommon.Value, movable bool) (why rejectReason, ok bool) {
 	key = validText(key)
 	switch {
 	case strings.TrimSpace(key) == "":
-		s.counts.flagsLeftOut[rejectNoFlagKey]++
-		return
+		return s.counts.leaveOut(rejectNoFlagKey, key), false
 	case tooLong(key, maxFlagKey):
-		s.counts.flagsLeftOut[rejectLongFlagKey]++
-		return
+		return s.counts.leaveOut(rejectLongFlagKey, key), false
 	}
 	one := flagResult{key: key}
 	var m flagMetadata
@@ -100,8 +104,7 @@ func (in *interpreter) addFlag(s *scratch, key string, value pcommon.Value, mova
 		one.variant = textRef{text: text, value: value, movable: movable && state == variantUsable}
 	}
 	if state == variantBad {
-		s.counts.flagsLeftOut[rejectBadVariant]++
-		return
+		return s.counts.leaveOut(rejectBadVariant, key), false
 	}
 	one.unassigned = in.isUnassigned(sourceAssignment, text, &m)
 	one.noProperty = m.noProperty
@@ -110,6 +113,7 @@ func (in *interpreter) addFlag(s *scratch, key string, value pcommon.Value, mova
 		one.variant = textRef{text: offVariant}
 	}
 	s.flags = append(s.flags, one)
+	return 0, true
 }
 
 // addFlatDetails gives each flag the details that a flat attribute tells.

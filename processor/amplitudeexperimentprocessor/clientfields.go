@@ -26,20 +26,20 @@ type clientFields struct {
 
 // Attributes of client resources, and the fields they become.
 const (
-	attrOSName      = "os.name"
-	attrLanguage    = "telemetry.sdk.language"
-	languageWeb     = "webjs"
-	platformWeb     = "Web"
-	osIOS           = "iOS"
-	osAndroid       = "Android"
-	maxLatitude     = 90
-	maxLongitude    = 180
-	attrLatitude    = "geo.location.lat"
-	attrLongitude   = "geo.location.lon"
-	browserPrefix   = "browser."
-	devicePrefix    = "device."
-	attrCarrier     = "network.carrier.name"
-	installationID  = "app.installation.id"
+	attrOSName     = "os.name"
+	attrLanguage   = "telemetry.sdk.language"
+	languageWeb    = "webjs"
+	platformWeb    = "Web"
+	osIOS          = "iOS"
+	osAndroid      = "Android"
+	maxLatitude    = 90
+	maxLongitude   = 180
+	attrLatitude   = "geo.location.lat"
+	attrLongitude  = "geo.location.lon"
+	browserPrefix  = "browser."
+	devicePrefix   = "device."
+	attrCarrier    = "network.carrier.name"
+	installationID = "app.installation.id"
 )
 
 var (
@@ -200,8 +200,8 @@ func attributeNumber(m pcommon.Map, name string, limit float64) (float64, bool) 
 
 // clientOfRecord takes the user's address from the record, or from the resource of a client.
 func clientOfRecord(g *gathered, f *facts) {
-	if address := &g.slots[fieldClientAddress]; address.found() && (address.rank < levelScope || f.client != nil) {
-		if ip, ok := parseIP(address.text); ok {
+	if g.found(fieldClientAddress) && (g.inRecord(fieldClientAddress) || f.client != nil) {
+		if ip, ok := parseIP(g.text(fieldClientAddress)); ok {
 			f.ip = ip
 		}
 	}

@@ -7,20 +7,19 @@ import "strings"
 
 // evaluation reads a flag evaluation and decides whether it was an exposure: the convention asks
 // for a record per evaluation, also of flags that are off, and of evaluations that failed.
-func (in *interpreter) evaluation(_ *scratch, g *gathered, f *facts) {
+func (in *interpreter) evaluation(g *gathered, f *facts) {
 	f.outcome = outcomeExposure
 	found, fits := readFlagKey(g, f)
 	if !found {
 		f.skipped(skipNoFlagKey)
 		return
 	}
-	if g.slots[fieldErrorType].found() {
+	if g.found(fieldErrorType) {
 		f.skipped(skipErrorType)
 		return
 	}
-	inExperiment := g.slots[fieldInExperiment].found() && g.slots[fieldInExperiment].number == 1
-	if reason := &g.slots[fieldReason]; reason.found() && !inExperiment {
-		if why, skip := in.skipReasons[strings.ToLower(strings.TrimSpace(reason.text))]; skip {
+	if reason := g.text(fieldReason); reason != "" && !g.isTrue(fieldInExperiment) {
+		if why, skip := in.skipReasons[strings.ToLower(strings.TrimSpace(reason))]; skip {
 			f.skipped(why)
 			return
 		}
@@ -30,9 +29,9 @@ func (in *interpreter) evaluation(_ *scratch, g *gathered, f *facts) {
 		f.skipped(skipTrackExposure)
 		return
 	}
-	f.variant = g.slots[fieldVariant].ref()
-	if value := &g.slots[fieldValue]; value.found() && (f.variant.text == "" || in.cfg.Evaluation.PreferValue) {
-		f.variant = value.ref()
+	f.variant = g.ref(fieldVariant)
+	if g.found(fieldValue) && (f.variant.text == "" || in.cfg.Evaluation.PreferValue) {
+		f.variant = g.ref(fieldValue)
 	}
 	switch {
 	case f.variant.text == "":

@@ -4,7 +4,7 @@
 package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 
 // exposure reads a record that says outright that a user met a variant.
-func (in *interpreter) exposure(_ *scratch, g *gathered, f *facts) {
+func (in *interpreter) exposure(g *gathered, f *facts) {
 	f.outcome = outcomeExposure
 	found, fits := readFlagKey(g, f)
 	switch {
@@ -20,14 +20,14 @@ func (in *interpreter) exposure(_ *scratch, g *gathered, f *facts) {
 		f.skipped(skipTrackExposure)
 		return
 	}
-	f.variant = g.slots[fieldVariant].ref()
+	f.variant = g.ref(fieldVariant)
 	if f.variant.text == "" && g.badVariant {
 		// To take it for no variant would take the user out of the experiment.
 		f.rejected(rejectBadVariant)
 		return
 	}
-	if content := &g.slots[fieldMetadata]; content.found() {
-		f.metadata, f.hasMetadata = content.value, content.rank < levelScope
+	if g.found(fieldMetadata) && g.inRecord(fieldMetadata) {
+		f.metadata, f.hasMetadata = g.slots[fieldMetadata].value, true
 	}
 	in.finishExposure(g, f, &m)
 }
@@ -35,7 +35,7 @@ func (in *interpreter) exposure(_ *scratch, g *gathered, f *facts) {
 // finishExposure does what explicit exposures and evaluations have in common.
 func (in *interpreter) finishExposure(g *gathered, f *facts, m *flagMetadata) {
 	f.noProperty = m.noProperty
-	f.experimentKey = g.slots[fieldExperimentKey].ref()
+	f.experimentKey = g.ref(fieldExperimentKey)
 	if f.experimentKey.text == "" {
 		f.experimentKey = m.experimentKey
 	}

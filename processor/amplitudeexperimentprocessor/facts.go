@@ -20,11 +20,11 @@ type textRef struct {
 	movable bool
 }
 
-func (s *slot) ref() textRef {
-	if !s.found() {
+func (g *gathered) ref(f field) textRef {
+	if !g.found(f) {
 		return textRef{}
 	}
-	return textRef{text: s.text, value: s.value, movable: s.rank < levelScope}
+	return textRef{text: g.slots[f].text, value: g.slots[f].value, movable: g.inRecord(f)}
 }
 
 // flagResult is what came out for one flag of an assignment.
@@ -63,11 +63,11 @@ type facts struct {
 	userID        textRef
 	deviceID      textRef
 	// metadata is the evaluation metadata of an exposure, or the zero Value.
-	metadata      pcommon.Value
-	hasMetadata   bool
-	environment   string
-	ip            string
-	session       int64
+	metadata    pcommon.Value
+	hasMetadata bool
+	environment string
+	ip          string
+	session     int64
 	// time is the event time in milliseconds since the Unix epoch.
 	time   int64
 	client *clientFields
@@ -109,32 +109,28 @@ func newInterpreter(cfg *Config, registry *flagRegistry) *interpreter {
 	return in
 }
 
-// interpret reads one record of ours. now is the time of arrival in milliseconds.
-func (in *interpreter) interpret(s *scratch, of source, record plog.LogRecord, now int64) facts {
-	f := facts{source: of, time: eventMillis(record.Timestamp(), record.ObservedTimestamp(), now)}
+// interpret reads one record of ours into f, which must be empty. now is the time of arrival in milliseconds.
+func (in *interpreter) interpret(s *scratch, f *facts, of source, record plog.LogRecord, now int64) {
+	f.source, f.time = of, eventMillis(record.Timestamp(), record.ObservedTimestamp(), now)
 	if isShaped(of, record) {
-		in.readShaped(s, &f, record)
-		return f
+		in.readShaped(s, f, record)
+		return
 	}
 	g := s.reader.gather(of, record.Attributes(), record.Body())
 	switch of {
 	case sourceEvaluation:
-		in.evaluation(s, g, &f)
+		in.evaluation(g, f)
 	case sourceExposure:
-		in.exposure(s, g, &f)
+		in.exposure(g, f)
 	case sourceAssignment:
-		in.assignment(s, g, &f)
+		in.assignment(s, g, f)
 	}
-	if f.outcome == outcomeSkipped || f.outcome == outcomeRejected {
-		return f
-	}
-	if !in.identify(s, g, &f) {
-		return f
+	if !f.outcome.leaves() || !in.identify(s, g, f) {
+		return
 	}
 	f.client = s.clients.of(s.reader.resource)
-	clientOfRecord(g, &f)
-	in.claimNames(s, &f)
-	return f
+	clientOfRecord(g, f)
+	in.claimNames(s, f)
 }
 
 // claimNames looks up the names of the flags, and refuses flags beyond the limit of properties.
@@ -150,7 +146,7 @@ func (in *interpreter) claimNames(s *scratch, f *facts) {
 	for _, one := range s.flags[f.flags.start:f.flags.end] {
 		names, ok := in.registry.names(one.key, in.cfg.SetUserProperties && !one.noProperty)
 		if !ok {
-			s.counts.flagsLeftOut[rejectPropertyLimit]++
+			s.counts.leaveOut(rejectPropertyLimit, one.key)
 			continue
 		}
 		one.names = names
@@ -172,22 +168,19 @@ func (f *facts) rejected(reason rejectReason) {
 
 // identify fills in who it was, and says whether anybody was.
 func (in *interpreter) identify(s *scratch, g *gathered, f *facts) bool {
-	f.userID, f.deviceID = g.slots[fieldUserID].ref(), g.slots[fieldDeviceID].ref()
-	if context := &g.slots[fieldContextID]; context.found() {
-		switch {
-		case in.cfg.Identity.ContextIDAs == asUserID && f.userID.text == "":
-			f.userID = context.ref()
-		case in.cfg.Identity.ContextIDAs == asDeviceID && f.deviceID.text == "":
-			f.deviceID = context.ref()
-		}
+	f.userID, f.deviceID = g.ref(fieldUserID), g.ref(fieldDeviceID)
+	switch {
+	case in.cfg.Identity.ContextIDAs == asUserID && f.userID.text == "":
+		f.userID = g.ref(fieldContextID)
+	case in.cfg.Identity.ContextIDAs == asDeviceID && f.deviceID.text == "":
+		f.deviceID = g.ref(fieldContextID)
 	}
 	if f.userID.text == "" && f.deviceID.text == "" {
 		f.rejected(rejectReasonOfID(g.idProblem))
 		return false
 	}
-	f.session = 0
-	if session := &g.slots[fieldSessionID]; session.found() {
-		f.session = session.number
+	if g.found(fieldSessionID) {
+		f.session = g.slots[fieldSessionID].number
 	}
 	start := len(s.groups)
 	s.groups = s.groupReader.read(g, s.groups)
@@ -197,7 +190,7 @@ func (in *interpreter) identify(s *scratch, g *gathered, f *facts) bool {
 
 // readFlagKey reads the key of the flag: whether there is one, and whether it fits a property name.
 func readFlagKey(g *gathered, f *facts) (found, fits bool) {
-	f.flagKey = g.slots[fieldFlagKey].ref()
+	f.flagKey = g.ref(fieldFlagKey)
 	return f.flagKey.text != "", !tooLong(f.flagKey.text, maxFlagKey)
 }
 
@@ -252,20 +245,20 @@ func readMetadata(m pcommon.Map) flagMetadata {
 // recordMetadata reads the metadata of an exposure or evaluation: the map, else flat attributes.
 func recordMetadata(g *gathered) flagMetadata {
 	var found flagMetadata
-	if m := &g.slots[fieldMetadata]; m.found() {
-		found = readMetadata(m.value.Map())
+	if g.found(fieldMetadata) {
+		found = readMetadata(g.slots[fieldMetadata].value.Map())
 	}
-	if marker := &g.slots[fieldMetadataDefault]; marker.found() && !found.hasDefault {
-		found.hasDefault, found.isDefault = true, marker.number == 1
+	if g.found(fieldMetadataDefault) && !found.hasDefault {
+		found.hasDefault, found.isDefault = true, g.isTrue(fieldMetadataDefault)
 	}
-	if track := &g.slots[fieldMetadataTrack]; track.found() && track.number == 0 {
+	if g.found(fieldMetadataTrack) && !g.isTrue(fieldMetadataTrack) {
 		found.dontTrack = true
 	}
-	if kind := &g.slots[fieldMetadataType]; kind.found() && kind.text == flagTypeMutualExcluded {
+	if g.text(fieldMetadataType) == flagTypeMutualExcluded {
 		found.noProperty = true
 	}
-	if key := &g.slots[fieldMetadataExperimentKey]; key.found() && found.experimentKey.text == "" {
-		found.experimentKey = key.ref()
+	if found.experimentKey.text == "" {
+		found.experimentKey = g.ref(fieldMetadataExperimentKey)
 	}
 	return found
 }

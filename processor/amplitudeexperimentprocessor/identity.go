@@ -62,6 +62,7 @@ func readID(value pcommon.Value, minLength int) (string, idProblem) {
 const (
 	minSessionMillis = 1_000_000_000_000
 	maxSessionMillis = 4_100_000_000_000
+	sessionDigits    = 13
 )
 
 // sessionMillis reads a session id given as a whole number, or as its digits.
@@ -77,7 +78,11 @@ func sessionMillis(value pcommon.Value) (int64, bool) {
 		}
 		ms = int64(number)
 	case pcommon.ValueTypeStr:
-		parsed, err := strconv.ParseInt(strings.TrimSpace(value.Str()), 10, 64)
+		digits := strings.TrimSpace(value.Str())
+		if len(digits) != sessionDigits {
+			return 0, false // most session ids are no numbers; a failed parse allocates its error
+		}
+		parsed, err := strconv.ParseInt(digits, 10, 64)
 		if err != nil {
 			return 0, false
 		}
@@ -114,8 +119,8 @@ func (r *groupReader) read(g *gathered, groups []group) []group {
 		}
 	}
 	for i, kind := range r.types {
-		if s := &g.slots[fieldGroup+field(i)]; s.found() {
-			add(kind, s.value)
+		if of := fieldGroup + field(i); g.found(of) {
+			add(kind, g.slots[of].value)
 		}
 	}
 	for _, entry := range g.flat {
@@ -123,8 +128,8 @@ func (r *groupReader) read(g *gathered, groups []group) []group {
 			add(entry.name[len(amplitude.AttrGroupsPrefix):], entry.value)
 		}
 	}
-	if s := &g.slots[fieldGroups]; s.found() {
-		for kind, value := range s.value.Map().All() {
+	if g.found(fieldGroups) {
+		for kind, value := range g.slots[fieldGroups].value.Map().All() {
 			add(kind, value)
 		}
 	}

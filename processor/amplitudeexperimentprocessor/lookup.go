@@ -70,8 +70,6 @@ type ref struct {
 
 // slot holds the best answer for a field so far.
 type slot struct {
-	// rank is the level plus the place in the list; levelNone means no answer.
-	rank level
 	// number is the answer of a boolean (0, 1) or session field.
 	number int64
 	// text is the answer of a text field.
@@ -79,8 +77,6 @@ type slot struct {
 	// value is where the answer was found.
 	value pcommon.Value
 }
-
-func (s *slot) found() bool { return s.rank < levelNone }
 
 // known attribute names that configuration does not change.
 const (
@@ -212,14 +208,15 @@ func (m *memo) lookup(t *table, position int, name string) []ref {
 	return m.refs[position]
 }
 
-// slots is one record's view of the facts, merged from its levels.
-type slots [numFields]slot
+// ranks say where the answer of each field stands: its level plus its place in the list of names, or
+// levelNone for no answer.
+type ranks [numFields]level
 
-var noSlots = func() (s slots) {
-	for i := range s {
-		s[i].rank = levelNone
+var noRanks = func() (r ranks) {
+	for i := range r {
+		r[i] = levelNone
 	}
-	return s
+	return r
 }()
 
 // flatEntry is an attribute that names a flag or a group type itself.
@@ -231,16 +228,40 @@ type flatEntry struct {
 
 // gathered is what the attributes of a record and its surroundings tell.
 type gathered struct {
-	slots slots
+	ranks ranks
+	// slots are meaningful where ranks has an answer.
+	slots [numFields]slot
 	// badVariant: a variant was given that can be none.
 	badVariant bool
 	// idProblem is the first problem with an id that was not taken.
 	idProblem idProblem
-	flat []flatEntry
+	flat      []flatEntry
 }
 
+func (g *gathered) found(f field) bool { return g.ranks[f] < levelNone }
+
+// inRecord tells whether the answer stands in the record itself, so that its value may be taken out.
+func (g *gathered) inRecord(f field) bool { return g.ranks[f] < levelScope }
+
+// text returns the answer of a text field, empty if there is none.
+func (g *gathered) text(f field) string {
+	if !g.found(f) {
+		return ""
+	}
+	return g.slots[f].text
+}
+
+// isTrue tells whether a boolean field is there and true.
+func (g *gathered) isTrue(f field) bool { return g.found(f) && g.slots[f].number == 1 }
+
+// reset starts a record in the surroundings that base tells.
 func (g *gathered) reset(base *gathered) {
-	g.slots = base.slots
+	g.ranks = base.ranks
+	for i, rank := range base.ranks {
+		if rank < levelNone {
+			g.slots[i] = base.slots[i]
+		}
+	}
 	g.badVariant = base.badVariant
 	g.idProblem = base.idProblem
 	g.flat = g.flat[:0]
@@ -282,7 +303,7 @@ func (r *reader) enterScope(attributes pcommon.Map) {
 func (r *reader) surroundings(of source) *gathered {
 	if r.readUpTo[of] == levelNone {
 		g := &r.ofResource[of]
-		g.slots, g.badVariant, g.idProblem, g.flat = noSlots, false, idOK, g.flat[:0]
+		g.ranks, g.badVariant, g.idProblem, g.flat = noRanks, false, idOK, g.flat[:0]
 		r.read(of, g, levelResource, r.resource)
 		r.readUpTo[of] = levelResource
 	}
@@ -338,11 +359,10 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 		return
 	}
 	rank := at | level(to.place)
-	s := &g.slots[to.field]
-	if rank >= s.rank {
+	if rank >= g.ranks[to.field] {
 		return
 	}
-	answer := slot{rank: rank, value: value}
+	answer := slot{value: value}
 	switch to.field {
 	case fieldVariant, fieldValue:
 		text, state := variantText(value, to.field == fieldValue)
@@ -399,5 +419,5 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 		}
 		answer.text = text
 	}
-	*s = answer
+	g.ranks[to.field], g.slots[to.field] = rank, answer
 }

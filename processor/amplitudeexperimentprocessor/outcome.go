@@ -3,7 +3,6 @@
 
 package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 
-
 // outcome is what became of a record.
 type outcome uint8
 

@@ -93,9 +93,10 @@ func (p *experimentProcessor) read(s *scratch, ld plog.Logs, now int64) int {
 			s.reader.enterScope(scope.Scope().Attributes())
 			for _, record := range scope.LogRecords().All() {
 				if of := in.names.recognise(record); of != sourceNone && (of != sourceIdentify || isShaped(of, record)) {
-					f := in.interpret(s, of, record, now)
-					s.plans = append(s.plans, plan{facts: f, position: position})
-					p.addParts(s, &s.plans[len(s.plans)-1].facts)
+					s.plans = append(s.plans, plan{position: position})
+					f := &s.plans[len(s.plans)-1].facts
+					in.interpret(s, f, of, record, now)
+					p.addParts(s, f)
 				}
 				position++
 			}
@@ -211,7 +212,9 @@ func (p *experimentProcessor) apply(s *scratch, f *facts, record plog.LogRecord,
 		c.skipped[f.skip]++
 	case outcomeRejected:
 		c.rejected[f.reject]++
-		c.example[f.reject] = f.flagKey.text
+		if f.flagKey.text != "" {
+			c.example[f.reject] = f.flagKey.text
+		}
 	default:
 		if !p.sendParts(s, f, record, ids) {
 			c.outcomes[outcomeDuplicate]++

@@ -113,6 +113,7 @@ func (r *reader) forget() {
 }
 
 func (g *gathered) forget() {
-	g.slots = noSlots
+	g.ranks = noRanks
+	clear(g.slots[:])
 	g.flat = reuse(g.flat[:cap(g.flat)])
 }

@@ -36,6 +36,13 @@ func (c *counts) reset() {
 	*c = counts{changed: changed}
 }
 
+// leaveOut counts a flag of an assignment that is not told, and returns the reason.
+func (c *counts) leaveOut(reason rejectReason, flag string) rejectReason {
+	c.flagsLeftOut[reason]++
+	c.example[reason] = flag
+	return reason
+}
+
 // telemetry reports the processor's metrics, all labelled with the component's id.
 type telemetry struct {
 	builder *metadata.TelemetryBuilder

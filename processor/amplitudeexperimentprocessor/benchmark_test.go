@@ -1,0 +1,140 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/processor/processortest"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
+)
+
+const (
+	benchRecords = 1000
+	benchFlags   = 50
+	benchUsers   = 10_000
+)
+
+// exposureWorkload makes batches of evaluations: 50 flags, 10,000 users, four other attributes each.
+// No two records of all batches have the same user, flag and variant.
+func exposureWorkload(b *testing.B, batchNumber int) plog.Logs {
+	b.Helper()
+	ld := plog.NewLogs()
+	ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+	for i := range benchRecords {
+		n := batchNumber*benchRecords + i
+		r := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
+		r.SetEventName("feature_flag.evaluation")
+		setMillis(r, testTime+int64(n))
+		a := r.Attributes()
+		a.PutStr("feature_flag.key", fmt.Sprintf("experiment-%02d", (n/benchUsers)%benchFlags))
+		a.PutStr("feature_flag.result.variant", []string{"control", "treatment"}[n%2])
+		a.PutStr("feature_flag.result.reason", "split")
+		a.PutStr("feature_flag.provider.name", "flag-table")
+		a.PutStr("feature_flag.context.id", fmt.Sprintf("user-%08d", n%benchUsers+n/(benchUsers*benchFlags)*benchUsers))
+		a.PutStr("feature_flag.set.id", "shop/production")
+		a.PutStr("feature_flag.version", "12")
+		a.PutStr("session.id", "f0b4871cd41578174c2ad12b3256e7b7")
+	}
+	return ld
+}
+
+// assignmentWorkload makes batches of assignments of ten flags.
+func assignmentWorkload(b *testing.B, batchNumber int) plog.Logs {
+	b.Helper()
+	ld := plog.NewLogs()
+	ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+	for i := range benchRecords {
+		n := batchNumber*benchRecords + i
+		r := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
+		r.SetEventName("$assignment")
+		setMillis(r, testTime+int64(n))
+		r.Attributes().PutStr("user_id", fmt.Sprintf("user-%08d", n))
+		variants := r.Attributes().PutEmptyMap("variants")
+		for flag := range 10 {
+			variants.PutStr(fmt.Sprintf("experiment-%02d", flag), []string{"control", "treatment", "off"}[(n+flag)%3])
+		}
+	}
+	return ld
+}
+
+// foreignWorkload makes batches of ordinary log records.
+func foreignWorkload(b *testing.B, _ int) plog.Logs {
+	b.Helper()
+	ld := plog.NewLogs()
+	ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+	for i := range benchRecords {
+		r := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
+		setMillis(r, testTime+int64(i))
+		r.Body().SetStr("cart rendered")
+		for a := range 8 {
+			r.Attributes().PutStr(fmt.Sprintf("http.attribute.%d", a), "value")
+		}
+	}
+	return ld
+}
+
+// run times ConsumeLogs alone over batches that are made outside the clock.
+func run(b *testing.B, yaml string, workload func(*testing.B, int) plog.Logs, distinct bool) {
+	b.Helper()
+	cfg := createDefaultConfig()
+	if yaml != "" {
+		cfg = configOf(b, yaml)
+	}
+	p, err := NewFactory().CreateLogs(b.Context(), processortest.NewNopSettings(metadata.Type), cfg, consumertest.NewNop())
+	require.NoError(b, err)
+	require.NoError(b, p.Start(b.Context(), componenttest.NewNopHost()))
+	defer func() { require.NoError(b, p.Shutdown(b.Context())) }()
+	number := 0
+	if !distinct {
+		require.NoError(b, p.ConsumeLogs(b.Context(), workload(b, 0)))
+	}
+	var before, after runtime.MemStats
+	var allocs, bytes uint64
+	b.ResetTimer()
+	for range b.N {
+		b.StopTimer()
+		ld := workload(b, number)
+		if distinct {
+			number++
+		}
+		runtime.ReadMemStats(&before)
+		b.StartTimer()
+		err := p.ConsumeLogs(b.Context(), ld)
+		b.StopTimer()
+		runtime.ReadMemStats(&after)
+		require.NoError(b, err)
+		allocs += after.Mallocs - before.Mallocs
+		bytes += after.TotalAlloc - before.TotalAlloc
+		b.StartTimer()
+	}
+	events := float64(b.N * benchRecords)
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/events, "ns/event")
+	b.ReportMetric(float64(allocs)/events, "allocs/event")
+	b.ReportMetric(float64(bytes)/events, "B/event")
+}
+
+// BenchmarkExposures: every record becomes an event.
+func BenchmarkExposures(b *testing.B) { run(b, "", exposureWorkload, true) }
+
+// BenchmarkExposuresWithoutDedup shows what reading and writing cost without the memory.
+func BenchmarkExposuresWithoutDedup(b *testing.B) {
+	run(b, "dedup: {enabled: false}", exposureWorkload, true)
+}
+
+// BenchmarkAssignments: every record becomes an event of ten flags.
+func BenchmarkAssignments(b *testing.B) { run(b, "", assignmentWorkload, true) }
+
+// BenchmarkForeign: records that pass through.
+func BenchmarkForeign(b *testing.B) { run(b, "", foreignWorkload, true) }
+
+// BenchmarkRepeats: every record is a repeat.
+func BenchmarkRepeats(b *testing.B) { run(b, "", exposureWorkload, false) }
