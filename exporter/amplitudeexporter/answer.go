@@ -1,0 +1,288 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// answer is what came back for one request.
+type answer struct {
+	status int
+	// retryAfter is what the Retry-After header asks for, 0 without one.
+	retryAfter time.Duration
+	// body is the beginning of the body, up to a bound.
+	body []byte
+}
+
+// action is what an answer asks for.
+type action uint8
+
+const (
+	// actionDone: the events are delivered.
+	actionDone action = iota + 1
+	// actionSift: some events are named as bad or throttled; the others can be sent at once.
+	actionSift
+	// actionHalve: the request is too large.
+	actionHalve
+	// actionBisect: something in the request is bad, but Amplitude does not say which event.
+	actionBisect
+	// actionRetry: the failure can pass; try the same again later.
+	actionRetry
+	// actionPause: the whole project is throttled.
+	actionPause
+	// actionGiveUp: no event can be delivered this way until somebody changes the configuration.
+	actionGiveUp
+)
+
+// Waits that Amplitude documents or its clients agree on.
+const (
+	throttleWait = 30 * time.Second
+	quotaWait    = time.Hour
+	projectWait  = 60 * time.Second
+	// longestWait bounds what a Retry-After header can ask for.
+	longestWait = time.Hour
+)
+
+// outcome is an answer understood.
+type outcome struct {
+	action action
+	status int
+	// reason is that of events that are dead-lettered because of this answer.
+	reason reason
+	// text is Amplitude's own wording when it is a documented one. It holds no id, payload or key.
+	text string
+	// wait is how long to wait before the next try, 0 to leave it to the back-off.
+	wait time.Duration
+	// rejected are events named as bad, by index in the request.
+	rejected []rejection
+	// throttled are indexes of events named as throttled, ascending.
+	throttled []int
+	// throttledIDs are users and devices named as throttled; true is over the daily quota.
+	throttledIDs map[identity]bool
+	// unexpected is what a successful answer contradicts itself in: body_code, count, not_json, or "".
+	unexpected string
+}
+
+// rejection is an event named as bad.
+type rejection struct {
+	index  int
+	reason reason
+	field  string
+}
+
+// documentedErrors are the beginnings of the error texts that Amplitude is known to send.
+var documentedErrors = []string{
+	"Invalid request path", "Missing request body", "Invalid JSON request body", "Request missing required field",
+	"Invalid event JSON", "Invalid API key", "Invalid field values on some events", "Invalid id length for user_id or device_id",
+	"Events silenced for device_id", "Too many requests for some devices and users", "Too many requests", "Payload too large", "Forbidden",
+}
+
+// interpret understands the answer to a request of n events. It depends on nothing else. The status
+// counts; the body only adds to it, since a proxy may have written it.
+func interpret(a answer, n int) outcome {
+	body := parseBody(a.body)
+	o := outcome{status: a.status, wait: min(a.retryAfter, longestWait), text: body.documentedText()}
+	switch code := a.status; {
+	case code >= 200 && code < 300:
+		o.action = actionDone
+		o.wait = 0
+		o.unexpected = body.contradiction(n)
+	case code == http.StatusRequestEntityTooLarge:
+		o.action, o.reason = actionHalve, reasonTooLarge
+	case code == http.StatusTooManyRequests:
+		body.readThrottled(&o, n)
+		body.readRejected(&o, n)
+		if len(o.throttled) == 0 && len(o.throttledIDs) == 0 && len(o.rejected) == 0 {
+			o.action = actionPause
+			o.wait = max(o.wait, projectWait)
+		} else {
+			o.action = actionSift
+		}
+	case code == http.StatusBadRequest:
+		interpretBadRequest(&o, body, n)
+	case code == http.StatusForbidden:
+		o.action, o.reason = actionBisect, reasonForbidden
+	case isConfigurationError(code):
+		o.action, o.reason = actionGiveUp, reasonBadRequest
+	case code >= 500 || code < 400 || isTransient(code):
+		o.action = actionRetry
+	default:
+		// Other client errors blame the content, as a filter between here and Amplitude may.
+		o.action, o.reason = actionBisect, reasonRefused
+	}
+	return o
+}
+
+func interpretBadRequest(o *outcome, body body, n int) {
+	switch {
+	case o.text == "Invalid API key":
+		o.action, o.reason = actionGiveUp, reasonInvalidAPIKey
+		return
+	case o.text == "Invalid request path", o.text == "Missing request body", body.text("missing_field") != "":
+		o.action, o.reason = actionGiveUp, reasonBadRequest
+		return
+	}
+	body.readRejected(o, n)
+	body.readThrottled(o, n)
+	if len(o.rejected) > 0 || len(o.throttled) > 0 || len(o.throttledIDs) > 0 {
+		o.action = actionSift
+		return
+	}
+	o.action, o.reason = actionBisect, reasonRefused
+}
+
+// isConfigurationError tells a status that says that the request went to the wrong place or in the wrong form.
+func isConfigurationError(code int) bool {
+	switch code {
+	case http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone,
+		http.StatusLengthRequired, http.StatusUnsupportedMediaType:
+		return true
+	}
+	return false
+}
+
+// isTransient tells a client error that can pass by itself or on the way here.
+func isTransient(code int) bool {
+	switch code {
+	case http.StatusRequestTimeout, http.StatusProxyAuthRequired, http.StatusMisdirectedRequest, http.StatusTooEarly, http.StatusLocked:
+		return true
+	}
+	return false
+}
+
+// body is a JSON object of which nothing is certain; nil when the answer was none.
+type body map[string]json.RawMessage
+
+func parseBody(raw []byte) body {
+	var b body
+	if json.Unmarshal(raw, &b) != nil {
+		return nil
+	}
+	return b
+}
+
+func (b body) text(key string) string {
+	var s string
+	_ = json.Unmarshal(b[key], &s)
+	return s
+}
+
+func (b body) number(key string) (float64, bool) {
+	var n *float64
+	if json.Unmarshal(b[key], &n) != nil || n == nil {
+		return 0, false
+	}
+	return *n, true
+}
+
+// documentedText is the documented beginning of the error text, or "": other text may hold ids or the key.
+func (b body) documentedText() string {
+	text := b.text("error")
+	for _, known := range documentedErrors {
+		if strings.HasPrefix(text, known) {
+			return known
+		}
+	}
+	return ""
+}
+
+// contradiction says in what the body of a successful answer to n events does not fit it.
+func (b body) contradiction(n int) string {
+	if b == nil {
+		return "not_json"
+	}
+	if code, ok := b.number("code"); ok && (code < 200 || code >= 300) {
+		return "body_code"
+	}
+	if ingested, ok := b.number("events_ingested"); ok && int(ingested) != n {
+		return "count"
+	}
+	return ""
+}
+
+// rejectedLists are the objects that list events by the field at fault.
+var rejectedLists = []struct {
+	key    string
+	reason reason
+}{
+	{"events_with_missing_fields", reasonMissingField},
+	{"events_with_invalid_fields", reasonRejectedField},
+	{"events_with_invalid_id_lengths", reasonRejectedID},
+}
+
+func (b body) readRejected(o *outcome, n int) {
+	named := map[int]bool{}
+	add := func(index int, r reason, field string) {
+		if !named[index] {
+			named[index] = true
+			o.rejected = append(o.rejected, rejection{index: index, reason: r, field: fieldName(field)})
+		}
+	}
+	for _, list := range rejectedLists {
+		var byField map[string]json.RawMessage
+		_ = json.Unmarshal(b[list.key], &byField)
+		names := make([]string, 0, len(byField))
+		for name := range byField {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			for _, index := range parseIndexes(byField[name], n) {
+				add(index, list.reason, name)
+			}
+		}
+	}
+	for _, index := range parseIndexes(b["silenced_events"], n) {
+		add(index, reasonSilenced, "device_id")
+	}
+	slices.SortFunc(o.rejected, func(x, y rejection) int { return x.index - y.index })
+}
+
+func (b body) readThrottled(o *outcome, n int) {
+	o.throttled = parseIndexes(b["throttled_events"], n)
+	slices.Sort(o.throttled)
+	for _, list := range []struct {
+		key      string
+		identify func(string) identity
+		quota    bool
+	}{
+		{"throttled_users", userIdentity, false},
+		{"throttled_devices", deviceIdentity, false},
+		{"exceeded_daily_quota_users", userIdentity, true},
+		{"exceeded_daily_quota_devices", deviceIdentity, true},
+	} {
+		var ids map[string]json.RawMessage
+		_ = json.Unmarshal(b[list.key], &ids)
+		for id := range ids {
+			if o.throttledIDs == nil {
+				o.throttledIDs = map[identity]bool{}
+			}
+			o.throttledIDs[list.identify(id)] = list.quota
+		}
+	}
+}
+
+// parseIndexes returns the indexes below n of a list; whatever else the list holds is passed over.
+func parseIndexes(raw json.RawMessage, n int) []int {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) != nil {
+		return nil
+	}
+	var indexes []int
+	for _, element := range list {
+		var index *float64
+		if json.Unmarshal(element, &index) != nil || index == nil {
+			continue
+		}
+		if i := int(*index); float64(i) == *index && i >= 0 && i < n {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
+}

@@ -1,0 +1,188 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"go.opentelemetry.io/collector/component"
+)
+
+const (
+	// maxAnswer is how much of an answer is read: the longest list of 2,000 indexes under a few field names fits well.
+	maxAnswer = 256 << 10
+	// maxDrain is how much more is read so that the connection can be used again.
+	maxDrain = 64 << 10
+	// gzipLevel 1 costs three times the encoding; higher levels cost far more and gain little.
+	gzipLevel = gzip.BestSpeed
+)
+
+// client posts bodies to one URL. The API key travels in the body alone.
+type client struct {
+	http      *http.Client
+	url       string
+	userAgent string
+	gzip      bool
+	now       func() time.Time
+
+	bodies      sync.Pool // of *payload
+	compressors sync.Pool // of *gzip.Writer
+}
+
+// newClient makes the client of a started exporter.
+func newClient(ctx context.Context, cfg *Config, host component.Host, set component.TelemetrySettings, info component.BuildInfo, now func() time.Time) (*client, error) {
+	settings := cfg.ClientConfig
+	settings.Compression = "" // done here, where buffers are pooled and bodies stay replayable
+	if settings.MaxIdleConnsPerHost < cfg.Concurrency {
+		settings.MaxIdleConnsPerHost = cfg.Concurrency + 1 // one more for the slow lane
+	}
+	h, err := settings.ToClient(ctx, host.GetExtensions(), set)
+	if err != nil {
+		return nil, fmt.Errorf("failed to make the HTTP client: %w", err)
+	}
+	// A redirect would carry the API key to wherever it points.
+	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c := &client{
+		http:      h,
+		url:       cfg.url(),
+		userAgent: fmt.Sprintf("%s/%s (%s/%s)", info.Description, info.Version, runtime.GOOS, runtime.GOARCH),
+		gzip:      cfg.compressed(),
+		now:       now,
+	}
+	c.bodies.New = func() any { return &payload{pool: &c.bodies} }
+	c.compressors.New = func() any {
+		w, _ := gzip.NewWriterLevel(io.Discard, gzipLevel)
+		return w
+	}
+	return c, nil
+}
+
+// payload is a pooled body. The transport may still read one after its answer has come, so it goes
+// back to the pool only when nobody has it any more.
+type payload struct {
+	data  []byte
+	pool  *sync.Pool
+	users atomic.Int32
+}
+
+// newPayload returns an empty body that the caller must release.
+func (c *client) newPayload() *payload {
+	p := c.bodies.Get().(*payload)
+	p.data = p.data[:0]
+	p.users.Store(1)
+	return p
+}
+
+func (p *payload) release() {
+	if p.users.Add(-1) == 0 {
+		p.pool.Put(p)
+	}
+}
+
+func (p *payload) reader() io.ReadCloser {
+	p.users.Add(1)
+	r := &payloadReader{payload: p}
+	r.Reset(p.data)
+	return r
+}
+
+type payloadReader struct {
+	bytes.Reader
+	payload *payload
+	closed  sync.Once
+}
+
+func (r *payloadReader) Close() error {
+	r.closed.Do(r.payload.release)
+	return nil
+}
+
+// Write makes a payload the target of a compressor.
+func (p *payload) Write(b []byte) (int, error) {
+	p.data = append(p.data, b...)
+	return len(b), nil
+}
+
+// post sends a body and reads the answer up to a bound. The error says what failed without the URL,
+// which may hold a password.
+func (c *client) post(ctx context.Context, p *payload) (answer, error) {
+	if c.gzip {
+		compressed := c.newPayload()
+		defer compressed.release()
+		w := c.compressors.Get().(*gzip.Writer)
+		w.Reset(compressed)
+		_, _ = w.Write(p.data) // a payload takes all
+		_ = w.Close()
+		c.compressors.Put(w)
+		p = compressed
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, http.NoBody)
+	if err != nil {
+		return answer{}, errors.New("failed to make the request")
+	}
+	request.Body = p.reader()
+	request.GetBody = func() (io.ReadCloser, error) { return p.reader(), nil }
+	request.ContentLength = int64(len(p.data))
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", c.userAgent)
+	if c.gzip {
+		request.Header.Set("Content-Encoding", "gzip")
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return answer{}, transportError(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	a := answer{status: response.StatusCode, retryAfter: parseRetryAfter(response.Header.Get("Retry-After"), c.now())}
+	// An answer cut short still has its status.
+	a.body, _ = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	_, _ = io.CopyN(io.Discard, response.Body, maxDrain)
+	return a, nil
+}
+
+// transportError drops the URL that http.Client puts into its errors.
+func transportError(err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return wrapped.Err
+	}
+	return err
+}
+
+// isTimeout tells a request that ran out of time from one that never reached the server.
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return ok && timeout.Timeout()
+}
+
+// parseRetryAfter reads seconds or a date; anything else counts as absent.
+func parseRetryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return time.Duration(min(max(seconds, 0), int(longestWait/time.Second))) * time.Second
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return min(max(date.Sub(now), 0), longestWait)
+	}
+	return 0
+}

@@ -1,0 +1,299 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configcompression"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// Values of Config.Region and Config.API.
+const (
+	regionUS = "us"
+	regionEU = "eu"
+
+	apiHTTPV2 = "http_v2"
+	apiBatch  = "batch"
+)
+
+// hosts are Amplitude's ingestion hosts by region.
+var hosts = map[string]string{
+	regionUS: "https://api2.amplitude.com",
+	regionEU: "https://api.eu.amplitude.com",
+}
+
+const (
+	defaultTimeout          = 30 * time.Second
+	defaultConcurrency      = 8
+	defaultWriteBufferSize  = 64 << 10
+	defaultQueueSize        = 50_000
+	defaultBatchMinSize     = 8_192
+	defaultFlushTimeout     = 200 * time.Millisecond
+	defaultSlowLaneEvents   = 100_000
+	defaultDeadLetterSize   = 100
+	defaultDeadLetterCopies = 10
+)
+
+// Config says to which project events go, how, and what happens to those that cannot be delivered.
+type Config struct {
+	// ClientConfig is the HTTP client. Its endpoint, when set, is the full URL that events are posted
+	// to and overrides Region and API. Compression is gzip or none; when empty it is gzip for
+	// Amplitude's own URLs and none for others, which may not decode it.
+	ClientConfig confighttp.ClientConfig `mapstructure:",squash"`
+
+	// QueueConfig is the sending queue. Events of one user keep their order only with one consumer.
+	QueueConfig configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
+
+	// RetryConfig is the back-off after a failure that can pass; it never gives up by default.
+	RetryConfig configretry.BackOffConfig `mapstructure:"retry_on_failure"`
+
+	// APIKey is the project's API key. It is required unless DryRun is set.
+	APIKey configopaque.String `mapstructure:"api_key"`
+
+	// Region of the project: us or eu.
+	Region string `mapstructure:"region"`
+
+	// API is http_v2, or batch for back-fills: larger requests, seen later in Amplitude.
+	API string `mapstructure:"api"`
+
+	// Events are patterns of event names that may leave; only * is special.
+	Events []string `mapstructure:"events"`
+
+	// MinIDLength is the shortest user_id or device_id, in UTF-16 code units, that the project takes.
+	MinIDLength int `mapstructure:"min_id_length"`
+
+	// PartnerID is written to each event that has none of its own.
+	PartnerID string `mapstructure:"partner_id"`
+
+	// Concurrency is the number of requests in flight. Events that share a user or device never are.
+	Concurrency int `mapstructure:"concurrency"`
+
+	// RateLimit bounds what is sent, for plans that have a limit.
+	RateLimit RateLimitConfig `mapstructure:"rate_limit"`
+
+	// SlowLane holds the events of users and devices that Amplitude throttles.
+	SlowLane SlowLaneConfig `mapstructure:"slow_lane"`
+
+	// DeadLetter is the file for events that can never be delivered.
+	DeadLetter DeadLetterConfig `mapstructure:"dead_letter"`
+
+	// DryRun does everything but the sending, and logs a summary of each batch.
+	DryRun bool `mapstructure:"dry_run"`
+}
+
+// RateLimitConfig bounds what is sent; 0 is no limit.
+type RateLimitConfig struct {
+	EventsPerSecond   float64 `mapstructure:"events_per_second"`
+	RequestsPerSecond float64 `mapstructure:"requests_per_second"`
+}
+
+// SlowLaneConfig bounds the slow lane.
+type SlowLaneConfig struct {
+	// MaxEvents is the number of events kept. A full slow lane stops the whole exporter: nothing is lost.
+	MaxEvents int `mapstructure:"max_events"`
+}
+
+// DeadLetterConfig is a rotated file of OTLP JSON lines.
+type DeadLetterConfig struct {
+	// Path of the file; empty means that undeliverable events are only counted.
+	Path string `mapstructure:"path"`
+	// MaxMegabytes is the size at which the file is rotated.
+	MaxMegabytes int `mapstructure:"max_megabytes"`
+	// MaxBackups is the number of rotated files kept; 0 keeps all.
+	MaxBackups int `mapstructure:"max_backups"`
+}
+
+var (
+	_ confmap.Validator = (*Config)(nil)
+	_ confmap.Validator = (*RateLimitConfig)(nil)
+	_ confmap.Validator = (*SlowLaneConfig)(nil)
+	_ confmap.Validator = (*DeadLetterConfig)(nil)
+)
+
+func createDefaultConfig() component.Config {
+	client := confighttp.NewDefaultClientConfig()
+	client.Timeout = defaultTimeout
+	client.WriteBufferSize = defaultWriteBufferSize
+
+	retry := configretry.NewDefaultBackOffConfig()
+	retry.MaxElapsedTime = 0 // an outage ends some day; a lost exposure stays lost
+
+	queue := exporterhelper.NewDefaultQueueConfig()
+	queue.NumConsumers = 1 // one batch at a time keeps the order; the lanes inside make it fast
+	queue.Sizer = exporterhelper.RequestSizerTypeItems
+	queue.QueueSize = defaultQueueSize
+	queue.BlockOnOverflow = true
+	batch := queue.Batch.GetOrInsertDefault()
+	batch.Sizer = exporterhelper.RequestSizerTypeItems
+	batch.MinSize = defaultBatchMinSize
+	batch.FlushTimeout = defaultFlushTimeout
+
+	return &Config{
+		ClientConfig: client,
+		QueueConfig:  configoptional.Some(queue),
+		RetryConfig:  retry,
+		Region:       regionUS,
+		API:          apiHTTPV2,
+		Events:       []string{amplitude.ExperimentPrefix + "*", amplitude.EventRawExposure, amplitude.EventIdentify},
+		MinIDLength:  amplitude.DefaultMinIDLength,
+		Concurrency:  defaultConcurrency,
+		SlowLane:     SlowLaneConfig{MaxEvents: defaultSlowLaneEvents},
+		DeadLetter:   DeadLetterConfig{MaxMegabytes: defaultDeadLetterSize, MaxBackups: defaultDeadLetterCopies},
+	}
+}
+
+// Validate returns every problem at once, each naming its key.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.APIKey == "" && !c.DryRun {
+		errs = append(errs, errors.New("api_key is required: set it to the API key of the Amplitude project"))
+	}
+	if _, known := hosts[c.Region]; !known {
+		errs = append(errs, fmt.Errorf("region must be us or eu (got %q)", c.Region))
+	}
+	if c.API != apiHTTPV2 && c.API != apiBatch {
+		errs = append(errs, fmt.Errorf("api must be http_v2 or batch (got %q)", c.API))
+	}
+	if err := validateEndpoint(c.ClientConfig.Endpoint); err != nil {
+		errs = append(errs, err)
+	}
+	switch c.ClientConfig.Compression {
+	case "", "none", configcompression.TypeGzip:
+	default:
+		errs = append(errs, fmt.Errorf("compression must be gzip or none, the only ones that Amplitude takes (got %q)", c.ClientConfig.Compression))
+	}
+	if len(c.Events) == 0 {
+		errs = append(errs, errors.New(`events must name at least one pattern (["*"] lets every event leave)`))
+	}
+	for i, pattern := range c.Events {
+		if pattern == "" {
+			errs = append(errs, fmt.Errorf("events must not hold an empty pattern (at position %d)", i))
+		}
+	}
+	if c.MinIDLength < 1 || c.MinIDLength > amplitude.MaxStringLength {
+		errs = append(errs, fmt.Errorf("min_id_length must be between 1 and %d (got %d)", amplitude.MaxStringLength, c.MinIDLength))
+	}
+	if c.Concurrency < 1 {
+		errs = append(errs, fmt.Errorf("concurrency must be positive (got %d)", c.Concurrency))
+	}
+	if c.ClientConfig.Timeout < 0 {
+		errs = append(errs, fmt.Errorf("timeout must not be negative (got %s)", c.ClientConfig.Timeout))
+	}
+	if queue := c.QueueConfig.Get(); queue != nil && queue.NumConsumers != 1 {
+		errs = append(errs, fmt.Errorf("sending_queue::num_consumers must be 1, or events of one user could overtake each other; "+
+			"use concurrency for parallel requests (got %d)", queue.NumConsumers))
+	}
+	return errors.Join(errs...)
+}
+
+// validateEndpoint checks a URL without repeating it, since it may hold a password.
+func validateEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return errors.New("endpoint must be a valid URL")
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("endpoint must be a full URL that starts with http:// or https:// (got %q)", u.Redacted())
+	}
+	if u.Path == "" || u.Path == "/" {
+		return fmt.Errorf("endpoint must be a full URL with its path, such as %s%s (got %q)", hosts[regionUS], amplitude.PathHTTPV2, u.Redacted())
+	}
+	return nil
+}
+
+// Validate returns what is wrong, one error per key.
+func (c *RateLimitConfig) Validate() error {
+	var errs []error
+	for _, limit := range []struct {
+		key   string
+		value float64
+	}{{"events_per_second", c.EventsPerSecond}, {"requests_per_second", c.RequestsPerSecond}} {
+		if limit.value < 0 || math.IsNaN(limit.value) || math.IsInf(limit.value, 0) {
+			errs = append(errs, fmt.Errorf("%s must not be negative (got %v)", limit.key, limit.value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Validate returns what is wrong.
+func (c *SlowLaneConfig) Validate() error {
+	if c.MaxEvents < 1 {
+		return fmt.Errorf("max_events must be positive (got %d)", c.MaxEvents)
+	}
+	return nil
+}
+
+// Validate returns what is wrong, one error per key.
+func (c *DeadLetterConfig) Validate() error {
+	var errs []error
+	if c.MaxMegabytes < 1 {
+		errs = append(errs, fmt.Errorf("max_megabytes must be positive (got %d)", c.MaxMegabytes))
+	}
+	if c.MaxBackups < 0 {
+		errs = append(errs, fmt.Errorf("max_backups must not be negative (got %d)", c.MaxBackups))
+	}
+	return errors.Join(errs...)
+}
+
+// officialURL is where Amplitude itself takes the events of this project.
+func (c *Config) officialURL() string {
+	if c.API == apiBatch {
+		return hosts[c.Region] + amplitude.PathBatch
+	}
+	return hosts[c.Region] + amplitude.PathHTTPV2
+}
+
+// url is where events are posted to.
+func (c *Config) url() string {
+	if c.ClientConfig.Endpoint != "" {
+		return c.ClientConfig.Endpoint
+	}
+	return c.officialURL()
+}
+
+// compressed tells whether bodies are sent with gzip. A server that is not Amplitude's may not decode it.
+func (c *Config) compressed() bool {
+	if c.ClientConfig.Compression != "" {
+		return c.ClientConfig.Compression == configcompression.TypeGzip
+	}
+	target := c.url()
+	for _, host := range hosts {
+		if target == host+amplitude.PathHTTPV2 || target == host+amplitude.PathBatch {
+			return true
+		}
+	}
+	return false
+}
+
+// limits are what one request may hold.
+type limits struct {
+	bytes  int
+	events int
+}
+
+func (c *Config) limits() limits {
+	// "Fewer than 2,000" in one place, "up to 2,000" in another: stay below both.
+	l := limits{bytes: amplitude.MaxRequestBytesV2, events: amplitude.MaxRequestEvents - 1}
+	if c.API == apiBatch {
+		l.bytes = amplitude.MaxRequestBytesBatch
+	}
+	return l
+}

@@ -1,0 +1,298 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// maxSiftRounds bounds how often one lane of a batch resends at once what an answer left over. Each
+	// round removes an event; a batch with more bad events goes on after the back-off.
+	maxSiftRounds = 32
+	// refusalWait is the pause after a whole batch was refused and nothing accepted: a block of the
+	// sender, more likely than bad events.
+	refusalWait = 60 * time.Second
+	// refusedBatches is how many batches in a row have to be refused whole before events that were
+	// refused alone are believed to be bad.
+	refusedBatches = 3
+)
+
+// delivery is one try to deliver a batch, over all its lanes.
+type delivery struct {
+	sender *sender
+	batch  *batch
+	// held reports the users and devices that wait in the slow lane; nil when the slow lane itself delivers.
+	held func(user, device identity) bool
+
+	mu sync.Mutex
+	// accepted is the number of requests that Amplitude took.
+	accepted int
+	// fatal is set when no event can be delivered until the configuration changes.
+	fatal *outcome
+	// failure is why events are left over, and wait the longest wait that an answer asked for.
+	failure error
+	wait    time.Duration
+	sent    int
+}
+
+// lane delivers its events one request after the other.
+type lane struct {
+	*delivery
+	// throttled are the users and devices of this lane whose events now rest.
+	throttled map[identity]time.Duration
+	rounds    int
+	// refusals counts the refused requests since one was accepted; allowed bounds it.
+	refusals int
+	allowed  int
+}
+
+// run delivers all lanes and returns when each has done what it could. Events that are pending
+// afterwards are to be tried again.
+func (d *delivery) run(ctx context.Context, lanes [][]int32) {
+	var others sync.WaitGroup
+	for _, indexes := range lanes[1:] {
+		if len(indexes) > 0 {
+			others.Go(func() { d.runLane(ctx, indexes) })
+		}
+	}
+	d.runLane(ctx, lanes[0])
+	others.Wait()
+}
+
+func (d *delivery) runLane(ctx context.Context, indexes []int32) {
+	l := &lane{delivery: d, allowed: 4*bits.Len(uint(len(indexes))) + 8}
+	// The events still to be sent are a stack of runs, the next one last.
+	todo := [][]int32{indexes}
+	for len(todo) > 0 {
+		next := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		next = l.withoutThrottled(next)
+		if len(next) == 0 {
+			continue
+		}
+		if n := d.sender.envelope.take(d.batch, next); n < len(next) {
+			todo = append(todo, next[n:])
+			next = next[:n]
+		}
+		if fatal := d.fatalOutcome(); fatal != nil {
+			d.giveUp(fatal, next)
+			for _, left := range todo {
+				d.giveUp(fatal, left)
+			}
+			return
+		}
+		o, err := d.sender.send(ctx, d.batch, next)
+		if err != nil {
+			d.fail(err, o.wait)
+			return
+		}
+		left, goOn := l.apply(o, next)
+		if !goOn {
+			if fatal := d.fatalOutcome(); fatal != nil {
+				for _, rest := range todo {
+					d.giveUp(fatal, rest)
+				}
+			}
+			return
+		}
+		for _, run := range slices.Backward(left) {
+			todo = append(todo, run)
+		}
+	}
+}
+
+// apply does what an answer asks for. It returns the runs of events to send next, in order, and
+// false when the lane has to stop.
+func (l *lane) apply(o outcome, sent []int32) (next [][]int32, goOn bool) {
+	switch o.action {
+	case actionDone:
+		l.accept(sent)
+		return nil, true
+	case actionSift:
+		return l.sift(o, sent)
+	case actionHalve:
+		if len(sent) == 1 {
+			l.condemn(sent[0], verdict{reason: reasonTooLarge, status: o.status})
+			return nil, true
+		}
+		return halves(sent), true
+	case actionBisect:
+		return l.refuse(o, sent)
+	case actionGiveUp:
+		l.setFatal(&o)
+		l.giveUp(&o, sent)
+		return nil, false
+	default:
+		l.fail(statusError{o}, o.wait)
+		return nil, false
+	}
+}
+
+func halves(run []int32) [][]int32 {
+	middle := (len(run) + 1) / 2
+	return [][]int32{run[:middle], run[middle:]}
+}
+
+func (l *lane) accept(sent []int32) {
+	for _, i := range sent {
+		l.batch.events[i].state = stateDelivered
+	}
+	l.refusals = 0
+	l.mu.Lock()
+	l.accepted++
+	l.sent += len(sent)
+	l.mu.Unlock()
+}
+
+// sift takes out the events that an answer names; the others go on at once.
+func (l *lane) sift(o outcome, sent []int32) (next [][]int32, goOn bool) {
+	named := make(map[int]struct{}, len(o.rejected))
+	for _, r := range o.rejected {
+		named[r.index] = struct{}{}
+		l.condemn(sent[r.index], verdict{reason: r.reason, field: r.field, status: o.status})
+	}
+	removed := len(named)
+	throttled := 0
+	for n, i := range sent {
+		if _, rejected := named[n]; rejected {
+			continue
+		}
+		e := &l.batch.events[i]
+		_, byIndex := slices.BinarySearch(o.throttled, n)
+		userQuota, byUser := o.throttledIDs[e.user]
+		deviceQuota, byDevice := o.throttledIDs[e.device]
+		if !byIndex && !byUser && !byDevice {
+			continue
+		}
+		wait := max(throttleWait, o.wait)
+		if userQuota || deviceQuota {
+			wait = quotaWait
+		}
+		l.throttle(e, wait)
+		throttled++
+	}
+	if removed+throttled == 0 {
+		// Lists that name nobody in this request: without them a 429 is about the project, a 400 about anybody.
+		if o.status == http.StatusTooManyRequests {
+			o.action, o.wait = actionPause, max(o.wait, projectWait)
+			l.sender.pause(o.wait)
+		} else {
+			o.action, o.reason = actionBisect, reasonRefused
+		}
+		return l.apply(o, sent)
+	}
+	l.rounds++
+	rest := slices.DeleteFunc(sent, func(i int32) bool { return l.batch.events[i].state != statePending })
+	if len(rest) > 0 && l.rounds > maxSiftRounds {
+		l.fail(fmt.Errorf("too many answers in a row name further events: %w", statusError{o}), 0)
+		return nil, false
+	}
+	return [][]int32{rest}, true
+}
+
+// refuse narrows down a refusal that does not say which event is meant.
+func (l *lane) refuse(o outcome, sent []int32) (next [][]int32, goOn bool) {
+	l.refusals++
+	if len(sent) == 1 {
+		v := verdict{reason: o.reason, status: o.status}
+		if o.reason == reasonForbidden {
+			// A filter may block the sender and not the event: that is known once all lanes are done.
+			l.batch.events[sent[0]].state, l.batch.events[sent[0]].verdict = stateSuspect, v
+		} else {
+			l.condemn(sent[0], v)
+		}
+	}
+	if l.refusals > l.allowed {
+		l.fail(statusError{o}, max(o.wait, refusalWait))
+		return nil, false
+	}
+	if len(sent) == 1 {
+		return nil, true
+	}
+	return halves(sent), true
+}
+
+// throttle lets an event and all later ones of its user and device rest.
+func (l *lane) throttle(e *event, wait time.Duration) {
+	if l.throttled == nil {
+		l.throttled = map[identity]time.Duration{}
+	}
+	for _, id := range [...]identity{e.user, e.device} {
+		if id != 0 {
+			l.throttled[id] = max(l.throttled[id], wait)
+		}
+	}
+	e.state, e.wait = stateThrottled, wait
+}
+
+// withoutThrottled takes out the events that have to queue up behind earlier ones of their user or device.
+func (l *lane) withoutThrottled(run []int32) []int32 {
+	if l.throttled == nil && l.held == nil {
+		return run
+	}
+	return slices.DeleteFunc(run, func(i int32) bool {
+		e := &l.batch.events[i]
+		userWait, byUser := l.throttled[e.user]
+		deviceWait, byDevice := l.throttled[e.device]
+		if !byUser && !byDevice && (l.held == nil || !l.held(e.user, e.device)) {
+			return false
+		}
+		l.throttle(e, max(userWait, deviceWait))
+		return true
+	})
+}
+
+// condemn marks an event that can never be delivered.
+func (d *delivery) condemn(i int32, v verdict) {
+	d.batch.events[i].state, d.batch.events[i].verdict = stateUndeliverable, v
+}
+
+func (d *delivery) giveUp(o *outcome, run []int32) {
+	for _, i := range run {
+		d.condemn(i, verdict{reason: o.reason, status: o.status})
+	}
+}
+
+func (d *delivery) fatalOutcome() *outcome {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.fatal
+}
+
+func (d *delivery) setFatal(o *outcome) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fatal = o
+}
+
+// fail notes why a lane stopped. A status says more than the pause that follows from it.
+func (d *delivery) fail(err error, wait time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failure == nil || errors.Is(d.failure, errPaused) {
+		d.failure = err
+	}
+	d.wait = max(d.wait, wait)
+}
+
+// statusError is an answer that did not take the events.
+type statusError struct {
+	outcome outcome
+}
+
+// Error names the status and, if it is a documented one, the text. It holds no id, payload or key.
+func (e statusError) Error() string {
+	if e.outcome.text == "" {
+		return fmt.Sprintf("amplitude answered with status %d", e.outcome.status)
+	}
+	return fmt.Sprintf("amplitude answered with status %d: %s", e.outcome.status, e.outcome.text)
+}

@@ -1,0 +1,322 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// logInterval is how often a message with the same words is written at most.
+const logInterval = 10 * time.Second
+
+// amplitudeExporter turns batches of log records into requests, and answers into what happens to each record.
+type amplitudeExporter struct {
+	cfg      *Config
+	set      exporter.Settings
+	clock    clock
+	log      *zap.Logger
+	tel      *telemetry
+	health   *health
+	envelope *envelope
+	sender   *sender
+	slow     *slowLane
+	dead     *deadLetter
+
+	batches      sync.Pool // of *batch
+	partitioners sync.Pool // of *partitioner
+
+	mu sync.Mutex
+	// refused counts the batches in a row of which Amplitude refused every request.
+	refused int
+}
+
+func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporter, error) {
+	tel, err := newTelemetry(set.TelemetrySettings, set.ID)
+	if err != nil {
+		return nil, err
+	}
+	x := &amplitudeExporter{
+		cfg:   cfg,
+		set:   set,
+		clock: c,
+		tel:   tel,
+		log: set.Logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+			return zapcore.NewSamplerWithOptions(core, logInterval, 1, 0)
+		})),
+		envelope: newEnvelope(cfg),
+	}
+	x.health = newHealth(cfg, set.Logger)
+	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
+	x.slow = newSlowLane(x)
+	x.batches.New = func() any {
+		return &batch{encoder: newEncoder(cfg, set.BuildInfo.Version), maxEvent: x.envelope.maxEvent()}
+	}
+	x.partitioners.New = func() any { return &partitioner{} }
+	return x, nil
+}
+
+// start connects. What it starts runs until shutdown, whatever becomes of ctx.
+func (x *amplitudeExporter) start(ctx context.Context, host component.Host) error {
+	x.health.start(host)
+	c, err := newClient(ctx, x.cfg, host, x.set.TelemetrySettings, x.set.BuildInfo, x.clock.Now)
+	if err != nil {
+		return err
+	}
+	x.sender.client = c
+	if x.dead, err = openDeadLetter(x.cfg.DeadLetter); err != nil {
+		return err
+	}
+	for _, w := range x.cfg.warnings() {
+		x.set.Logger.Warn(w.message, zap.String("setting", w.setting), zap.String("see", w.link))
+	}
+	return x.slow.start(ctx, host)
+}
+
+// shutdown runs after the queue has stopped.
+func (x *amplitudeExporter) shutdown(ctx context.Context) error {
+	err := errors.Join(x.slow.shutdown(ctx), x.dead.close())
+	if x.sender.client != nil {
+		x.sender.client.http.CloseIdleConnections()
+	}
+	x.tel.Shutdown()
+	return err
+}
+
+func (x *amplitudeExporter) getBatch() *batch {
+	return x.batches.Get().(*batch)
+}
+
+func (x *amplitudeExporter) putBatch(b *batch) {
+	b.reset()
+	x.batches.Put(b)
+}
+
+// push delivers a batch. Its error asks for another try of exactly those records that are left over.
+func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs) error {
+	b := x.getBatch()
+	defer x.putBatch(b)
+	b.addLogs(logs)
+	x.tel.losses(ctx, &b.encoder.lost)
+
+	d := &delivery{sender: x.sender, batch: b}
+	if x.slow.busy() {
+		d.held = x.slow.holds
+	}
+	if len(b.events) > 0 {
+		p := x.partitioners.Get().(*partitioner)
+		d.run(ctx, p.split(b, x.cfg.Concurrency))
+		x.partitioners.Put(p)
+	}
+	unwritten := x.settle(ctx, d)
+	x.park(ctx, d)
+	return x.leftOver(ctx, d, unwritten)
+}
+
+// settle ends what is decided about a delivery: suspects, delivered and undeliverable events. An
+// undeliverable event that cannot be written to the dead letter file becomes pending again; records
+// of that kind that are no events are returned.
+func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) (unwritten []undeliverable) {
+	x.judgeSuspects(d)
+	delivered := 0
+	var dead []undeliverable
+	var source []*event
+	for i := range d.batch.events {
+		switch e := &d.batch.events[i]; e.state {
+		case stateDelivered:
+			delivered++
+		case stateUndeliverable:
+			dead = append(dead, undeliverable{e.place, e.verdict})
+			source = append(source, e)
+		}
+	}
+	if x.cfg.DryRun {
+		x.tel.events(ctx, outcomeDryRun, delivered)
+		x.log.Info("Dry run: nothing was sent", zap.Int("events", delivered), zap.Int("bytes", len(d.batch.json)))
+	} else {
+		x.tel.events(ctx, outcomeDelivered, delivered)
+	}
+	var ignored tally
+	for _, r := range d.batch.rejected {
+		if r.reason.meantAsEvent() {
+			dead = append(dead, r)
+		} else {
+			ignored[r.reason]++
+		}
+	}
+	x.count(ctx, outcomeIgnored, &ignored)
+	written, err := x.bury(ctx, dead)
+	if err != nil {
+		d.fail(err, 0)
+	}
+	for i := written; i < len(dead); i++ {
+		if i < len(source) {
+			source[i].state = statePending
+		} else {
+			unwritten = append(unwritten, dead[i])
+		}
+	}
+	return unwritten
+}
+
+// bury writes undeliverable records to the dead letter file, if there is one, and counts them. It
+// returns how many are done with.
+func (x *amplitudeExporter) bury(ctx context.Context, dead []undeliverable) (int, error) {
+	if len(dead) == 0 {
+		return 0, nil
+	}
+	outcome, written := outcomeDropped, len(dead)
+	var err error
+	if x.dead != nil {
+		outcome = outcomeDeadLettered
+		if written, err = x.dead.write(dead, x.clock.Now()); err != nil {
+			err = fmt.Errorf("failed to write the dead letter file: %w", err)
+		}
+	}
+	var buried tally
+	for _, u := range dead[:written] {
+		buried[u.reason]++
+	}
+	x.count(ctx, outcome, &buried)
+	if written > 0 {
+		first := dead[0]
+		x.log.Warn("Events cannot be delivered", zap.Int("events", written), zap.String("outcome", outcomeNames[outcome]),
+			zap.Stringer("first_reason", first.reason), zap.String("field", first.field), zap.Int("status", first.status))
+	}
+	return written, err
+}
+
+// tally is a number of records by reason.
+type tally [reasonCount]int
+
+// count counts records that end here, and explains those that were none of ours.
+func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
+	for r, n := range by {
+		if n == 0 {
+			continue
+		}
+		x.tel.events(ctx, outcome, n)
+		x.tel.undelivered(ctx, reason(r), n)
+		if outcome == outcomeIgnored {
+			x.log.Info("Passed over records that are no events for this exporter", zap.Int("records", n), zap.Stringer("reason", reason(r)))
+		}
+	}
+}
+
+// judgeSuspects decides about events that a filter refused when they were alone. If anything else got
+// through, the filter means the event; if not, it may mean the sender, and the events are tried again
+// until it has happened to several batches in a row.
+func (x *amplitudeExporter) judgeSuspects(d *delivery) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if d.accepted > 0 {
+		x.refused = 0
+	}
+	suspects := 0
+	for i := range d.batch.events {
+		if d.batch.events[i].state == stateSuspect {
+			suspects++
+		}
+	}
+	if suspects == 0 {
+		return
+	}
+	next := stateUndeliverable
+	if d.accepted == 0 {
+		x.refused++
+		if x.refused < refusedBatches {
+			next = statePending
+			d.fail(errors.New("amplitude refuses every request"), refusalWait)
+		} else {
+			x.refused = 0
+		}
+	}
+	for i := range d.batch.events {
+		if e := &d.batch.events[i]; e.state == stateSuspect {
+			e.state = next
+		}
+	}
+}
+
+// park moves throttled events to the slow lane. Those that find no room become pending again.
+func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
+	var throttled []*event
+	for i := range d.batch.events {
+		if e := &d.batch.events[i]; e.state == stateThrottled {
+			throttled = append(throttled, e)
+		}
+	}
+	if len(throttled) == 0 {
+		return
+	}
+	parked, err := x.slow.add(ctx, throttled)
+	if err != nil {
+		d.fail(err, throttleWait)
+	}
+	x.tel.events(ctx, outcomeThrottled, parked)
+	for _, e := range throttled[parked:] {
+		e.state = statePending
+	}
+}
+
+// leftOver makes the error that asks for another try of what is left, or nil.
+func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery, unwritten []undeliverable) error {
+	left := len(unwritten)
+	for i := range d.batch.events {
+		if d.batch.events[i].state == statePending {
+			left++
+		}
+	}
+	if left == 0 {
+		if d.fatal != nil {
+			return consumererror.NewPermanent(fatalError(d.fatal))
+		}
+		if d.accepted > 0 {
+			x.health.fine()
+		}
+		return nil
+	}
+	x.tel.events(ctx, outcomeRetried, left)
+	err := d.failure
+	if err == nil {
+		err = errPaused
+	}
+	x.health.failing(err)
+	if left < d.batch.records {
+		err = consumererror.NewLogs(err, collect(func(yield func(place) bool) {
+			for i := range d.batch.events {
+				if e := &d.batch.events[i]; e.state == statePending && !yield(e.place) {
+					return
+				}
+			}
+			for _, u := range unwritten {
+				if !yield(u.place) {
+					return
+				}
+			}
+		}))
+	}
+	if d.wait > 0 {
+		err = exporterhelper.NewThrottleRetry(err, d.wait)
+	}
+	return err
+}
+
+func fatalError(o *outcome) error {
+	if o.reason == reasonInvalidAPIKey {
+		return errInvalidAPIKey
+	}
+	return statusError{*o}
+}

@@ -1,0 +1,67 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
+)
+
+// NewFactory returns the factory of the exporter amplitude, for logs.
+func NewFactory() exporter.Factory {
+	return newFactory(systemClock{})
+}
+
+func newFactory(c clock) exporter.Factory {
+	return exporter.NewFactory(
+		metadata.Type,
+		createDefaultConfig,
+		exporter.WithLogs(func(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Logs, error) {
+			return createLogs(ctx, set, cfg.(*Config), c)
+		}, metadata.LogsStability),
+	)
+}
+
+func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock) (exporter.Logs, error) {
+	x, err := newExporter(cfg, set, c)
+	if err != nil {
+		return nil, err
+	}
+	helper, err := exporterhelper.NewLogs(ctx, set, cfg, x.push,
+		exporterhelper.WithStart(x.start),
+		exporterhelper.WithShutdown(x.shutdown),
+		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
+		// The HTTP client has its own timeout, for each request.
+		exporterhelper.WithTimeout(exporterhelper.TimeoutConfig{Timeout: 0}),
+		exporterhelper.WithRetry(cfg.RetryConfig),
+		exporterhelper.WithQueue(cfg.QueueConfig),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &counting{Logs: helper, tel: x.tel}, nil
+}
+
+// counting counts what the exporter took on, the left side of the law that its metrics obey.
+type counting struct {
+	exporter.Logs
+	tel *telemetry
+}
+
+// ConsumeLogs hands the logs to the queue and counts them if it took them.
+func (c *counting) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
+	n := logs.LogRecordCount()
+	if err := c.Logs.ConsumeLogs(ctx, logs); err != nil {
+		return err
+	}
+	c.tel.received(ctx, n)
+	return nil
+}

@@ -1,0 +1,100 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"errors"
+	"net/url"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.uber.org/zap"
+)
+
+// errInvalidAPIKey never holds the key, which Amplitude's own words do.
+var errInvalidAPIKey = errors.New("amplitude refuses the api_key")
+
+// health tells the Collector how the exporter is, on change only.
+type health struct {
+	log    *zap.Logger
+	region string
+	url    string
+	// custom tells that the URL is not Amplitude's own, so that the region has no say.
+	custom bool
+
+	mu     sync.Mutex
+	host   component.Host
+	status componentstatus.Status
+}
+
+func newHealth(cfg *Config, log *zap.Logger) *health {
+	h := &health{log: log, region: cfg.Region, custom: cfg.ClientConfig.Endpoint != "", status: componentstatus.StatusOK}
+	if u, err := url.Parse(cfg.url()); err == nil {
+		h.url = u.Redacted()
+	}
+	return h
+}
+
+func (h *health) start(host component.Host) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.host = host
+}
+
+// fine reports that a batch was delivered.
+func (h *health) fine() {
+	h.change(componentstatus.StatusOK, nil)
+}
+
+// failing reports that a batch has to wait.
+func (h *health) failing(err error) {
+	h.change(componentstatus.StatusRecoverableError, err)
+}
+
+// change reports a new status and whether it was new. A permanent error is never taken back.
+func (h *health) change(to componentstatus.Status, err error) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.status == to || h.status == componentstatus.StatusPermanentError {
+		return false
+	}
+	h.status = to
+	if h.host == nil {
+		return true
+	}
+	switch to {
+	case componentstatus.StatusOK:
+		componentstatus.ReportStatus(h.host, componentstatus.NewEvent(componentstatus.StatusOK))
+	case componentstatus.StatusPermanentError:
+		componentstatus.ReportStatus(h.host, componentstatus.NewPermanentErrorEvent(err))
+	default:
+		componentstatus.ReportStatus(h.host, componentstatus.NewRecoverableErrorEvent(err))
+	}
+	return true
+}
+
+// misconfigured reports, once, that nothing can be delivered until the configuration changes.
+func (h *health) misconfigured(o outcome) {
+	if o.reason != reasonInvalidAPIKey {
+		if h.change(componentstatus.StatusPermanentError, statusError{o}) {
+			h.log.Error("Amplitude cannot take events this way: check endpoint, region and api",
+				zap.String("url", h.url), zap.Int("status", o.status), zap.String("answer", o.text))
+		}
+		return
+	}
+	if !h.change(componentstatus.StatusPermanentError, errInvalidAPIKey) {
+		return
+	}
+	hint := "check api_key"
+	if !h.custom {
+		other := regionEU
+		if h.region == regionEU {
+			other = regionUS
+		}
+		hint = "check api_key; if it is right, the project may be in the other region: try region: " + other
+	}
+	h.log.Error("Amplitude refuses the API key; no event can be delivered",
+		zap.String("url", h.url), zap.String("region", h.region), zap.String("hint", hint))
+}

@@ -1,0 +1,98 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+const (
+	// minTarget is the smallest byte target: a server that takes less is not Amplitude's limit at work.
+	minTarget = 16 << 10
+	// targetGrowth is the part of the target by which a nearly full request that succeeds raises it again.
+	targetGrowth = 256
+)
+
+// envelope is what surrounds the events of a request, and how much of them fits.
+type envelope struct {
+	head, tail string
+	limits     limits
+	// target is the number of bytes that a body may have; it sinks when the server finds one too large.
+	target atomic.Int64
+}
+
+func newEnvelope(cfg *Config) *envelope {
+	e := &envelope{limits: cfg.limits()}
+	head := appendString([]byte(`{"api_key":`), string(cfg.APIKey))
+	if cfg.MinIDLength != amplitude.DefaultMinIDLength {
+		head = append(head, `,"options":{"min_id_length":`...)
+		head = strconv.AppendInt(head, int64(cfg.MinIDLength), 10)
+		head = append(head, '}')
+	}
+	e.head = string(append(head, `,"events":[`...))
+	e.tail = `]}`
+	if eps := cfg.RateLimit.EventsPerSecond; eps > 0 {
+		// A request is let through as a whole, so it must fit what one second allows.
+		e.limits.events = min(e.limits.events, burst(eps))
+	}
+	e.target.Store(int64(e.limits.bytes))
+	return e
+}
+
+// overhead is the number of bytes of a body that are not events.
+func (e *envelope) overhead() int {
+	return len(e.head) + len(e.tail)
+}
+
+// maxEvent is the size of the largest event that can be sent at all.
+func (e *envelope) maxEvent() int {
+	return e.limits.bytes - e.overhead()
+}
+
+// take returns how many of the events go into one request: at least one, if there is one.
+func (e *envelope) take(b *batch, indexes []int32) int {
+	room := int(e.target.Load()) - e.overhead()
+	for n, i := range indexes {
+		room -= b.size(i) + 1
+		if n > 0 && (room < -1 || n >= e.limits.events) { // the last event has no comma
+			return n
+		}
+	}
+	return len(indexes)
+}
+
+// build appends the body of a request with these events.
+func (e *envelope) build(dst []byte, b *batch, indexes []int32) []byte {
+	dst = append(dst, e.head...)
+	for n, i := range indexes {
+		if n > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, b.json[b.events[i].start:b.events[i].end]...)
+	}
+	return append(dst, e.tail...)
+}
+
+// tooLarge lowers the target after a body of this size was refused.
+func (e *envelope) tooLarge(size int) {
+	lower := max(int64(size)/2, minTarget)
+	for {
+		current := e.target.Load()
+		if lower >= current || e.target.CompareAndSwap(current, lower) {
+			return
+		}
+	}
+}
+
+// accepted raises a lowered target slowly after a body of this size was taken.
+func (e *envelope) accepted(size int) {
+	current := e.target.Load()
+	if current == int64(e.limits.bytes) || int64(size) < current/4*3 {
+		return
+	}
+	e.target.CompareAndSwap(current, min(current+current/targetGrowth, int64(e.limits.bytes)))
+}

@@ -1,0 +1,117 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// errPaused is why a request was not sent while the project is throttled.
+var errPaused = errors.New("amplitude throttles the project")
+
+// sender sends requests, one for each call, and understands the answers.
+type sender struct {
+	envelope *envelope
+	client   *client
+	dryRun   bool
+	clock    clock
+	events   *rate.Limiter
+	requests *rate.Limiter
+	tel      *telemetry
+	health   *health
+	// pausedUntil is when the project may be sent to again, in Unix nanoseconds.
+	pausedUntil atomic.Int64
+}
+
+func newSender(cfg *Config, env *envelope, tel *telemetry, h *health, c clock) *sender {
+	s := &sender{envelope: env, health: h, dryRun: cfg.DryRun, clock: c, tel: tel}
+	if eps := cfg.RateLimit.EventsPerSecond; eps > 0 {
+		s.events = rate.NewLimiter(rate.Limit(eps), burst(eps))
+	}
+	if rps := cfg.RateLimit.RequestsPerSecond; rps > 0 {
+		s.requests = rate.NewLimiter(rate.Limit(rps), 1)
+	}
+	return s
+}
+
+// burst is what may be sent at once: the allowance of one second.
+func burst(perSecond float64) int {
+	return max(1, int(perSecond))
+}
+
+// pauseLeft is how long the project must not be sent to.
+func (s *sender) pauseLeft() time.Duration {
+	until := s.pausedUntil.Load()
+	if until == 0 {
+		return 0
+	}
+	return max(0, time.Unix(0, until).Sub(s.clock.Now()))
+}
+
+func (s *sender) pause(d time.Duration) {
+	until := s.clock.Now().Add(d).UnixNano()
+	for {
+		current := s.pausedUntil.Load()
+		if until <= current || s.pausedUntil.CompareAndSwap(current, until) {
+			return
+		}
+	}
+}
+
+// send sends the events of one request, in order, and returns what its answer asks for. The error is
+// that of a request without an answer.
+func (s *sender) send(ctx context.Context, b *batch, indexes []int32) (outcome, error) {
+	if left := s.pauseLeft(); left > 0 {
+		return outcome{action: actionPause, wait: left}, errPaused
+	}
+	if s.dryRun {
+		return outcome{action: actionDone}, nil
+	}
+	if err := s.admit(ctx, len(indexes)); err != nil {
+		return outcome{action: actionRetry}, err
+	}
+	body := s.client.newPayload()
+	body.data = s.envelope.build(body.data, b, indexes)
+	size := len(body.data)
+	start := time.Now()
+	a, err := s.client.post(ctx, body)
+	body.release()
+	s.tel.request(ctx, a.status, err, len(indexes), size, time.Since(start))
+	if err != nil {
+		return outcome{action: actionRetry}, err
+	}
+	o := interpret(a, len(indexes))
+	switch o.action {
+	case actionDone:
+		s.envelope.accepted(size)
+		if o.unexpected != "" {
+			s.tel.unexpected(ctx, o.unexpected)
+		}
+	case actionHalve:
+		s.envelope.tooLarge(size)
+	case actionPause:
+		s.pause(o.wait)
+	case actionGiveUp:
+		s.health.misconfigured(o)
+	}
+	return o, nil
+}
+
+// admit waits until the rate limits let a request of n events through.
+func (s *sender) admit(ctx context.Context, n int) error {
+	if s.requests != nil {
+		if err := s.requests.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	if s.events != nil {
+		return s.events.WaitN(ctx, n)
+	}
+	return nil
+}

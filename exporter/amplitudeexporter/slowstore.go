@@ -1,0 +1,150 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+)
+
+const (
+	// slowStoreName is this client's name within the storage extension; the sending queue has "logs".
+	slowStoreName = "slow_lane"
+	// slowRangeKey holds the numbers of the first chunk and of the one after the last, eight bytes each.
+	slowRangeKey = "range"
+	// slowChunkEvents is the number of events written under one key at most.
+	slowChunkEvents = 1000
+	// slowReadBatch is the number of keys read at once.
+	slowReadBatch = 256
+)
+
+// slowChunk is a run of events that were stored together, as OTLP under its number.
+type slowChunk struct {
+	number uint64
+	// live is the number of its events that still wait.
+	live int
+	// logs is set only between reading a chunk and taking it up.
+	logs plog.Logs
+}
+
+// slowStore keeps the chunks of the slow lane in a storage extension. Numbers only grow, so their
+// order is that of the events. Calls must not overlap.
+type slowStore struct {
+	client  storage.Client
+	marshal plog.ProtoMarshaler
+	// first is the lowest number that may exist, next the one to give out.
+	first, next uint64
+	chunks      map[uint64]*slowChunk
+}
+
+// openSlowStore opens the storage and returns what a former run left there, in order.
+func openSlowStore(ctx context.Context, host component.Host, id, storageID component.ID, log *zap.Logger) (*slowStore, []*slowChunk, error) {
+	found, ok := host.GetExtensions()[storageID]
+	if !ok {
+		return nil, nil, fmt.Errorf("storage extension %q of the sending queue was not found", storageID)
+	}
+	extension, ok := found.(storage.Extension)
+	if !ok {
+		return nil, nil, fmt.Errorf("extension %q of the sending queue is not a storage extension", storageID)
+	}
+	client, err := extension.GetClient(ctx, component.KindExporter, id, slowStoreName)
+	if err != nil {
+		return nil, nil, fmt.Errorf("failed to open storage %q: %w", storageID, err)
+	}
+	s := &slowStore{client: client, chunks: map[uint64]*slowChunk{}}
+	chunks, err := s.load(ctx, log)
+	if err != nil {
+		_ = client.Close(ctx)
+		return nil, nil, fmt.Errorf("failed to read the slow lane from storage %q: %w", storageID, err)
+	}
+	return s, chunks, nil
+}
+
+func (s *slowStore) load(ctx context.Context, log *zap.Logger) ([]*slowChunk, error) {
+	raw, err := s.client.Get(ctx, slowRangeKey)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) == 16 {
+		s.first, s.next = binary.BigEndian.Uint64(raw), binary.BigEndian.Uint64(raw[8:])
+	}
+	var chunks []*slowChunk
+	var unmarshal plog.ProtoUnmarshaler
+	for from := s.first; from < s.next; from += slowReadBatch {
+		var gets []*storage.Operation
+		for number := from; number < min(from+slowReadBatch, s.next); number++ {
+			gets = append(gets, storage.GetOperation(chunkKey(number)))
+		}
+		if err := s.client.Batch(ctx, gets...); err != nil {
+			return nil, err
+		}
+		for i, get := range gets {
+			if get.Value == nil {
+				continue
+			}
+			number := from + uint64(i)
+			logs, err := unmarshal.UnmarshalLogs(get.Value)
+			if err != nil {
+				log.Error("A part of the slow lane on disk cannot be read and stays there", zap.Uint64("chunk", number), zap.Error(err))
+				continue
+			}
+			c := &slowChunk{number: number, logs: logs, live: logs.LogRecordCount()}
+			s.chunks[number] = c
+			chunks = append(chunks, c)
+		}
+	}
+	return chunks, nil
+}
+
+func chunkKey(number uint64) string {
+	return "chunk/" + strconv.FormatUint(number, 10)
+}
+
+func (s *slowStore) rangeOperation() *storage.Operation {
+	raw := binary.BigEndian.AppendUint64(nil, s.first)
+	return storage.SetOperation(slowRangeKey, binary.BigEndian.AppendUint64(raw, s.next))
+}
+
+// put stores a new chunk after all others.
+func (s *slowStore) put(ctx context.Context, c *slowChunk, logs plog.Logs) error {
+	value, err := s.marshal.MarshalLogs(logs)
+	if err != nil {
+		return err
+	}
+	c.number = s.next
+	s.next++
+	if err := s.client.Batch(ctx, storage.SetOperation(chunkKey(c.number), value), s.rangeOperation()); err != nil {
+		s.next--
+		return fmt.Errorf("failed to store throttled events: %w", err)
+	}
+	s.chunks[c.number] = c
+	return nil
+}
+
+// shrink stores what is left of a chunk, or removes it when nothing is.
+func (s *slowStore) shrink(ctx context.Context, c *slowChunk, left func(yield func(place) bool)) error {
+	if c.live > 0 {
+		value, err := s.marshal.MarshalLogs(collect(left))
+		if err != nil {
+			return err
+		}
+		return s.client.Set(ctx, chunkKey(c.number), value)
+	}
+	delete(s.chunks, c.number)
+	for s.first < s.next && s.chunks[s.first] == nil {
+		s.first++
+	}
+	return s.client.Batch(ctx, storage.DeleteOperation(chunkKey(c.number)), s.rangeOperation())
+}
+
+func (s *slowStore) close(ctx context.Context) error {
+	return s.client.Close(ctx)
+}

@@ -1,0 +1,124 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
+)
+
+// Values of the attribute outcome.
+const (
+	outcomeDelivered = iota
+	outcomeDeadLettered
+	outcomeDropped
+	outcomeIgnored
+	outcomeDryRun
+	outcomeThrottled
+	outcomeRetried
+	outcomeCount
+)
+
+var outcomeNames = [outcomeCount]string{"delivered", "dead_lettered", "dropped", "ignored", "dry_run", "throttled", "retried"}
+
+var lossNames = [lossCauses]string{"not_finite", "too_deep", "null", "empty_id", "placeholder_id", "short_id", "long_id"}
+
+// telemetry counts under this exporter's name, with attribute sets made once.
+type telemetry struct {
+	*metadata.TelemetryBuilder
+	base     attribute.Set
+	all      metric.MeasurementOption
+	outcomes [outcomeCount]metric.MeasurementOption
+	reasons  [reasonCount]metric.MeasurementOption
+	lost     [lossCauses]metric.MeasurementOption
+
+	mu       sync.Mutex
+	statuses map[string]metric.MeasurementOption
+}
+
+func newTelemetry(set component.TelemetrySettings, id component.ID) (*telemetry, error) {
+	builder, err := metadata.NewTelemetryBuilder(set)
+	if err != nil {
+		return nil, err
+	}
+	t := &telemetry{TelemetryBuilder: builder, statuses: map[string]metric.MeasurementOption{}}
+	t.base = attribute.NewSet(attribute.String("exporter", id.String()))
+	t.all = metric.WithAttributeSet(t.base)
+	for i, name := range outcomeNames {
+		t.outcomes[i] = t.with("outcome", name)
+	}
+	for i, name := range reasonNames {
+		t.reasons[i] = t.with("reason", name)
+	}
+	for i, name := range lossNames {
+		t.lost[i] = t.with("cause", name)
+	}
+	return t, nil
+}
+
+// with is the option of one more attribute beside the exporter's name.
+func (t *telemetry) with(key, value string) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(append(t.base.ToSlice(), attribute.String(key, value))...))
+}
+
+func (t *telemetry) received(ctx context.Context, n int) {
+	t.ExporterAmplitudeReceivedEvents.Add(ctx, int64(n), t.all)
+}
+
+func (t *telemetry) events(ctx context.Context, outcome, n int) {
+	if n > 0 {
+		t.ExporterAmplitudeEvents.Add(ctx, int64(n), t.outcomes[outcome])
+	}
+}
+
+func (t *telemetry) undelivered(ctx context.Context, r reason, n int) {
+	t.ExporterAmplitudeUndeliveredEvents.Add(ctx, int64(n), t.reasons[r])
+}
+
+func (t *telemetry) losses(ctx context.Context, lost *losses) {
+	for cause, n := range lost {
+		if n > 0 {
+			t.ExporterAmplitudeDroppedValues.Add(ctx, int64(n), t.lost[cause])
+		}
+	}
+}
+
+func (t *telemetry) unexpected(ctx context.Context, kind string) {
+	t.ExporterAmplitudeUnexpectedAnswers.Add(ctx, 1, t.with("kind", kind))
+}
+
+// request counts one request; status is 0 when there was no answer.
+func (t *telemetry) request(ctx context.Context, status int, err error, events, size int, took time.Duration) {
+	word := strconv.Itoa(status)
+	if err != nil {
+		word = "network_error"
+		if isTimeout(err) {
+			word = "timeout"
+		}
+	}
+	option := t.status(word)
+	t.ExporterAmplitudeRequests.Add(ctx, 1, option)
+	t.ExporterAmplitudeRequestDuration.Record(ctx, took.Seconds(), option)
+	t.ExporterAmplitudeRequestSize.Record(ctx, int64(size), t.all)
+	t.ExporterAmplitudeRequestEvents.Record(ctx, int64(events), t.all)
+}
+
+func (t *telemetry) status(word string) metric.MeasurementOption {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	option, known := t.statuses[word]
+	if !known {
+		option = t.with("status", word)
+		t.statuses[word] = option
+	}
+	return option
+}
