@@ -15,10 +15,16 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
 var errRefused = errors.New("the queue is full")
@@ -29,11 +35,28 @@ type exposureOf struct {
 	at                  int64
 }
 
+// startWith makes and starts a processor of a given factory, in a Collector with a given host.
+func startWith(t testing.TB, f processor.Factory, host component.Host, cfg *Config) *rig {
+	t.Helper()
+	r := &rig{sink: &consumertest.LogsSink{}, telemetry: componenttest.NewTelemetry()}
+	set := processortest.NewNopSettings(metadata.Type)
+	set.TelemetrySettings = r.telemetry.NewTelemetrySettings()
+	p, err := f.CreateLogs(t.Context(), set, cfg, r.sink)
+	require.NoError(t, err)
+	require.NoError(t, p.Start(t.Context(), host))
+	t.Cleanup(func() {
+		require.NoError(t, p.Shutdown(context.Background())) //nolint:usetesting // t.Context is done by now
+		require.NoError(t, r.telemetry.Shutdown(context.Background()))
+	})
+	r.Logs = p
+	return r
+}
+
 func logsOf(t testing.TB, exposures ...exposureOf) plog.Logs {
 	t.Helper()
 	ld := plog.NewLogs()
 	for _, e := range exposures {
-		added := record(t, ld, amplitude.EventExposureRaw, map[string]any{"flag_key": e.flag, "variant": e.variant, "user_id": e.user})
+		added := record(t, ld, amplitude.EventRawExposure, map[string]any{"flag_key": e.flag, "variant": e.variant, "user_id": e.user})
 		setMillis(added, e.at)
 	}
 	return ld
@@ -68,7 +91,7 @@ func (d *delivered) accept(ld plog.Logs) {
 		of := text(amplitude.AttrUserID) + "/" + text(amplitude.PropertyFlagKey)
 		variant := text(amplitude.PropertyVariant)
 		d.exposures[of+"/"+variant] = true
-		if _, late := r.Attributes().Get(amplitude.AttrPrefix + amplitude.FieldSkipUserPropertiesSync); !late {
+		if _, late := r.Attributes().Get(amplitude.AttrSkipUserPropertiesSync); !late {
 			d.properties[of] = variant
 		}
 	}
@@ -216,17 +239,17 @@ func TestNothingIsLostUnderConcurrency(t *testing.T) {
 func TestTwoPipelinesShareOneState(t *testing.T) {
 	cfg := configOf(t, "")
 	f := NewFactory()
-	one, two := startWith(t, f, cfg, nil), startWith(t, f, cfg, nil)
+	one, two := startWith(t, f, componenttest.NewNopHost(), cfg), startWith(t, f, componenttest.NewNopHost(), cfg)
 	exposure := exposureOf{"user-1", "checkout", "on", testTime}
 	assert.Len(t, one.send(t, logsOf(t, exposure)), 1)
 	assert.Empty(t, two.send(t, logsOf(t, exposure)))
 	require.NoError(t, one.Shutdown(t.Context()))
 	assert.Empty(t, two.send(t, logsOf(t, exposure)), "the other pipeline goes on")
 	require.NoError(t, two.Shutdown(t.Context()))
-	assert.Len(t, startWith(t, f, cfg, nil).send(t, logsOf(t, exposure)), 1, "and a third begins anew")
+	assert.Len(t, startWith(t, f, componenttest.NewNopHost(), cfg).send(t, logsOf(t, exposure)), 1, "and a third begins anew")
 
 	other := configOf(t, "")
-	assert.Len(t, startWith(t, f, other, nil).send(t, logsOf(t, exposure)), 1, "another configuration, another state")
+	assert.Len(t, startWith(t, f, componenttest.NewNopHost(), other).send(t, logsOf(t, exposure)), 1, "another configuration, another state")
 }
 
 func TestDedupNotEnabled(t *testing.T) {

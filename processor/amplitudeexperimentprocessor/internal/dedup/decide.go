@@ -170,9 +170,13 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 	sh.table.touch(e, second)
 	sameBucket, sameResult := e.bucket == n.bucket, e.result == n.result
 	moves := !n.late && (n.newest > e.newest || (n.newest == e.newest && (!sameBucket || n.n >= e.n)))
+	// What to remember as sent beside the state. A day that is over is left out if it had no change:
+	// its replay has the insert_id of the first time, and to write it down would double the memory.
 	past, pastBucket := n.result, n.bucket
+	remember := !sameBucket || !sameResult
 	if moves {
 		past, pastBucket = e.result, e.bucket
+		remember = remember && (sameBucket || e.n > 0)
 		if !sameBucket {
 			e.n = 0
 		}
@@ -185,8 +189,7 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 		e.order &^= flagUnconfirmed
 	}
 	s.journalEntry(e)
-	// A day that is over is not written down at every change of day: that would double the memory.
-	if !(sameBucket && sameResult) && (sameBucket || !moves) {
+	if remember {
 		s.rememberSent(sh, n.id.sent(pastBucket, past), pastBucket, second)
 	}
 }

@@ -180,8 +180,8 @@ func (m *model) commit(r *modelRecord, second int64) {
 	if !equal {
 		if !newer {
 			m.sent[modelSent{r.subject, r.result, r.bucket}] = second
-		} else if e.bucket == r.bucket {
-			m.sent[modelSent{r.subject, e.result, e.bucket}] = second
+		} else if e.bucket == r.bucket || e.n > 0 {
+			m.sent[modelSent{r.subject, e.result, e.bucket}] = second // of the day that ends, if it had a change
 		}
 	}
 	if newer {

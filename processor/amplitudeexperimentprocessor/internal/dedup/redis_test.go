@@ -6,9 +6,10 @@ package dedup
 import (
 	"context"
 	"math/rand/v2"
-	"net"
-	"os/exec"
+	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,59 +22,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup/redistest"
 )
-
-// redisServer is a redis-server of our own on a free loopback port.
-type redisServer struct {
-	t         *testing.T
-	address   string
-	arguments []string
-	process   *exec.Cmd
-}
-
-func startRedis(t *testing.T, arguments ...string) *redisServer {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
-	s := &redisServer{t: t, address: address, arguments: arguments}
-	t.Cleanup(s.kill)
-	s.revive()
-	return s
-}
-
-func (s *redisServer) revive() {
-	s.t.Helper()
-	binary, err := exec.LookPath("redis-server")
-	require.NoError(s.t, err, "these tests need redis-server: apt-get install -y redis-server")
-	_, port, err := net.SplitHostPort(s.address)
-	require.NoError(s.t, err)
-	s.process = exec.Command(binary, append([]string{ //nolint:gosec,noctx // outlives the context of a test for its clean-up
-		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.t.TempDir(),
-	}, s.arguments...)...)
-	require.NoError(s.t, s.process.Start())
-	require.Eventually(s.t, func() bool {
-		conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", s.address)
-		if err != nil {
-			return false
-		}
-		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(time.Second))
-		_, _ = conn.Write([]byte("PING\r\n"))
-		answer := make([]byte, 1)
-		n, _ := conn.Read(answer)
-		return n == 1
-	}, 10*time.Second, 10*time.Millisecond)
-}
-
-func (s *redisServer) kill() {
-	if s.process != nil {
-		_ = s.process.Process.Kill()
-		_ = s.process.Wait()
-		s.process = nil
-	}
-}
 
 // statusHost collects what a component reports of itself.
 type statusHost struct {
@@ -117,8 +68,8 @@ func openReplica(t *testing.T, host component.Host, address string, options ...f
 }
 
 func TestReplicasShareWhatTheyCommit(t *testing.T) {
-	server := startRedis(t)
-	one, two := openReplica(t, &statusHost{}, server.address), openReplica(t, &statusHost{}, server.address)
+	server := redistest.Start(t)
+	one, two := openReplica(t, &statusHost{}, server.Address), openReplica(t, &statusHost{}, server.Address)
 	at := func(result uint64, second int64) Record {
 		return Record{Subject: Key{1}, Result: result, Bucket: 20_000, Time: testNow - 100_000 + second*1000}
 	}
@@ -139,7 +90,7 @@ func TestReplicasShareWhatTheyCommit(t *testing.T) {
 	assert.Equal(t, Verdict{}, decideOne(t, two, refused))
 	assert.Zero(t, one.Stats().RedisFailures+two.Stats().RedisFailures)
 
-	client := redis.NewClient(&redis.Options{Addr: server.address})
+	client := redis.NewClient(&redis.Options{Addr: server.Address})
 	defer client.Close()
 	keys, err := client.Keys(t.Context(), "*").Result()
 	require.NoError(t, err)
@@ -153,9 +104,9 @@ func TestReplicasShareWhatTheyCommit(t *testing.T) {
 }
 
 func TestReplicasInModeUniquePerDay(t *testing.T) {
-	server := startRedis(t)
+	server := redistest.Start(t)
 	unique := func(set *Settings) { set.Mode = UniquePerDay }
-	one, two := openReplica(t, &statusHost{}, server.address, unique), openReplica(t, &statusHost{}, server.address, unique)
+	one, two := openReplica(t, &statusHost{}, server.Address, unique), openReplica(t, &statusHost{}, server.Address, unique)
 	rec := benchRecord(1)
 	other := rec
 	other.Result = 2
@@ -166,7 +117,7 @@ func TestReplicasInModeUniquePerDay(t *testing.T) {
 		assert.Equal(t, Repeat, decideOne(t, state, other).Outcome)
 	}
 	// What is known here needs no look-up.
-	server.kill()
+	server.Kill()
 	assert.Equal(t, Repeat, decideOne(t, one, rec).Outcome)
 	assert.Zero(t, one.Stats().RedisFailures)
 }
@@ -174,8 +125,8 @@ func TestReplicasInModeUniquePerDay(t *testing.T) {
 // TestReplicasUnderLoad spreads 50,000 exposures, 80 % of them repeats, at random over two replicas
 // that work at the same time.
 func TestReplicasUnderLoad(t *testing.T) {
-	server := startRedis(t)
-	replicas := []*State{openReplica(t, &statusHost{}, server.address), openReplica(t, &statusHost{}, server.address)}
+	server := redistest.Start(t)
+	replicas := []*State{openReplica(t, &statusHost{}, server.Address), openReplica(t, &statusHost{}, server.Address)}
 	const total, distinct = 50_000, 10_000
 	records := make([]Record, total)
 	for i := range records {
@@ -217,20 +168,20 @@ func TestReplicasUnderLoad(t *testing.T) {
 }
 
 func TestRedisKilledAndRevived(t *testing.T) {
-	server := startRedis(t)
+	server := redistest.Start(t)
 	core, logs := observer.New(zapcore.InfoLevel)
 	host := &statusHost{}
-	one := openReplica(t, host, server.address, func(set *Settings) { set.Logger = zap.New(core) })
-	two := openReplica(t, &statusHost{}, server.address)
+	one := openReplica(t, host, server.Address, func(set *Settings) { set.Logger = zap.New(core) })
+	two := openReplica(t, &statusHost{}, server.Address)
 	assert.Equal(t, map[Outcome]int{Send: 100}, outcomes(one, numbered(0, 100)))
 
-	server.kill()
+	server.Kill()
 	assert.Equal(t, map[Outcome]int{Send: 100, Repeat: 100}, outcomes(one, numbered(0, 200)), "without Redis: own memory")
 	assert.Positive(t, one.Stats().RedisBypassed)
 	assert.Positive(t, one.Stats().RedisFailures)
 	require.Eventually(t, func() bool { return len(host.reported()) == 1 }, 5*time.Second, time.Millisecond)
 
-	server.revive()
+	server.Revive()
 	require.Eventually(t, func() bool { return one.remote.up.Load() && two.remote.up.Load() }, 20*time.Second, 5*time.Millisecond)
 	require.Eventually(t, func() bool { return len(host.reported()) == 2 }, 5*time.Second, time.Millisecond)
 	assert.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}, host.reported())
@@ -243,29 +194,29 @@ func TestRedisKilledAndRevived(t *testing.T) {
 }
 
 func TestRedisAwayAtTheStart(t *testing.T) {
-	server := startRedis(t)
-	server.kill()
+	server := redistest.Start(t)
+	server.Kill()
 	host := &statusHost{}
-	state := openReplica(t, host, server.address)
+	state := openReplica(t, host, server.Address)
 	assert.Equal(t, Send, decideOne(t, state, benchRecord(1)).Outcome)
 	assert.Equal(t, Repeat, decideOne(t, state, benchRecord(1)).Outcome)
-	server.revive()
+	server.Revive()
 	require.Eventually(t, state.remote.up.Load, 20*time.Second, 5*time.Millisecond)
-	assert.Equal(t, Repeat, decideOne(t, openReplica(t, host, server.address), benchRecord(1)).Outcome)
+	assert.Equal(t, Repeat, decideOne(t, openReplica(t, host, server.Address), benchRecord(1)).Outcome)
 }
 
 func TestRedisWithPassword(t *testing.T) {
-	server := startRedis(t, "--requirepass", "the right one")
+	server := redistest.Start(t, "--requirepass", "the right one")
 	login := func(password string) func(*Settings) {
 		return func(set *Settings) { set.Redis.Options.Password = password }
 	}
-	right := openReplica(t, &statusHost{}, server.address, login("the right one"))
+	right := openReplica(t, &statusHost{}, server.Address, login("the right one"))
 	assert.Equal(t, Send, decideOne(t, right, benchRecord(1)).Outcome)
 	assert.Zero(t, right.Stats().RedisFailures)
 
 	core, logs := observer.New(zapcore.InfoLevel)
 	host := &statusHost{}
-	wrong := openReplica(t, host, server.address, login("not this one"), func(set *Settings) { set.Logger = zap.New(core) })
+	wrong := openReplica(t, host, server.Address, login("not this one"), func(set *Settings) { set.Logger = zap.New(core) })
 	assert.Equal(t, Send, decideOne(t, wrong, benchRecord(1)).Outcome, "forwarded")
 	require.Eventually(t, func() bool { return len(host.reported()) == 1 }, 5*time.Second, time.Millisecond)
 	require.Equal(t, 1, logs.Len())
@@ -277,9 +228,9 @@ func TestRedisWithPassword(t *testing.T) {
 // TestSilentRedisCostsOneTimeout lets Redis accept connections and never answer: the batches that
 // find out wait for the timeout, all others are not held up.
 func TestSilentRedisCostsOneTimeout(t *testing.T) {
-	server := startRedis(t)
-	state := openReplica(t, &statusHost{}, server.address, func(set *Settings) { set.Redis.Timeout = 50 * time.Millisecond })
-	client := redis.NewClient(&redis.Options{Addr: server.address})
+	server := redistest.Start(t)
+	state := openReplica(t, &statusHost{}, server.Address, func(set *Settings) { set.Redis.Timeout = 50 * time.Millisecond })
+	client := redis.NewClient(&redis.Options{Addr: server.Address})
 	defer client.Close()
 	require.NoError(t, client.Do(t.Context(), "CLIENT", "PAUSE", strconv.Itoa(int(time.Hour/time.Millisecond)), "ALL").Err())
 
@@ -292,9 +243,9 @@ func TestSilentRedisCostsOneTimeout(t *testing.T) {
 }
 
 func TestRedisThatForgotTheScript(t *testing.T) {
-	server := startRedis(t)
-	one, two := openReplica(t, &statusHost{}, server.address), openReplica(t, &statusHost{}, server.address)
-	client := redis.NewClient(&redis.Options{Addr: server.address})
+	server := redistest.Start(t)
+	one, two := openReplica(t, &statusHost{}, server.Address), openReplica(t, &statusHost{}, server.Address)
+	client := redis.NewClient(&redis.Options{Addr: server.Address})
 	defer client.Close()
 	require.NoError(t, client.ScriptFlush(t.Context()).Err())
 	decideOne(t, one, benchRecord(1))
@@ -303,9 +254,9 @@ func TestRedisThatForgotTheScript(t *testing.T) {
 }
 
 func TestForeignValueInRedisIsOverwritten(t *testing.T) {
-	server := startRedis(t)
-	state := openReplica(t, &statusHost{}, server.address)
-	client := redis.NewClient(&redis.Options{Addr: server.address})
+	server := redistest.Start(t)
+	state := openReplica(t, &statusHost{}, server.Address)
+	client := redis.NewClient(&redis.Options{Addr: server.Address})
 	defer client.Close()
 	for i, value := range []string{"", "short", "four and twenty bytes and a half", string(make([]byte, 1000))} {
 		rec := benchRecord(uint64(i))
@@ -314,4 +265,33 @@ func TestForeignValueInRedisIsOverwritten(t *testing.T) {
 		assert.Equal(t, Repeat, decideOne(t, state, rec).Outcome, "value %d", i)
 	}
 	assert.Zero(t, state.Stats().RedisFailures)
+}
+
+func TestRedisCluster(t *testing.T) {
+	server := redistest.Start(t, "--cluster-enabled", "yes")
+	client := redis.NewClient(&redis.Options{Addr: server.Address})
+	defer client.Close()
+	require.NoError(t, client.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", "0", "16383").Err())
+	require.Eventually(t, func() bool {
+		info, err := client.ClusterInfo(t.Context()).Result()
+		return err == nil && strings.Contains(info, "cluster_state:ok")
+	}, 20*time.Second, 10*time.Millisecond)
+
+	cluster := func(set *Settings) { set.Redis.Options.IsClusterMode = true }
+	one, two := openReplica(t, &statusHost{}, server.Address, cluster), openReplica(t, &statusHost{}, server.Address, cluster)
+	assert.Equal(t, map[Outcome]int{Send: 500}, outcomes(one, numbered(0, 500)))
+	assert.Equal(t, map[Outcome]int{Repeat: 500, Send: 100}, outcomes(two, numbered(0, 600)))
+	assert.Zero(t, one.Stats().RedisFailures+two.Stats().RedisFailures)
+}
+
+func TestRedisSentinel(t *testing.T) {
+	server := redistest.Start(t)
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	require.NoError(t, os.WriteFile(file, []byte("sentinel monitor themaster 127.0.0.1 "+server.Port()+" 1\n"), 0o600))
+	sentinel := redistest.Start(t, file, "--sentinel")
+	one := openReplica(t, &statusHost{}, sentinel.Address, func(set *Settings) { set.Redis.Options.MasterName = "themaster" })
+	two := openReplica(t, &statusHost{}, server.Address)
+	assert.Equal(t, map[Outcome]int{Send: 50}, outcomes(one, numbered(0, 50)))
+	assert.Equal(t, map[Outcome]int{Repeat: 50}, outcomes(two, numbered(0, 50)))
+	assert.Zero(t, one.Stats().RedisFailures)
 }
