@@ -1,0 +1,184 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/extension/extensiontest"
+	"go.opentelemetry.io/collector/processor/processortest"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup/redistest"
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
+)
+
+// extensions is a Collector with these extensions.
+type extensions map[component.ID]component.Component
+
+func (e extensions) GetExtensions() map[component.ID]component.Component { return e }
+
+// fileStorage starts a file_storage over a directory.
+func fileStorage(t *testing.T, directory string) extensions {
+	t.Helper()
+	factory := filestorage.NewFactory()
+	cfg := factory.CreateDefaultConfig().(*filestorage.Config)
+	cfg.Directory = directory
+	extension, err := factory.Create(t.Context(), extensiontest.NewNopSettings(factory.Type()), cfg)
+	require.NoError(t, err)
+	require.NoError(t, extension.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(func() { require.NoError(t, extension.Shutdown(context.Background())) }) //nolint:usetesting // t.Context is done by now
+	return extensions{component.MustNewID("file_storage"): extension}
+}
+
+func TestStorageKeepsTheStateOverARestart(t *testing.T) {
+	host := fileStorage(t, t.TempDir())
+	cfg := configOf(t, "{dedup: {storage: file_storage}}")
+	var exposures []exposureOf
+	for i := range 1000 {
+		exposures = append(exposures, exposureOf{fmt.Sprintf("user-%d", i), "checkout", "on", testTime})
+	}
+	first := startWith(t, NewFactory(), host, cfg)
+	assert.Len(t, first.send(t, logsOf(t, exposures...)), 1000)
+	assert.Equal(t, 1000, first.counter(t, "otelcol_processor_amplitude_experiment_dedup_entries", "", ""))
+	require.NoError(t, first.Shutdown(t.Context()))
+
+	second := startWith(t, NewFactory(), host, cfg)
+	assert.Empty(t, second.send(t, logsOf(t, exposures...)))
+	changed := second.send(t, logsOf(t, exposureOf{"user-1", "checkout", "off", testTime + 1}))
+	require.Len(t, changed, 1)
+	assert.Regexp(t, ` 1$`, insertIDOf(changed[0]), "the transition number goes on")
+	assert.Zero(t, second.counter(t, "otelcol_processor_amplitude_experiment_dedup_storage_failures", "", ""))
+}
+
+func TestStorageThatIsNotThere(t *testing.T) {
+	id := component.MustNewID("file_storage")
+	for want, host := range map[string]component.Host{
+		`storage extension "file_storage" not found`: componenttest.NewNopHost(),
+		`extension "file_storage" is not a storage extension`: extensions{id: struct {
+			component.StartFunc
+			component.ShutdownFunc
+		}{}},
+	} {
+		p, err := NewFactory().CreateLogs(t.Context(), processortest.NewNopSettings(metadata.Type), configOf(t, "{dedup: {storage: file_storage}}"), consumer.Logs(nil))
+		require.NoError(t, err)
+		require.ErrorContains(t, p.Start(t.Context(), host), want)
+		require.NoError(t, p.Shutdown(t.Context()))
+	}
+}
+
+func TestEvictionsAreCounted(t *testing.T) {
+	r := start(t, configOf(t, "{dedup: {max_entries: 2}}"), nil)
+	for user := range 5 {
+		r.send(t, logsOf(t, exposureOf{fmt.Sprintf("user-%d", user), "checkout", "on", testTime}))
+	}
+	assert.Equal(t, 2, r.counter(t, "otelcol_processor_amplitude_experiment_dedup_entries", "", ""))
+	assert.Equal(t, 3, r.counter(t, "otelcol_processor_amplitude_experiment_dedup_evictions", "reason", "max_entries"))
+	assert.Zero(t, r.counter(t, "otelcol_processor_amplitude_experiment_dedup_evictions", "reason", "age"))
+}
+
+// replica is a processor with a state of its own that shares a Redis, and what left it.
+func replica(t *testing.T, address string) (*rig, *delivered) {
+	t.Helper()
+	next := &unreliable{delivered: newDelivered(), before: func() error { return nil }}
+	return start(t, configOf(t, fmt.Sprintf("{dedup: {redis: {endpoint: %q, timeout: 2s}}}", address)), next), next.delivered
+}
+
+// TestReplicasGiveOneEventPerState spreads 50,000 exposures, 80 % of them repeats, at random over two
+// processors that work at the same time and share a Redis.
+func TestReplicasGiveOneEventPerState(t *testing.T) {
+	const total, distinct, size = 50_000, 10_000, 250
+	server := redistest.Start(t)
+	exposures := make([]exposureOf, total)
+	for i := range exposures {
+		exposures[i] = exposureOf{fmt.Sprintf("user-%d", i%distinct/2), fmt.Sprintf("flag-%d", i%2), "on", testTime + int64(i)}
+	}
+	rand.Shuffle(total, func(i, j int) { exposures[i], exposures[j] = exposures[j], exposures[i] })
+	one, sentByOne := replica(t, server.Address)
+	two, sentByTwo := replica(t, server.Address)
+	spread := func() {
+		var working sync.WaitGroup
+		for i, r := range []*rig{one, two} {
+			working.Go(func() {
+				for from := i * size; from < total; from += 2 * size {
+					assert.NoError(t, r.ConsumeLogs(t.Context(), logsOf(t, exposures[from:from+size]...)))
+				}
+			})
+		}
+		working.Wait()
+	}
+	collapsed := func() int {
+		all := map[string]bool{}
+		for _, d := range []*delivered{sentByOne, sentByTwo} {
+			for id := range d.ids {
+				all[id] = true
+			}
+		}
+		return len(all)
+	}
+	events := func() (n int) {
+		for _, d := range []*delivered{sentByOne, sentByTwo} {
+			for _, times := range d.ids {
+				n += times
+			}
+		}
+		return n
+	}
+	spread()
+	t.Logf("%d exposures, %d events sent, %d after insert_id", total, events(), collapsed())
+	assert.Equal(t, distinct, collapsed(), "one event per state")
+	first := events()
+	rand.Shuffle(total, func(i, j int) { exposures[i], exposures[j] = exposures[j], exposures[i] })
+	spread()
+	assert.Equal(t, first, events(), "a second pass forwards nothing, whoever sent it the first time")
+	for _, r := range []*rig{one, two} {
+		assert.Zero(t, r.counter(t, "otelcol_processor_amplitude_experiment_dedup_redis_failures", "", ""))
+	}
+}
+
+// TestRedisAwayInMidStream kills and revives Redis while two processors share a stream.
+func TestRedisAwayInMidStream(t *testing.T) {
+	const users, size = 3000, 50
+	server := redistest.Start(t)
+	one, sentByOne := replica(t, server.Address)
+	two, sentByTwo := replica(t, server.Address)
+	replicas := []*rig{one, two}
+	for from := 0; from < users; from += size {
+		switch from {
+		case users / 3 / size * size:
+			server.Kill()
+		case users * 2 / 3 / size * size:
+			server.Revive()
+		}
+		var exposures []exposureOf
+		for user := from; user < from+size; user++ {
+			exposures = append(exposures, exposureOf{fmt.Sprintf("user-%d", user), "checkout", "on", testTime})
+		}
+		for range 2 {
+			require.NoError(t, replicas[rand.N(2)].ConsumeLogs(t.Context(), logsOf(t, exposures...)))
+		}
+	}
+	all := map[string]bool{}
+	for _, d := range []*delivered{sentByOne, sentByTwo} {
+		for id := range d.ids {
+			all[id] = true
+		}
+	}
+	assert.Len(t, all, users, "nothing lost, and insert_id collapses what went out twice")
+	require.Eventually(t, func() bool {
+		before := one.counter(t, "otelcol_processor_amplitude_experiment_dedup_redis_bypassed", "", "")
+		one.send(t, logsOf(t, exposureOf{"user-1", "checkout", "on", testTime}))
+		return one.counter(t, "otelcol_processor_amplitude_experiment_dedup_redis_bypassed", "", "") == before
+	}, 20*time.Second, 10*time.Millisecond, "it comes back into use by itself")
+}
