@@ -5,7 +5,9 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/extens
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -107,3 +109,6 @@ func (e errQuery) Error() string { return string(e) }
 
 // raw is JSON text as it is.
 func raw(text string) json.RawMessage { return json.RawMessage(text) }
+
+// Routes lists the page, the read API and the control API as "METHOD /path".
+func (s *Server) Routes() []string { return slices.Sorted(maps.Keys(s.controlRoutes())) }

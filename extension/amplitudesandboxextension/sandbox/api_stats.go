@@ -32,6 +32,7 @@ type Overview struct {
 	InsertIDsForgotten   int                       `json:"insert_ids_forgotten"`
 	ExperimentProperties int                       `json:"experiment_properties"`
 	Warnings             int                       `json:"warnings"`
+	Unsorted             int                       `json:"unsorted"` // events older than the newest of their user
 	Faults               int                       `json:"faults"`
 }
 
@@ -45,7 +46,7 @@ func (s *Server) Stats() Overview {
 		Events: s.stats.events, Verdicts: maps.Clone(s.stats.verdicts), EventsStored: s.stats.verdicts[Stored],
 		Duplicates: s.stats.verdicts[Duplicate], Invalid: s.stats.verdicts[Invalid], Throttled: s.stats.verdicts[Throttled],
 		Identifies: s.stats.verdicts[Identify], EventsByType: maps.Clone(s.stats.types),
-		EventsKept: s.events.n, EventsForgotten: s.events.gone, Warnings: s.stats.warnings, Faults: len(s.faults),
+		EventsKept: s.events.n, EventsForgotten: s.events.gone, Warnings: s.stats.warnings, Unsorted: s.stats.unsorted, Faults: len(s.faults),
 	}
 	for path, e := range s.stats.endpoints {
 		copied := *e

@@ -31,6 +31,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("backfill") == "false" {
 		st.cursor = s.Stats().LastSeq
 	}
+	st.countsOnly = r.URL.Query().Get("events") == "false"
 	f.after = 0
 	heartbeat := time.NewTicker(streamHeartbeat)
 	defer heartbeat.Stop()
@@ -75,6 +76,8 @@ type stream struct {
 	began  bool
 	stats  time.Time // of the last counts
 	late   bool      // counts are due
+
+	countsOnly bool // the reader wants no events
 }
 
 // wake ends a wait when counts are due although nothing else happens.
@@ -129,9 +132,11 @@ func (st *stream) send() bool {
 	}
 	first := !st.began
 	st.began, st.epoch = true, epoch
-	if b := st.next(); len(b.events) > 0 || first {
-		if !st.write(b.encode()) {
-			return false
+	if !st.countsOnly {
+		if b := st.next(); len(b.events) > 0 || first {
+			if !st.write(b.encode()) {
+				return false
+			}
 		}
 	}
 	if time.Since(st.stats) < streamStats && !first {

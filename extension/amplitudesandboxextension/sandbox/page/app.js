@@ -1,26 +1,140 @@
-const read = async (path) => (await fetch(`/_sandbox/${path}`)).json();
+import { html, render, useCallback, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { post } from "./api.js";
+import { count } from "./format.js";
+import { useStats } from "./stream.js";
+import { Live } from "./views/live.js";
+import { Users } from "./views/users.js";
+import { Experiments } from "./views/experiments.js";
+import { Requests } from "./views/requests.js";
+import { Faults } from "./views/faults.js";
 
-function fill(id, rows) {
-  document.getElementById(id).replaceChildren(...rows.map((cells) => {
-    const row = document.createElement("tr");
-    row.append(...cells.map((text) => {
-      const cell = document.createElement("td");
-      cell.textContent = text;
-      return cell;
-    }));
-    return row;
-  }));
+const views = [
+  ["live", "Live", Live],
+  ["users", "Users", Users],
+  ["experiments", "Experiments", Experiments],
+  ["requests", "Requests", Requests],
+  ["faults", "Faults", Faults],
+];
+
+const help = [
+  ["1 to 5", "change the view"], ["/", "find"], ["j  k", "next, previous"], ["Enter", "open or close"],
+  ["p", "pause"], ["t", "light or dark"], ["Esc", "clear"], ["?", "this help"],
+];
+
+// place is the view and what is open in it, from the address.
+function place() {
+  const [view, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
+  return { view: views.some(([name]) => name === view) ? view : "live", id: decode(rest.join("/")) };
 }
 
-async function refresh() {
-  const [stats, users, events] = await Promise.all([
-    read("stats"), read("users?limit=20"), read("events?verdict=all&newest=true&limit=50"),
-  ]);
-  document.getElementById("counts").textContent =
-    `${stats.events_stored} events stored, ${stats.duplicates} duplicates, ${stats.invalid} invalid, ${stats.users} users`;
-  fill("users", users.users.map((u) => [u.user_id ?? u.devices[0], Object.entries(u.experiments).map(([f, v]) => `${f}: ${v}`).join(", ")]));
-  fill("events", events.events.reverse().map((e) => [e.sandbox.seq, e.sandbox.verdict, e.event_type, e.user_id ?? e.device_id, (e.sandbox.flags ?? []).join(", "), e.sandbox.variant ?? ""]));
+function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
-refresh();
-setInterval(refresh, 1000);
+const go = (to) => { location.hash = `#/${to}`; };
+
+function toggleTheme() {
+  const dark = document.documentElement.dataset.theme
+    ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const theme = dark ? "light" : "dark";
+  document.documentElement.dataset.theme = theme;
+  try { localStorage.setItem("theme", theme); } catch { /* the choice lasts as long as the page */ }
+}
+
+function App() {
+  const [where, setWhere] = useState(place);
+  const [asking, setAsking] = useState(false);
+  const [message, setMessage] = useState("");
+  const [helping, setHelping] = useState(false);
+  const bindings = useRef({});
+  const { data: stats, live } = useStats();
+
+  useEffect(() => {
+    const moved = () => setWhere(place());
+    addEventListener("hashchange", moved);
+    return () => removeEventListener("hashchange", moved);
+  }, []);
+
+  useEffect(() => {
+    document.title = `${views.find(([name]) => name === where.view)[1]} · Amplitude sandbox`;
+  }, [where.view]);
+
+  useEffect(() => {
+    if (!message) return undefined;
+    const timer = setTimeout(() => setMessage(""), 4000);
+    return () => clearTimeout(timer);
+  }, [message]);
+
+  useEffect(() => {
+    const pressed = (event) => {
+      const typing = event.target.closest("input, select, textarea");
+      if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
+      if (typing) typing.blur();
+      if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
+      const number = Number(event.key);
+      const binding = number >= 1 && number <= views.length ? () => go(views[number - 1][0])
+        : { "?": () => setHelping((h) => !h), t: toggleTheme }[event.key]
+        ?? (event.key === "Escape" ? () => { setHelping(false); setAsking(false); bindings.current.Escape?.(); } : bindings.current[event.key]);
+      if (!binding) return;
+      event.preventDefault();
+      binding();
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, []);
+
+  const keys = useCallback((map) => {
+    bindings.current = map;
+    return () => { if (bindings.current === map) bindings.current = {}; };
+  }, []);
+
+  const reset = async () => {
+    setAsking(false);
+    try {
+      await post("reset");
+      setMessage("Everything was forgotten");
+    } catch (error) {
+      setMessage(error.message);
+    }
+  };
+
+  const [, , View] = views.find(([name]) => name === where.view);
+  return html`
+    <header class="top">
+      <a class="brand" href="#/live"><img src="/_sandbox/page/icon.svg" alt="" width="24" height="24" /><span>Amplitude sandbox</span></a>
+      <nav aria-label="Views">${views.map(([name, label], i) => html`
+        <a href=${`#/${name}`} aria-current=${name === where.view ? "page" : undefined} title=${`${label} (${i + 1})`}>${label}${name === "faults" && stats?.faults > 0 && html` <span class="badge warn">${stats.faults}</span>`}</a>`)}</nav>
+      <div class="tools">
+        <span class=${`pulse ${live ? "live" : ""}`} role="status">${live ? "Live" : "Reconnecting"}</span>
+        <button type="button" class="quiet" onClick=${toggleTheme} title="Light or dark (t)" aria-label="Light or dark">◐</button>
+        <button type="button" class="quiet" onClick=${() => setHelping(!helping)} title="Keys (?)" aria-label="Keys">?</button>
+        ${asking
+          ? html`<span class="ask"><button type="button" class="danger" onClick=${reset}>Forget everything</button><button type="button" class="quiet" onClick=${() => setAsking(false)}>Keep</button></span>`
+          : html`<button type="button" class="quiet" onClick=${() => setAsking(true)}>Reset</button>`}
+      </div>
+    </header>
+    ${stats && html`<${Summary} of=${stats} />`}
+    <main><${View} stats=${stats} id=${where.id} go=${go} keys=${keys} say=${setMessage} /></main>
+    ${message && html`<p class="toast" role="status">${message}</p>`}
+    ${helping && html`<aside class="help" aria-label="Keys"><h2>Keys</h2><dl>${help.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl></aside>`}`;
+}
+
+function Summary({ of: s }) {
+  const refused = (s.verdicts.invalid ?? 0) + (s.verdicts.refused ?? 0) + (s.verdicts.silenced ?? 0);
+  return html`<dl class="summary" aria-label="Counts">
+    <div><dt>Stored</dt><dd>${count(s.events_stored)}</dd></div>
+    <div><dt>Identifies</dt><dd>${count(s.identifies)}</dd></div>
+    <div><dt>Duplicates</dt><dd>${count(s.duplicates)}</dd></div>
+    <div class=${refused > 0 ? "bad" : ""}><dt>Refused</dt><dd>${count(refused)}</dd></div>
+    <div class=${s.throttled > 0 ? "warn" : ""}><dt>Throttled</dt><dd>${count(s.throttled)}</dd></div>
+    <div><dt>Users</dt><dd>${count(s.users)}</dd></div>
+    <div><dt>Requests</dt><dd>${count(s.requests)}</dd></div>
+    <div class=${s.warnings > 0 ? "warn" : ""}><dt>Warnings</dt><dd>${s.warnings > 0 ? html`<a href="/_sandbox/warnings">${count(s.warnings)}</a>` : "0"}</dd></div>
+  </dl>`;
+}
+
+render(html`<${App} />`, document.getElementById("app"));

@@ -1,0 +1,76 @@
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { get } from "../api.js";
+import { count, dateTime, pValue, percent, plural } from "../format.js";
+import { useRefreshed } from "../stream.js";
+import { Empty } from "../parts.js";
+
+export function Experiments({ stats, keys }) {
+  const [text, setText] = useState("");
+  const search = useRef();
+  useEffect(() => keys({ "/": () => search.current?.focus(), Escape: () => setText("") }), []);
+  const { data } = useRefreshed(() => get("experiments"), [], stats?.last_seq);
+  if (!data) return null;
+  const { used, limit } = data.experiment_properties;
+  const shown = data.experiments.filter((x) => `${x.flag} ${x.experiment_key ?? ""}`.toLowerCase().includes(text.toLowerCase())).slice(0, 50);
+  return html`
+    <section class="view" aria-label="Experiments">
+      <div class="toolbar">
+        <input ref=${search} type="search" class="grow" placeholder="Find a flag" aria-label="Find a flag" value=${text} onInput=${(e) => setText(e.target.value)} />
+        <${Budget} used=${used} limit=${limit} />
+      </div>
+      ${data.experiments.length === 0 && html`<${Empty} title="No exposures yet">
+        <p>A flag appears with its first exposure, an event of type <code>$exposure</code> or <code>[Experiment] Exposure</code>.</p>
+        <p><a href="#/live">See how to send one</a></p></${Empty}>`}
+      ${data.experiments.length > 0 && shown.length === 0 && html`<${Empty} title="No flag matches"><p><button type="button" onClick=${() => setText("")}>Clear the filter</button></p></${Empty}>`}
+      <div class="cards">${shown.map((x) => html`<${Run} key=${`${x.project} ${x.flag} ${x.experiment_key}`} of=${x} />`)}</div>
+      ${data.experiments.length > shown.length && shown.length > 0 && html`<p class="foot"><span>${shown.length} of ${plural(data.experiments.length, "run")} shown, the largest first</span></p>`}
+    </section>`;
+}
+
+function Budget({ used, limit }) {
+  const level = used > limit ? "over" : used > 0.8 * limit ? "near" : "fine";
+  return html`<div class=${`budget ${level}`} title="Amplitude keeps up to 1,500 experiment user properties in a project">
+    <meter min="0" max=${limit} value=${used}></meter><span>${count(used)} of ${count(limit)} experiment properties</span></div>`;
+}
+
+const checks = {
+  too_early: ["Too early", "quiet", "A sample-ratio test says something from 100 users on."],
+  one_variant: ["One variant", "quiet", "There is nothing to compare."],
+  ok: ["Ratio as expected", "good", "Users are spread over the variants as expected."],
+  mismatch: ["Sample ratio mismatch", "bad", "So uneven a spread is very unlikely by chance: look for lost or doubled exposures before reading results."],
+};
+
+function Run({ of: x }) {
+  const [label, tone, why] = checks[x.srm.state];
+  const widest = Math.max(1, ...x.variants.map((v) => v.users));
+  const tested = x.srm.state === "ok" || x.srm.state === "mismatch";
+  return html`
+    <article class="card run">
+      <header>
+        <h2>${x.flag}</h2>
+        ${x.experiment_key && html`<span class="muted">${x.experiment_key}</span>`}
+        <span class=${`check ${tone}`} title=${why}>${label}${tested && html`, <span class="p">${pValue(x.srm.p_value)}</span>`}</span>
+      </header>
+      <table class="bars" aria-label=${`Users by variant of ${x.flag}`}>
+        <tbody>${x.variants.map((v, i) => html`
+          <tr key=${v.variant}>
+            <th scope="row" title=${v.variant}>${v.variant}</th>
+            <td class="track"><svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+              <rect class=${`bar tone-${i % 6}`} width=${(100 * v.users) / widest} height="10" rx="0.6" />
+            </svg></td>
+            <td class="number">${count(v.users)}</td>
+            <td class="number muted">${percent(v.users / Math.max(1, x.users))}<span class="expected"> of ${percent(v.expected_share)} expected</span></td>
+          </tr>`)}
+          ${x.variants.length === 0 && html`<tr><td class="muted">Only exposures without a variant so far.</td></tr>`}
+        </tbody>
+      </table>
+      <dl class="numbers">
+        <div><dt>Users</dt><dd>${count(x.users)}</dd></div>
+        <div><dt>Exposures</dt><dd>${count(x.exposures)}</dd></div>
+        <div class=${x.variant_changes > 0 ? "warned" : ""}><dt>Variant changes</dt><dd>${count(x.variant_changes)}${x.users_who_changed > 0 && html` <small>${plural(x.users_who_changed, "user")}</small>`}</dd></div>
+        <div><dt>Un-exposures</dt><dd>${count(x.unexposures)}</dd></div>
+        <div class=${x.assignments > 0 && x.exposures_without_assignment > 0 ? "warned" : ""}><dt>Without assignment that day</dt><dd>${x.assignments > 0 ? count(x.exposures_without_assignment) : html`<small>no assignments sent</small>`}</dd></div>
+      </dl>
+      <p class="muted small">${x.first > 0 && `${dateTime(x.first)} to ${dateTime(x.last)} · `}${x.srm.weights === "configured" ? "expected shares from the configuration" : "equal shares expected"}; users are counted under their latest variant, the test under their first</p>
+    </article>`;
+}

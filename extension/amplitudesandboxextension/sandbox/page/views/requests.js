@@ -1,0 +1,69 @@
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { get, query } from "../api.js";
+import { bytes, count, plural, time } from "../format.js";
+import { useRefreshed } from "../stream.js";
+import { Empty, Json } from "../parts.js";
+
+const tone = (status) => (status === 0 ? "bad" : status < 300 ? "good" : status === 429 ? "warn" : status < 400 ? "quiet" : "bad");
+
+export function Requests({ stats, id, go, keys }) {
+  const [status, setStatus] = useState("");
+  const select = useRef();
+  const { data } = useRefreshed(() => get(`requests?${query({ status, limit: 200 })}`), [status], stats?.requests);
+  const requests = data?.requests ?? [];
+  const step = (by) => {
+    const from = requests.findIndex((r) => String(r.id) === id);
+    const to = requests[Math.min(Math.max(from + by, 0), requests.length - 1)];
+    if (to) go(`requests/${to.id}`);
+  };
+  useEffect(() => keys({ "/": () => select.current?.focus(), j: () => step(1), k: () => step(-1), Escape: () => go("requests") }), [requests, id]);
+  if (!data) return null;
+  const statuses = Object.entries(stats?.by_status ?? {});
+  if (requests.length === 0 && !status) {
+    return html`<section class="view" aria-label="Requests"><${Empty} title="No requests yet">
+      <p>Every request to <code>/2/httpapi</code>, <code>/batch</code>, <code>/identify</code> and <code>/groupidentify</code> shows here with its answer. API keys are masked.</p></${Empty}></section>`;
+  }
+  return html`
+    <section class="view" aria-label="Requests">
+      <div class="toolbar">
+        <select ref=${select} aria-label="Status" value=${status} onChange=${(e) => setStatus(e.target.value)}>
+          <option value="">Every status</option>
+          ${statuses.map(([code, n]) => html`<option value=${code === "none" ? 0 : code}>${code === "none" ? "no answer" : code} (${count(n)})</option>`)}
+        </select>
+        <span class="muted">${plural(stats?.requests ?? requests.length, "request")}, newest first</span>
+      </div>
+      <div class="scroll"><table class="requests">
+        <thead><tr><th>Time</th><th>Status</th><th>Path</th><th class="number">Events</th><th class="number">Size</th><th class="number">Took</th><th>Retry</th><th>Key</th><th>Fault</th></tr></thead>
+        <tbody>${requests.map((r) => html`
+          <tr key=${r.id} class=${String(r.id) === id ? "at" : ""} onClick=${() => go(String(r.id) === id ? "requests" : `requests/${r.id}`)}>
+            <td><a href=${`#/requests/${r.id}`} onClick=${(e) => e.stopPropagation()}><time>${time(r.received_at)}</time></a></td>
+            <td><span class=${`status ${tone(r.status)}`}>${r.status || "none"}</span></td>
+            <td><code>${r.method === "POST" ? "" : `${r.method} `}${r.path}</code></td>
+            <td class="number">${count(r.events)}</td>
+            <td class="number">${bytes(r.bytes)}${r.encoding && html` <span class="muted">${bytes(r.bytes_wire)} ${r.encoding}</span>`}</td>
+            <td class="number">${r.took_ms < 10 ? r.took_ms.toFixed(1) : Math.round(r.took_ms)} ms</td>
+            <td>${r.retry > 0 && html`<span class="badge warn">retry ${r.retry}</span>`}</td>
+            <td><code class="muted">${r.api_key}</code></td>
+            <td>${r.fault && html`<span class="badge warn">${r.fault}</span>`}</td>
+          </tr>
+          ${String(r.id) === id && html`<tr key=${`${r.id}-detail`} class="expanded"><td colspan="9"><${Request} id=${id} /></td></tr>`}`)}
+        </tbody>
+      </table></div>
+      ${id && !requests.some((r) => String(r.id) === id) && html`<div class="card"><${Request} id=${id} /></div>`}
+    </section>`;
+}
+
+function Request({ id }) {
+  const [state, setState] = useState({});
+  useEffect(() => { get(`requests/${id}`).then((data) => setState({ data }), (e) => setState({ error: e.message })); }, [id]);
+  if (state.error) return html`<p class="muted">${state.error}.</p>`;
+  if (!state.data) return null;
+  const r = state.data;
+  return html`<div class="detail">
+    <div class="two">
+      <figure><figcaption>Answer</figcaption><${Json} of=${r.answer ?? "none: the connection was closed"} /></figure>
+      <figure><figcaption>Headers</figcaption><${Json} of=${Object.entries(r.headers ?? {}).map(([k, v]) => `${k}: ${v.join(", ")}`).join("\n")} /></figure>
+    </div>
+    <figure><figcaption>Body${r.body_cut && ", the beginning"}</figcaption><${Json} of=${r.body ?? "empty"} /></figure>
+  </div>`;
+}
