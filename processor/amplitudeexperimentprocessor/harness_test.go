@@ -204,3 +204,18 @@ func (r *rig) counter(t testing.TB, name, label, value string) int {
 	}
 	return sumPoints(got, label, value)
 }
+
+// switchable is a next component that can refuse.
+type switchable struct {
+	err  error
+	sink *consumertest.LogsSink
+}
+
+func (*switchable) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
+
+func (s *switchable) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
+	if s.err != nil {
+		return s.err
+	}
+	return s.sink.ConsumeLogs(ctx, ld)
+}

@@ -89,6 +89,9 @@ func (s *scratch) reset() {
 	s.propertied = reuse(s.propertied)
 	s.extra = reuse(s.extra)
 	s.encoder = encoder(reuse([]byte(s.encoder)))
+	for i := range s.held {
+		s.nothing.MoveTo(s.held[i])
+	}
 	s.counts.reset()
 	s.clients = clientCache{}
 	s.reader.forget()

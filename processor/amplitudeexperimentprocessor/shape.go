@@ -61,6 +61,10 @@ func (sh *shaper) exposure(s *scratch, record plog.LogRecord, e *event) {
 	case identify:
 		attributes.RemoveIf(removeAll)
 		sh.envelope(record, amplitude.EventIdentify, e)
+		if e.experimentKey.text != "" {
+			// Amplitude keeps no properties of an $identify; the next Collector needs it to know the subject.
+			s.release(heldExperimentKey, e.experimentKey.text, attributes.PutEmpty(amplitude.PropertyExperimentKey))
+		}
 	case raw:
 		sh.keep(s, e, attributes, exposureProperties)
 		sh.envelope(record, amplitude.EventRawExposure, e)
@@ -108,6 +112,7 @@ func (sh *shaper) assignment(s *scratch, record plog.LogRecord, e *event) {
 	s.holdIDs(e)
 	out := sink{builder: &s.builder}
 	s.builder.EnsureCapacity(len(e.flags)*3 + spareAttributes)
+	own := len(e.flags)
 	// The values of the flags move before the attribute that holds them goes.
 	for i := range e.flags {
 		one := &e.flags[i]
@@ -119,9 +124,9 @@ func (sh *shaper) assignment(s *scratch, record plog.LogRecord, e *event) {
 		}
 		if one.details != "" {
 			out.put(one.names.details).SetStr(one.details)
+			own++
 		}
 	}
-	own := len(e.flags) * 2
 	if e.environment != "" {
 		out.put(amplitude.PropertyEnvironmentName).SetStr(e.environment)
 		own++
