@@ -1,0 +1,100 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// TestInsertID pins insert_ids: they must stay the same in every version and on every replica, or events that are
+// sent again after an upgrade count twice.
+func TestInsertID(t *testing.T) {
+	for _, tc := range []struct {
+		name, config, event string
+		record              attrs
+		want                string
+	}{
+		{"exposure", "{}", "$exposure", exposure(nil), "user-12345  d199500215f496c01a4c44a0ceb721f4 20468"},
+		{"the same result as an evaluation", "{}", evaluationEvent, evaluated(nil), "user-12345  d199500215f496c01a4c44a0ceb721f4 20468"},
+		{"un-exposure", "{}", "$exposure", exposure(attrs{"variant": "off"}), "user-12345  cb9bc53d6d22025beb26767f54fed60f 20468"},
+		{"device", "{}", "$exposure", exposure(attrs{"user_id": nil, "device_id": "device-1"}), " device-1 8a670502aaf6241aebeadedb77927cb5 20468"},
+		{"groups in another order", "{}", "$exposure", exposure(attrs{"groups": attrs{"b": []any{"2", "1"}, "a": "3"}}), "user-12345  a0c550e9596528425c259529cbc37f5a 20468"},
+		{"experiment key", "{}", "$exposure", exposure(attrs{"experiment_key": "run-2"}), "user-12345  c2a53f9b3017af4cae5e1a0cdfbe3843 20468"},
+		{"assignment", "{}", "$assignment", attrs{"user_id": "user-12345", "variants": attrs{"b": "off", "a": "on"}}, "user-12345  03de4fe4b511e6166c4e52aaf8cbee38 20468"},
+		{"zone", "dedup: {time_zone: Pacific/Kiritimati}", "$exposure", exposure(nil), "user-12345  d199500215f496c01a4c44a0ceb721f4 20469"},
+		{"window", "dedup: {window: 1h}", "$exposure", exposure(nil), "user-12345  d199500215f496c01a4c44a0ceb721f4 491244"},
+		{"without de-duplication", "dedup: {enabled: false}", "$exposure", exposure(nil), "user-12345  d199500215f496c01a4c44a0ceb721f4 20468"},
+		{"as the Node SDK", "insert_id: {format: sdk}", "$exposure", exposure(nil), "user-12345 undefined 63546922 20468"},
+		{"as the Node SDK, assignment", "insert_id: {format: sdk}", "$assignment", attrs{"user_id": "user-12345", "device_id": "device-1", "variants": attrs{"b": "off", "a": " on "}}, "user-12345 device-1 -824306086 20468"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			out := start(t, configOf(t, tc.config), nil).send(t, batch(t, tc.event, tc.record))
+			require.Len(t, out, 1)
+			assert.Equal(t, tc.want, insertIDOf(out[0]))
+		})
+	}
+}
+
+func TestJavaHash(t *testing.T) {
+	for text, want := range map[string]int32{
+		"": 0, "a": 97, "Aa": 2112, "BB": 2112, "hello world": 1794106052, "😀": 1772899, "polygenelubricants": -2147483648,
+	} {
+		assert.Equal(t, want, javaHash(text), text)
+	}
+}
+
+// TestTransitionsAreNumbered: a user who changes within a day and comes back has three events with three ids.
+func TestTransitionsAreNumbered(t *testing.T) {
+	r := start(t, configOf(t, "{}"), nil)
+	var ids []string
+	for i, variant := range []string{"a", "a", "b", "a"} {
+		ld := batch(t, "$exposure", exposure(attrs{"variant": variant}))
+		setMillis(recordsOf(ld)[0], testTime+int64(i))
+		for _, out := range r.send(t, ld) {
+			ids = append(ids, insertIDOf(out))
+		}
+	}
+	require.Len(t, ids, 3)
+	assert.Regexp(t, `^user-12345  [0-9a-f]{32} 20468$`, ids[0])
+	assert.Regexp(t, `^user-12345  [0-9a-f]{32} 20468 1$`, ids[1])
+	assert.Equal(t, ids[0]+" 2", ids[2])
+	assert.Equal(t, 2, r.counter(t, "otelcol_processor_amplitude_experiment_variant_changes", "flag", "my-flag"))
+}
+
+// TestLateRecordsKeepThePresent: an older record with another result goes out for the history and asks Amplitude to leave
+// the user alone.
+func TestLateRecordsKeepThePresent(t *testing.T) {
+	r := start(t, configOf(t, "{}"), nil)
+	require.Len(t, r.send(t, batch(t, "$exposure", exposure(attrs{"variant": "b"}))), 1)
+	late := batch(t, "$exposure", exposure(attrs{"variant": "a"}))
+	setMillis(recordsOf(late)[0], testTime-3_600_000)
+	out := r.send(t, late)
+	require.Len(t, out, 1)
+	assert.Equal(t, exposed("my-flag", "a", attrs{"$skip_user_properties_sync": true}), fold(out[0]))
+	assert.Regexp(t, `20468$`, insertIDOf(out[0]))
+	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_late", "", ""))
+}
+
+// TestLongIDsAreHashed: ids of full length leave no room in an insert_id; one hash stands for both.
+func TestLongIDsAreHashed(t *testing.T) {
+	ids := map[string]bool{}
+	for i := range 2 {
+		out := start(t, configOf(t, "{}"), nil).send(t, batch(t, "$exposure", exposure(attrs{
+			"user_id": strings.Repeat("語", 1023) + fmt.Sprint(i), "device_id": strings.Repeat("d", 1024),
+		})))
+		require.Len(t, out, 1)
+		id := insertIDOf(out[0])
+		assert.Regexp(t, `^[0-9a-f]{32} [0-9a-f]{32} 20468$`, id)
+		assert.LessOrEqual(t, amplitude.UTF16Length(id), amplitude.MaxStringLength)
+		ids[id] = true
+	}
+	assert.Len(t, ids, 2)
+}

@@ -1,0 +1,152 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/processor/processortest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
+)
+
+// logged starts a processor whose log can be read.
+func logged(t *testing.T, yaml string) (*experimentProcessor, *consumertest.LogsSink, *observer.ObservedLogs) {
+	t.Helper()
+	core, logs := observer.New(zap.DebugLevel)
+	set := processortest.NewNopSettings(metadata.Type)
+	set.Logger = zap.New(core)
+	sink := &consumertest.LogsSink{}
+	p, err := NewFactory().CreateLogs(t.Context(), set, configOf(t, yaml), sink)
+	require.NoError(t, err)
+	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(func() { require.NoError(t, p.Shutdown(t.Context())) })
+	return p.(*experimentProcessor), sink, logs
+}
+
+func flagsBatch(t *testing.T, from, to int) plog.Logs {
+	t.Helper()
+	ld := plog.NewLogs()
+	for i := from; i < to; i++ {
+		record(t, ld, "$exposure", exposure(attrs{"flag_key": fmt.Sprintf("flag-%04d", i)}))
+	}
+	return ld
+}
+
+func TestFlagsAreCountedAndWarnedAbout(t *testing.T) {
+	p, sink, logs := logged(t, "{}")
+	require.NoError(t, p.ConsumeLogs(t.Context(), flagsBatch(t, 0, 1199)))
+	assert.Empty(t, logs.All())
+	require.NoError(t, p.ConsumeLogs(t.Context(), flagsBatch(t, 1199, 1200)))
+	require.Len(t, logs.All(), 1)
+	assert.Equal(t, map[string]any{"flags": int64(1200), "limit": int64(1500)}, logs.All()[0].ContextMap())
+	require.NoError(t, p.ConsumeLogs(t.Context(), flagsBatch(t, 0, 1600)))
+	require.Len(t, logs.All(), 2)
+	assert.Equal(t, map[string]any{"flags": int64(1500), "limit": int64(1500)}, logs.All()[1].ContextMap())
+	assert.Equal(t, 1600, sink.LogRecordCount(), "nothing is refused by default")
+}
+
+func TestMaxExperimentProperties(t *testing.T) {
+	r := start(t, configOf(t, "max_experiment_properties: 3"), nil)
+	assert.Len(t, r.send(t, flagsBatch(t, 0, 5)), 3)
+	assert.Equal(t, 2, r.counter(t, "otelcol_processor_amplitude_experiment_rejected", "reason", "property_limit"))
+	assert.Equal(t, 3, r.counter(t, "otelcol_processor_amplitude_experiment_flags", "", ""))
+	// Known flags go on, also within an assignment; a flag without a user property needs no place.
+	out := r.send(t, batch(t, "$assignment", attrs{"user_id": "user-12345", "variants": attrs{
+		"flag-0000": "on", "flag-0004": "on", "mutex": attrs{"key": "slot", "metadata": attrs{"flagType": "mutual-exclusion-group"}},
+	}}))
+	require.Len(t, out, 1)
+	assert.Equal(t, attrs{"[Experiment] flag-0000.variant": "on", "[Experiment] mutex.variant": "slot"}, fold(out[0])["event_properties"])
+	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_flags_left_out", "reason", "property_limit"))
+}
+
+// TestRejectionsAreExplained: each reason at once, then once a minute with the count, and never an id.
+func TestRejectionsAreExplained(t *testing.T) {
+	p, _, logs := logged(t, "{}")
+	now := time.Now()
+	p.explainer.now = func() time.Time { return now }
+	reject := func(user string) {
+		require.NoError(t, p.ConsumeLogs(t.Context(), batch(t, "$exposure", exposure(attrs{"user_id": user}))))
+	}
+	reject("secr")
+	reject("s3cr")
+	reject("null")
+	require.Len(t, logs.All(), 2)
+	assert.Equal(t, "short_id", logs.All()[0].ContextMap()["reason"])
+	assert.Equal(t, "my-flag", logs.All()[0].ContextMap()["example_flag"])
+	assert.Equal(t, int64(1), logs.All()[0].ContextMap()["count"])
+	assert.NotEmpty(t, logs.All()[0].ContextMap()["hint"])
+	assert.Equal(t, "placeholder_id", logs.All()[1].ContextMap()["reason"])
+	now = now.Add(explainEvery)
+	reject("secr")
+	require.Len(t, logs.All(), 3)
+	assert.Equal(t, int64(2), logs.All()[2].ContextMap()["count"])
+	for _, entry := range logs.All() {
+		assert.NotContains(t, fmt.Sprint(entry.Message, entry.ContextMap()), "secr")
+		assert.NotContains(t, fmt.Sprint(entry.ContextMap()), "s3cr")
+	}
+}
+
+// TestEveryReasonHasItsWords: the closed lists of the code and of metadata.yaml are the same size, and each rejection
+// has a hint.
+func TestEveryReasonHasItsWords(t *testing.T) {
+	for i := range rejectNames {
+		assert.NotEmpty(t, rejectNames[i])
+		assert.NotEmpty(t, rejectHints[i], rejectNames[i])
+	}
+	for i := range skipNames {
+		assert.NotEmpty(t, skipNames[i])
+	}
+	for i := range outcomeNames {
+		assert.NotEmpty(t, outcomeNames[i])
+	}
+	for i := idEmpty; i < numIDProblems; i++ {
+		assert.NotEqual(t, rejectNoID, rejectReasonOfID(i))
+	}
+	assert.Equal(t, rejectNoID, rejectReasonOfID(idOK))
+	assert.Equal(t, "not_an_id", rejectNames[rejectReasonOfID(idNotAnID)])
+}
+
+// TestInstancesAreTold apart: the metrics carry the id of the component.
+func TestInstancesAreToldApart(t *testing.T) {
+	r := start(t, configOf(t, "{}"), nil)
+	r.send(t, batch(t, "$exposure", exposure(nil)))
+	id := component.NewIDWithName(metadata.Type, "test").String()
+	for _, name := range []string{
+		"otelcol_processor_amplitude_experiment_records", "otelcol_processor_amplitude_experiment_flags",
+		"otelcol_processor_incoming_items", "otelcol_processor_outgoing_items",
+	} {
+		assert.Equal(t, 1, r.counter(t, name, "processor", id), name)
+	}
+}
+
+// TestTwoPipelines: one configuration in two pipelines is one processor with one memory.
+func TestTwoPipelines(t *testing.T) {
+	factory := NewFactory()
+	cfg := configOf(t, "{}")
+	sink := &consumertest.LogsSink{}
+	set := processortest.NewNopSettings(metadata.Type)
+	first, err := factory.CreateLogs(t.Context(), set, cfg, sink)
+	require.NoError(t, err)
+	second, err := factory.CreateLogs(t.Context(), set, cfg, sink)
+	require.NoError(t, err)
+	require.NoError(t, first.Start(t.Context(), componenttest.NewNopHost()))
+	require.NoError(t, second.Start(t.Context(), componenttest.NewNopHost()))
+	require.NoError(t, first.ConsumeLogs(t.Context(), batch(t, "$exposure", exposure(nil))))
+	require.NoError(t, first.Shutdown(t.Context()))
+	require.NoError(t, first.Shutdown(t.Context()))
+	require.NoError(t, second.ConsumeLogs(t.Context(), batch(t, "$exposure", exposure(nil))))
+	assert.Equal(t, 1, sink.LogRecordCount())
+	require.NoError(t, second.Shutdown(t.Context()))
+}
