@@ -174,18 +174,26 @@ func TestUnusableStorageStartsEmptyWithOneWarning(t *testing.T) {
 		return ""
 	}
 	for name, damage := range map[string]func(data map[string][]byte){
-		"meta cut":        func(data map[string][]byte) { data["meta"] = data["meta"][:7] },
-		"meta flipped":    func(data map[string][]byte) { data["meta"][20] ^= 1 },
-		"meta foreign":    func(data map[string][]byte) { data["meta"] = []byte("something else altogether, of another component") },
-		"meta empty":      func(data map[string][]byte) { data["meta"] = []byte{} },
-		"version":         func(data map[string][]byte) { data["meta"][4]++ },
-		"block cut":       func(data map[string][]byte) { k := block(data); data[k] = data[k][:len(data[k])-1] },
-		"block flipped":   func(data map[string][]byte) { k := block(data); data[k][len(data[k])/2] ^= 1 },
-		"block empty":     func(data map[string][]byte) { data[block(data)] = []byte{} },
-		"block foreign":   func(data map[string][]byte) { data[block(data)] = []byte("another component's") },
-		"block epoch":     func(data map[string][]byte) { data[block(data)][6] ^= 1 },
-		"pages are gone":  func(data map[string][]byte) { m, _ := readMeta(data["meta"], "0 day UTC"); m.pages = 3; data["meta"] = m.encode() },
-		"of another zone": func(data map[string][]byte) { m, _ := readMeta(data["meta"], "0 day UTC"); m.scope = "0 day Asia/Tokyo"; data["meta"] = m.encode() },
+		"meta cut":      func(data map[string][]byte) { data["meta"] = data["meta"][:7] },
+		"meta flipped":  func(data map[string][]byte) { data["meta"][20] ^= 1 },
+		"meta foreign":  func(data map[string][]byte) { data["meta"] = []byte("something else altogether, of another component") },
+		"meta empty":    func(data map[string][]byte) { data["meta"] = []byte{} },
+		"version":       func(data map[string][]byte) { data["meta"][4]++ },
+		"block cut":     func(data map[string][]byte) { k := block(data); data[k] = data[k][:len(data[k])-1] },
+		"block flipped": func(data map[string][]byte) { k := block(data); data[k][len(data[k])/2] ^= 1 },
+		"block empty":   func(data map[string][]byte) { data[block(data)] = []byte{} },
+		"block foreign": func(data map[string][]byte) { data[block(data)] = []byte("another component's") },
+		"block epoch":   func(data map[string][]byte) { data[block(data)][6] ^= 1 },
+		"pages are gone": func(data map[string][]byte) {
+			m, _ := readMeta(data["meta"], "0 day UTC")
+			m.pages = 3
+			data["meta"] = m.encode()
+		},
+		"of another zone": func(data map[string][]byte) {
+			m, _ := readMeta(data["meta"], "0 day UTC")
+			m.scope = "0 day Asia/Tokyo"
+			data["meta"] = m.encode()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kept := newMemStorage()

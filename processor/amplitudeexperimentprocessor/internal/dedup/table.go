@@ -15,7 +15,7 @@ const (
 	loadNumerator   = 4
 	loadDenominator = 5
 
-	// Eviction takes the least recently used of so many neighbours of the hand.
+	// Eviction takes the least recently used of the next so many entries.
 	evictionWindow = 16
 	// Each insertion looks at so many entries for one that was not touched for long enough.
 	expiryStep = 4
@@ -174,20 +174,19 @@ func (t *table) evict(keep *entry) bool {
 	var victim uint32
 	var oldest uint64
 	for seen, steps := 0, uint32(0); seen < evictionWindow && steps < t.used; steps++ {
-		number := (t.hand+steps)%t.used + 1
-		e := t.at(number)
+		t.hand = t.hand%t.used + 1
+		e := t.at(t.hand)
 		if e == keep || e.is(flagFree) {
 			continue
 		}
 		seen++
 		if r := e.recency(); victim == 0 || r < oldest {
-			victim, oldest = number, r
+			victim, oldest = t.hand, r
 		}
 	}
 	if victim == 0 {
 		return false
 	}
-	t.hand = (t.hand + 1) % t.used
 	t.remove(victim)
 	return true
 }
