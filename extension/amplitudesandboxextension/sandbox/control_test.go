@@ -95,7 +95,7 @@ func TestFaultTimes(t *testing.T) {
 	}
 	s.get("/_sandbox/requests", &log)
 	require.Len(t, log.Requests, 4)
-	assert.Equal(t, 1, log.Requests[0].Retry, "requests that were refused unread are not known")
+	assert.Equal(t, 3, log.Requests[0].Retry)
 	assert.Equal(t, "ingest_then_status", log.Requests[1].Fault)
 
 	always, err := s.AddFaults(sandbox.Fault{Action: sandbox.FaultStatus, Code: 500, Times: -1})

@@ -120,8 +120,12 @@ func (x *experiments) flagOf(u *user, flag, run string) *userFlag {
 }
 
 func (x *experiments) exposure(e *entry, u *user, flag string, day int64) {
-	r := x.runOf(flag, e.run)
-	f := x.flagOf(u, flag, e.run)
+	run := e.run
+	if e.variant == "" && run == "" {
+		run = u.currentRun(flag)
+	}
+	r := x.runOf(flag, run)
+	f := x.flagOf(u, flag, run)
 	if r == nil || f == nil {
 		return
 	}
@@ -166,6 +170,17 @@ func (x *experiments) exposure(e *entry, u *user, flag string, day int64) {
 		f.missing = day + 1
 		r.unassigned++
 	}
+}
+
+// currentRun is the run of a flag that the user is in, "" when in none: an un-exposure often does not name it.
+func (u *user) currentRun(flag string) string {
+	current := ""
+	for _, f := range u.flags {
+		if f.in != nil && f.in.flag == flag && !f.out {
+			current = max(current, f.in.run)
+		}
+	}
+	return current
 }
 
 // assignment is of a flag, whatever its run; exposures of the same day that came before are made good.

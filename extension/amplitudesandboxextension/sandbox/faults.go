@@ -80,11 +80,20 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return err
 }
 
-// faultActions holds, per action, whether it needs a code and whether it needs a delay.
-var faultActions = map[string]struct{ code, delay bool }{
-	FaultStatus: {code: true}, FaultIngestThenStatus: {code: true}, FaultWrongCode: {code: true},
-	FaultSlowHeaders: {delay: true}, FaultSlowBody: {delay: true},
-	FaultIngestThenReset: {}, FaultResetBeforeRead: {}, FaultHang: {}, FaultUnindexed400: {}, FaultBilling400: {}, FaultRedirect: {},
+// faultActions holds, per action, whether it needs a code, whether it needs a delay, and whether the request may be
+// read by the ordinary steps (or must not be read at all).
+var faultActions = map[string]struct{ code, delay, ingests bool }{
+	FaultStatus:           {code: true},
+	FaultIngestThenStatus: {code: true, ingests: true},
+	FaultWrongCode:        {code: true, ingests: true},
+	FaultSlowHeaders:      {delay: true, ingests: true},
+	FaultSlowBody:         {delay: true, ingests: true},
+	FaultIngestThenReset:  {ingests: true},
+	FaultResetBeforeRead:  {ingests: true},
+	FaultHang:             {},
+	FaultUnindexed400:     {},
+	FaultBilling400:       {},
+	FaultRedirect:         {},
 }
 
 func (f *Fault) validate() error {

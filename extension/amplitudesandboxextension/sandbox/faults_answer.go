@@ -15,6 +15,9 @@ import (
 func (in *ingestion) suffer(w http.ResponseWriter, r *http.Request, f *Fault, handle func() answer) {
 	in.log.fault = f.Action
 	b := &in.behavior
+	if !faultActions[f.Action].ingests {
+		in.look(r)
+	}
 	switch f.Action {
 	case FaultStatus:
 		in.reply(w, f, in.failing(f, f.Code))
@@ -48,6 +51,7 @@ func (in *ingestion) suffer(w http.ResponseWriter, r *http.Request, f *Fault, ha
 				a.status = http.StatusBadRequest
 			}
 		} else {
+			in.look(r)
 			a = b.jsonAnswer(f.Code, member{"error", http.StatusText(f.Code)})
 			a.status = http.StatusOK
 		}
@@ -65,6 +69,21 @@ func (in *ingestion) suffer(w http.ResponseWriter, r *http.Request, f *Fault, ha
 		a.header = http.Header{"Location": {f.Location}}
 		in.reply(w, f, a)
 	}
+}
+
+// look reads a body that is not going to be ingested, for the request log: its size, key, events, and whether it is a retry.
+func (in *ingestion) look(r *http.Request) {
+	if _, failed := in.transport(r); failed {
+		return
+	}
+	for _, step := range []func(*http.Request) (answer, bool){in.parse, in.shape, in.decode} {
+		if _, failed := step(r); failed {
+			return
+		}
+	}
+	in.server.mu.Lock()
+	defer in.server.mu.Unlock()
+	in.log.retry = in.server.seen(in.log.fingerprint)
 }
 
 // failing is the answer of a fault with a status, in the form that the fault asks for.

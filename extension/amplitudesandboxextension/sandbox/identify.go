@@ -42,6 +42,7 @@ func (s *Server) identify(eventType string) http.HandlerFunc {
 			}
 			return in.identifications(form, eventType)
 		}
+		in.read, in.failed = true, true // a form, which is read already
 		if fault != nil {
 			in.suffer(w, r, fault, handle)
 			return

@@ -13,7 +13,7 @@ export function Live({ stats, go, keys }) {
   const [at, setAt] = useState(0); // seq of the row that the keyboard is on
   const [older, setOlder] = useState([]);
   const search = useRef();
-  const settled = useSettled(filter);
+  const settled = trimmed(useSettled(filter));
   const stream = useStream(settled, held);
   useEffect(() => setOlder([]), [query(settled), stream.events.length === 0]);
 
@@ -22,7 +22,7 @@ export function Live({ stats, go, keys }) {
     return stream.events.concat(older.filter((e) => e.sandbox.seq < oldest));
   }, [stream.events, older]);
 
-  const set = (name) => (event) => setFilter((f) => ({ ...f, [name]: event.target.value.trim() }));
+  const set = (name) => (event) => setFilter((f) => ({ ...f, [name]: event.target.value }));
   const move = useCallback((step) => {
     const from = rows.findIndex((e) => e.sandbox.seq === at);
     const to = rows[Math.min(Math.max(from + step, 0), rows.length - 1)];
@@ -75,6 +75,8 @@ export function Live({ stats, go, keys }) {
           </p>`}
     </section>`;
 }
+
+const trimmed = (filter) => Object.fromEntries(Object.entries(filter).map(([k, v]) => [k, v.trim()]));
 
 // useSettled follows a value once it has not changed for a moment, so that typing does not reconnect on each key.
 function useSettled(value) {

@@ -7,7 +7,7 @@ import { Empty, Json, Name } from "../parts.js";
 export function Users({ stats, id, go, keys }) {
   const [text, setText] = useState("");
   const search = useRef();
-  const list = useRefreshed(() => get(`users?${query({ text, limit: 100 })}`), [text], stats?.last_seq);
+  const list = useRefreshed(() => get(`users?${query({ text: text.trim(), limit: 100 })}`), [text], stats?.last_seq);
   const users = list.data?.users ?? [];
   const chosen = id || "";
   const step = (by) => {
@@ -27,7 +27,7 @@ export function Users({ stats, id, go, keys }) {
   return html`
     <section class=${`view split ${chosen ? "chosen" : ""}`} aria-label="Users">
       <div class="side">
-        <div class="toolbar"><input ref=${search} type="search" class="grow" placeholder="Find a user or device" aria-label="Find a user or device" value=${text} onInput=${(e) => setText(e.target.value.trim())} /></div>
+        <div class="toolbar"><input ref=${search} type="search" class="grow" placeholder="Find a user or device" aria-label="Find a user or device" value=${text} onInput=${(e) => setText(e.target.value)} /></div>
         <ul class="people">
           ${users.map((u) => html`<li key=${u.amplitude_id}><a href=${`#/users/${encodeURIComponent(name(u))}`} class=${name(u) === chosen ? "at" : ""}>
             <span class="who">${name(u)}${!u.user_id && html` <span class="muted">anonymous</span>`}</span>
@@ -58,8 +58,7 @@ function User({ id, stamp }) {
       <header>
         <p class="back"><a href="#/users">All users</a></p>
         <h2>${u.user_id ?? "Anonymous"}</h2>
-        <p class="muted">${plural(u.events, "event")}, ${plural(u.duplicates, "duplicate")} · seen ${dateTime(u.last_seen)} · Amplitude ID ${u.amplitude_id}
-          · <a href=${`#/live?user_id=${encodeURIComponent(u.user_id ?? "")}`} class="hidden">events</a></p>
+        <p class="muted">${plural(u.events, "event")}, ${plural(u.duplicates, "duplicate")} · seen ${dateTime(u.last_seen)} · Amplitude ID ${u.amplitude_id}</p>
         ${u.merged_into && html`<p class="note">This device now belongs to user ${u.merged_into}.</p>`}
       </header>
       <h3>Experiments now</h3>
