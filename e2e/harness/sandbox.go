@@ -1,0 +1,128 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package harness // import "github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// arriveTimeout bounds the wait for events that were acknowledged to their sender.
+const arriveTimeout = 60 * time.Second
+
+// Event is a stored event as Amplitude received it.
+type Event map[string]any
+
+// Text returns a field that is text, or "".
+func (e Event) Text(field string) string {
+	s, _ := e[field].(string)
+	return s
+}
+
+// Events returns what the sandbox has stored, in an order that does not depend on the order of arrival.
+// What the sandbox adds about the receipt is left out.
+func (c *Collector) Events(t testing.TB) []Event {
+	t.Helper()
+	var page struct {
+		Events []Event `json:"events"`
+	}
+	c.sandboxGet(t, "/_sandbox/events?verdict=stored&limit=1000000", &page)
+	for _, event := range page.Events {
+		delete(event, "sandbox")
+	}
+	slices.SortStableFunc(page.Events, func(a, b Event) int {
+		at, _ := a["time"].(float64)
+		bt, _ := b["time"].(float64)
+		return cmp.Or(cmp.Compare(at, bt), cmp.Compare(a.Text("insert_id"), b.Text("insert_id")))
+	})
+	return page.Events
+}
+
+// WaitForEvents waits until the sandbox has stored at least n events, and returns all it has.
+func (c *Collector) WaitForEvents(t testing.TB, n int) []Event {
+	t.Helper()
+	var events []Event
+	deadline := time.Now().Add(arriveTimeout)
+	for {
+		if events = c.Events(t); len(events) >= n {
+			return events
+		}
+		require.False(t, time.Now().After(deadline), "%d of %d events after %s", len(events), n, arriveTimeout)
+		time.Sleep(pollInterval)
+	}
+}
+
+// UserProperties returns a user's properties now.
+func (c *Collector) UserProperties(t testing.TB, id string) map[string]any {
+	t.Helper()
+	var user struct {
+		Properties map[string]any `json:"user_properties"`
+	}
+	c.sandboxGet(t, "/_sandbox/users/"+url.PathEscape(id), &user)
+	return user.Properties
+}
+
+// SandboxPost calls the sandbox's control API, for instance "/_sandbox/faults".
+func (c *Collector) SandboxPost(t testing.TB, path string, body any) {
+	t.Helper()
+	encoded, err := json.Marshal(body)
+	require.NoError(t, err)
+	response, err := http.Post("http://"+c.Sandbox+path, "application/json", bytes.NewReader(encoded))
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, 2, response.StatusCode/100, "%s answered %d: %s", path, response.StatusCode, answer)
+}
+
+func (c *Collector) sandboxGet(t testing.TB, path string, into any) {
+	t.Helper()
+	response, err := http.Get("http://" + c.Sandbox + path)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, http.StatusOK, response.StatusCode, path)
+	require.NoError(t, json.NewDecoder(response.Body).Decode(into), path)
+}
+
+// Metric returns the sum of a counter's or gauge's series whose labels contain all of the given
+// name="value" texts, from the Collector's Prometheus endpoint.
+func (c *Collector) Metric(t testing.TB, name string, labels ...string) float64 {
+	t.Helper()
+	response, err := http.Get("http://" + c.Metrics + "/metrics")
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	sum := 0.0
+	for line := range bytes.Lines(text) {
+		rest, ok := bytes.CutPrefix(line, []byte(name+"{"))
+		if !ok || !containsAll(rest, labels) {
+			continue
+		}
+		var value float64
+		_, err := fmt.Sscan(string(rest[bytes.LastIndexByte(rest, '}')+1:]), &value)
+		require.NoError(t, err, "%s", line)
+		sum += value
+	}
+	return sum
+}
+
+func containsAll(line []byte, texts []string) bool {
+	for _, text := range texts {
+		if !bytes.Contains(line, []byte(text)) {
+			return false
+		}
+	}
+	return true
+}
