@@ -1,0 +1,180 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package featureflageventsconnector // import "github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector"
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// defaultEventName is the event name of OpenTelemetry's conventions for feature flags.
+const defaultEventName = "feature_flag.evaluation"
+
+// Values of launchdarkly::variant.
+const (
+	variantIndex = "index"
+	variantValue = "value"
+)
+
+var (
+	_ confmap.Validator   = (*Config)(nil)
+	_ confmap.Validator   = (*SpanConfig)(nil)
+	_ confmap.Validator   = (*LaunchDarklyConfig)(nil)
+	_ confmap.Unmarshaler = (*SpanConfig)(nil)
+)
+
+// Config configures the connector. Every key is optional.
+type Config struct {
+	// SpanEventNames are the names of the span events that become log records, compared exactly.
+	SpanEventNames []string `mapstructure:"span_event_names"`
+	// CopyAttributes are the attributes that a record takes from the span of its event. An attribute
+	// of the event itself goes before one of the span.
+	CopyAttributes []string `mapstructure:"copy_attributes"`
+	// Spans are the kinds of spans that are evaluations themselves; none by default.
+	Spans        []SpanConfig       `mapstructure:"spans"`
+	LaunchDarkly LaunchDarklyConfig `mapstructure:"launchdarkly"`
+}
+
+// SpanConfig describes spans that are evaluations themselves.
+type SpanConfig struct {
+	// Names are the names of the spans; one * stands for any text.
+	Names []string `mapstructure:"names"`
+	// EventName is the event name of the record.
+	EventName string `mapstructure:"event_name"`
+	// Attributes renames attributes of the span, from: to. What the record has already goes before.
+	Attributes map[string]string `mapstructure:"attributes"`
+	// StarAttribute is the attribute that takes what the * in the name stood for, unless the record has it.
+	StarAttribute string `mapstructure:"star_attribute"`
+	// SkipIfTrue are boolean attributes of the span that, when true, say that it is no evaluation.
+	SkipIfTrue []string `mapstructure:"skip_if_true"`
+}
+
+// LaunchDarklyConfig says how evaluations that name LaunchDarkly as their provider are read.
+type LaunchDarklyConfig struct {
+	// Enabled translates LaunchDarkly's attributes; otherwise they are copied as they are.
+	Enabled bool `mapstructure:"enabled"`
+	// UserKind is the context kind whose key names the user.
+	UserKind string `mapstructure:"user_kind"`
+	// ContextKinds are the context kinds that are in use beside "user". Empty means that any text with a
+	// colon is read as kind and key. With a list, other texts are keys of users that have a colon.
+	ContextKinds []string `mapstructure:"context_kinds"`
+	// Groups maps context kinds to Amplitude group types.
+	Groups map[string]string `mapstructure:"groups"`
+	// Variant is index (the number of the variation as text) or value (the value, if it is a scalar).
+	Variant string `mapstructure:"variant"`
+	// OnlyInExperiment skips evaluations that LaunchDarkly did not mark as part of an experiment.
+	OnlyInExperiment bool `mapstructure:"only_in_experiment"`
+}
+
+func createDefaultConfig() *Config {
+	return &Config{
+		SpanEventNames: []string{defaultEventName, "feature_flag"},
+		CopyAttributes: []string{
+			amplitude.AttrUserID, "user.id", "enduser.id", "user_id",
+			amplitude.AttrDeviceID, "device.id", "app.installation.id", "enduser.pseudo.id", "device_id",
+			amplitude.AttrSessionID, "session.id",
+		},
+		LaunchDarkly: LaunchDarklyConfig{Enabled: true, UserKind: kindUser, Variant: variantIndex},
+	}
+}
+
+// Unmarshal implements [confmap.Unmarshaler]: the elements of a list have no other place for defaults.
+func (c *SpanConfig) Unmarshal(conf *confmap.Conf) error {
+	c.EventName = defaultEventName
+	return conf.Unmarshal(c)
+}
+
+// Validate implements [confmap.Validator].
+func (c *Config) Validate() error {
+	var errs error
+	if len(c.SpanEventNames) == 0 && len(c.Spans) == 0 {
+		errs = errors.New("one of `span_event_names` and `spans` must not be empty")
+	}
+	return errors.Join(errs,
+		validNames("span_event_names", c.SpanEventNames),
+		validNames("copy_attributes", c.CopyAttributes))
+}
+
+// Validate implements [confmap.Validator].
+func (c *SpanConfig) Validate() error {
+	var errs error
+	if len(c.Names) == 0 {
+		errs = errors.New("`names` must not be empty")
+	}
+	stars := 0
+	for _, name := range c.Names {
+		switch strings.Count(name, star) {
+		case 0:
+		case 1:
+			stars++
+			if name == star {
+				errs = errors.Join(errs, errors.New("`names` must not contain \"*\" alone: every span would be an evaluation"))
+			}
+		default:
+			errs = errors.Join(errs, fmt.Errorf("a name in `names` may contain one * (got %q)", name))
+		}
+	}
+	if c.StarAttribute != "" && stars == 0 {
+		errs = errors.Join(errs, fmt.Errorf("`star_attribute` needs a name with a * in `names` (got %q)", c.StarAttribute))
+	}
+	if strings.TrimSpace(c.EventName) == "" {
+		errs = errors.Join(errs, errors.New("`event_name` must not be empty"))
+	}
+	targets := map[string]string{}
+	for _, from := range slices.Sorted(maps.Keys(c.Attributes)) {
+		to := c.Attributes[from]
+		if from == "" || to == "" {
+			errs = errors.Join(errs, fmt.Errorf("`attributes` must map a name to a name (got %q: %q)", from, to))
+		}
+		if other, taken := targets[to]; taken {
+			errs = errors.Join(errs, fmt.Errorf("`attributes` must not give two attributes one name (got %q and %q, both %q)", other, from, to))
+		}
+		targets[to] = from
+	}
+	return errors.Join(errs, validNames("names", c.Names), validNames("skip_if_true", c.SkipIfTrue))
+}
+
+// Validate implements [confmap.Validator].
+func (c *LaunchDarklyConfig) Validate() error {
+	var errs error
+	if !isKind(c.UserKind) {
+		errs = fmt.Errorf("`user_kind` must be a LaunchDarkly context kind, letters, digits, '.', '_' and '-' (got %q)", c.UserKind)
+	}
+	for _, kind := range c.ContextKinds {
+		if !isKind(kind) {
+			errs = errors.Join(errs, fmt.Errorf("`context_kinds` must hold LaunchDarkly context kinds (got %q)", kind))
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(c.Groups)) {
+		if !isKind(kind) || strings.TrimSpace(c.Groups[kind]) == "" {
+			errs = errors.Join(errs, fmt.Errorf("`groups` must map a LaunchDarkly context kind to a group type (got %q: %q)", kind, c.Groups[kind]))
+		}
+	}
+	if c.Variant != variantIndex && c.Variant != variantValue {
+		errs = errors.Join(errs, fmt.Errorf("`variant` must be %q or %q (got %q)", variantIndex, variantValue, c.Variant))
+	}
+	return errs
+}
+
+// validNames says which name of a list is blank or there twice.
+func validNames(key string, names []string) error {
+	seen := make(map[string]struct{}, len(names))
+	for _, name := range names {
+		if strings.TrimSpace(name) == "" {
+			return fmt.Errorf("`%s` must not contain an empty name (got %q)", key, name)
+		}
+		if _, twice := seen[name]; twice {
+			return fmt.Errorf("`%s` must not contain a name twice (got %q)", key, name)
+		}
+		seen[name] = struct{}{}
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package featureflageventsconnector // import "github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector"
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// flagConnector hands on the evaluations that it finds in traces. It has no state and runs nothing of its own.
+type flagConnector struct {
+	component.StartFunc
+	component.ShutdownFunc
+	finder    *finder
+	telemetry *telemetry
+	next      consumer.Logs
+}
+
+// Capabilities implements [consumer.Traces]: the traces belong to their own pipeline and stay as they are.
+func (*flagConnector) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: false}
+}
+
+// ConsumeTraces implements [consumer.Traces]. Without an evaluation in traces, the next component is not called.
+func (c *flagConnector) ConsumeTraces(ctx context.Context, traces ptrace.Traces) error {
+	var found findings
+	c.finder.find(traces, &found)
+	var err error
+	if found.records() > 0 {
+		err = c.next.ConsumeLogs(ctx, found.logs)
+	}
+	c.telemetry.done(ctx, &found, err)
+	return err
+}

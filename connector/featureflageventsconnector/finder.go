@@ -1,0 +1,224 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package featureflageventsconnector // import "github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector"
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// source is where an evaluation stood.
+type source uint8
+
+const (
+	sourceSpanEvent source = iota
+	sourceSpan
+	numSources
+)
+
+// skipReason says why an evaluation became no record.
+type skipReason uint8
+
+const (
+	skipIfTrue skipReason = iota
+	skipNotInExperiment
+	numSkipReasons
+)
+
+// traceFlagsMask are the bits of a span's flags that are trace flags, and mean the same in a log record.
+const traceFlagsMask = 0xff
+
+// findings are the records made from one batch of traces, and what is to be counted about them.
+type findings struct {
+	logs        plog.Logs
+	spans       int
+	bySource    [numSources]int
+	skipped     [numSkipReasons]int
+	withoutUser int
+	// observed is the time of the conversion; read once a batch, when the first evaluation turns up.
+	observed pcommon.Timestamp
+}
+
+// records returns how many records were made.
+func (f *findings) records() int {
+	return f.bySource[sourceSpanEvent] + f.bySource[sourceSpan]
+}
+
+// finder finds evaluations in traces. It has no state of its own and may be used concurrently.
+type finder struct {
+	eventNames   map[string]struct{}
+	copied       map[string]struct{}
+	spans        []spanRule
+	launchDarkly *launchDarkly
+}
+
+func newFinder(cfg *Config) *finder {
+	f := &finder{eventNames: setOf(cfg.SpanEventNames), copied: setOf(cfg.CopyAttributes)}
+	for i := range cfg.Spans {
+		f.spans = append(f.spans, newSpanRule(&cfg.Spans[i]))
+	}
+	if cfg.LaunchDarkly.Enabled {
+		f.launchDarkly = newLaunchDarkly(&cfg.LaunchDarkly)
+	}
+	return f
+}
+
+// find makes a record of each evaluation in traces, in their order, under copies of their resource
+// and scope. Nothing is allocated for spans that hold no evaluation.
+func (f *finder) find(traces ptrace.Traces, found *findings) {
+	for i := range traces.ResourceSpans().Len() {
+		resource := traces.ResourceSpans().At(i)
+		place := place{found: found, resource: resource}
+		for j := range resource.ScopeSpans().Len() {
+			place.enter(resource.ScopeSpans().At(j))
+			spans := place.scope.Spans()
+			found.spans += spans.Len()
+			for k := range spans.Len() {
+				f.visit(spans.At(k), &place)
+			}
+		}
+	}
+}
+
+func (f *finder) visit(span ptrace.Span, at *place) {
+	events := span.Events()
+	for i := range events.Len() {
+		event := events.At(i)
+		if _, ours := f.eventNames[event.Name()]; ours {
+			f.fromEvent(span, event, at)
+		}
+	}
+	for i := range f.spans {
+		if rule := &f.spans[i]; rule.matches(span.Name()) {
+			f.fromSpan(span, rule, at)
+			return
+		}
+	}
+}
+
+// fromEvent makes a record of a span event. What the span knows about the user, the event does not.
+func (f *finder) fromEvent(span ptrace.Span, event ptrace.SpanEvent, at *place) {
+	if f.launchDarkly.skips(event.Attributes()) {
+		at.found.skipped[skipNotInExperiment]++
+		return
+	}
+	record := at.add(sourceSpanEvent)
+	record.SetEventName(event.Name())
+	record.SetTimestamp(firstTime(event.Timestamp(), span.StartTimestamp(), span.EndTimestamp()))
+	record.SetDroppedAttributesCount(event.DroppedAttributesCount())
+	event.Attributes().CopyTo(record.Attributes())
+	f.copyIdentity(span.Attributes(), record.Attributes())
+	f.finish(span, record, at)
+}
+
+// fromSpan makes a record of a span that is an evaluation itself. The span's start is its time: an
+// evaluation that is reported later has its span ended later, not started.
+func (f *finder) fromSpan(span ptrace.Span, rule *spanRule, at *place) {
+	if f.launchDarkly.skips(span.Attributes()) {
+		at.found.skipped[skipNotInExperiment]++
+		return
+	}
+	if rule.skips(span.Attributes()) {
+		at.found.skipped[skipIfTrue]++
+		return
+	}
+	record := at.add(sourceSpan)
+	record.SetEventName(rule.eventName)
+	record.SetTimestamp(firstTime(span.StartTimestamp(), span.EndTimestamp()))
+	record.SetDroppedAttributesCount(span.DroppedAttributesCount())
+	rule.copyAttributes(span, record.Attributes())
+	f.finish(span, record, at)
+}
+
+// finish does what is the same for both sources.
+func (f *finder) finish(span ptrace.Span, record plog.LogRecord, at *place) {
+	record.SetObservedTimestamp(at.found.observed)
+	record.SetTraceID(span.TraceID())
+	record.SetSpanID(span.SpanID())
+	record.SetFlags(plog.LogRecordFlags(span.Flags() & traceFlagsMask))
+	if !f.launchDarkly.translate(record.Attributes()) {
+		at.found.withoutUser++
+	}
+}
+
+// copyIdentity copies the attributes of the allow-list that the record does not have itself.
+func (f *finder) copyIdentity(from, to pcommon.Map) {
+	for name, value := range from.All() {
+		if _, wanted := f.copied[name]; wanted {
+			putIfAbsent(to, name, value)
+		}
+	}
+}
+
+// place is where in the traces the finder stands, and where its records go.
+type place struct {
+	found    *findings
+	resource ptrace.ResourceSpans
+	scope    ptrace.ScopeSpans
+
+	logsOfResource plog.ResourceLogs
+	logsOfScope    plog.ScopeLogs
+	hasResource    bool
+	hasScope       bool
+}
+
+func (p *place) enter(scope ptrace.ScopeSpans) {
+	p.scope, p.hasScope = scope, false
+}
+
+// add appends a record under copies of the resource and the scope, which are made when first needed.
+func (p *place) add(of source) plog.LogRecord {
+	if p.found.records() == 0 {
+		p.found.logs = plog.NewLogs()
+		p.found.observed = pcommon.NewTimestampFromTime(time.Now())
+	}
+	if !p.hasResource {
+		p.logsOfResource = p.found.logs.ResourceLogs().AppendEmpty()
+		p.logsOfResource.SetSchemaUrl(p.resource.SchemaUrl())
+		p.resource.Resource().CopyTo(p.logsOfResource.Resource())
+		p.hasResource = true
+	}
+	if !p.hasScope {
+		p.logsOfScope = p.logsOfResource.ScopeLogs().AppendEmpty()
+		p.logsOfScope.SetSchemaUrl(p.scope.SchemaUrl())
+		p.scope.Scope().CopyTo(p.logsOfScope.Scope())
+		p.hasScope = true
+	}
+	p.found.bySource[of]++
+	return p.logsOfScope.LogRecords().AppendEmpty()
+}
+
+// firstTime returns the first time that is known, else 0.
+func firstTime(times ...pcommon.Timestamp) pcommon.Timestamp {
+	for _, t := range times {
+		if t != 0 {
+			return t
+		}
+	}
+	return 0
+}
+
+// putIfAbsent copies value unless to has one. An attribute without a value counts as absent: that is
+// how JavaScript's undefined and .NET's null arrive.
+func putIfAbsent(to pcommon.Map, name string, value pcommon.Value) {
+	own, exists := to.Get(name)
+	if exists && own.Type() != pcommon.ValueTypeEmpty {
+		return
+	}
+	if !exists {
+		own = to.PutEmpty(name)
+	}
+	value.CopyTo(own)
+}
+
+func setOf(names []string) map[string]struct{} {
+	set := make(map[string]struct{}, len(names))
+	for _, name := range names {
+		set[name] = struct{}{}
+	}
+	return set
+}
