@@ -25,7 +25,7 @@ const (
 	stateDelivered
 	stateUndeliverable
 	stateThrottled
-	// stateSuspect: refused when it was alone, but nothing was accepted either; see lane.refuse.
+	// stateSuspect: refused when it was alone, but nothing was accepted either; see judgeSuspects.
 	stateSuspect
 )
 

@@ -124,6 +124,10 @@ func (l *lane) apply(o outcome, sent []int32) (next [][]int32, goOn bool) {
 			l.condemn(sent[0], verdict{reason: reasonTooLarge, status: o.status})
 			return nil, true
 		}
+		if l.refusals++; l.refusals > l.allowed {
+			l.fail(statusError{o}, refusalWait)
+			return nil, false
+		}
 		return halves(sent), true
 	case actionBisect:
 		return l.refuse(o, sent)
@@ -203,13 +207,9 @@ func (l *lane) sift(o outcome, sent []int32) (next [][]int32, goOn bool) {
 func (l *lane) refuse(o outcome, sent []int32) (next [][]int32, goOn bool) {
 	l.refusals++
 	if len(sent) == 1 {
-		v := verdict{reason: o.reason, status: o.status}
-		if o.reason == reasonForbidden {
-			// A filter may block the sender and not the event: that is known once all lanes are done.
-			l.batch.events[sent[0]].state, l.batch.events[sent[0]].verdict = stateSuspect, v
-		} else {
-			l.condemn(sent[0], v)
-		}
+		// Something on the way may refuse the sender and not the event: that is known once all lanes are done.
+		e := &l.batch.events[sent[0]]
+		e.state, e.verdict = stateSuspect, verdict{reason: o.reason, status: o.status}
 	}
 	if l.refusals > l.allowed {
 		l.fail(statusError{o}, max(o.wait, refusalWait))

@@ -215,9 +215,9 @@ func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
 	}
 }
 
-// judgeSuspects decides about events that a filter refused when they were alone. If anything else got
-// through, the filter means the event; if not, it may mean the sender, and the events are tried again
-// until it has happened to several batches in a row.
+// judgeSuspects decides about events that were refused, without an explanation, when they were alone.
+// If anything else got through, the event is to blame; if not, the sender may be, and the events are
+// tried again until it has happened to several batches in a row.
 func (x *amplitudeExporter) judgeSuspects(d *delivery) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
