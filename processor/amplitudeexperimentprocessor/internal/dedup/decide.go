@@ -23,6 +23,7 @@ type state struct {
 	n           uint32
 	known       bool
 	unconfirmed bool
+	overtaken   bool
 }
 
 func (st *state) is(rec *Record) bool {
@@ -39,7 +40,7 @@ func (s *State) decide(sh *shard, r *Reservation, k id, rec *Record) Verdict {
 	if e != nil {
 		current = state{
 			result: e.result, newest: e.newest, bucket: e.bucket, n: e.n,
-			known: true, unconfirmed: e.is(flagUnconfirmed),
+			known: true, unconfirmed: e.is(flagUnconfirmed), overtaken: e.is(flagOvertaken),
 		}
 	}
 	committed := current
@@ -74,12 +75,16 @@ func (s *State) decide(sh *shard, r *Reservation, k id, rec *Record) Verdict {
 			n++
 		}
 	} else if same {
-		if !current.unconfirmed {
+		switch {
+		case current.overtaken:
+			n = current.n + 1 // set the property right again
+		case current.unconfirmed:
+			n = current.n // the same insert_id as the send that a crash cut off
+		default:
 			sh.table.touch(e, r.second)
 			e.newest = max(e.newest, t)
 			return Verdict{Outcome: Repeat}
 		}
-		n = current.n // the same insert_id as the send that a crash cut off
 	}
 	s.reserve(sh, r, node{
 		id: k, result: rec.Result, time: t, newest: t, bucket: rec.Bucket, n: n,
@@ -168,12 +173,14 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 		return
 	}
 	sh.table.touch(e, second)
-	sameBucket, sameResult := e.bucket == n.bucket, e.result == n.result
+	sameBucket := e.bucket == n.bucket
+	same := sameBucket && e.result == n.result
+	renewed := same && n.n > e.n
 	moves := !n.late && (n.newest > e.newest || (n.newest == e.newest && (!sameBucket || n.n >= e.n)))
 	// What to remember as sent beside the state. A day that is over is left out if it had no change:
 	// its replay has the insert_id of the first time, and to write it down would double the memory.
 	past, pastBucket := n.result, n.bucket
-	remember := !sameBucket || !sameResult
+	remember := !same
 	if moves {
 		past, pastBucket = e.result, e.bucket
 		remember = remember && (sameBucket || e.n > 0)
@@ -185,8 +192,15 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 	if e.bucket == n.bucket {
 		e.n = max(e.n, n.n)
 	}
-	if sameResult && sameBucket || moves {
+	if same || moves {
 		e.order &^= flagUnconfirmed
+	}
+	switch {
+	case renewed || (moves && !same):
+		e.order &^= flagOvertaken
+	case !same && !n.late && n.owner != 0:
+		// Both were in flight, and the older one was accepted last.
+		e.order |= flagOvertaken
 	}
 	s.journalEntry(e)
 	if remember {

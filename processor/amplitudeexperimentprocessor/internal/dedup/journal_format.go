@@ -21,6 +21,7 @@ const (
 
 	imageUnconfirmed = 1 // on its way when it was written: may not have arrived
 	imageGone        = 2 // not remembered after all
+	imageOvertaken   = 4 // an older result was accepted after it
 )
 
 var (
@@ -38,7 +39,10 @@ type image struct {
 func imageOf(e *entry) image {
 	img := image{entry: *e}
 	if e.is(flagUnconfirmed) {
-		img.flags = imageUnconfirmed
+		img.flags |= imageUnconfirmed
+	}
+	if e.is(flagOvertaken) {
+		img.flags |= imageOvertaken
 	}
 	return img
 }

@@ -107,9 +107,12 @@ func (l *loader) put(img image) {
 	}
 	sh.table.touch(e, img.touched)
 	e.result, e.newest, e.bucket, e.n = img.result, img.newest, img.bucket, img.n
-	e.order &^= flagUnconfirmed
+	e.order &^= flagUnconfirmed | flagOvertaken
 	if img.flags&imageUnconfirmed != 0 {
 		e.order |= flagUnconfirmed
+	}
+	if img.flags&imageOvertaken != 0 {
+		e.order |= flagOvertaken
 	}
 }
 

@@ -26,6 +26,7 @@ type modelEntry struct {
 	newest, touched int64
 	bucket          int32
 	n               uint32
+	overtaken       bool
 }
 
 type modelSent struct {
@@ -147,6 +148,8 @@ func (m *model) decide(b *modelBatch, rec Record, t int64) Verdict {
 		n = others[len(others)-1].n
 	case len(others) > 0:
 		n = others[len(others)-1].n + 1
+	case same && committed.overtaken:
+		n = committed.n + 1
 	case same:
 		committed.touched, committed.newest = b.second, max(committed.newest, t)
 		return Verdict{Outcome: Repeat}
@@ -183,6 +186,12 @@ func (m *model) commit(r *modelRecord, second int64) {
 		} else if e.bucket == r.bucket || e.n > 0 {
 			m.sent[modelSent{r.subject, e.result, e.bucket}] = second // of the day that ends, if it had a change
 		}
+	}
+	switch {
+	case equal && r.n > e.n, newer && !equal:
+		e.overtaken = false
+	case !equal && !r.late:
+		e.overtaken = true
 	}
 	if newer {
 		if e.bucket != r.bucket {

@@ -38,8 +38,10 @@ type held struct {
 // result within its bucket, the note in the journal that must come before the send. Neither failing
 // makes a record a repeat.
 func (s *State) Reserve(ctx context.Context, records []Record, verdicts []Verdict) *Reservation {
-	r, _ := s.pool.Get().(*Reservation)
-	if r == nil {
+	var r *Reservation
+	select {
+	case r = <-s.idle:
+	default:
 		r = &Reservation{}
 	}
 	r.state = s
@@ -209,7 +211,10 @@ func (r *Reservation) end() {
 	r.intents = false
 	r.remote.reset()
 	r.state = nil
-	s.pool.Put(r)
+	select {
+	case s.idle <- r:
+	default:
+	}
 }
 
 func resize[T any](slice []T, length int) []T {

@@ -22,6 +22,8 @@ const (
 	maxShards = 64
 	// A state this small is kept in one part, so that max_entries and the order of eviction are exact.
 	oneShardEntries = 4096
+	// maxIdle bounds the reservations that wait to be used again.
+	maxIdle = 64
 	// Below this many slots the index fits the cache and is not worth warming.
 	warmIndex = 4096
 )
@@ -35,7 +37,7 @@ type State struct {
 	seed   seed
 	shift  uint8 // what of a hash is left to choose the shard
 	shards []shard
-	pool   sync.Pool
+	idle   chan *Reservation // to be used again
 
 	batches atomic.Uint64
 	entries atomic.Int64
@@ -72,6 +74,7 @@ func New(set Settings) (*State, error) {
 		seed:   newSeed(),
 		shift:  uint8(64 - bits.TrailingZeros(uint(count))),
 		shards: make([]shard, count),
+		idle:   make(chan *Reservation, maxIdle),
 	}
 	for i := range s.shards {
 		s.shards[i].table.seed = s.seed

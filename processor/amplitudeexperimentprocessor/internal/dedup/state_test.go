@@ -167,6 +167,24 @@ func TestReservationsOfOthers(t *testing.T) {
 	}
 }
 
+// TestOlderResultAcceptedLast lets two batches overlap, of which the one with the older result is
+// accepted last: Amplitude has that one as the property, so the newer one is sent once more.
+func TestOlderResultAcceptedLast(t *testing.T) {
+	state := newState(t, Settings{})
+	newer := Record{Subject: Key{1}, Result: 1, Bucket: 1, Time: testNow - 10}
+	older := Record{Subject: Key{1}, Result: 2, Bucket: 1, Time: testNow - 20}
+	verdicts := make([]Verdict, 1)
+	first := state.Reserve(t.Context(), []Record{newer}, verdicts)
+	second := state.Reserve(t.Context(), []Record{older}, verdicts)
+	assert.Equal(t, Send, verdicts[0].Outcome, "nobody knows yet whether the newer one arrives")
+	first.Commit(t.Context())
+	second.Commit(t.Context())
+	newer.Time = testNow
+	assert.Equal(t, Verdict{Transition: 1}, decideOne(t, state, newer))
+	assert.Equal(t, Verdict{Outcome: Repeat}, decideOne(t, state, newer))
+	assert.Equal(t, Verdict{Outcome: Repeat}, decideOne(t, state, older))
+}
+
 func TestLeastRecentlyUsedGoesFirst(t *testing.T) {
 	state := newState(t, Settings{MaxEntries: 10})
 	outcomes(state, numbered(0, 10))

@@ -25,6 +25,7 @@ const (
 const (
 	flagFree        uint32 = 1 << (24 + iota) // on the free list
 	flagUnconfirmed                           // read back after a crash in the middle of a send: may not have arrived
+	flagOvertaken                             // an older result was accepted after it: the property may be that one
 	orderMask       uint32 = 1<<24 - 1
 )
 
