@@ -15,7 +15,7 @@ import (
 )
 
 // presets returns the span sources that the example configuration shows for known emitters.
-func presets(t *testing.T) map[string]any {
+func presets(t testing.TB) map[string]any {
 	t.Helper()
 	example, err := confmaptest.LoadConf("../../examples/span-events.yaml")
 	require.NoError(t, err)
