@@ -27,12 +27,12 @@ func (*flagConnector) Capabilities() consumer.Capabilities {
 
 // ConsumeTraces implements [consumer.Traces]. Without an evaluation in traces, the next component is not called.
 func (c *flagConnector) ConsumeTraces(ctx context.Context, traces ptrace.Traces) error {
-	var found findings
-	c.finder.find(traces, &found)
+	var at place
+	c.finder.find(traces, &at)
 	var err error
-	if found.records() > 0 {
-		err = c.next.ConsumeLogs(ctx, found.logs)
+	if at.found.records() > 0 {
+		err = c.next.ConsumeLogs(ctx, at.found.logs)
 	}
-	c.telemetry.done(ctx, &found, err)
+	c.telemetry.done(ctx, &at.found, err)
 	return err
 }

@@ -69,16 +69,16 @@ func newFinder(cfg *Config) *finder {
 
 // find makes a record of each evaluation in traces, in their order, under copies of their resource
 // and scope. Nothing is allocated for spans that hold no evaluation.
-func (f *finder) find(traces ptrace.Traces, found *findings) {
+func (f *finder) find(traces ptrace.Traces, at *place) {
 	for i := range traces.ResourceSpans().Len() {
 		resource := traces.ResourceSpans().At(i)
-		place := place{found: found, resource: resource}
+		at.resource, at.hasResource = resource, false
 		for j := range resource.ScopeSpans().Len() {
-			place.enter(resource.ScopeSpans().At(j))
-			spans := place.scope.Spans()
-			found.spans += spans.Len()
+			at.scope, at.hasScope = resource.ScopeSpans().At(j), false
+			spans := at.scope.Spans()
+			at.found.spans += spans.Len()
 			for k := range spans.Len() {
-				f.visit(spans.At(k), &place)
+				f.visit(spans.At(k), at)
 			}
 		}
 	}
@@ -154,9 +154,10 @@ func (f *finder) copyIdentity(from, to pcommon.Map) {
 	}
 }
 
-// place is where in the traces the finder stands, and where its records go.
+// place is where in the traces the finder stands, and where its records go. What was found is held by
+// value, so that a batch without an evaluation needs nothing from the heap.
 type place struct {
-	found    *findings
+	found    findings
 	resource ptrace.ResourceSpans
 	scope    ptrace.ScopeSpans
 
@@ -164,10 +165,6 @@ type place struct {
 	logsOfScope    plog.ScopeLogs
 	hasResource    bool
 	hasScope       bool
-}
-
-func (p *place) enter(scope ptrace.ScopeSpans) {
-	p.scope, p.hasScope = scope, false
 }
 
 // add appends a record under copies of the resource and the scope, which are made when first needed.
