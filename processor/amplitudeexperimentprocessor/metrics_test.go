@@ -6,6 +6,7 @@ package amplitudeexperimentprocessor
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
@@ -35,4 +36,25 @@ func sumPoints(m metricdata.Metrics, label, value string) int {
 		sum += int(point.Value)
 	}
 	return sum
+}
+
+// metricsByName are all metrics at one moment.
+type metricsByName map[string]metricdata.Metrics
+
+func (r *rig) metrics(t testing.TB) metricsByName {
+	t.Helper()
+	var read metricdata.ResourceMetrics
+	require.NoError(t, r.telemetry.Reader.Collect(t.Context(), &read))
+	m := metricsByName{}
+	for _, scope := range read.ScopeMetrics {
+		for _, one := range scope.Metrics {
+			m[one.Name] = one
+		}
+	}
+	return m
+}
+
+// sum adds up one of the processor's own metrics.
+func (m metricsByName) sum(name, label, value string) int {
+	return sumPoints(m["otelcol_processor_amplitude_experiment_"+name], label, value)
 }

@@ -45,7 +45,9 @@ func (sh *shaper) keep(s *scratch, e *event, attributes pcommon.Map, own int) {
 // something in an event are ours to write, and error texts hold what users typed.
 func mayTravel(name string) bool {
 	switch name {
-	case "", attrEventName, attrOTelEventName, "error.message", "feature_flag.error.message", "feature_flag.evaluation.error.message":
+	case "", attrEventName, attrOTelEventName,
+		amplitude.RawFlagKey, amplitude.RawVariant, amplitude.RawExperimentKey,
+		"error.message", "feature_flag.error.message", "feature_flag.evaluation.error.message":
 		return false
 	}
 	return !strings.HasPrefix(name, amplitude.AttrPrefix) &&

@@ -151,20 +151,21 @@ func encode(t require.TestingT, ld plog.Logs) string {
 // and each reason adds up.
 func checkLaw(t *testing.T, r *rig, in, out int) {
 	t.Helper()
+	m := r.metrics(t)
 	sum, leaving := 0, 0
 	for o := range numOutcomes {
-		n := r.outcome(t, outcomeNames[o])
+		n := m.sum("records", "outcome", outcomeNames[o])
 		sum += n
 		if o.leaves() {
 			leaving += n
 		}
 	}
 	assert.Equal(t, in, sum, "records in = the sum of their outcomes")
-	assert.Equal(t, out, leaving+r.counter(t, "otelcol_processor_amplitude_experiment_extra_events", "", ""), "records out")
-	assert.Equal(t, r.outcome(t, "skipped"), r.counter(t, "otelcol_processor_amplitude_experiment_skipped", "", ""))
-	assert.Equal(t, r.outcome(t, "rejected"), r.counter(t, "otelcol_processor_amplitude_experiment_rejected", "", ""))
-	assert.Equal(t, in, r.counter(t, "otelcol_processor_incoming_items", "", ""))
-	assert.Equal(t, out, r.counter(t, "otelcol_processor_outgoing_items", "", ""))
+	assert.Equal(t, out, leaving+m.sum("extra_events", "", ""), "records out")
+	assert.Equal(t, m.sum("records", "outcome", "skipped"), m.sum("skipped", "", ""))
+	assert.Equal(t, m.sum("records", "outcome", "rejected"), m.sum("rejected", "", ""))
+	assert.Equal(t, in, sumPoints(m["otelcol_processor_incoming_items"], "", ""))
+	assert.Equal(t, out, sumPoints(m["otelcol_processor_outgoing_items"], "", ""))
 }
 
 // checkEvent: what comes out under our names is an event that the exporter and Amplitude take.

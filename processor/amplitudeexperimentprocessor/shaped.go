@@ -22,17 +22,21 @@ func (in *interpreter) readShaped(s *scratch, f *facts, record plog.LogRecord) {
 	// The flags whose user property is unset, and whether any property is set or unset at all.
 	s.unset = s.unset[:0]
 	s.propertied = s.propertied[:0]
+	flagKey, variant, experimentKey := amplitude.PropertyFlagKey, amplitude.PropertyVariant, amplitude.PropertyExperimentKey
+	if record.EventName() == amplitude.EventRawExposure {
+		flagKey, variant, experimentKey = amplitude.RawFlagKey, amplitude.RawVariant, amplitude.RawExperimentKey
+	}
 	for name, value := range record.Attributes().All() {
 		switch name {
 		case amplitude.AttrUserID:
 			f.userID.text = value.AsString()
 		case amplitude.AttrDeviceID:
 			f.deviceID.text = value.AsString()
-		case amplitude.PropertyFlagKey, amplitude.RawFlagKey:
+		case flagKey:
 			f.flagKey.text = value.AsString()
-		case amplitude.PropertyVariant, amplitude.RawVariant:
+		case variant:
 			f.variant.text = value.AsString()
-		case amplitude.PropertyExperimentKey, amplitude.RawExperimentKey:
+		case experimentKey:
 			f.experimentKey.text = value.AsString()
 		default:
 			in.readShapedFamily(s, f, name, value)
