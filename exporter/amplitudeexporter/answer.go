@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // answer is what came back for one request.
@@ -221,7 +223,7 @@ func (b body) readRejected(o *outcome, n int) {
 	add := func(index int, r reason, field string) {
 		if !named[index] {
 			named[index] = true
-			o.rejected = append(o.rejected, rejection{index: index, reason: r, field: fieldName(field)})
+			o.rejected = append(o.rejected, rejection{index: index, reason: r, field: knownField(field)})
 		}
 	}
 	for _, list := range rejectedLists {
@@ -242,6 +244,19 @@ func (b body) readRejected(o *outcome, n int) {
 		add(index, reasonSilenced, "device_id")
 	}
 	slices.SortFunc(o.rejected, func(x, y rejection) int { return x.index - y.index })
+}
+
+// knownField is the name if it is one of an event's fields, else "": other text may hold anything.
+func knownField(name string) string {
+	switch name {
+	case amplitude.FieldEventType, amplitude.FieldTime, amplitude.FieldEventProperties, amplitude.FieldUserProperties,
+		amplitude.FieldGroups, amplitude.FieldGroupProperties:
+		return name
+	}
+	if fields[name] != nil {
+		return name
+	}
+	return ""
 }
 
 func (b body) readThrottled(o *outcome, n int) {

@@ -125,6 +125,7 @@ type rig struct {
 	host  *statusHost
 	tel   *componenttest.Telemetry
 	logs  *observer.ObservedLogs
+	zap   *zap.Logger
 	once  sync.Once
 }
 
@@ -140,7 +141,8 @@ func newRig(t testing.TB, settings map[string]any, host *statusHost) *rig {
 	set := exportertest.NewNopSettings(metadata.Type)
 	set.ID = component.NewIDWithName(metadata.Type, "test")
 	set.TelemetrySettings = r.tel.NewTelemetrySettings()
-	set.Logger = zap.New(core)
+	r.zap = zap.New(core)
+	set.Logger = r.zap
 	set.BuildInfo = component.BuildInfo{Command: "otelcol-amplitude", Description: "Collector", Version: "1.2.3"}
 	x, err := newFactory(r.clock).CreateLogs(t.Context(), set, newConfig(t, settings))
 	require.NoError(t, err)
