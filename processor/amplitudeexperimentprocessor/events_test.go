@@ -370,7 +370,7 @@ func TestEvents(t *testing.T) {
 
 func TestEventTime(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	ns := func(at time.Time) pcommon.Timestamp { return pcommon.NewTimestampFromTime(at) }
+	ns := pcommon.NewTimestampFromTime
 	for _, tc := range []struct {
 		name                string
 		timestamp, observed pcommon.Timestamp

@@ -4,6 +4,7 @@
 package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 
 import (
+	"strings"
 	"sync"
 
 	"go.uber.org/zap"
@@ -61,39 +62,57 @@ func (r *flagRegistry) names(flag string, hasProperty bool) (*flagNames, bool) {
 	r.mu.RLock()
 	known := r.flags[flag]
 	r.mu.RUnlock()
-	if known != nil {
+	switch {
+	case known != nil:
 		return known, true
+	case !hasProperty:
+		return r.newNames(flag), true
+	default:
+		return r.add(flag, r.limit)
 	}
-	names := &flagNames{
+}
+
+// seen counts a flag of an event that another Collector shaped: its property is spent, limit or not.
+func (r *flagRegistry) seen(flag string) *flagNames {
+	r.mu.RLock()
+	known := r.flags[flag]
+	r.mu.RUnlock()
+	if known == nil {
+		known, _ = r.add(flag, 0)
+	}
+	return known
+}
+
+func (r *flagRegistry) newNames(flag string) *flagNames {
+	return &flagNames{
 		set:     setExperiment + flag,
 		unset:   unsetExperiment + flag,
 		variant: r.prefix + flag + amplitude.SuffixVariant,
 		details: r.prefix + flag + amplitude.SuffixDetails,
 		label:   otherFlagLabel,
 	}
-	if !hasProperty {
-		return names, true
-	}
+}
+
+func (r *flagRegistry) add(flag string, limit int) (*flagNames, bool) {
 	r.mu.Lock()
-	if known = r.flags[flag]; known != nil {
-		r.mu.Unlock()
+	defer r.mu.Unlock()
+	if known := r.flags[flag]; known != nil {
 		return known, true
 	}
 	n := len(r.flags)
-	if r.limit > 0 && n >= r.limit {
-		r.mu.Unlock()
+	if limit > 0 && n >= limit {
 		return nil, false
 	}
-	if n < maxKnownFlags {
-		flag = string([]byte(flag)) // the record's own text would keep its whole request in memory
-		if n < maxFlagLabels {
-			names.label = flag
-		}
-		r.flags[flag] = names
-		n++
+	names := r.newNames(flag)
+	if n >= maxKnownFlags {
+		return names, true
 	}
-	r.mu.Unlock()
-	r.report(n)
+	flag = strings.Clone(flag) // the record's own text would keep its whole request in memory
+	if n < maxFlagLabels {
+		names.label = flag
+	}
+	r.flags[flag] = names
+	r.report(n + 1)
 	return names, true
 }
 

@@ -74,8 +74,8 @@ func start(t testing.TB, cfg *Config, next consumer.Logs) *rig {
 	p, err := NewFactory().CreateLogs(t.Context(), set, cfg, next)
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
-	t.Cleanup(func() {
-		require.NoError(t, p.Shutdown(context.Background())) //nolint:usetesting // t.Context is done by now
+	t.Cleanup(func() { // t.Context is done by now
+		require.NoError(t, p.Shutdown(context.Background()))
 		require.NoError(t, r.telemetry.Shutdown(context.Background()))
 	})
 	r.Logs = p

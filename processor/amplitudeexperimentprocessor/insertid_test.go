@@ -4,7 +4,7 @@
 package amplitudeexperimentprocessor
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -88,7 +88,7 @@ func TestLongIDsAreHashed(t *testing.T) {
 	ids := map[string]bool{}
 	for i := range 2 {
 		out := start(t, configOf(t, "{}"), nil).send(t, batch(t, "$exposure", exposure(attrs{
-			"user_id": strings.Repeat("語", 1023) + fmt.Sprint(i), "device_id": strings.Repeat("d", 1024),
+			"user_id": strings.Repeat("語", 1023) + strconv.Itoa(i), "device_id": strings.Repeat("d", 1024),
 		})))
 		require.Len(t, out, 1)
 		id := insertIDOf(out[0])

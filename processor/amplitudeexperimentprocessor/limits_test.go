@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
@@ -149,4 +150,55 @@ func TestTwoPipelines(t *testing.T) {
 	require.NoError(t, second.ConsumeLogs(t.Context(), batch(t, "$exposure", exposure(nil))))
 	assert.Equal(t, 1, sink.LogRecordCount())
 	require.NoError(t, second.Shutdown(t.Context()))
+}
+
+// TestPropertyDepth: what is nested deeper than Amplitude takes is left out and counted, the rest stays.
+func TestPropertyDepth(t *testing.T) {
+	nest := func(levels int) attrs {
+		inner := attrs{"end": "reached"}
+		for range levels {
+			inner = attrs{"n": inner}
+		}
+		return inner
+	}
+	depth := func(value any) int {
+		levels := 0
+		for {
+			m, ok := value.(attrs)
+			if !ok || m["n"] == nil {
+				return levels
+			}
+			value = m["n"]
+			levels++
+		}
+	}
+	r := start(t, configOf(t, "event_properties: {include: [extra]}"), nil)
+	out := r.send(t, batch(t, "$exposure", exposure(attrs{"extra": nest(60), "metadata": nest(10)})))
+	require.Len(t, out, 1)
+	properties := fold(out[0])["event_properties"].(attrs)
+	assert.Equal(t, amplitude.MaxDepth-2, depth(properties["extra"]), "the event properties are one level")
+	assert.Equal(t, nest(10), properties["metadata"])
+	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_properties_left_out", "", ""))
+}
+
+// TestTooManyProperties: other attributes that travel leave room for the event's own.
+func TestTooManyProperties(t *testing.T) {
+	record := exposure(nil)
+	for i := range 1500 {
+		record[fmt.Sprintf("k%d", i)] = i
+	}
+	r := start(t, configOf(t, `event_properties: {include: ["k*"]}`), nil)
+	out := r.send(t, batch(t, "$exposure", record))
+	require.Len(t, out, 1)
+	checkEvent(t, out[0])
+	assert.Equal(t, 1500-(amplitude.MaxPropertyKeys-exposureProperties), r.counter(t, "otelcol_processor_amplitude_experiment_properties_left_out", "", ""))
+}
+
+// TestFlagsOfShapedEventsCount: the properties that an edge Collector spent count at the gateway too.
+func TestFlagsOfShapedEventsCount(t *testing.T) {
+	edge := start(t, configOf(t, "{}"), nil)
+	edge.send(t, flagsBatch(t, 0, 5))
+	gateway := start(t, configOf(t, "max_experiment_properties: 3"), nil)
+	assert.Len(t, gateway.send(t, edge.sink.AllLogs()[0]), 5, "what is an event already is not refused")
+	assert.Equal(t, 5, gateway.counter(t, "otelcol_processor_amplitude_experiment_flags", "", ""))
 }

@@ -21,7 +21,7 @@ func (sh *shaper) keep(s *scratch, e *event, attributes pcommon.Map, own int) {
 	clear(s.kept)
 	t := sh.tables[e.source]
 	attributes.RemoveIf(func(name string, value pcommon.Value) bool {
-		if !mayTravel(name) || t.isFact(name) || !sh.include.match(name) {
+		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || t.isFact(name) || !sh.include.match(name) {
 			return true
 		}
 		if _, twice := s.kept[name]; twice {
@@ -31,7 +31,7 @@ func (sh *shaper) keep(s *scratch, e *event, attributes pcommon.Map, own int) {
 			s.counts.propertiesLeftOut++
 			return true
 		}
-		removed, ok := limitValue(value, 0)
+		removed, ok := limitValue(value, 1)
 		if s.counts.propertiesLeftOut += removed; !ok {
 			return true
 		}

@@ -57,6 +57,12 @@ func (in *interpreter) readShaped(s *scratch, f *facts, record plog.LogRecord) {
 		}
 		f.unassigned = f.variant.text == ""
 	}
+	for _, flag := range s.propertied {
+		f.names = in.registry.seen(flag)
+	}
+	if f.source == sourceAssignment {
+		f.names = nil
+	}
 	groups := s.groups[firstGroup:]
 	slices.SortFunc(groups, func(a, b group) int { return strings.Compare(a.kind, b.kind) })
 	f.groups = span{int32(firstGroup), int32(len(s.groups))}

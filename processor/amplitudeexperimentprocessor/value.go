@@ -139,7 +139,8 @@ func looksLikeJSON(text string) bool {
 
 // limitValue makes a property value one that Amplitude takes, in place: text is cut at 1,024
 // characters and made valid UTF-8, bytes become base64. It returns how many values inside had to go
-// (not a number, infinite, or nested too deeply) and whether the value itself may stay.
+// (not a number, infinite, or nested too deeply) and whether the value itself may stay. depth is the
+// number of maps and lists around it, the event properties included.
 func limitValue(value pcommon.Value, depth int) (removed int, ok bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
@@ -153,8 +154,6 @@ func limitValue(value pcommon.Value, depth int) (removed int, ok bool) {
 		}
 	case pcommon.ValueTypeBytes:
 		value.SetStr(amplitude.Truncate(base64.StdEncoding.EncodeToString(value.Bytes().AsRaw()), amplitude.MaxStringLength))
-	case pcommon.ValueTypeEmpty:
-		return 0, depth > 0
 	case pcommon.ValueTypeMap:
 		if depth >= amplitude.MaxDepth {
 			return 1, false
