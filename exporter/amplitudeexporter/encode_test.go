@@ -332,12 +332,12 @@ func FuzzEncode(f *testing.F) {
 	record.Attributes().PutStr("amplitude.user_properties.$unset.a.b", "-")
 	record.Attributes().PutInt("amplitude.session_id", -1)
 	add(odd)
+	e := testEncoder(f, map[string]any{"events": []any{"*"}, "min_id_length": 1})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		logs, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(raw)
 		if err != nil {
 			return
 		}
-		e := testEncoder(t, map[string]any{"events": []any{"*"}, "min_id_length": 1})
 		for p := range places(logs) {
 			out, user, device, failed := e.encode(nil, p.record)
 			if failed.reason != 0 {

@@ -126,7 +126,9 @@ type rig struct {
 	tel   *componenttest.Telemetry
 	logs  *observer.ObservedLogs
 	zap   *zap.Logger
-	once  sync.Once
+	// settings are what the exporter was made with.
+	settings exporter.Settings
+	once     sync.Once
 }
 
 // newRig starts an exporter with the given configuration over the defaults of newConfig.
@@ -144,6 +146,7 @@ func newRig(t testing.TB, settings map[string]any, host *statusHost) *rig {
 	r.zap = zap.New(core)
 	set.Logger = r.zap
 	set.BuildInfo = component.BuildInfo{Command: "otelcol-amplitude", Description: "Collector", Version: "1.2.3"}
+	r.settings = set
 	x, err := newFactory(r.clock).CreateLogs(t.Context(), set, newConfig(t, settings))
 	require.NoError(t, err)
 	r.Logs = x

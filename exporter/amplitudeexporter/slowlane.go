@@ -144,10 +144,15 @@ func (s *slowLane) enter(e *slowEntry, due time.Time) {
 			s.resting[id] = r
 		}
 		r.events++
-		if due.After(r.due) {
-			r.due = due
-		}
+		r.due = maxTime(r.due, due)
 	}
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // busy tells whether there is anything in the slow lane. Only add puts something there.
@@ -311,13 +316,22 @@ func (s *slowLane) conclude(ctx context.Context, d *delivery, encoded, other []*
 	defer s.mu.Unlock()
 	now := s.x.clock.Now()
 	touched := map[*slowChunk]struct{}{}
+	tried := map[identity]int{}
+	refused := map[identity]struct{}{}
+	for i, e := range encoded {
+		for _, id := range [...]identity{e.user, e.device} {
+			tried[id]++
+			if d.batch.events[i].state == stateThrottled {
+				refused[id] = struct{}{}
+			}
+		}
+	}
 	remove := func(e *slowEntry) {
 		e.gone = true
 		e.chunk.live--
 		touched[e.chunk] = struct{}{}
 		for _, id := range [...]identity{e.user, e.device} {
 			if r := s.resting[id]; r != nil {
-				r.burst = min(2*r.burst, slowBurst)
 				if r.events--; r.events == 0 {
 					delete(s.resting, id)
 				}
@@ -331,11 +345,17 @@ func (s *slowLane) conclude(ctx context.Context, d *delivery, encoded, other []*
 		case stateThrottled:
 			for _, id := range [...]identity{e.user, e.device} {
 				if r := s.resting[id]; r != nil {
-					if due := now.Add(ev.wait); due.After(r.due) {
-						r.due = due
-						r.burst = max(1, r.burst/2)
-					}
+					r.due = maxTime(r.due, now.Add(ev.wait))
 				}
+			}
+		}
+	}
+	for id, n := range tried {
+		if r := s.resting[id]; r != nil {
+			if _, throttled := refused[id]; throttled {
+				r.burst = max(1, min(r.burst, n)/2)
+			} else {
+				r.burst = min(2*r.burst, slowBurst)
 			}
 		}
 	}

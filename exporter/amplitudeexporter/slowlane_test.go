@@ -1,0 +1,347 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/extensiontest"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+var storageID = component.MustNewID("file_storage")
+
+// persistent are settings with a queue on disk that hands on each request by itself.
+func persistent(url string) map[string]any {
+	return map[string]any{
+		"endpoint":      url,
+		"sending_queue": map[string]any{"enabled": true, "storage": "file_storage", "batch": map[string]any{"flush_timeout": "1ms"}},
+	}
+}
+
+// storageHost has a file storage in a directory, which must outlive the exporter.
+func storageHost(t *testing.T, directory string) (host *statusHost, closeStorage func()) {
+	t.Helper()
+	factory := filestorage.NewFactory()
+	cfg := factory.CreateDefaultConfig().(*filestorage.Config)
+	cfg.Directory = directory
+	files, err := factory.Create(t.Context(), extensiontest.NewNopSettings(factory.Type()), cfg)
+	require.NoError(t, err)
+	require.NoError(t, files.Start(t.Context(), &statusHost{}))
+	host = &statusHost{extensions: map[component.ID]component.Component{storageID: files}}
+	return host, sync.OnceFunc(func() { assert.NoError(t, files.Shutdown(context.WithoutCancel(t.Context()))) })
+}
+
+func throttled(ids ...string) scriptedAnswer {
+	return scriptedAnswer{Status: http.StatusTooManyRequests, When: ids[0], Times: -1, Lists: map[string][]string{"throttled_events": ids}}
+}
+
+// sent are the insert_ids of the requests that were answered with success, in order.
+func delivered(server *script) []string {
+	var all []string
+	for _, q := range server.received() {
+		all = append(all, q.ids()...)
+	}
+	return all
+}
+
+// TestSlowLaneSurvivesARestart throttles users, stops, and starts again on the same files.
+func TestSlowLaneSurvivesARestart(t *testing.T) {
+	directory := t.TempDir()
+	server := newScript(t, throttled("e1", "e3"))
+	host, closeStorage := storageHost(t, directory)
+	first := newRig(t, persistent(server.url()), host)
+	logs := numbered(5)
+	later := exposure(logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords(), "user-00001", "e5")
+	later.Attributes().PutStr("note", "behind e1")
+	require.NoError(t, first.ConsumeLogs(t.Context(), logs))
+	require.Eventually(t, func() bool { return first.slowLane() == 3 }, patience, poll)
+	assert.Equal(t, 3, first.counts("events", "outcome")["delivered"])
+	first.stop()
+	closeStorage()
+
+	before := len(server.received())
+	server.then()
+	host, closeStorage = storageHost(t, directory)
+	defer closeStorage()
+	second := newRig(t, persistent(server.url()), host)
+	require.Eventually(t, func() bool { return second.counts("events", "outcome")["delivered"] == 3 }, patience, poll)
+	assert.Equal(t, 0, second.slowLane())
+	var again []string
+	for _, q := range server.received()[before:] {
+		again = append(again, q.ids()...)
+	}
+	assert.Equal(t, []string{"e1", "e3", "e5"}, again, "the order is that of arrival")
+	second.stop()
+
+	third := newRig(t, persistent(server.url()), host)
+	assert.Equal(t, 0, third.slowLane(), "nothing is left on disk")
+	third.stop()
+	closeStorage()
+}
+
+// TestSlowLaneShrinksOnDisk delivers a part of what was stored together, and starts again.
+func TestSlowLaneShrinksOnDisk(t *testing.T) {
+	directory := t.TempDir()
+	server := newScript(t, throttled("e0", "e1", "e2"))
+	host, closeStorage := storageHost(t, directory)
+	first := newRig(t, persistent(server.url()), host)
+	require.NoError(t, first.ConsumeLogs(t.Context(), numbered(4)))
+	require.Eventually(t, func() bool { return first.slowLane() == 3 && first.clock.waiting() }, patience, poll)
+	server.then(throttled("e1"))
+	first.clock.Advance(throttleWait)
+	require.Eventually(t, func() bool { return first.slowLane() == 1 }, patience, poll)
+	first.stop()
+	closeStorage()
+
+	server.then()
+	before := len(delivered(server))
+	host, closeStorage = storageHost(t, directory)
+	second := newRig(t, persistent(server.url()), host)
+	require.Eventually(t, func() bool { return second.counts("events", "outcome")["delivered"] == 1 }, patience, poll)
+	second.stop()
+	closeStorage()
+	assert.Equal(t, []string{"e1"}, delivered(server)[before:])
+}
+
+// TestSlowLaneWithoutStorageAtShutdown tries once more and dead-letters what is left.
+func TestSlowLaneWithoutStorageAtShutdown(t *testing.T) {
+	server := newScript(t, throttled("e1", "e3"))
+	path := filepath.Join(t.TempDir(), "dead.jsonl")
+	r := newRig(t, map[string]any{"endpoint": server.url(), "dead_letter": map[string]any{"path": path}}, nil)
+	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(5)))
+	require.Equal(t, 2, r.slowLane())
+	server.then(throttled("e3"))
+	require.NoError(t, r.Shutdown(t.Context()))
+	assert.Equal(t, map[string]int{"delivered": 4, "throttled": 2, "dead_lettered": 1}, r.counts("events", "outcome"))
+	assert.Equal(t, []string{"e3 shutdown"}, readDeadLetters(t, path))
+}
+
+// TestFullSlowLaneStopsTheExporter keeps what has no room in the queue.
+func TestFullSlowLaneStopsTheExporter(t *testing.T) {
+	server := newScript(t, throttled("e1", "e2", "e3"))
+	r := newRig(t, map[string]any{"endpoint": server.url(), "slow_lane": map[string]any{"max_events": 2}}, nil)
+	var e expectation
+	left := e.try(t, r, numbered(5))
+	assert.Equal(t, "retry", e.Error)
+	assert.Equal(t, throttleWait.String(), e.Wait)
+	assert.Equal(t, []string{"e3"}, insertIDs(left))
+	assert.Equal(t, 2, r.slowLane())
+
+	require.Eventually(t, r.clock.waiting, patience, poll)
+	server.then()
+	r.clock.Advance(throttleWait)
+	require.Eventually(t, func() bool { return r.slowLane() == 0 }, patience, poll)
+	require.NoError(t, r.ConsumeLogs(t.Context(), left))
+	assert.Equal(t, map[string]int{"delivered": 5, "throttled": 2, "retried": 1}, r.counts("events", "outcome"))
+}
+
+// TestSlowLaneJoinsUsersAndDevices: an event queues up behind either of its ids, and passes that on.
+func TestSlowLaneJoinsUsersAndDevices(t *testing.T) {
+	server := newScript(t, throttled("a"))
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	first := plog.NewLogs()
+	exposure(newRecords(first), "user-a", "a").Attributes().PutStr("amplitude.device_id", "device-1")
+	require.NoError(t, r.ConsumeLogs(t.Context(), first))
+	second := plog.NewLogs()
+	records := newRecords(second)
+	exposure(records, "user-b", "b").Attributes().PutStr("amplitude.device_id", "device-1")
+	exposure(records, "user-b", "c").Attributes().PutStr("amplitude.device_id", "device-2")
+	exposure(records, "user-c", "d").Attributes().PutStr("amplitude.device_id", "device-3")
+	require.NoError(t, r.ConsumeLogs(t.Context(), second))
+	assert.Equal(t, 3, r.slowLane())
+	assert.Equal(t, []string{"a", "d"}, delivered(server))
+	server.then()
+	require.Eventually(t, r.clock.waiting, patience, poll)
+	r.clock.Advance(throttleWait)
+	require.Eventually(t, func() bool { return r.slowLane() == 0 }, patience, poll)
+	assert.Equal(t, []string{"a", "d", "a", "b", "c"}, delivered(server))
+}
+
+// TestSlowLaneSendsLessAfterEachThrottling: a user with too many events at once gets through in parts.
+func TestSlowLaneSendsLessAfterEachThrottling(t *testing.T) {
+	const events, most = 100, 20
+	server := newScript(t)
+	var accepted []string
+	strict := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		// More than `most` events of one user in a request are too many.
+		recorder := &recordingWriter{header: http.Header{}}
+		server.ServeHTTP(recorder, q)
+		got := server.received()
+		if ids := got[len(got)-1].ids(); len(ids) > most {
+			w.WriteHeader(http.StatusTooManyRequests)
+			fmt.Fprint(w, `{"throttled_users":{"user-one":40}}`)
+		} else {
+			accepted = append(accepted, ids...)
+			fmt.Fprintf(w, `{"code":200,"events_ingested":%d}`, len(ids))
+		}
+	})
+	server.Config.Handler = strict
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	logs := plog.NewLogs()
+	records := newRecords(logs)
+	var want []string
+	for i := range events {
+		id := fmt.Sprintf("e%d", i)
+		exposure(records, "user-one", id)
+		want = append(want, id)
+	}
+	require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+	for range 20 {
+		require.Eventually(t, func() bool { return r.clock.waiting() || r.slowLane() == 0 }, patience, poll)
+		if r.slowLane() == 0 {
+			break
+		}
+		r.clock.Advance(throttleWait)
+	}
+	assert.Equal(t, want, accepted)
+}
+
+type recordingWriter struct{ header http.Header }
+
+func (w *recordingWriter) Header() http.Header         { return w.header }
+func (w *recordingWriter) Write(b []byte) (int, error) { return len(b), nil }
+func (w *recordingWriter) WriteHeader(int)             {}
+
+// TestSlowLaneLeavesOthersAlone throttles one user in a hundred for ever. What the others get is
+// counted in requests and events, not in time: the same as without any throttling, but for one more
+// request when the users are first refused.
+func TestSlowLaneLeavesOthersAlone(t *testing.T) {
+	const users, batches = 200, 50
+	isThrottled := func(user int) bool { return user%100 == 0 }
+	round := func(batch int) plog.Logs {
+		logs := plog.NewLogs()
+		records := newRecords(logs)
+		for user := range users {
+			exposure(records, fmt.Sprintf("user-%05d", user), fmt.Sprintf("%d/%d", user, batch))
+		}
+		return logs
+	}
+	var answers []scriptedAnswer
+	for batch := range batches {
+		answers = append(answers, throttled(fmt.Sprintf("0/%d", batch), fmt.Sprintf("100/%d", batch)))
+	}
+	server := newScript(t, answers...)
+	r := newRig(t, map[string]any{"endpoint": server.url(), "concurrency": 1}, nil)
+	for batch := range batches {
+		require.NoError(t, r.ConsumeLogs(t.Context(), round(batch)), "the sender never waits")
+		if batch%10 == 9 {
+			require.Eventually(t, r.clock.waiting, patience, poll)
+			r.clock.Advance(throttleWait)
+		}
+	}
+	free := 0
+	for user := range users {
+		if !isThrottled(user) {
+			free++
+		}
+	}
+	outcomes := r.counts("events", "outcome")
+	assert.Equal(t, free*batches, outcomes["delivered"], "every event of the others is delivered at once")
+	assert.Zero(t, outcomes["retried"])
+	assert.Equal(t, (users-free)*batches, r.slowLane())
+	perBatch := 0
+	for _, q := range server.received() {
+		if !slices.Contains([]string{"user-00000", "user-00100"}, q.events[0].UserID) {
+			perBatch++
+		}
+	}
+	assert.LessOrEqual(t, perBatch, batches+1, "requests for the others")
+	server.then()
+}
+
+// brokenStorage is a storage that cannot write.
+type brokenStorage struct {
+	component.StartFunc
+	component.ShutdownFunc
+}
+
+func (brokenStorage) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
+	return brokenClient{storage.NewNopClient()}, nil
+}
+
+type brokenClient struct{ storage.Client }
+
+func (brokenClient) Batch(_ context.Context, operations ...*storage.Operation) error {
+	for _, o := range operations {
+		if o.Type == storage.Set {
+			return storage.ErrStorageFull
+		}
+	}
+	return nil
+}
+
+// TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull: they leave the queue only once they are on disk.
+func TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull(t *testing.T) {
+	cfg := newConfig(t, map[string]any{"sending_queue": map[string]any{"enabled": true, "storage": "file_storage"}})
+	host := &statusHost{extensions: map[component.ID]component.Component{storageID: brokenStorage{}}}
+	server := newScript(t, throttled("e1"))
+	cfg.ClientConfig.Endpoint = server.url()
+	// The queue itself would not take anything with this storage: ask the exporter below it.
+	r := newRig(t, nil, nil)
+	x, err := newExporter(cfg, r.settings, r.clock)
+	require.NoError(t, err)
+	require.NoError(t, x.start(t.Context(), host))
+	defer func() { require.NoError(t, x.shutdown(t.Context())) }()
+	err = x.push(t.Context(), numbered(3))
+	require.ErrorIs(t, err, storage.ErrStorageFull)
+	assert.Equal(t, 0, len(x.slow.entries))
+	assert.Equal(t, 2, r.counts("events", "outcome")["delivered"])
+}
+
+func TestStorageThatIsNone(t *testing.T) {
+	for name, host := range map[string]*statusHost{
+		"was not found":              {},
+		"is not a storage extension": {extensions: map[component.ID]component.Component{storageID: struct{ component.Component }{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil, nil)
+			x, err := newExporter(newConfig(t, persistent("http://localhost:1/2/httpapi")), r.settings, r.clock)
+			require.NoError(t, err)
+			require.ErrorContains(t, x.start(t.Context(), host), name)
+			require.NoError(t, x.shutdown(t.Context()))
+		})
+	}
+}
+
+func TestShutdownWithoutStartAndTwice(t *testing.T) {
+	r := newRig(t, nil, nil)
+	x, err := newExporter(newConfig(t, nil), r.settings, r.clock)
+	require.NoError(t, err)
+	require.NoError(t, x.shutdown(t.Context()))
+	require.NoError(t, x.shutdown(t.Context()))
+	require.NoError(t, r.Shutdown(t.Context()))
+}
+
+// TestDailyQuotaRests an hour and not thirty seconds, also for events that come later.
+func TestDailyQuotaRests(t *testing.T) {
+	server := newScript(t, scriptedAnswer{Status: 429, Text: `{"exceeded_daily_quota_users":{"user-00001":500001}}`})
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(3)))
+	later := plog.NewLogs()
+	exposure(newRecords(later), "user-00001", "later")
+	require.NoError(t, r.ConsumeLogs(t.Context(), later))
+	require.Equal(t, 2, r.slowLane())
+	requests := len(server.received())
+	for elapsed := time.Duration(0); elapsed < quotaWait-time.Minute; elapsed += time.Minute {
+		require.Eventually(t, r.clock.waiting, patience, poll)
+		r.clock.Advance(time.Minute)
+	}
+	assert.Len(t, server.received(), requests)
+	r.clock.Advance(time.Minute)
+	require.Eventually(t, func() bool { return r.slowLane() == 0 }, patience, poll)
+	assert.Equal(t, []string{"e1", "later"}, server.received()[requests].ids())
+}
