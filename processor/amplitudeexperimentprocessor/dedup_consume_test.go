@@ -45,7 +45,7 @@ func startWith(t testing.TB, f processor.Factory, host component.Host, cfg *Conf
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), host))
 	t.Cleanup(func() {
-		require.NoError(t, p.Shutdown(context.Background())) //nolint:usetesting // t.Context is done by now
+		require.NoError(t, p.Shutdown(context.Background()))
 		require.NoError(t, r.telemetry.Shutdown(context.Background()))
 	})
 	r.Logs = p
@@ -223,7 +223,7 @@ func TestNothingIsLostUnderConcurrency(t *testing.T) {
 		}
 		working.Go(func() {
 			for _, batch := range batches {
-				for send(batch) != nil { //nolint:revive // until it is accepted
+				for send(batch) != nil {
 				}
 			}
 		})

@@ -38,7 +38,7 @@ func fileStorage(t *testing.T, directory string) extensions {
 	extension, err := factory.Create(t.Context(), extensiontest.NewNopSettings(factory.Type()), cfg)
 	require.NoError(t, err)
 	require.NoError(t, extension.Start(t.Context(), componenttest.NewNopHost()))
-	t.Cleanup(func() { require.NoError(t, extension.Shutdown(context.Background())) }) //nolint:usetesting // t.Context is done by now
+	t.Cleanup(func() { require.NoError(t, extension.Shutdown(context.Background())) })
 	return extensions{component.MustNewID("file_storage"): extension}
 }
 

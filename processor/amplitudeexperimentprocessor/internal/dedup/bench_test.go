@@ -57,7 +57,6 @@ type entryValue struct {
 	result uint64
 	newest int64
 	bucket int32
-	n      uint32
 }
 
 func valueOf(rec *Record) entryValue {

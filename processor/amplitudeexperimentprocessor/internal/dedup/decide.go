@@ -161,7 +161,7 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 	e := sh.table.find(n.id)
 	if fresh := e == nil || e.touched < s.forgetBefore(second); fresh {
 		if n.late {
-			s.rememberSent(sh, n.id.sent(n.bucket, n.result), n.bucket, second)
+			s.rememberSent(sh, n.sent(n.bucket, n.result), n.bucket, second)
 			return
 		}
 		if e == nil {
@@ -204,7 +204,7 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 	}
 	s.journalEntry(e)
 	if remember {
-		s.rememberSent(sh, n.id.sent(pastBucket, past), pastBucket, second)
+		s.rememberSent(sh, n.sent(pastBucket, past), pastBucket, second)
 	}
 }
 

@@ -64,7 +64,7 @@ func (f *flight) add(n node, s seed) int32 {
 		f.free = f.at(number).next
 	} else {
 		f.nodes = append(f.nodes, node{})
-		number = int32(len(f.nodes)) //nolint:gosec // bounded by what is in flight
+		number = int32(len(f.nodes))
 	}
 	head := f.head(s.place(n.id))
 	n.next, *head = *head, number

@@ -32,7 +32,7 @@ func (k id) key() (key Key) {
 // It does not depend on the process, since replicas and restarts share it.
 func (k id) sent(bucket int32, result uint64) id {
 	lo := fold(k.lo^mixA, result^mixB)
-	return id{hi: k.hi, lo: fold(lo^mixB, uint64(uint32(bucket))^mixA)} //nolint:gosec // only the bits matter
+	return id{hi: k.hi, lo: fold(lo^mixB, uint64(uint32(bucket))^mixA)}
 }
 
 func fold(a, b uint64) uint64 {
@@ -50,5 +50,5 @@ func newSeed() seed {
 func (s seed) place(k id) uint64 { return fold(k.lo^s.a, k.hi^s.b) }
 
 func (s seed) shard(hi uint64, shift uint8) uint32 {
-	return uint32(((hi ^ s.b) * mixA) >> shift) //nolint:gosec // shift leaves a few bits
+	return uint32(((hi ^ s.b) * mixA) >> shift)
 }

@@ -83,7 +83,7 @@ func newJournal(s *State, client storage.Client) *journal {
 		state:  s,
 		client: client,
 		logger: s.set.Logger,
-		scope:  strconv.Itoa(int(s.set.Mode)) + " " + s.set.Scope,
+		scope:  s.scope(),
 		dirty:  make(chan struct{}, 1),
 		urgent: make(chan struct{}, 1),
 		quit:   make(chan struct{}),

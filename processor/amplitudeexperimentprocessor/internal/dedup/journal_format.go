@@ -13,8 +13,8 @@ import (
 // What is kept in the storage: "meta", and the blocks "page/<generation>/<n>" and "journal/<n>".
 // A block is a header and images of entries; a later image of an entry replaces an earlier one.
 const (
-	magic         uint32 = 0x31445841 // "AXD1"
-	formatVersion        = 1
+	magic         = uint32(0x31445841) // "AXD1"
+	formatVersion = 1
 
 	headerSize = 4 + 1 + 8 + 4 + 8 // magic, version, epoch, images, checksum
 	imageSize  = 3*8 + 8 + 3*4 + 1
@@ -52,8 +52,8 @@ func (img *image) appendTo(b []byte) []byte {
 	b = le.AppendUint64(b, img.hi)
 	b = le.AppendUint64(b, img.lo)
 	b = le.AppendUint64(b, img.result)
-	b = le.AppendUint64(b, uint64(img.newest)) //nolint:gosec // only the bits matter
-	b = le.AppendUint32(b, uint32(img.bucket)) //nolint:gosec // only the bits matter
+	b = le.AppendUint64(b, uint64(img.newest))
+	b = le.AppendUint32(b, uint32(img.bucket))
 	b = le.AppendUint32(b, img.n)
 	b = le.AppendUint32(b, img.touched)
 	return append(b, img.flags)
@@ -64,8 +64,8 @@ func readImage(b []byte) (img image) {
 	img.hi = le.Uint64(b)
 	img.lo = le.Uint64(b[8:])
 	img.result = le.Uint64(b[16:])
-	img.newest = int64(le.Uint64(b[24:])) //nolint:gosec // only the bits matter
-	img.bucket = int32(le.Uint32(b[32:])) //nolint:gosec // only the bits matter
+	img.newest = int64(le.Uint64(b[24:]))
+	img.bucket = int32(le.Uint32(b[32:]))
 	img.n = le.Uint32(b[36:])
 	img.touched = le.Uint32(b[40:])
 	img.flags = b[44]
@@ -81,7 +81,7 @@ func newBlock(b []byte, epoch uint64) []byte {
 }
 
 func seal(b []byte) []byte {
-	binary.LittleEndian.PutUint32(b[13:], uint32((len(b)-headerSize)/imageSize)) //nolint:gosec // a block is small
+	binary.LittleEndian.PutUint32(b[13:], uint32((len(b)-headerSize)/imageSize))
 	binary.LittleEndian.PutUint64(b[17:], xxh3.Hash(b[headerSize:]))
 	return b
 }

@@ -99,7 +99,7 @@ func TestKilledAtAnyMomentNothingIsHidden(t *testing.T) {
 	at := &amplitude{seen: make(map[eventID]bool), property: make(map[Key]uint64)}
 	next, events, records := 0, 0, 0
 	for round := range 12 {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKillChild$") //nolint:gosec // this very binary
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKillChild$")
 		child.Env = append(os.Environ(), killDirectory+"="+directory,
 			"DEDUP_KILL_BEGUN="+strconv.FormatInt(begun, 10), "DEDUP_KILL_FROM="+strconv.Itoa(next))
 		child.Stderr = os.Stderr

@@ -22,12 +22,12 @@ type Record struct {
 type Outcome uint8
 
 const (
-	// Send: a new state of its subject. The event goes out.
+	// Send says that it is a new state of its subject. The event goes out.
 	Send Outcome = iota
-	// Repeat: the state is known and was delivered. The record is dropped.
+	// Repeat says that the state is known and was delivered. The record is dropped.
 	Repeat
-	// Late: older than the newest of its subject and a different state. The event goes out for the
-	// history, and must not touch the user's properties.
+	// Late says that it is older than the newest of its subject and another state. The event goes out
+	// for the history, and must not touch the user's properties.
 	Late
 )
 

@@ -67,6 +67,13 @@ func openReplica(t *testing.T, host component.Host, address string, options ...f
 	return state
 }
 
+func clientOf(t *testing.T, server *redistest.Server) *redis.Client {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: server.Address})
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	return client
+}
+
 func TestReplicasShareWhatTheyCommit(t *testing.T) {
 	server := redistest.Start(t)
 	one, two := openReplica(t, &statusHost{}, server.Address), openReplica(t, &statusHost{}, server.Address)
@@ -90,8 +97,7 @@ func TestReplicasShareWhatTheyCommit(t *testing.T) {
 	assert.Equal(t, Verdict{}, decideOne(t, two, refused))
 	assert.Zero(t, one.Stats().RedisFailures+two.Stats().RedisFailures)
 
-	client := redis.NewClient(&redis.Options{Addr: server.Address})
-	defer client.Close()
+	client := clientOf(t, server)
 	keys, err := client.Keys(t.Context(), "*").Result()
 	require.NoError(t, err)
 	require.Len(t, keys, 2)
@@ -101,6 +107,21 @@ func TestReplicasShareWhatTheyCommit(t *testing.T) {
 		require.NoError(t, err)
 		assert.InDelta(t, DefaultForget, ttl, float64(time.Minute))
 	}
+}
+
+func TestAnotherProcessorDoesNotShare(t *testing.T) {
+	server := redistest.Start(t)
+	assert.Equal(t, Send, decideOne(t, openReplica(t, &statusHost{}, server.Address), benchRecord(1)).Outcome)
+	for name, change := range map[string]func(*Settings){
+		"another name":    func(set *Settings) { set.Owner = component.MustNewIDWithName("amplitude_experiment", "eu") },
+		"another zone":    func(set *Settings) { set.Scope = "day Asia/Tokyo" },
+		"another mode":    func(set *Settings) { set.Mode = UniquePerDay },
+		"another prefix":  func(set *Settings) { set.Redis.KeyPrefix = "edge:" },
+		"another machine": func(set *Settings) { set.Redis.Options.Addrs = []string{redistest.Start(t).Address} },
+	} {
+		assert.Equal(t, Send, decideOne(t, openReplica(t, &statusHost{}, server.Address, change), benchRecord(1)).Outcome, name)
+	}
+	assert.Equal(t, Repeat, decideOne(t, openReplica(t, &statusHost{}, server.Address), benchRecord(1)).Outcome)
 }
 
 func TestReplicasInModeUniquePerDay(t *testing.T) {
@@ -230,8 +251,7 @@ func TestRedisWithPassword(t *testing.T) {
 func TestSilentRedisCostsOneTimeout(t *testing.T) {
 	server := redistest.Start(t)
 	state := openReplica(t, &statusHost{}, server.Address, func(set *Settings) { set.Redis.Timeout = 50 * time.Millisecond })
-	client := redis.NewClient(&redis.Options{Addr: server.Address})
-	defer client.Close()
+	client := clientOf(t, server)
 	require.NoError(t, client.Do(t.Context(), "CLIENT", "PAUSE", strconv.Itoa(int(time.Hour/time.Millisecond)), "ALL").Err())
 
 	for i := range 1000 {
@@ -245,8 +265,7 @@ func TestSilentRedisCostsOneTimeout(t *testing.T) {
 func TestRedisThatForgotTheScript(t *testing.T) {
 	server := redistest.Start(t)
 	one, two := openReplica(t, &statusHost{}, server.Address), openReplica(t, &statusHost{}, server.Address)
-	client := redis.NewClient(&redis.Options{Addr: server.Address})
-	defer client.Close()
+	client := clientOf(t, server)
 	require.NoError(t, client.ScriptFlush(t.Context()).Err())
 	decideOne(t, one, benchRecord(1))
 	assert.Equal(t, Repeat, decideOne(t, two, benchRecord(1)).Outcome)
@@ -256,8 +275,7 @@ func TestRedisThatForgotTheScript(t *testing.T) {
 func TestForeignValueInRedisIsOverwritten(t *testing.T) {
 	server := redistest.Start(t)
 	state := openReplica(t, &statusHost{}, server.Address)
-	client := redis.NewClient(&redis.Options{Addr: server.Address})
-	defer client.Close()
+	client := clientOf(t, server)
 	for i, value := range []string{"", "short", "four and twenty bytes and a half", string(make([]byte, 1000))} {
 		rec := benchRecord(uint64(i))
 		require.NoError(t, client.Set(t.Context(), state.remote.key(rec.Subject.id()), value, 0).Err())
@@ -269,8 +287,7 @@ func TestForeignValueInRedisIsOverwritten(t *testing.T) {
 
 func TestRedisCluster(t *testing.T) {
 	server := redistest.Start(t, "--cluster-enabled", "yes")
-	client := redis.NewClient(&redis.Options{Addr: server.Address})
-	defer client.Close()
+	client := clientOf(t, server)
 	require.NoError(t, client.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", "0", "16383").Err())
 	require.Eventually(t, func() bool {
 		info, err := client.ClusterInfo(t.Context()).Result()

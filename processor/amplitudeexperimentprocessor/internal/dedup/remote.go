@@ -17,6 +17,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.uber.org/zap"
@@ -52,6 +53,7 @@ type remote struct {
 	set    RedisSettings
 	logger *zap.Logger
 	script *redis.Script
+	prefix string // of every key
 
 	client  redis.UniversalClient
 	cluster bool
@@ -112,6 +114,8 @@ func newRemote(s *State, set RedisSettings) *remote {
 	quietOnce.Do(func() { redis.SetLogger(quietLogger{s.set.Logger}) })
 	return &remote{
 		state: s, set: set, logger: s.set.Logger, script: redis.NewScript(mergeSource), failed: make(chan error, 1),
+		// Another processor, or one that counts days in another way, has other states.
+		prefix: fmt.Sprintf("%s%016x:", set.KeyPrefix, xxh3.HashString(s.scope()+" "+s.set.Owner.String())),
 	}
 }
 
@@ -201,7 +205,7 @@ func (m *remote) knownForGood(r *Reservation, k id) bool {
 
 func (m *remote) key(k id) string {
 	key := k.key()
-	return m.set.KeyPrefix + string(key[:])
+	return m.prefix + string(key[:])
 }
 
 func (m *remote) get(ctx context.Context, b *remoteBatch) error {
@@ -261,9 +265,9 @@ func (s *State) mergeRemote(sh *shard, r *Reservation, k id, i int) {
 	}
 	theirs := node{
 		id:     k,
-		bucket: int32(le32(value[4:])), //nolint:gosec // only the bits matter
+		bucket: int32(le32(value[4:])),
 		n:      le32(value[8:]),
-		newest: min(int64(le64(value[12:])), r.now), //nolint:gosec // only the bits matter
+		newest: min(int64(le64(value[12:])), r.now),
 		result: le64(value[20:]),
 	}
 	if e == nil || e.result != theirs.result || e.bucket != theirs.bucket || e.newest < theirs.newest ||
@@ -287,16 +291,15 @@ func (m *remote) push(ctx context.Context, r *Reservation) {
 	if len(pushes) == 0 {
 		return
 	}
-	if !m.up.Load() {
-		m.later(pushes)
+	if !m.up.Load() && m.later(pushes) {
 		return
 	}
 	// The batch was accepted: that the sender has gone since must not keep it from the others.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.set.Timeout)
 	defer cancel()
 	if err := m.merge(ctx, pushes); err != nil {
-		m.later(pushes)
 		m.fail(err)
+		m.later(pushes)
 	}
 }
 
@@ -326,11 +329,15 @@ func (m *remote) mergeOnce(ctx context.Context, pushes []push) error {
 	return err
 }
 
-// later keeps commits for a Redis that is away.
-func (m *remote) later(pushes []push) {
+// later keeps commits for a Redis that is away. It returns false if Redis is not away any more.
+func (m *remote) later(pushes []push) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.up.Load() {
+		return false
+	}
 	m.backlog = append(m.backlog, pushes[:min(len(pushes), backlogSize-len(m.backlog))]...)
+	return true
 }
 
 // fail leaves Redis alone until a probe finds it well.

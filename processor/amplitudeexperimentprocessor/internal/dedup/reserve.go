@@ -60,7 +60,7 @@ func (s *State) Reserve(ctx context.Context, records []Record, verdicts []Verdic
 		if end == start {
 			continue
 		}
-		s.reserveShard(r, uint32(i), r.order[start:end], records, verdicts) //nolint:gosec // below 64
+		s.reserveShard(r, uint32(i), r.order[start:end], records, verdicts)
 		start = end
 	}
 	if r.intents {
@@ -85,7 +85,7 @@ func (r *Reservation) sort(records []Record) {
 		r.counts[i+1] += r.counts[i]
 	}
 	for i, shard := range r.shards {
-		r.order[r.counts[shard]] = int32(i) //nolint:gosec // a batch is shorter than 2^31
+		r.order[r.counts[shard]] = int32(i)
 		r.counts[shard]++
 	}
 }
@@ -120,7 +120,7 @@ func (s *State) warm(sh *shard, r *Reservation, order []int32, records []Record)
 	mask := t.mask()
 	r.slots = resize(r.slots, len(order))
 	for place, i := range order {
-		r.slots[place] = t.index[uint32(s.seed.place(s.idOf(&records[i])))&mask] & numberMask //nolint:gosec // low bits
+		r.slots[place] = t.index[uint32(s.seed.place(s.idOf(&records[i])))&mask] & numberMask
 	}
 	var sum uint64
 	for _, number := range r.slots {
@@ -226,5 +226,5 @@ func resize[T any](slice []T, length int) []T {
 
 func seconds(ms int64) uint32 {
 	const secondsEnd = 1<<32 - 1
-	return uint32(min(max(ms/1000, 0), secondsEnd)) //nolint:gosec // clamped
+	return uint32(min(max(ms/1000, 0), secondsEnd))
 }

@@ -34,7 +34,7 @@ type Settings struct {
 	Forget time.Duration
 	// Clock tells the arrival time; nil means time.Now.
 	Clock func() time.Time
-	// Owner is the component that the state belongs to; it names the storage.
+	// Owner is the component that the state belongs to; it names the storage and the keys in Redis.
 	Owner component.ID
 	// Storage is the storage extension that keeps the state over a restart; nil means memory only.
 	Storage *component.ID

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -168,6 +169,9 @@ func (s *State) Stats() Stats {
 	}
 	return stats
 }
+
+// scope names what is kept or shared: only states of one scope can be compared.
+func (s *State) scope() string { return strconv.Itoa(int(s.set.Mode)) + " " + s.set.Scope }
 
 func (s *State) shardOf(k id) uint32 { return s.seed.shard(k.hi, s.shift) }
 

@@ -57,12 +57,20 @@ func TestRules(t *testing.T) {
 		"late after a repeat":   {{a, 1, 0, Send, 0}, {a, 1, 9, Repeat, 0}, {b, 1, 5, Late, 0}},
 		"another, same instant": {{a, 1, 0, Send, 0}, {b, 1, 0, Send, 1}},
 		"a replay": {
-			{a, 1, 0, Send, 0}, {b, 1, 1, Send, 1}, {a, 1, 2, Send, 2},
-			{a, 1, 0, Repeat, 0}, {b, 1, 1, Repeat, 0}, {a, 1, 2, Repeat, 0},
+			{a, 1, 0, Send, 0},
+			{b, 1, 1, Send, 1},
+			{a, 1, 2, Send, 2},
+			{a, 1, 0, Repeat, 0},
+			{b, 1, 1, Repeat, 0},
+			{a, 1, 2, Repeat, 0},
 		},
 		"a replay of yesterday": {
-			{a, 1, 0, Send, 0}, {b, 1, 1, Send, 1}, {a, 2, 2, Send, 0},
-			{a, 1, 0, Repeat, 0}, {b, 1, 1, Repeat, 0}, {a, 2, 2, Repeat, 0},
+			{a, 1, 0, Send, 0},
+			{b, 1, 1, Send, 1},
+			{a, 2, 2, Send, 0},
+			{a, 1, 0, Repeat, 0},
+			{b, 1, 1, Repeat, 0},
+			{a, 2, 2, Repeat, 0},
 		},
 		"a clock that runs ahead": {
 			{a, 1, 1_000_000, Send, 0}, {b, 1, 1000, Send, 1}, {a, 1, 1001, Send, 2},
@@ -224,7 +232,7 @@ func TestUntouchedForSevenDaysIsForgotten(t *testing.T) {
 // whom few come often.
 func TestEvictionIsCloseToLRU(t *testing.T) {
 	const size, subjects, rounds = 10_000, 40_000, 300_000
-	zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.1, 50, subjects-1) //nolint:gosec // a test's choice
+	zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.1, 50, subjects-1)
 	state := newState(t, Settings{MaxEntries: size})
 	exact := benchSets(size)["list+map"]()
 	ours, theirs := 0, 0

@@ -64,7 +64,7 @@ func (t *table) at(number uint32) *entry {
 	return &t.slabs[number/slabSize][number%slabSize]
 }
 
-func (t *table) mask() uint32 { return uint32(len(t.index) - 1) } //nolint:gosec // below 2^32
+func (t *table) mask() uint32 { return uint32(len(t.index) - 1) }
 
 func tagOf(place uint64) uint32 { return uint32(place>>56) << numberBits }
 
@@ -75,7 +75,7 @@ func (t *table) find(k id) *entry {
 	}
 	place := t.seed.place(k)
 	tag, mask := tagOf(place), t.mask()
-	for i := uint32(place) & mask; ; i = (i + 1) & mask { //nolint:gosec // low bits
+	for i := uint32(place) & mask; ; i = (i + 1) & mask {
 		slot := t.index[i]
 		if slot == 0 {
 			return nil
@@ -102,7 +102,7 @@ func (t *table) insert(k id, second uint32) *entry {
 	}
 	number := t.free
 	if number != 0 {
-		t.free = uint32(t.at(number).lo) //nolint:gosec // a number
+		t.free = uint32(t.at(number).lo)
 	} else {
 		if int(t.used) == len(t.slabs)*slabSize {
 			t.slabs = append(t.slabs, new([slabSize]entry))
@@ -120,7 +120,7 @@ func (t *table) insert(k id, second uint32) *entry {
 
 func (t *table) link(number uint32, place uint64) {
 	mask := t.mask()
-	i := uint32(place) & mask //nolint:gosec // low bits
+	i := uint32(place) & mask
 	for t.index[i] != 0 {
 		i = (i + 1) & mask
 	}
@@ -141,13 +141,13 @@ func (t *table) remove(number uint32) {
 	e := t.at(number)
 	place := t.seed.place(e.id)
 	mask := t.mask()
-	i := uint32(place) & mask //nolint:gosec // low bits
+	i := uint32(place) & mask
 	for t.index[i]&numberMask != number {
 		i = (i + 1) & mask
 	}
 	// Close the gap: pull back what probed across it.
 	for j := (i + 1) & mask; t.index[j] != 0; j = (j + 1) & mask {
-		home := uint32(t.seed.place(t.at(t.index[j]&numberMask).id)) & mask //nolint:gosec // low bits
+		home := uint32(t.seed.place(t.at(t.index[j]&numberMask).id)) & mask
 		if (j-home)&mask >= (j-i)&mask {
 			t.index[i] = t.index[j]
 			i = j
@@ -163,7 +163,7 @@ func (t *table) remove(number uint32) {
 func (t *table) drop(e *entry) {
 	place := t.seed.place(e.id)
 	mask := t.mask()
-	i := uint32(place) & mask //nolint:gosec // low bits
+	i := uint32(place) & mask
 	for t.at(t.index[i]&numberMask) != e {
 		i = (i + 1) & mask
 	}

@@ -67,7 +67,7 @@ func (s *Server) answers() bool {
 	if err != nil {
 		return false
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing is kept
 	if conn.SetDeadline(time.Now().Add(time.Second)) != nil {
 		return false
 	}
