@@ -44,11 +44,11 @@ func newBucketer(window, timeZone string) (*bucketer, error) {
 // A day is numbered by its local date: 0 is 1 January 1970, whatever the zone.
 func (b *bucketer) bucket(ms int64) int32 {
 	if b.zone == nil {
-		return int32(floorDiv(ms, b.length)) //nolint:gosec // years 0 to 9999 in minutes fit
+		return int32(floorDiv(ms, b.length))
 	}
 	seconds := floorDiv(ms, millisecondsPerSecond)
 	_, offset := time.Unix(seconds, 0).In(b.zone).Zone()
-	return int32(floorDiv(seconds+int64(offset), secondsPerDay)) //nolint:gosec // years 0 to 9999 in days fit
+	return int32(floorDiv(seconds+int64(offset), secondsPerDay))
 }
 
 func floorDiv(a, b int64) int64 {
