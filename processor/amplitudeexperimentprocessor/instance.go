@@ -4,7 +4,6 @@
 package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 
 import (
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/processor"
@@ -17,7 +16,7 @@ type instance struct {
 	shaper      *shaper
 	telemetry   *telemetry
 	explainer   *explainer
-	scratch     *sync.Pool
+	scratch     *scratchPool
 	now         func() time.Time
 	// users counts the pipelines; the factory guards it.
 	users int

@@ -49,11 +49,8 @@ func (p *experimentProcessor) Shutdown(ctx context.Context) (err error) {
 // next component answers is returned as it is; only when it accepts are results remembered as sent.
 func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	begin := p.now()
-	s := p.scratch.Get().(*scratch)
-	defer func() {
-		s.reset()
-		p.scratch.Put(s)
-	}()
+	s := p.scratch.get()
+	defer p.scratch.put(s)
 
 	incoming := p.read(s, ld, begin.UnixMilli())
 	for range s.records {

@@ -4,7 +4,7 @@
 package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 
 import (
-	"sync"
+	"runtime"
 
 	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -61,20 +61,45 @@ type scratch struct {
 	extra []plog.LogRecord
 }
 
-func newScratchPool(in *interpreter) *sync.Pool {
-	return &sync.Pool{New: func() any {
-		s := &scratch{nothing: pcommon.NewValueEmpty(), kept: map[string]struct{}{}}
-		s.reader = reader{minIDLength: in.cfg.Identity.MinIDLength, tables: in.tables, counts: &s.counts}
-		s.groupReader = groupReader{types: in.groupTypes}
-		for i := range s.held {
-			s.held[i] = pcommon.NewValueEmpty()
-		}
-		return s
-	}}
+// scratchPool keeps one scratch per processor between batches. Unlike a sync.Pool it is not emptied by
+// the garbage collector, which runs more often than a batch comes.
+type scratchPool struct {
+	in   *interpreter
+	free chan *scratch
 }
 
-// maxPooled bounds what a scratch may keep between batches: one huge batch must not hold memory for ever.
-const maxPooled = 1 << 16
+func newScratchPool(in *interpreter) *scratchPool {
+	return &scratchPool{in: in, free: make(chan *scratch, runtime.GOMAXPROCS(0))}
+}
+
+func (p *scratchPool) get() *scratch {
+	select {
+	case s := <-p.free:
+		return s
+	default:
+	}
+	s := &scratch{nothing: pcommon.NewValueEmpty(), kept: map[string]struct{}{}}
+	s.reader = reader{minIDLength: p.in.cfg.Identity.MinIDLength, tables: p.in.tables, counts: &s.counts}
+	s.groupReader = groupReader{types: p.in.groupTypes}
+	for i := range s.held {
+		s.held[i] = pcommon.NewValueEmpty()
+	}
+	return s
+}
+
+func (p *scratchPool) put(s *scratch) {
+	s.reset()
+	select {
+	case p.free <- s:
+	default:
+	}
+}
+
+// What a scratch may keep between batches: one huge batch must not hold memory for ever.
+const (
+	maxPooled      = 1 << 14 // elements of a list
+	maxPooledBytes = 1 << 21 // bytes of text
+)
 
 // reset forgets a batch, and with it every reference to its data.
 func (s *scratch) reset() {
@@ -84,11 +109,11 @@ func (s *scratch) reset() {
 	s.parts = reuse(s.parts)
 	s.records = reuse(s.records)
 	s.verdicts = reuse(s.verdicts)
-	s.ids = reuse(s.ids)
+	s.ids = reuseText(s.ids)
 	s.unset = reuse(s.unset)
 	s.propertied = reuse(s.propertied)
 	s.extra = reuse(s.extra)
-	s.encoder = encoder(reuse([]byte(s.encoder)))
+	s.encoder = reuseText(s.encoder)
 	for i := range s.held {
 		s.nothing.MoveTo(s.held[i])
 	}
@@ -103,6 +128,13 @@ func reuse[T any](list []T) []T {
 	}
 	clear(list)
 	return list[:0]
+}
+
+func reuseText[T ~[]byte](text T) T {
+	if cap(text) > maxPooledBytes {
+		return nil
+	}
+	return text[:0]
 }
 
 func (r *reader) forget() {

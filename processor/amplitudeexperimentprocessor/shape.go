@@ -111,7 +111,7 @@ func (sh *shaper) assignment(s *scratch, record plog.LogRecord, e *event) {
 	attributes := record.Attributes()
 	s.holdIDs(e)
 	out := sink{builder: &s.builder}
-	s.builder.EnsureCapacity(len(e.flags)*3 + spareAttributes)
+	s.builder.EnsureCapacity(e.attributes())
 	own := len(e.flags)
 	// The values of the flags move before the attribute that holds them goes.
 	for i := range e.flags {
@@ -150,8 +150,20 @@ func (sh *shaper) assignment(s *scratch, record plog.LogRecord, e *event) {
 	s.builder.UnsafeIntoMap(attributes)
 }
 
-// spareAttributes is room for what an assignment has besides its flags.
-const spareAttributes = 8
+// attributes is how many attributes an assignment has, without those that travel along.
+func (e *event) attributes() int {
+	const others = 7 // environment, user, device, session, insert_id, skip, ip
+	n := 2*len(e.flags) + len(e.groups) + others
+	for i := range e.flags {
+		if e.flags[i].details != "" {
+			n++
+		}
+	}
+	if e.client != nil {
+		n += len(e.client.fields)
+	}
+	return n
+}
 
 // another writes a further event of the assignment that first was written into, with the properties
 // that travel along.
