@@ -35,8 +35,8 @@ var (
 type Config struct {
 	// SpanEventNames are the names of the span events that become log records, compared exactly.
 	SpanEventNames []string `mapstructure:"span_event_names"`
-	// CopyAttributes are the attributes that a record takes from the span of its event. An attribute
-	// of the event itself goes before one of the span.
+	// CopyAttributes are the attributes that a record takes from the span of its event, else from the
+	// span's scope, else from its resource. An attribute of the event itself goes before all of them.
 	CopyAttributes []string `mapstructure:"copy_attributes"`
 	// Spans are the kinds of spans that are evaluations themselves; none by default.
 	Spans        []SpanConfig       `mapstructure:"spans"`

@@ -35,6 +35,7 @@ func TestEventBecomesRecord(t *testing.T) {
 	rs := traces.ResourceSpans().At(0)
 	rs.SetSchemaUrl("https://opentelemetry.io/schemas/1.40.0")
 	mustSet(rs.Resource().Attributes(), map[string]any{"service.name": "shop", "app.installation.id": "of the resource"})
+	mustSet(rs.ScopeSpans().At(0).Scope().Attributes(), map[string]any{"enduser.id": "of the scope", "user.id": "of the scope", "other": "stays"})
 	rs.ScopeSpans().At(0).SetSchemaUrl("https://opentelemetry.io/schemas/1.41.0")
 	rs.ScopeSpans().At(0).Scope().SetName("cart")
 	rs.ScopeSpans().At(0).Scope().SetVersion("2")
@@ -68,6 +69,7 @@ func TestEventBecomesRecord(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"feature_flag.key": "checkout", "feature_flag.result.variant": "one-page",
 		"user.id": "of the event", "device.id": "of the span", "session.id": "1700000000000",
+		"enduser.id": "of the scope", "app.installation.id": "of the resource",
 	}, record.Attributes().AsRaw())
 }
 

@@ -100,7 +100,8 @@ func (f *finder) visit(span ptrace.Span, at *place) {
 	}
 }
 
-// fromEvent makes a record of a span event. What the span knows about the user, the event does not.
+// fromEvent makes a record of a span event. What the span, its scope and its resource know about the
+// user, the event does not; the nearest that has an attribute tells it.
 func (f *finder) fromEvent(span ptrace.Span, event ptrace.SpanEvent, at *place) {
 	if f.launchDarkly.skips(event.Attributes()) {
 		at.found.skipped[skipNotInExperiment]++
@@ -136,6 +137,8 @@ func (f *finder) fromSpan(span ptrace.Span, rule *spanRule, at *place) {
 
 // finish does what is the same for both sources.
 func (f *finder) finish(span ptrace.Span, record plog.LogRecord, at *place) {
+	f.copyIdentity(at.scope.Scope().Attributes(), record.Attributes())
+	f.copyIdentity(at.resource.Resource().Attributes(), record.Attributes())
 	record.SetObservedTimestamp(at.found.observed)
 	record.SetTraceID(span.TraceID())
 	record.SetSpanID(span.SpanID())

@@ -7,11 +7,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"go.opentelemetry.io/collector/confmap"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-
-	"github.com/stretchr/testify/require"
 )
 
 // presets returns the span sources that the example configuration shows for known emitters.
@@ -21,7 +19,6 @@ func presets(t testing.TB) map[string]any {
 	require.NoError(t, err)
 	all, err := example.Sub("connectors::feature_flag_events")
 	require.NoError(t, err)
-	require.NoError(t, confmap.Validate(createDefaultConfig()))
 	return map[string]any{"spans": all.Get("spans")}
 }
 

@@ -93,6 +93,8 @@ type Options struct {
 	Dir string
 	// Env holds more variables, each NAME=value.
 	Env []string
+	// Sets are changes to the configuration, each as "path::to::key: value".
+	Sets []string
 }
 
 // Start runs the Collector with a configuration file and waits until its health_check says that it is ready.
@@ -105,9 +107,13 @@ func Start(t testing.TB, config string, options Options) *Collector {
 	if options.Dir == "" {
 		options.Dir = t.TempDir()
 	}
+	arguments := []string{"--config", config}
+	for _, set := range options.Sets {
+		arguments = append(arguments, "--config", "yaml:"+set)
+	}
 	c := &Collector{
 		Addresses: options.Addresses,
-		cmd:       exec.Command(Binary(t, "otelcol-amplitude"), "--config", config), //nolint:gosec // the test names its own binary
+		cmd:       exec.Command(Binary(t, "otelcol-amplitude"), arguments...), //nolint:gosec // the test names its own binary
 		logs:      &buffer{},
 		done:      make(chan error, 1),
 	}

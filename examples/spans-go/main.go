@@ -11,10 +11,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"github.com/open-feature/go-sdk/openfeature"
 	"github.com/open-feature/go-sdk/openfeature/memprovider"
 	"github.com/open-feature/go-sdk/openfeature/telemetry"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -37,9 +39,17 @@ func run(ctx context.Context, endpoint string, users int) (err error) {
 	if err != nil {
 		return fmt.Errorf("create the OTLP exporter: %w", err)
 	}
+	// The SDK only logs what it could not send; an application that exists to send wants to know.
+	var unsent atomic.Pointer[error]
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { unsent.Store(&err) }))
 	traces := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter),
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "spans-go"))))
-	defer func() { err = errors.Join(err, traces.Shutdown(ctx)) }()
+	defer func() {
+		err = errors.Join(err, traces.Shutdown(ctx))
+		if lost := unsent.Load(); lost != nil {
+			err = errors.Join(err, *lost)
+		}
+	}()
 
 	if err := openfeature.SetProviderAndWait(memprovider.NewInMemoryProvider(flags())); err != nil {
 		return fmt.Errorf("set the flag provider: %w", err)
