@@ -241,3 +241,26 @@ func TestNoAllocationInSteadyState(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(500, round))
 	assert.Positive(t, state.Stats().Evicted)
 }
+
+// BenchmarkChange measures a batch of one record that changes the result of its subject: with a
+// storage, what it costs to write that down before the batch goes out.
+func BenchmarkChange(b *testing.B) {
+	for _, storage := range []bool{false, true} {
+		b.Run(fmt.Sprintf("file_storage=%t", storage), func(b *testing.B) {
+			state, err := New(Settings{MaxEntries: 1000})
+			require.NoError(b, err)
+			if storage {
+				var done func()
+				state, done = openFileState(b, b.TempDir(), 1000)
+				defer done()
+			}
+			rec := benchRecord(1)
+			verdicts := make([]Verdict, 1)
+			b.ResetTimer()
+			for i := range b.N {
+				rec.Result, rec.Time = uint64(i), rec.Time+1
+				state.Reserve(b.Context(), []Record{rec}, verdicts).Commit(b.Context())
+			}
+		})
+	}
+}

@@ -23,7 +23,10 @@ import (
 	"go.opentelemetry.io/collector/extension/extensiontest"
 )
 
-const killDirectory = "DEDUP_KILL_DIRECTORY"
+const (
+	killDirectory = "DEDUP_KILL_DIRECTORY"
+	killEntries   = 10_000
+)
 
 type fileHost struct{ extension component.Component }
 
@@ -32,14 +35,14 @@ func (h fileHost) GetExtensions() map[component.ID]component.Component {
 }
 
 // openFileState starts a state over a real file_storage.
-func openFileState(t require.TestingT, directory string) (*State, func()) {
+func openFileState(t require.TestingT, directory string, maxEntries int) (*State, func()) {
 	factory := filestorage.NewFactory()
 	cfg := factory.CreateDefaultConfig().(*filestorage.Config)
 	cfg.Directory = directory
 	extension, err := factory.Create(context.Background(), extensiontest.NewNopSettings(factory.Type()), cfg)
 	require.NoError(t, err)
 	require.NoError(t, extension.Start(context.Background(), fileHost{}))
-	state, err := New(Settings{MaxEntries: 100_000, Storage: &storageID, Owner: component.MustNewID("amplitude_experiment")})
+	state, err := New(Settings{MaxEntries: maxEntries, Storage: &storageID, Owner: component.MustNewID("amplitude_experiment")})
 	require.NoError(t, err)
 	require.NoError(t, state.Start(context.Background(), fileHost{extension}))
 	return state, func() {
@@ -65,7 +68,7 @@ func TestKillChild(t *testing.T) {
 	if directory == "" {
 		return // runs as the child of TestKilledAtAnyMomentNothingIsHidden
 	}
-	state, _ := openFileState(t, directory)
+	state, _ := openFileState(t, directory, killEntries)
 	begun, err := strconv.ParseInt(os.Getenv("DEDUP_KILL_BEGUN"), 10, 64)
 	require.NoError(t, err)
 	from, err := strconv.Atoi(os.Getenv("DEDUP_KILL_FROM"))
@@ -128,7 +131,7 @@ func TestKilledAtAnyMomentNothingIsHidden(t *testing.T) {
 	}
 
 	// At the end everything is there: a state that opens the same files has the last results.
-	state, done := openFileState(t, directory)
+	state, done := openFileState(t, directory, killEntries)
 	defer done()
 	assert.Positive(t, state.Stats().Entries)
 	assert.Greater(t, records, 1000)
