@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor/processortest"
@@ -99,27 +100,34 @@ func TestRejectionsAreExplained(t *testing.T) {
 	}
 }
 
-// TestEveryReasonHasItsWords: the closed lists of the code and of metadata.yaml are the same size, and each rejection
-// has a hint.
-func TestEveryReasonHasItsWords(t *testing.T) {
-	for i := range rejectNames {
-		assert.NotEmpty(t, rejectNames[i])
-		assert.NotEmpty(t, rejectHints[i], rejectNames[i])
+// TestClosedLists: the words that the code counts by are those that metadata.yaml promises, and each rejection has a hint.
+func TestClosedLists(t *testing.T) {
+	file, err := confmaptest.LoadConf("metadata.yaml")
+	require.NoError(t, err)
+	attributes, err := file.Sub("attributes")
+	require.NoError(t, err)
+	for name, words := range map[string][]string{
+		"outcome":         outcomeNames[:],
+		"skip_reason":     skipNames[:],
+		"reject_reason":   rejectNames[:],
+		"id_problem":      rejectNames[rejectReasonOfID(idEmpty) : rejectReasonOfID(idNotAnID)+1],
+		"left_out_reason": rejectNames[rejectNoFlagKey : rejectPropertyLimit+1],
+	} {
+		attribute, err := attributes.Sub(name)
+		require.NoError(t, err)
+		var promised []string
+		for _, word := range attribute.Get("enum").([]any) {
+			promised = append(promised, word.(string))
+		}
+		assert.ElementsMatch(t, promised, words, name)
 	}
-	for i := range skipNames {
-		assert.NotEmpty(t, skipNames[i])
-	}
-	for i := range outcomeNames {
-		assert.NotEmpty(t, outcomeNames[i])
-	}
-	for i := idEmpty; i < numIDProblems; i++ {
-		assert.NotEqual(t, rejectNoID, rejectReasonOfID(i))
+	for i, hint := range rejectHints {
+		assert.NotEmpty(t, hint, rejectNames[i])
 	}
 	assert.Equal(t, rejectNoID, rejectReasonOfID(idOK))
-	assert.Equal(t, "not_an_id", rejectNames[rejectReasonOfID(idNotAnID)])
 }
 
-// TestInstancesAreTold apart: the metrics carry the id of the component.
+// TestInstancesAreToldApart: the metrics carry the id of the component.
 func TestInstancesAreToldApart(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	r.send(t, batch(t, "$exposure", exposure(nil)))
