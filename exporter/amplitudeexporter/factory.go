@@ -5,6 +5,7 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 
 import (
 	"context"
+	"sync"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
@@ -36,7 +37,10 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 		return nil, err
 	}
 	helper, err := exporterhelper.NewLogs(ctx, set, cfg, x.push,
-		exporterhelper.WithStart(x.start),
+		exporterhelper.WithStart(func(ctx context.Context, host component.Host) error {
+			x.keepQueueOrder(ctx, host)
+			return x.start(ctx, host)
+		}),
 		exporterhelper.WithShutdown(x.shutdown),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
 		// The HTTP client has its own timeout, for each request.
@@ -54,6 +58,15 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 type counting struct {
 	exporter.Logs
 	tel *telemetry
+
+	stop    sync.Once
+	stopped error
+}
+
+// Shutdown may be called twice, which the retries of exporterhelper do not bear.
+func (c *counting) Shutdown(ctx context.Context) error {
+	c.stop.Do(func() { c.stopped = c.Logs.Shutdown(ctx) })
+	return c.stopped
 }
 
 // ConsumeLogs hands the logs to the queue and counts them if it took them.
