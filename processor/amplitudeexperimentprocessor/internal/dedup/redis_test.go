@@ -23,7 +23,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup/redistest"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
 // statusHost collects what a component reports of itself.

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package redistest runs real Redis servers for tests.
-package redistest // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup/redistest"
+package redistest // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 
 import (
 	"context"
