@@ -48,6 +48,14 @@ bench: need-go ## Run the benchmarks of the hot paths
 e2e: $(BINARY) bin/shop-go bin/demo ## Run the end-to-end tests against the built Collector
 	$(GO) test -count=1 -timeout 20m ./e2e/...
 
+.PHONY: chaos
+chaos: need-redis $(BINARY) ## Kill, cut off and refuse everything around the Collector, then look for a lost event (SECONDS=90, SEED=n repeats a run)
+	CHAOS_SECONDS=$(or $(SECONDS),90) CHAOS_SEED=$(SEED) $(GO) test -count=1 -v -timeout 60m -run TestNothingIsLost ./e2e/chaos
+
+.PHONY: soak
+soak: $(BINARY) ## Send 80 % of what the Collector can take and watch that nothing grows (MINUTES=30); writes docs/soak.md and docs/soak.svg
+	SOAK_MINUTES=$(or $(MINUTES),30) $(GO) test -count=1 -v -timeout 24h -run TestSoak ./e2e/chaos
+
 .PHONY: web
 web: $(BINARY) ## Run the browser tests and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
 	cd e2e/amplitude-sdk && npm ci --no-fund --no-audit && npm test

@@ -1,0 +1,226 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+const (
+	senderTimeout = 2 * time.Second
+	resendPause   = 25 * time.Millisecond
+	batchRecords  = 12
+)
+
+// exposure is one numbered exposure as an application meant it.
+type exposure struct {
+	n       int
+	flag    string
+	variant string // "off" takes the user out
+	at      time.Time
+	// acked is set when the Collector took it. Nobody else reads it before the driver has ended.
+	acked bool
+}
+
+// sameState tells that two exposures, one after the other, mean one event.
+func (e *exposure) sameState(next *exposure) bool {
+	day := func(at time.Time) int64 { return at.Unix() / (24 * 60 * 60) }
+	return e.flag == next.flag && e.variant == next.variant && day(e.at) == day(next.at)
+}
+
+// person is a user with all exposures in the order in which they happened.
+type person struct {
+	id, device string
+	// switches: one flag that goes back and forth, on a steady clock; otherwise each exposure has a
+	// flag of its own, and the clock jumps.
+	switches bool
+	skew     time.Duration
+	history  []*exposure
+}
+
+// driver is a fleet of applications that send one batch at a time and repeat it until it is taken.
+type driver struct {
+	url    string
+	client *http.Client
+	pace   time.Duration // between the batches of one worker; atomic in soak only
+	number atomic.Int64
+
+	sent, acked, failed, repeats atomic.Int64
+	people                       []*person
+	workers                      sync.WaitGroup
+	mu                           sync.Mutex
+	refused                      error
+}
+
+func newDriver(address string, seed uint64, workers, peoplePerWorker int, pace time.Duration) *driver {
+	d := &driver{
+		url: "http://" + address + "/v1/logs", pace: pace,
+		client: &http.Client{Timeout: senderTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: workers}},
+	}
+	r := rand.New(rand.NewPCG(seed, 1))
+	skews := []time.Duration{0, 0, -3 * time.Hour, -30 * time.Hour, 2 * time.Hour}
+	for i := range workers * peoplePerWorker {
+		p := &person{id: fmt.Sprintf("person-%04d", i), switches: r.IntN(2) == 0, skew: skews[r.IntN(len(skews))]}
+		if p.switches {
+			// From a clock ahead of the Collector's, a repeated batch cannot be told from a second change.
+			p.skew = min(p.skew, 0)
+		}
+		if r.IntN(2) == 0 {
+			p.device = fmt.Sprintf("phone-%04d", i)
+		}
+		d.people = append(d.people, p)
+	}
+	return d
+}
+
+// run lets all workers send until ctx ends; each then finishes what it has begun. hurry bounds that.
+func (d *driver) run(ctx, hurry context.Context, seed uint64, workers int) {
+	each := len(d.people) / workers
+	for w := range workers {
+		mine := d.people[w*each : (w+1)*each]
+		d.workers.Go(func() {
+			r := rand.New(rand.NewPCG(seed, uint64(w)+2))
+			pause := time.NewTicker(d.pace)
+			defer pause.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-pause.C:
+				}
+				if !d.step(hurry, r, mine) {
+					return
+				}
+			}
+		})
+	}
+}
+
+// step sends one batch, and now and then the same batch again, as an application's own retry would.
+func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool {
+	logs := plog.NewLogs()
+	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	var batch []*exposure
+	size := 1 + r.IntN(batchRecords)
+	for i, at := range r.Perm(len(people)) {
+		if i >= size {
+			break
+		}
+		p := people[at] // nobody changes twice in one batch: docs/delivery.md, "Two changes in one batch"
+		e := d.next(r, p)
+		p.history = append(p.history, e)
+		batch = append(batch, e)
+		record := records.AppendEmpty()
+		record.SetEventName("$exposure")
+		record.SetTimestamp(pcommon.NewTimestampFromTime(e.at))
+		record.Attributes().PutStr("user_id", p.id)
+		if p.device != "" {
+			record.Attributes().PutStr("device_id", p.device)
+		}
+		record.Attributes().PutStr("flag_key", e.flag)
+		record.Attributes().PutStr("variant", e.variant)
+		record.Attributes().PutInt("chaos.n", int64(e.n))
+	}
+	body, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
+	if err != nil {
+		d.refuse(err)
+		return false
+	}
+	d.sent.Add(int64(len(batch)))
+	again := r.IntN(20) == 0
+	if !d.deliver(ctx, body) {
+		return false
+	}
+	for _, e := range batch {
+		e.acked = true
+	}
+	d.acked.Add(int64(len(batch)))
+	if again {
+		d.repeats.Add(int64(len(batch)))
+		return d.deliver(ctx, body)
+	}
+	return true
+}
+
+// next makes what happens to a person next.
+func (d *driver) next(r *rand.Rand, p *person) *exposure {
+	e := &exposure{n: int(d.number.Add(1)), flag: "switch", variant: []string{"control", "treatment", "off"}[r.IntN(3)], at: time.Now().Add(p.skew)}
+	if n := len(p.history); n > 0 && p.switches && !e.at.After(p.history[n-1].at) {
+		e.at = p.history[n-1].at
+	}
+	e.at = e.at.Truncate(time.Millisecond).Add(time.Millisecond) // nobody changes twice in a millisecond
+	if !p.switches {
+		e.flag, e.variant = fmt.Sprintf("flag-%d", e.n), "treatment"
+		// A clock that jumps, within the day that Amplitude and the Collector take for granted.
+		e.at = e.at.Add(time.Duration(r.IntN(7200)-3600) * time.Second)
+	}
+	return e
+}
+
+// deliver posts until the Collector takes the batch.
+func (d *driver) deliver(ctx context.Context, body []byte) bool {
+	for {
+		status, err := d.post(ctx, body)
+		switch {
+		case err == nil && status/100 == 2:
+			return true
+		case err == nil && status/100 == 4 && status != http.StatusTooManyRequests:
+			d.refuse(fmt.Errorf("the Collector answered %d to a good batch", status))
+			return false
+		}
+		d.failed.Add(1)
+		select {
+		case <-ctx.Done():
+			d.refuse(fmt.Errorf("the Collector did not take a batch in time: status %d, %w", status, err))
+			return false
+		case <-time.After(resendPause):
+		}
+	}
+}
+
+func (d *driver) post(ctx context.Context, body []byte) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Content-Type", "application/x-protobuf")
+	response, err := d.client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	_, err = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, err
+}
+
+func (d *driver) refuse(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.refused == nil {
+		d.refused = err
+	}
+}
+
+// wait returns when all workers have ended.
+func (d *driver) wait(t *testing.T) {
+	t.Helper()
+	d.workers.Wait()
+	d.client.CloseIdleConnections()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	require.NoError(t, d.refused)
+}

@@ -1,0 +1,119 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"cmp"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// findings is what the judge found wrong, each with examples.
+type findings struct {
+	lost, doubled, invented, disorder, properties []string
+}
+
+func (f *findings) none(t *testing.T) {
+	t.Helper()
+	for _, kind := range []struct {
+		name  string
+		found []string
+	}{
+		{"acknowledged but not stored", f.lost},
+		{"stored twice", f.doubled},
+		{"stored but never sent", f.invented},
+		{"stored in another order than a user met them", f.disorder},
+		{"user properties that are wrong at the end", f.properties},
+	} {
+		assert.Empty(t, kind.found[:min(len(kind.found), 10)], "%d exposures %s", len(kind.found), kind.name)
+	}
+}
+
+// obligation is one event that has to be stored: an exposure and the repeats of it that followed at once.
+type obligation struct {
+	person  *person
+	first   *exposure
+	place   int // in the person's history
+	acked   bool
+	numbers []int
+	stored  int
+}
+
+// obligations are the events that the exposures of these people amount to, by exposure number.
+func obligations(people []*person) (all []*obligation, byNumber map[int]*obligation) {
+	byNumber = map[int]*obligation{}
+	for _, p := range people {
+		var last *obligation
+		for place, e := range p.history {
+			if last == nil || !last.first.sameState(e) {
+				last = &obligation{person: p, first: e, place: place}
+				all = append(all, last)
+			}
+			last.acked = last.acked || e.acked
+			last.numbers = append(last.numbers, e.n)
+			byNumber[e.n] = last
+		}
+	}
+	return all, byNumber
+}
+
+// judge compares what the applications sent with what is stored.
+func judge(t *testing.T, w *world, people []*person) (*findings, int) {
+	t.Helper()
+	all, byNumber := obligations(people)
+	var f findings
+	seen := map[int]bool{}
+	lastPlace := map[*person]int{}
+	events := w.stored(t)
+	for i := range events {
+		e := &events[i]
+		o := byNumber[e.number()]
+		about := fmt.Sprintf("%d (%s %s %s)", e.number(), e.UserID, cmp.Or(fmt.Sprint(e.Properties["[Experiment] Flag Key"]), "?"), e.variant())
+		if o == nil || o.person.id != e.UserID || o.person.device != e.DeviceID || o.first.flag != e.Properties["[Experiment] Flag Key"] ||
+			o.first.variant != e.variant() || e.Type != "[Experiment] Exposure" {
+			f.invented = append(f.invented, about)
+			continue
+		}
+		o.stored++
+		if seen[e.number()] || o.stored > 1 {
+			f.doubled = append(f.doubled, about)
+			continue
+		}
+		seen[e.number()] = true
+		if last, any := lastPlace[o.person]; any && o.place < last {
+			f.disorder = append(f.disorder, about)
+		}
+		lastPlace[o.person] = max(lastPlace[o.person], o.place)
+	}
+	for _, o := range all {
+		if o.acked && o.stored == 0 {
+			f.lost = append(f.lost, fmt.Sprintf("%d (%s %s %s)", o.first.n, o.person.id, o.first.flag, o.first.variant))
+		}
+	}
+	for _, p := range people {
+		f.properties = append(f.properties, wrongProperties(t, w, p)...)
+	}
+	return &f, len(all)
+}
+
+// wrongProperties compares what a user has at the end with the last of each flag that was sent.
+func wrongProperties(t *testing.T, w *world, p *person) (wrong []string) {
+	t.Helper()
+	if len(p.history) == 0 {
+		return nil
+	}
+	want := map[string]string{}
+	for _, e := range p.history {
+		want[e.flag] = e.variant
+	}
+	got := w.properties(t, p.id)
+	for flag, variant := range want {
+		if is, _ := got["[Experiment] "+flag].(string); cmp.Or(is, "off") != variant {
+			wrong = append(wrong, fmt.Sprintf("%s: %s is %q, not %q", p.id, flag, is, variant))
+		}
+	}
+	return wrong
+}

@@ -1,0 +1,135 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+)
+
+// world is everything around the data: the Collector under test, its far side, the wire between
+// them, and the Redis that it shares with replicas.
+type world struct {
+	far    *harness.Collector
+	sender *harness.Collector
+	link   *link
+	redis  *redisServer
+	dir    string
+	env    []string
+}
+
+func newWorld(t *testing.T, env ...string) *world {
+	t.Helper()
+	w := &world{dir: t.TempDir(), far: harness.Start(t, "testdata/far.yaml", harness.Options{}), redis: startRedis(t)}
+	w.link = newLink(t, w.far.Sandbox)
+	w.env = append([]string{"CHAOS_TARGET=" + w.link.address, "CHAOS_REDIS=" + w.redis.address}, env...)
+	w.sender = harness.Start(t, "testdata/sender.yaml", harness.Options{Dir: w.dir, Env: w.env})
+	return w
+}
+
+// revive starts the Collector again, where it was, with what it left on its disk.
+func (w *world) revive(t *testing.T) {
+	t.Helper()
+	w.sender = harness.Start(t, "testdata/sender.yaml", harness.Options{Addresses: w.sender.Addresses, Dir: w.dir, Env: w.env})
+}
+
+// control calls the far side's control API.
+func (w *world) control(t *testing.T, method, path string, body any) {
+	t.Helper()
+	encoded, err := json.Marshal(body)
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+w.far.Sandbox+"/_sandbox/"+path, bytes.NewReader(encoded))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, 2, response.StatusCode/100, "%s %s: %s", method, path, answer)
+}
+
+// read reads from the far side's read API.
+func (w *world) read(t *testing.T, path string, into any) {
+	t.Helper()
+	response, err := http.Get("http://" + w.far.Sandbox + "/_sandbox/" + path)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, http.StatusOK, response.StatusCode, path)
+	require.NoError(t, json.NewDecoder(response.Body).Decode(into), path)
+}
+
+// farStats counts what the far side did since its start.
+type farStats struct {
+	Verdicts map[string]int `json:"verdicts"`
+	Status   map[string]int `json:"status"`
+	Requests int            `json:"requests"`
+}
+
+func (w *world) stats(t *testing.T) farStats {
+	t.Helper()
+	var s farStats
+	w.read(t, "stats", &s)
+	return s
+}
+
+// awaitProgress waits until the far side stores something that it has not stored before, and returns how long that took.
+func (w *world) awaitProgress(t *testing.T, timeout time.Duration) time.Duration {
+	t.Helper()
+	begin, before := time.Now(), w.stats(t).Verdicts["stored"]
+	require.Eventually(t, func() bool { return w.stats(t).Verdicts["stored"] > before }, timeout, 10*time.Millisecond,
+		"events arrive again after a fault")
+	return time.Since(begin)
+}
+
+// storedEvent is an event as the far side keeps it.
+type storedEvent struct {
+	UserID     string         `json:"user_id"`
+	DeviceID   string         `json:"device_id"`
+	Type       string         `json:"event_type"`
+	Properties map[string]any `json:"event_properties"`
+	Sandbox    struct {
+		Seq uint64 `json:"seq"`
+	} `json:"sandbox"`
+}
+
+func (e *storedEvent) number() int {
+	n, _ := e.Properties["chaos.n"].(float64)
+	return int(n)
+}
+
+func (e *storedEvent) variant() string {
+	if v, ok := e.Properties["[Experiment] Variant"].(string); ok {
+		return v
+	}
+	return "off"
+}
+
+// stored returns everything that the far side keeps, in order of arrival.
+func (w *world) stored(t *testing.T) []storedEvent {
+	t.Helper()
+	var page struct {
+		Events []storedEvent `json:"events"`
+	}
+	w.read(t, "events?verdict=stored&limit=100000000", &page)
+	return page.Events
+}
+
+// properties are the user properties of a user or device.
+func (w *world) properties(t *testing.T, id string) map[string]any {
+	t.Helper()
+	var user struct {
+		Properties map[string]any `json:"user_properties"`
+	}
+	w.read(t, "users/"+id, &user)
+	return user.Properties
+}
