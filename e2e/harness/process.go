@@ -1,0 +1,43 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package harness // import "github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Resident returns the process's resident memory in megabytes; 0 where the system does not tell.
+func (c *Collector) Resident(t testing.TB) int {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return 0
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.PID()))
+	require.NoError(t, err)
+	kilobytes := 0
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			_, err := fmt.Sscan(rest, &kilobytes)
+			require.NoError(t, err)
+		}
+	}
+	return kilobytes >> 10
+}
+
+// Descriptors returns how many file descriptors the process has open; 0 where the system does not tell.
+func (c *Collector) Descriptors(t testing.TB) int {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return 0
+	}
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.PID()))
+	require.NoError(t, err)
+	return len(open)
+}
