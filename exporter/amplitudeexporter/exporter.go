@@ -22,6 +22,9 @@ import (
 // logInterval is how often a message with the same words is written at most.
 const logInterval = 10 * time.Second
 
+// errBehindPending is why a throttled event is tried again; the event before it has a reason of its own.
+var errBehindPending = errors.New("throttled behind an event that has to be tried again")
+
 // amplitudeExporter turns batches of log records into requests, and answers into what happens to each record.
 type amplitudeExporter struct {
 	cfg      *Config
@@ -250,12 +253,29 @@ func (x *amplitudeExporter) judgeSuspects(d *delivery) {
 	}
 }
 
-// park moves throttled events to the slow lane. Those that find no room become pending again.
+// park moves throttled events to the slow lane. Those that find no room become pending again, and so do
+// those behind a pending event of the same user or device: in the slow lane they would overtake it.
 func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
 	var throttled []*event
+	pending := map[identity]struct{}{}
 	for i := range d.batch.events {
-		if e := &d.batch.events[i]; e.state == stateThrottled {
-			throttled = append(throttled, e)
+		e := &d.batch.events[i]
+		if e.state == stateThrottled {
+			_, byUser := pending[e.user]
+			_, byDevice := pending[e.device]
+			if !byUser && !byDevice {
+				throttled = append(throttled, e)
+				continue
+			}
+			e.state = statePending
+			d.fail(errBehindPending, 0)
+		}
+		if e.state == statePending {
+			for _, id := range [...]identity{e.user, e.device} {
+				if id != 0 {
+					pending[id] = struct{}{}
+				}
+			}
 		}
 	}
 	if len(throttled) == 0 {
