@@ -63,7 +63,7 @@ export const assignment = (user, variants) => ({
 export async function story(api) {
   const users = Array.from({ length: 240 }, (_, i) => `shopper-${1000 + i}`);
   const checkout = (i) => ((i * 37) % 100 < 47 ? "treatment" : "control");
-  const search = (i) => ["control", "semantic", "hybrid"][(i * i + i) % 7 % 3];
+  const search = (i) => ["control", "semantic", "hybrid"][(i * 31) % 101 % 3];
   const shipping = (i) => (i % 4 === 0 ? "free" : "paid");
   const events = users.flatMap((user, i) => [
     assignment(user, { "checkout-button": checkout(i), "search-ranking": search(i) }),

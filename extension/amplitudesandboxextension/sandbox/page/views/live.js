@@ -23,22 +23,27 @@ export function Live({ stats, go, keys }) {
   }, [stream.events, older]);
 
   const set = (name) => (event) => setFilter((f) => ({ ...f, [name]: event.target.value }));
+  // Keys may come faster than the page is drawn: where they are is kept beside what is drawn.
+  const current = useRef({ rows, at });
+  current.current.rows = rows;
+  const place = (seq) => { current.current.at = seq; setAt(seq); };
   const move = useCallback((step) => {
+    const { rows, at } = current.current;
     const from = rows.findIndex((e) => e.sandbox.seq === at);
     const to = rows[Math.min(Math.max(from + step, 0), rows.length - 1)];
     if (!to) return;
-    setAt(to.sandbox.seq);
+    place(to.sandbox.seq);
     document.getElementById(`event-${to.sandbox.seq}`)?.scrollIntoView({ block: "nearest" });
-  }, [rows, at]);
+  }, []);
 
   useEffect(() => keys({
     "/": () => search.current?.focus(),
     j: () => move(1),
     k: () => move(-1),
     p: () => setHeld((h) => !h),
-    Enter: () => setOpen((o) => (o === at ? 0 : at)),
+    Enter: () => setOpen((o) => (o === current.current.at ? 0 : current.current.at)),
     Escape: () => { setOpen(0); setFilter(noFilter); },
-  }), [move, at]);
+  }), []);
 
   const more = async () => {
     const before = rows.at(-1)?.sandbox.seq;
@@ -66,7 +71,7 @@ export function Live({ stats, go, keys }) {
         : html`
           <ol class="events">
             ${rows.map((e) => html`<${Row} key=${e.sandbox.seq} event=${e} open=${open === e.sandbox.seq} at=${at === e.sandbox.seq} go=${go}
-              toggle=${() => { setAt(e.sandbox.seq); setOpen(open === e.sandbox.seq ? 0 : e.sandbox.seq); }} />`)}
+              toggle=${() => { place(e.sandbox.seq); setOpen(open === e.sandbox.seq ? 0 : e.sandbox.seq); }} />`)}
           </ol>
           <p class="foot">
             <button type="button" onClick=${more}>Older events</button>
