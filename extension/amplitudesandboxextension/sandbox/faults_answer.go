@@ -5,9 +5,9 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/extens
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -124,7 +124,7 @@ func (in *ingestion) reply(w http.ResponseWriter, f *Fault, a answer) {
 		in.respond(w, a)
 		return
 	}
-	w.Header().Set("Content-Length", fmt.Sprint(len(a.body)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	a.body = a.body[:len(a.body)/2]
 	in.respond(w, a)
 	in.abort(w)
@@ -133,7 +133,7 @@ func (in *ingestion) reply(w http.ResponseWriter, f *Fault, a answer) {
 // trickle writes half of the answer, waits, and writes the rest.
 func (in *ingestion) trickle(w http.ResponseWriter, r *http.Request, f *Fault, a answer) {
 	rest := a.body[len(a.body)/2:]
-	w.Header().Set("Content-Length", fmt.Sprint(len(a.body)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	a.body = a.body[:len(a.body)/2]
 	in.reply(w, f, a)
 	_ = http.NewResponseController(w).Flush()

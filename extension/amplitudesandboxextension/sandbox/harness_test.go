@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
@@ -127,6 +128,12 @@ func (s *tester) properties(id string) string {
 // payload is a request body with the standard key.
 func payload(events ...string) string {
 	return `{"api_key":"sandbox","events":[` + strings.Join(events, ",") + `]}`
+}
+
+// assertText compares byte by byte: the order of keys is part of an answer.
+func assertText(t *testing.T, want, got string) {
+	t.Helper()
+	assert.Equal(t, want, got)
 }
 
 func zipped(t testing.TB, text string) string {

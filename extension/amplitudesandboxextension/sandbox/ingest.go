@@ -219,6 +219,7 @@ func (in *ingestion) settle() answer {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.notify() // what arrived shows although its answer may take longer
 	in.arrive()
 	if a, refused := v.answer(b); refused {
 		if b.ThrottleBeforeValidation {

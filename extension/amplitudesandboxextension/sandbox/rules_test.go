@@ -6,6 +6,7 @@ package sandbox_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func TestForced(t *testing.T) {
 	s.control(http.MethodPost, "/_sandbox/throttle", `{"ids":["user-t"],"until":"+30s"}`)
 	status, body := s.send("/2/httpapi", event("user-1", "a"), event("user-t", "b"))
 	assert.Equal(t, http.StatusTooManyRequests, status)
-	assert.Equal(t, `{"code":429,"error":"Too many requests for some devices and users","eps_threshold":30,"throttled_devices":{},"throttled_users":{"user-t":31},"throttled_events":[1]}`+"\n", body)
+	assertText(t, `{"code":429,"error":"Too many requests for some devices and users","eps_threshold":30,"throttled_devices":{},"throttled_users":{"user-t":31},"throttled_events":[1]}`+"\n", body)
 	s.control(http.MethodPost, "/_sandbox/clock", `{"advance":"30s"}`)
 	s.v2(event("user-t", "b"))
 
@@ -120,7 +121,7 @@ func TestForced(t *testing.T) {
 	s.Throttle(0, "dev-t")
 	status, body = s.send("/2/httpapi", `{"event_type":"e","device_id":"dev-s"}`, `{"event_type":"e","device_id":"dev-t"}`, event("user-1", "z"))
 	assert.Equal(t, http.StatusBadRequest, status)
-	assert.Equal(t, `{"code":400,"eps_threshold":30,"error":"Events silenced for device_id","exceeded_daily_quota_devices":{},"silenced_devices":["dev-s"],"silenced_events":[0],"throttled_devices":{"dev-t":31},"throttled_events":[1]}`+"\n", body)
+	assertText(t, `{"code":400,"eps_threshold":30,"error":"Events silenced for device_id","exceeded_daily_quota_devices":{},"silenced_devices":["dev-s"],"silenced_events":[0],"throttled_devices":{"dev-t":31},"throttled_events":[1]}`+"\n", body)
 }
 
 // TestDedupe covers the seven-day window and what identifies a copy.
@@ -257,7 +258,7 @@ func TestIdentity(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, []string{"device-1", "device-2"}, user.Devices)
 	require.Len(t, user.MergedFrom, 1)
-	anonymous, ok := s.User(fmt.Sprint(user.MergedFrom[0]))
+	anonymous, ok := s.User(strconv.FormatInt(user.MergedFrom[0], 10))
 	require.True(t, ok)
 	assert.Equal(t, user.AmplitudeID, anonymous.MergedInto)
 	derived := newTester(t)
@@ -331,4 +332,31 @@ func TestWarnings(t *testing.T) {
 	assert.Empty(t, events[9].Meta.Warnings)
 	require.NotEmpty(t, events[10].Meta.Warnings)
 	assert.Contains(t, events[10].Meta.Warnings[0], "used by 11 users")
+}
+
+// TestConcurrentDevice sends an event of a device while the answer to another one is still under way.
+func TestConcurrentDevice(t *testing.T) {
+	s := newTester(t)
+	_, err := s.AddFaults(sandbox.Fault{Action: sandbox.FaultHang, Match: sandbox.FaultMatch{Contains: "nothing"}},
+		sandbox.Fault{Action: sandbox.FaultSlowHeaders, Delay: sandbox.Duration(time.Second), Match: sandbox.FaultMatch{Contains: "first"}})
+	require.NoError(t, err)
+	answered := make(chan error, 1)
+	go func() {
+		_, _, _, err := s.try(http.MethodPost, "/2/httpapi", payload(event("user-1", "first")))
+		answered <- err
+	}()
+	_, err = s.AwaitEvents(t.Context(), sandbox.Select{}, 1)
+	require.NoError(t, err)
+	s.v2(event("user-2", "a"))
+	s.v2(event("user-1", "second"))
+	require.NoError(t, <-answered)
+	assert.Equal(t, 2, s.Stats().ByEndpoint["/2/httpapi"].MaxConcurrency)
+	var read struct {
+		Warnings []struct {
+			Text string `json:"warning"`
+		} `json:"warnings"`
+	}
+	s.get("/_sandbox/warnings", &read)
+	require.Len(t, read.Warnings, 1)
+	assert.Contains(t, read.Warnings[0].Text, "two requests at a time")
 }

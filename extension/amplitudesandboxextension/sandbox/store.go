@@ -144,7 +144,3 @@ func (r *ring[T]) grow() {
 
 // at returns item i, 0 being the oldest.
 func (r *ring[T]) at(i int) T { return r.items[(r.head+i)%len(r.items)] }
-
-func (r *ring[T]) clear() {
-	r.items, r.head, r.n, r.used, r.gone = nil, 0, 0, 0, 0
-}
