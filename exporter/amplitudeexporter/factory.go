@@ -38,6 +38,9 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 	}
 	helper, err := exporterhelper.NewLogs(ctx, set, cfg, x.push,
 		exporterhelper.WithStart(func(ctx context.Context, host component.Host) error {
+			if wrapped, ok := host.(*queueHost); ok {
+				host = wrapped.Host
+			}
 			x.keepQueueOrder(ctx, host)
 			return x.start(ctx, host)
 		}),
@@ -51,16 +54,25 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 	if err != nil {
 		return nil, err
 	}
-	return &counting{Logs: helper, tel: x.tel}, nil
+	return &counting{Logs: helper, x: x}, nil
 }
 
-// counting counts what the exporter took on, the left side of the law that its metrics obey.
+// counting is the exporter with its queue. It counts what the exporter took on, the left side of the
+// law that its metrics obey.
 type counting struct {
 	exporter.Logs
-	tel *telemetry
+	x *amplitudeExporter
 
 	stop    sync.Once
 	stopped error
+}
+
+// Start starts the exporter and its queue, whose storage may become full.
+func (c *counting) Start(ctx context.Context, host component.Host) error {
+	if queue := c.x.cfg.QueueConfig.Get(); queue != nil && queue.StorageID != nil {
+		host = &queueHost{Host: host, storageID: *queue.StorageID, log: c.x.log}
+	}
+	return c.Logs.Start(ctx, host)
 }
 
 // Shutdown may be called twice, which the retries of exporterhelper do not bear.
@@ -75,6 +87,6 @@ func (c *counting) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	if err := c.Logs.ConsumeLogs(ctx, logs); err != nil {
 		return err
 	}
-	c.tel.received(ctx, n)
+	c.x.tel.received(ctx, n)
 	return nil
 }

@@ -1,0 +1,75 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"context"
+	"maps"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.uber.org/zap"
+)
+
+// queueHost is the host as the sending queue sees it: its storage can be read while it cannot be written.
+type queueHost struct {
+	component.Host
+	storageID component.ID
+	log       *zap.Logger
+}
+
+// GetExtensions returns the host's extensions, the queue's storage wrapped.
+func (h *queueHost) GetExtensions() map[component.ID]component.Component {
+	extensions := h.Host.GetExtensions()
+	if extension, ok := extensions[h.storageID].(storage.Extension); ok {
+		extensions = maps.Clone(extensions)
+		extensions[h.storageID] = &queueStorage{Extension: extension, log: h.log}
+	}
+	return extensions
+}
+
+type queueStorage struct {
+	storage.Extension
+	log *zap.Logger
+}
+
+// GetClient returns a client for the queue.
+func (s *queueStorage) GetClient(ctx context.Context, kind component.Kind, id component.ID, name string) (storage.Client, error) {
+	client, err := s.Extension.GetClient(ctx, kind, id, name)
+	if err != nil {
+		return nil, err
+	}
+	return &queueClient{Client: client, log: s.log}, nil
+}
+
+// queueClient makes up for what exporterhelper's queue does when the storage is full. To take out a
+// request, the queue writes its index and reads the request in one step; when that fails it deletes the
+// request, at debug level. Here the request is read all the same. The index on disk then lags behind the
+// one in memory, so that a crash sends again, with the same insert_id, what was already sent.
+type queueClient struct {
+	storage.Client
+	log *zap.Logger
+}
+
+// Batch executes the operations. When writing the index fails, what is to be read is still read.
+func (c *queueClient) Batch(ctx context.Context, operations ...*storage.Operation) error {
+	err := c.Client.Batch(ctx, operations...)
+	if err == nil {
+		return nil
+	}
+	var reads []*storage.Operation
+	for _, o := range operations {
+		switch {
+		case o.Type == storage.Get:
+			reads = append(reads, o)
+		case o.Type != storage.Set || o.Key != queueIndexKey:
+			return err
+		}
+	}
+	if len(reads) == 0 || c.Client.Batch(ctx, reads...) != nil {
+		return err
+	}
+	c.log.Warn("The storage of the sending queue takes nothing; events are still sent, and a crash would send them again", zap.Error(err))
+	return nil
+}
