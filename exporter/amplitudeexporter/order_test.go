@@ -58,7 +58,11 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.enter(ids)
 	defer l.leave(ids)
 
-	switch fault := l.fault(); fault {
+	fault := l.fault()
+	if fault == "413" && len(body.Events) == 1 {
+		fault = "" // one event that is too large is too large for good
+	}
+	switch fault {
 	case "":
 		l.store(body.Events)
 		fmt.Fprintf(w, `{"code":200,"events_ingested":%d}`, len(body.Events))
@@ -183,9 +187,7 @@ func TestOrder(t *testing.T) {
 	r := newRig(t, map[string]any{
 		"endpoint":         server.URL + "/2/httpapi",
 		"slow_lane":        map[string]any{"max_events": users * each},
-		// Batches fill up before they are flushed by time: exporterhelper does not keep the order of a batch
-		// flushed by time and a full one that is made in the same moment.
-		"sending_queue":    map[string]any{"enabled": true, "batch": map[string]any{"min_size": 5000, "flush_timeout": "1h"}},
+		"sending_queue":    map[string]any{"enabled": true, "batch": map[string]any{"flush_timeout": "5ms"}},
 		"retry_on_failure": map[string]any{"enabled": true, "initial_interval": "1ms", "max_interval": "10ms"},
 	}, nil)
 
