@@ -1,0 +1,131 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exportertest"
+	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+)
+
+// shaped is a workload after the processor: what reaches the exporter.
+func shaped(of workload) (workload, error) {
+	p, err := newProcessor(amplitudeexperimentprocessor.NewFactory(), map[string]any{"dedup": map[string]any{"enabled": false}}, consumertest.NewNop())
+	if err != nil {
+		return workload{}, err
+	}
+	return workload{of.name + " events", of.what + ", as events", func(r *rand.Rand, serial int) plog.Logs {
+		logs := of.batch(r, serial)
+		if err := p.ConsumeLogs(context.Background(), logs); err != nil {
+			panic(err) // there is nothing behind the processor that could refuse
+		}
+		return logs
+	}}, nil
+}
+
+func exporterContender(name, note string, factory exporter.Factory, config map[string]any) maker {
+	return func() (contender, component.Component, error) {
+		cfg := factory.CreateDefaultConfig()
+		config["sending_queue"] = map[string]any{"enabled": false}
+		config["retry_on_failure"] = map[string]any{"enabled": false}
+		if err := confmap.NewFromStringMap(config).Unmarshal(cfg); err != nil {
+			return contender{}, nil, fmt.Errorf("%s: %w", name, err)
+		}
+		e, err := factory.CreateLogs(context.Background(), exportertest.NewNopSettings(factory.Type()), cfg)
+		if err != nil {
+			return contender{}, nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if err := e.Start(context.Background(), componenttest.NewNopHost()); err != nil {
+			return contender{}, nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return contender{name: name, note: note, consume: e.ConsumeLogs}, e, nil
+	}
+}
+
+// dryRun encodes, splits over lanes and counts, all but the sending.
+func dryRun() maker {
+	return exporterContender("amplitude, encoding (dry run)", "split over lanes and counted as well", amplitudeexporter.NewFactory(),
+		map[string]any{"dry_run": true})
+}
+
+// push sends with a Collector's exporter without its queue, so that the whole of it is in the call.
+func push(to *sink) []maker {
+	return []maker{
+		exporterContender("amplitude, encode and POST", "concurrency 1: one request a batch, as its neighbours", amplitudeexporter.NewFactory(),
+			map[string]any{"api_key": "bench", "endpoint": to.url + "/2/httpapi", "compression": "none", "concurrency": 1}),
+		exporterContender("otlp_http JSON", "OTLP, not Amplitude's API", otlphttpexporter.NewFactory(),
+			map[string]any{"endpoint": to.url, "encoding": "json", "compression": "none"}),
+		exporterContender("otlp_http protobuf", "OTLP, not Amplitude's API", otlphttpexporter.NewFactory(),
+			map[string]any{"endpoint": to.url, "encoding": "proto", "compression": "none"}),
+	}
+}
+
+// mapAndJSON encodes the same events as one would write it first: a map, then encoding/json.
+func mapAndJSON() contender {
+	return contender{name: "map + encoding/json", note: "checks and limits nothing", consume: func(_ context.Context, logs plog.Logs) error {
+		for _, resource := range logs.ResourceLogs().All() {
+			for _, scope := range resource.ScopeLogs().All() {
+				for _, record := range scope.LogRecords().All() {
+					if _, err := json.Marshal(eventMap(record)); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return nil
+	}}
+}
+
+func eventMap(record plog.LogRecord) map[string]any {
+	properties, set := map[string]any{}, map[string]any{}
+	event := map[string]any{
+		"event_type": record.EventName(), "time": record.Timestamp().AsTime().UnixMilli(),
+		"event_properties": properties, "user_properties": map[string]any{"$set": set},
+		"library": "otelcol-amplitude/bench",
+	}
+	for name, value := range record.Attributes().All() {
+		if property, ok := strings.CutPrefix(name, "amplitude.user_properties.$set."); ok {
+			set[property] = value.AsRaw()
+		} else if field, ok := strings.CutPrefix(name, "amplitude."); ok {
+			event[field] = value.AsRaw()
+		} else {
+			properties[name] = value.AsRaw()
+		}
+	}
+	return event
+}
+
+// copyOutput is the physical limit of an encoder: to write as many bytes.
+func copyOutput() contender {
+	record, err := json.Marshal(map[string]string{"like": strings.Repeat("x", eventBytes)})
+	if err != nil {
+		panic(err) // a map of texts always encodes
+	}
+	record = record[:eventBytes]
+	out := make([]byte, 0, eventBytes*batchSize)
+	return contender{name: "memcpy of the output", note: "a limit, not an encoder", consume: func(_ context.Context, logs plog.Logs) error {
+		out = out[:0]
+		for range logs.LogRecordCount() {
+			out = append(out, record...)
+		}
+		return nil
+	}}
+}
+
+// eventBytes is the length of an event of W1 as JSON.
+const eventBytes = 410

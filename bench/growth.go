@@ -1,0 +1,155 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+)
+
+// growth shows the cost of a record against the size of each thing that can be large.
+func growth(o options, d *document) error {
+	d.printf("\n## Cost against size\n")
+	for _, curve := range []struct {
+		of    string
+		sizes []int
+		batch func(size int) func(*rand.Rand, int) plog.Logs
+	}{
+		{"Attributes besides the five that are read", []int{4, 16, 64}, exposures},
+		{"Distinct flags", []int{10, 50, 500, 1500}, func(n int) func(*rand.Rand, int) plog.Logs { return exposuresOf(batchSize, n) }},
+		{"Flags in one assignment", []int{1, 10, 50, 100}, assignments},
+	} {
+		d.printf("\n| %s | CPU ns/record | allocations |\n|--:|--:|--:|\n", curve.of)
+		for _, size := range curve.sizes {
+			results, err := measure(options{rounds: min(o.rounds, 5), batches: min(o.batches, 40)}, workload{"growth", "", curve.batch(size)}, []maker{ours})
+			if err != nil {
+				return err
+			}
+			d.printf("| %d | %d | %.2f |\n", size, results[0].median().Nanoseconds(), results[0].allocs)
+		}
+	}
+	if err := batchSizes(d); err != nil {
+		return err
+	}
+	return states(o, d)
+}
+
+// batchSizes measures batches of 1 to 8,192 records; the cost of a batch itself shows in the small ones.
+func batchSizes(d *document) error {
+	d.printf("\n| Records in a batch | CPU ns/record |\n|--:|--:|\n")
+	for _, size := range []int{1, 10, 100, 1000, 8192} {
+		c, p, err := ours()
+		if err != nil {
+			return err
+		}
+		const records = 200_000
+		batch := exposuresOf(size, flags)
+		var cpu time.Duration
+		for serial := range max(1, records/size) {
+			logs := batch(nil, serial)
+			start := cpuTime()
+			if err := c.consume(context.Background(), logs); err != nil {
+				return err
+			}
+			cpu += cpuTime() - start
+		}
+		if err := p.Shutdown(context.Background()); err != nil {
+			return err
+		}
+		d.printf("| %d | %d |\n", size, cpu.Nanoseconds()/int64(max(1, records/size)*size))
+	}
+	return nil
+}
+
+// states fills the de-duplication state with users and then asks for known ones at random.
+func states(o options, d *document) error {
+	d.printf("\n| Users in the state | heap bytes per user | CPU ns per repeat, 1 core | repeats per second: 2 cores / 1 core |\n|--:|--:|--:|--:|\n")
+	for users := 10_000; users <= o.users; users *= 10 {
+		if err := state(d, users); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func state(d *document, users int) error {
+	before := heap()
+	p, err := newProcessor(amplitudeexperimentprocessor.NewFactory(),
+		map[string]any{"dedup": map[string]any{"max_entries": 2 * users}}, consumertest.NewNop())
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	batchOf := func(user func(i int) int) plog.Logs {
+		logs, records := newBatch()
+		for i := range batchSize {
+			appendExposure(records, exposure{user: fmt.Sprintf("user-%08d", user(i)), flag: "experiment-00", variant: "variant-0", at: firstDay}, 0)
+		}
+		return logs
+	}
+	for first := 0; first < users; first += batchSize {
+		if err := p.ConsumeLogs(ctx, batchOf(func(i int) int { return first + i })); err != nil {
+			return err
+		}
+	}
+	perUser := float64(heap()-before) / float64(users)
+
+	const batches = 200
+	random := rand.New(rand.NewPCG(1, 2))
+	fill := func() []plog.Logs {
+		list := make([]plog.Logs, batches)
+		for i := range list {
+			list[i] = batchOf(func(int) int { return random.IntN(users) })
+		}
+		return list
+	}
+	list := fill()
+	start, wall := cpuTime(), time.Now()
+	for _, logs := range list {
+		if err := p.ConsumeLogs(ctx, logs); err != nil {
+			return err
+		}
+	}
+	cpu, one := cpuTime()-start, time.Since(wall)
+
+	list = fill()
+	errs := make(chan error, 2)
+	var done sync.WaitGroup
+	wall = time.Now()
+	for half := range 2 {
+		done.Go(func() {
+			for _, logs := range list[half*batches/2 : (half+1)*batches/2] {
+				if err := p.ConsumeLogs(ctx, logs); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	done.Wait()
+	two := time.Since(wall)
+	close(errs)
+	for err := range errs {
+		return err
+	}
+	d.printf("| %d | %.1f | %d | %.2f |\n", users, perUser, cpu.Nanoseconds()/(batches*batchSize), float64(one)/float64(two))
+	return p.Shutdown(ctx)
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}

@@ -1,0 +1,145 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench compares the components with what a user would pick instead, and with physical
+// limits, in one run on one machine. It writes its tables and a chart to docs/performance.*.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+
+	"go.opentelemetry.io/collector/component"
+)
+
+type options struct {
+	rounds, batches int
+	users           int
+	collector       string
+	docs            string
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 9, "interleaved rounds")
+	flag.IntVar(&o.batches, "batches", 100, "batches of 1,000 records in a round")
+	flag.IntVar(&o.users, "users", 1_000_000, "largest number of users in the growth of the state")
+	flag.StringVar(&o.collector, "collector", "", "the built Collector; without it nothing is measured end to end")
+	flag.StringVar(&o.docs, "docs", "", "folder to write performance.md and performance.svg to")
+	asSink := flag.Bool("sink", false, "be the other end, for the measurements themselves")
+	flag.Parse()
+	var err error
+	if *asSink {
+		err = serve()
+	} else {
+		err = run(o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// maker starts a contender.
+type maker func() (contender, component.Component, error)
+
+func run(o options) error {
+	d := &document{}
+	d.head(o.rounds, o.batches)
+	for _, part := range []func(options, *document) error{processorSuites, exporterSuites, growth, endToEnd} {
+		if err := part(o, d); err != nil {
+			return err
+		}
+	}
+	if o.docs == "" {
+		return nil
+	}
+	return d.write(o.docs)
+}
+
+// measure starts the contenders, compares them and stops them.
+func measure(o options, w workload, makers []maker, limits ...contender) (results []figures, err error) {
+	var contenders []contender
+	for _, m := range makers {
+		c, started, err := m()
+		if err != nil {
+			return nil, err
+		}
+		defer func() {
+			if stop := started.Shutdown(context.Background()); stop != nil && err == nil {
+				err = stop
+			}
+		}()
+		contenders = append(contenders, c)
+	}
+	return compareAll(w, append(contenders, limits...), o.rounds, o.batches)
+}
+
+// ratio is how many times the CPU time of b that of a is.
+func ratio(results []figures, a, b int) float64 {
+	return float64(results[b].median()) / float64(results[a].median())
+}
+
+func processorSuites(o options, d *document) error {
+	w1Results, err := measure(o, w1, []maker{ours, transformW1}, clone(), decode())
+	if err != nil {
+		return err
+	}
+	d.suite("W1: 1,000 one-flag exposures", w1Results)
+	d.target("transform / amplitude_experiment", ratio(w1Results, 0, 1), 12, true)
+	d.target("Allocations per event", w1Results[0].allocs, 4, false)
+
+	results, err := measure(o, w2, []maker{ours}, clone(), decode())
+	if err != nil {
+		return err
+	}
+	d.suite("W2: 1,000 assignments of 10 flags (OTTL cannot loop over a map)", results)
+
+	for _, one := range []struct {
+		w    workload
+		want float64
+	}{{w350, 5}, {w395, 14}} {
+		if results, err = measure(o, one.w, []maker{ours, dedupW3}); err != nil {
+			return err
+		}
+		d.suite(one.w.name+": "+one.w.what, results)
+		d.target("log_dedup / amplitude_experiment", ratio(results, 0, 1), one.want, true)
+	}
+	if results, err = measure(o, w4, []maker{ours}, decode()); err != nil {
+		return err
+	}
+	d.suite("W4: 1,000 records that are none of ours", results)
+	d.target("amplitude_experiment / decoding the same bytes", ratio(results, 1, 0), 0.03, false)
+	d.target("Allocations per record", results[0].allocs, 0.01, false)
+	return nil
+}
+
+func exporterSuites(o options, d *document) error {
+	events, err := shaped(w1)
+	if err != nil {
+		return err
+	}
+	results, err := measure(o, events, []maker{dryRun()}, mapAndJSON(), copyOutput())
+	if err != nil {
+		return err
+	}
+	d.suite("Encoding W1's events", results)
+	d.target("map + encoding/json / amplitude", ratio(results, 0, 1), 8, true)
+	d.target("Allocations per event", results[0].allocs, 0.05, false)
+
+	to, err := startSink()
+	if err != nil {
+		return err
+	}
+	if results, err = measure(o, events, push(to)); err == nil {
+		d.suite("Encode and POST W1's events to a local sink, no gzip, no queue", results)
+		d.target("amplitude / otlp_http JSON", ratio(results, 1, 0), 0.6, false)
+		d.target("amplitude / otlp_http protobuf", ratio(results, 2, 0), 1.1, false)
+	}
+	if stop := to.stop(); err == nil {
+		err = stop
+	}
+	return err
+}

@@ -1,0 +1,115 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// document collects what docs/performance.md says; every word of it comes from the command.
+type document struct {
+	text  strings.Builder
+	chart []chartGroup
+}
+
+type chartGroup struct {
+	name string
+	bars []chartBar
+}
+
+type chartBar struct {
+	name string
+	ns   float64
+}
+
+func (d *document) printf(format string, args ...any) {
+	fmt.Printf(format, args...)
+	fmt.Fprintf(&d.text, format, args...)
+}
+
+func (d *document) head(rounds, batches int) {
+	d.printf("# Performance\n\nWritten by `make bench`: change the command, not this page.\n\n"+
+		"%s, %s/%s, %d cores, %s. %d interleaved rounds of %d batches of %d records. Figures are CPU time of the\n"+
+		"whole process per record, garbage collection included: median [fastest round..third quartile]. Compare rows\n"+
+		"of one table; a shared machine makes absolute figures wander by half.\n\n![Chart](performance.svg)\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly), rounds, batches, batchSize)
+}
+
+// suite writes the table of one workload; the first result is what the others are compared with.
+func (d *document) suite(title string, results []figures) {
+	d.printf("\n## %s\n\n| | CPU ns/record | range | allocations | bytes | times the first row | note |\n|---|--:|---|--:|--:|--:|---|\n", title)
+	base := float64(results[0].median())
+	group := chartGroup{name: title}
+	for i := range results {
+		r := &results[i]
+		low, high := r.spread()
+		d.printf("| %s | %d | %d..%d | %.2f | %.0f | %.2f | %s |\n", r.name, r.median().Nanoseconds(), low.Nanoseconds(), high.Nanoseconds(),
+			r.allocs, r.bytes, float64(r.median())/base, r.note)
+		group.bars = append(group.bars, chartBar{r.name, float64(r.median().Nanoseconds())})
+	}
+	d.chart = append(d.chart, group)
+}
+
+// target says whether a ratio is reached. Where more is better, atLeast is set.
+func (d *document) target(what string, value, want float64, atLeast bool) {
+	reached, sign := value <= want, "≤"
+	if atLeast {
+		reached, sign = value >= want, "≥"
+	}
+	verdict := "reached"
+	if !reached {
+		verdict = "**missed**"
+	}
+	d.printf("\n%s: %.3g, target %s %.3g: %s.\n", what, value, sign, want, verdict)
+}
+
+func (d *document) write(folder string) error {
+	if err := os.WriteFile(filepath.Join(folder, "performance.md"), []byte(d.text.String()), 0o644); err != nil { //nolint:gosec // a page
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "performance.svg"), []byte(d.svg()), 0o644) //nolint:gosec // a picture
+}
+
+// svg draws the tables as bars, each group on a scale of its own.
+func (d *document) svg() string {
+	const width, left, line = 900, 300, 20
+	var b strings.Builder
+	height := line
+	for _, g := range d.chart {
+		height += line * (len(g.bars) + 2)
+	}
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
+	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
+	y := line
+	for _, g := range d.chart {
+		longest := 1.0
+		for _, bar := range g.bars {
+			longest = max(longest, bar.ns)
+		}
+		fmt.Fprintf(&b, `<text x="10" y="%d" font-weight="bold">%s</text>`+"\n", y, escape(g.name))
+		for i, bar := range g.bars {
+			y += line
+			fill := "#9aa5b1"
+			if i == 0 {
+				fill = "#1e61f0"
+			}
+			long := bar.ns / longest * (width - left - 120)
+			fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`, left-8, y, escape(bar.name))
+			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%.0f" height="14" fill="%s"/>`, left, y-11, max(long, 1), fill)
+			fmt.Fprintf(&b, `<text x="%.0f" y="%d">%.0f ns</text>`+"\n", left+long+6, y, bar.ns)
+		}
+		y += 2 * line
+	}
+	b.WriteString("</svg>\n")
+	return b.String()
+}
+
+func escape(text string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
+}
