@@ -44,6 +44,15 @@ lint: need-go ## Run the linters
 bench: need-go ## Run the benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchmem ./processor/... ./exporter/... ./connector/...
 
+.PHONY: fuzz
+fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a while (FUZZTIME=30s)
+	@set -e; grep -rl --include='*_test.go' '^func Fuzz' processor exporter extension connector internal | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' "$$file"); do \
+			echo "==> $$target in $$(dirname "$$file")"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),30s) "./$$(dirname "$$file")"; \
+		done; \
+	done
+
 .PHONY: e2e
 e2e: $(BINARY) bin/shop-go bin/demo ## Run the end-to-end tests against the built Collector
 	$(GO) test -count=1 -timeout 20m ./e2e/...
