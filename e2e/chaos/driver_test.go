@@ -56,19 +56,23 @@ type person struct {
 type driver struct {
 	url    string
 	client *http.Client
-	pace   time.Duration // between the batches of one worker; atomic in soak only
-	number atomic.Int64
+	pace   time.Duration // between the batches of one worker
+	// records is how many exposures a batch has at most; mixed adds records that are none of ours.
+	records int
+	mixed   bool
+	number  atomic.Int64
 
-	sent, acked, failed, repeats atomic.Int64
-	people                       []*person
-	workers                      sync.WaitGroup
-	mu                           sync.Mutex
-	refused                      error
+	sent, acked, failed, repeats, batches atomic.Int64
+
+	people  []*person
+	workers sync.WaitGroup
+	mu      sync.Mutex
+	refused error
 }
 
 func newDriver(address string, seed uint64, workers, peoplePerWorker int, pace time.Duration) *driver {
 	d := &driver{
-		url: "http://" + address + "/v1/logs", pace: pace,
+		url: "http://" + address + "/v1/logs", pace: pace, records: batchRecords,
 		client: &http.Client{Timeout: senderTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: workers}},
 	}
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -115,7 +119,7 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 	logs := plog.NewLogs()
 	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
 	var batch []*exposure
-	size := 1 + r.IntN(batchRecords)
+	size := 1 + r.IntN(d.records)
 	for i, at := range r.Perm(len(people)) {
 		if i >= size {
 			break
@@ -135,11 +139,19 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 		record.Attributes().PutStr("variant", e.variant)
 		record.Attributes().PutInt("chaos.n", int64(e.n))
 	}
+	if d.mixed {
+		for i := range 5 {
+			foreign := records.AppendEmpty()
+			foreign.SetEventName([]string{"", "page.view", "feature_flag.evaluation"}[i%3])
+			foreign.Body().SetStr("none of ours, or without a user")
+		}
+	}
 	body, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
 	if err != nil {
 		d.refuse(err)
 		return false
 	}
+	d.batches.Add(1)
 	d.sent.Add(int64(len(batch)))
 	again := r.IntN(20) == 0
 	if !d.deliver(ctx, body) {
