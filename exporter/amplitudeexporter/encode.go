@@ -450,7 +450,8 @@ func (e *encoder) appendField(dst []byte, f fieldValue) ([]byte, bool) {
 // appendProperties appends the members of an object whose nesting level is depth.
 func (e *encoder) appendProperties(dst []byte, properties []property, depth int) []byte {
 	first := true
-	for _, p := range properties {
+	for i := range properties {
+		p := &properties[i]
 		before := len(dst)
 		if !first {
 			dst = append(dst, ',')
@@ -473,15 +474,23 @@ func (e *encoder) appendOperations(dst []byte, family string, operations []opera
 	if len(operations) == 0 {
 		return dst, ""
 	}
+	var used uint32
+	for i := range operations {
+		used |= 1 << operations[i].operator
+	}
 	start := len(dst)
 	dst = append(dst, ',', '"')
 	dst = append(dst, family...)
 	dst = append(dst, '"', ':', '{')
 	firstOperator := true
 	for i, operator := range amplitude.Operators {
+		if used&(1<<i) == 0 {
+			continue
+		}
 		opened := false
 		before := len(dst)
-		for _, op := range operations {
+		for j := range operations {
+			op := &operations[j]
 			if int(op.operator) != i {
 				continue
 			}

@@ -28,10 +28,8 @@ func (s *nameSets) open() int {
 func (s *nameSets) add(level int, name string) bool {
 	own := s.names[level:]
 	if len(own) < manyNames {
-		for _, seen := range own {
-			if seen == name {
-				return false
-			}
+		if contains(own, name) {
+			return false
 		}
 		s.names = append(s.names, name)
 		return true
@@ -61,4 +59,23 @@ func (s *nameSets) close(level int) {
 	}
 	clear(s.names[level:])
 	s.names = s.names[:level]
+}
+
+// contains looks at the end of names first: those of one event often begin alike.
+func contains(names []string, name string) bool {
+	if len(name) < 8 {
+		for _, seen := range names {
+			if seen == name {
+				return true
+			}
+		}
+		return false
+	}
+	end := load64(name, len(name)-8)
+	for _, seen := range names {
+		if len(seen) == len(name) && load64(seen, len(seen)-8) == end && seen == name {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,75 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzInterpret feeds any answer: what it asks for is possible, whatever the body says.
+func FuzzInterpret(f *testing.F) {
+	for _, body := range []string{
+		``, `null`, `[]`, `{"code":200,"events_ingested":3}`, `<html><title>403 Forbidden</title></html>`,
+		`{"code":400,"error":"Invalid API key: 0123456789abcdef"}`,
+		`{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"time":[0,2,2,-1,9,1.5,"x"],"user_id":{}}}`,
+		`{"code":400,"error":"Request missing required field","missing_field":"api_key"}`,
+		`{"code":429,"throttled_events":[2,0],"throttled_users":{"u":31},"exceeded_daily_quota_devices":{"d":1e99}}`,
+		`{"code":"200","events_ingested":null,"error":{"deep":[[[]]]}}`,
+	} {
+		for _, status := range []int{200, 400, 413, 429, 503} {
+			f.Add(status, []byte(body), 3)
+		}
+	}
+	f.Fuzz(func(t *testing.T, status int, body []byte, n int) {
+		n = max(1, min(n, 2000))
+		o := interpret(answer{status: status, body: body, retryAfter: longestWait * 2}, n)
+		require.LessOrEqual(t, o.wait, longestWait)
+		require.GreaterOrEqual(t, o.wait, 0*longestWait)
+		last := -1
+		for _, r := range o.rejected {
+			require.Greater(t, r.index, last, "each event is named once, in order")
+			require.Less(t, r.index, n)
+			last = r.index
+		}
+		for _, i := range o.throttled {
+			require.True(t, i >= 0 && i < n)
+		}
+		if status >= 200 && status < 300 {
+			require.Equal(t, actionDone, o.action, "what was taken is not sent again")
+		} else {
+			require.NotEqual(t, actionDone, o.action, "what was refused is not forgotten")
+		}
+		if o.action == actionSift {
+			require.NotZero(t, len(o.rejected)+len(o.throttled)+len(o.throttledIDs), "a sift takes something out")
+		}
+	})
+}
+
+// FuzzQueueIndex feeds any text as the index of the queue on disk: reading never begins after where it would.
+func FuzzQueueIndex(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{0x19, 3, 0, 0, 0, 0, 0, 0, 0, 0x21, 9, 0, 0, 0, 0, 0, 0, 0, 0x2a, 8, 1, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0x19, 3, 0, 0, 0, 0, 0, 0, 0, 0x2a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		before, ok := parseQueueIndex(raw)
+		if !ok {
+			return
+		}
+		changed := before
+		rewound := changed.rewind()
+		if rewound == nil {
+			return
+		}
+		after, ok := parseQueueIndex(rewound)
+		require.True(t, ok)
+		require.Empty(t, after.unfinished)
+		require.Less(t, after.fields[fieldRead], before.fields[fieldRead])
+		require.Equal(t, before.fields[fieldWrite], after.fields[fieldWrite])
+		for _, index := range before.unfinished {
+			require.LessOrEqual(t, after.fields[fieldRead], index, "nothing unfinished is passed over")
+		}
+	})
+}
