@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 GO      ?= go
 TOOL    := $(GO) tool -modfile=internal/tools/go.mod
+SECURITY := $(GO) tool -modfile=internal/tools/security/go.mod
 LINT    := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
 BINARY  := bin/otelcol-amplitude
 PACKAGE := ./...
@@ -41,8 +42,9 @@ lint: need-go ## Run the linters
 	$(LINT) run
 
 .PHONY: bench
-bench: need-go ## Run the benchmarks of the hot paths
-	$(GO) test -run '^$$' -bench . -benchmem ./processor/... ./exporter/... ./connector/...
+bench: need-go ## Measure side by side with what else would do the job; writes docs/performance.md and .svg (BENCH=flags of bench/main.go)
+	@cd bench && $(GO) tool -modfile=../internal/tools/go.mod builder --config builder-config.yaml
+	@cd bench && $(GO) build -o build/bench . && build/bench -collector build/otelcol-bench -docs ../docs $(BENCH)
 
 .PHONY: fuzz
 fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a while (FUZZTIME=30s)
@@ -64,6 +66,14 @@ chaos: need-redis $(BINARY) ## Kill, cut off and refuse everything around the Co
 .PHONY: soak
 soak: $(BINARY) ## Send 80 % of what the Collector can take and watch that nothing grows (MINUTES=30); writes docs/soak.md and docs/soak.svg
 	SOAK_MINUTES=$(or $(MINUTES),30) $(GO) test -count=1 -v -timeout 24h -run TestSoak ./e2e/chaos
+
+.PHONY: vulncheck
+vulncheck: need-go ## Look for known vulnerabilities in what our code calls (needs https://vuln.go.dev)
+	$(SECURITY) govulncheck ./...
+
+.PHONY: sbom
+sbom: $(BINARY) ## List everything inside the Collector, with licences, as CycloneDX: bin/sbom.cdx.json
+	$(SECURITY) cyclonedx-gomod bin -json -output bin/sbom.cdx.json -version "$$($(BINARY) --version | awk '{print $$NF}')" $(BINARY)
 
 .PHONY: web
 web: $(BINARY) ## Run the browser tests and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
