@@ -31,7 +31,7 @@ func growth(o options, d *document) error {
 	} {
 		d.printf("\n| %s | CPU ns/record | allocations |\n|--:|--:|--:|\n", curve.of)
 		for _, size := range curve.sizes {
-			results, err := measure(options{rounds: min(o.rounds, 5), batches: min(o.batches, 40)}, workload{"growth", "", curve.batch(size)}, []maker{ours})
+			results, err := measure(options{rounds: min(o.rounds, 3), batches: min(o.batches, 20)}, workload{"growth", "", curve.batch(size)}, []maker{ours})
 			if err != nil {
 				return err
 			}
@@ -74,20 +74,24 @@ func batchSizes(d *document) error {
 // states fills the de-duplication state with users and then asks for known ones at random.
 func states(o options, d *document) error {
 	d.printf("\n| Users in the state | heap bytes per user | CPU ns per repeat, 1 core | repeats per second: 2 cores / 1 core |\n|--:|--:|--:|--:|\n")
+	perUser := 0.0
 	for users := 10_000; users <= o.users; users *= 10 {
-		if err := state(d, users); err != nil {
+		var err error
+		if perUser, err = state(d, users); err != nil {
 			return err
 		}
 	}
+	d.target("Heap bytes per user in the largest state", perUser, 64, false)
 	return nil
 }
 
-func state(d *document, users int) error {
+// state measures a state of so many users and returns its heap bytes per user.
+func state(d *document, users int) (perUser float64, err error) {
 	before := heap()
 	p, err := newProcessor(amplitudeexperimentprocessor.NewFactory(),
 		map[string]any{"dedup": map[string]any{"max_entries": 2 * users}}, consumertest.NewNop())
 	if err != nil {
-		return err
+		return 0, err
 	}
 	ctx := context.Background()
 	batchOf := func(user func(i int) int) plog.Logs {
@@ -99,10 +103,10 @@ func state(d *document, users int) error {
 	}
 	for first := 0; first < users; first += batchSize {
 		if err := p.ConsumeLogs(ctx, batchOf(func(i int) int { return first + i })); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	perUser := float64(heap()-before) / float64(users)
+	perUser = float64(heap()-before) / float64(users)
 
 	const batches = 200
 	random := rand.New(rand.NewPCG(1, 2))
@@ -117,7 +121,7 @@ func state(d *document, users int) error {
 	start, wall := cpuTime(), time.Now()
 	for _, logs := range list {
 		if err := p.ConsumeLogs(ctx, logs); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	cpu, one := cpuTime()-start, time.Since(wall)
@@ -140,10 +144,10 @@ func state(d *document, users int) error {
 	two := time.Since(wall)
 	close(errs)
 	for err := range errs {
-		return err
+		return 0, err
 	}
 	d.printf("| %d | %.1f | %d | %.2f |\n", users, perUser, cpu.Nanoseconds()/(batches*batchSize), float64(one)/float64(two))
-	return p.Shutdown(ctx)
+	return perUser, p.Shutdown(ctx)
 }
 
 func heap() int64 {

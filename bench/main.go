@@ -53,6 +53,7 @@ func run(o options) error {
 			return err
 		}
 	}
+	d.printf("%s", profiles)
 	if o.docs == "" {
 		return nil
 	}
@@ -121,7 +122,11 @@ func exporterSuites(o options, d *document) error {
 	if err != nil {
 		return err
 	}
-	results, err := measure(o, events, []maker{dryRun()}, mapAndJSON(), copyOutput())
+	limit, err := copyOutput(events)
+	if err != nil {
+		return err
+	}
+	results, err := measure(o, events, []maker{dryRun()}, mapAndJSON(), limit)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,20 @@ type document struct {
 	chart []chartGroup
 }
 
+// profiles is what pprof showed of these workloads on 2026-11-23; renew it with the code.
+const profiles = `
+## Where the time goes
+
+Processor on W1, by CPU profile: reading records 48 % (half of it going over the attributes, 6 % checking ids,
+4 % checking variants), writing events 28 %, deciding about repeats 14 %, remembering them 9 %. No function of ours or of
+pdata holds more than 6 %: what is left is spread over the checks that the rules ask for (UTF-8, white space, placeholders,
+lengths), pointers that pdata makes us follow, and memory that one batch of a thousand records reads twice. A repeat is
+spared the writing, hence costs about two thirds of an event. A record that is none of ours costs the look at its event
+name and the search for two old attributes that may hold it.
+
+The 167 bytes per user of the smallest state are what 64 parts of a table cost before they are filled.
+`
+
 type chartGroup struct {
 	name string
 	bars []chartBar
