@@ -240,3 +240,30 @@ func get(t *testing.T, url string) (http.Header, string) {
 	require.Equal(t, http.StatusOK, response.StatusCode, url)
 	return response.Header, body.String()
 }
+
+// TestOnlyShapedRecordsMayClear sends $clearAll in a raw record, which has no say over user properties
+// beside its flag's, and in a record that claims to be shaped, which is sent as it is.
+func TestOnlyShapedRecordsMayClear(t *testing.T) {
+	collector := harness.Start(t, "testdata/hostile.yaml", harness.Options{})
+	collector.SendLogs(t, exposures(0, 1))
+	collector.WaitForEvents(t, 1)
+	next := func(flag, insertID string) {
+		logs := exposures(0, 1)
+		attributes := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes()
+		attributes.PutStr("flag_key", flag)
+		attributes.PutStr("amplitude.user_properties.$clearAll", "-")
+		if insertID != "" {
+			attributes.PutStr("amplitude.user_id", "user-000000")
+			attributes.PutStr("amplitude.insert_id", insertID)
+			attributes.PutStr("[Experiment] Flag Key", flag)
+			attributes.Remove("user_id")
+		}
+		collector.SendLogs(t, logs)
+	}
+	next("raw", "")
+	collector.WaitForEvents(t, 2)
+	assert.Equal(t, map[string]any{"[Experiment] delivery": "treatment", "[Experiment] raw": "treatment"}, collector.UserProperties(t, "user-000000"))
+	next("shaped", "an id of its own")
+	collector.WaitForEvents(t, 3)
+	assert.NotContains(t, collector.UserProperties(t, "user-000000"), "[Experiment] delivery", "docs/threat-model.md says so")
+}
