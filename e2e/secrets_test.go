@@ -49,7 +49,7 @@ func TestKeyIsNowhere(t *testing.T) {
 				if err != nil || entry.IsDir() {
 					return err
 				}
-				content, err := os.ReadFile(path) //nolint:gosec // a file of this test
+				content, err := os.ReadFile(path)
 				assert.NotContains(t, string(content), key, path)
 				info, statErr := entry.Info()
 				require.NoError(t, statErr)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func number(t *testing.T, name string, standard uint64) uint64 {
 // TestNothingIsLost lets applications send while a hand breaks everything around, and judges the outcome.
 func TestNothingIsLost(t *testing.T) {
 	seconds := number(t, "CHAOS_SECONDS", shortSeconds)
-	seed := number(t, "CHAOS_SEED", rand.Uint64N(1_000_000)) //nolint:gosec // chooses faults
+	seed := number(t, "CHAOS_SEED", rand.Uint64N(1_000_000))
 	t.Logf("to see this run again: make chaos SECONDS=%d SEED=%d", seconds, seed)
 
 	w := newWorld(t)
@@ -54,7 +55,7 @@ func TestNothingIsLost(t *testing.T) {
 	d.run(sending, patience, seed, workers)
 	w.awaitProgress(t, recoveryTimeout)
 
-	h := &hand{random: rand.New(rand.NewPCG(seed, 0)), world: w, driver: d, counts: map[string]int{}} //nolint:gosec // the same again
+	h := &hand{random: rand.New(rand.NewPCG(seed, 0)), world: w, driver: d, counts: map[string]int{}}
 	h.work(t, time.Now().Add(time.Duration(seconds)*time.Second), seconds < 60)
 
 	stop()
@@ -88,13 +89,13 @@ func deadLetters(t *testing.T, w *world) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(w.dir, "dead", "*"))
 	require.NoError(t, err)
-	text := ""
+	var text strings.Builder
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
-		text += string(content)
+		text.Write(content)
 	}
-	return text
+	return text.String()
 }
 
 // freshEvents starts the Collector anew, sends more, and checks that all of it flows and that every
@@ -109,7 +110,7 @@ func freshEvents(t *testing.T, w *world, people []*person) {
 	for _, p := range d.people {
 		p.id = "fresh-" + p.id
 	}
-	r := rand.New(rand.NewPCG(2, 2)) //nolint:gosec // the same again
+	r := rand.New(rand.NewPCG(2, 2))
 	for range 30 {
 		require.True(t, d.step(t.Context(), r, d.people))
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,7 +70,7 @@ func TestSoak(t *testing.T) {
 			acked: d2.acked.Load(), queue: w.sender.Metric(t, "otelcol_exporter_queue_size"),
 		})
 	})
-	people := append(d.people, d2.people...)
+	people := slices.Concat(d.people, d2.people)
 	all, _ := obligations(people)
 	require.Eventually(t, func() bool { return w.stats(t).Verdicts["stored"] >= len(all) }, settleTimeout, 50*time.Millisecond)
 	found, events := judge(t, w, people)

@@ -61,7 +61,7 @@ func parseQueueIndex(raw []byte) (q queueIndex, ok bool) {
 			}
 		case wire == wireBytes && field == fieldUnfinished:
 			length, n := binary.Uvarint(raw)
-			if n <= 0 || length%8 != 0 || length > uint64(len(raw)-n) { //nolint:gosec // n is at most len(raw)
+			if n <= 0 || length%8 != 0 || length > uint64(len(raw)-n) {
 				return q, false
 			}
 			for list := raw[n : n+int(length)]; len(list) > 0; list = list[8:] {
