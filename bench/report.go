@@ -29,7 +29,7 @@ lengths), pointers that pdata makes us follow, and memory that one batch of a th
 spared the writing, hence costs about two thirds of an event. A record that is none of ours costs the look at its event
 name and the search for two old attributes that may hold it.
 
-The 167 bytes per user of the smallest state are what 64 parts of a table cost before they are filled.
+The bytes per user of a small state include a whole slab of 12 KiB for each of the 64 parts, and the working memory of a batch.
 `
 
 type chartGroup struct {
