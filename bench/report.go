@@ -26,7 +26,7 @@ Processor on W1, by CPU profile: reading records 48 % (half of it going over the
 4 % checking variants), writing events 28 %, deciding about repeats 14 %, remembering them 9 %. No function of ours or of
 pdata holds more than 6 %: what is left is spread over the checks that the rules ask for (UTF-8, white space, placeholders,
 lengths), pointers that pdata makes us follow, and memory that one batch of a thousand records reads twice. A repeat is
-spared the writing, hence costs about two thirds of an event. A record that is none of ours costs the look at its event
+spared the writing and the remembering, hence costs about half of an event. A record that is none of ours costs the look at its event
 name and the search for two old attributes that may hold it.
 
 The bytes per user of a small state include a whole slab of 12 KiB for each of the 64 parts, and the working memory of a batch.
