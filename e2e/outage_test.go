@@ -1,0 +1,91 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+)
+
+// outage is how long the far side is away; OUTAGE_SECONDS makes it longer.
+func outage(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("OUTAGE_SECONDS")
+	if text == "" {
+		return 3 * time.Second
+	}
+	seconds, err := strconv.Atoi(text)
+	require.NoError(t, err, "OUTAGE_SECONDS")
+	return time.Duration(seconds) * time.Second
+}
+
+// TestOutageUnderLoad keeps sending while nobody listens at the far side, and kills the Collector
+// twice meanwhile. What it acknowledged is stored once, when the far side comes.
+func TestOutageUnderLoad(t *testing.T) {
+	const batch = 50
+	far := harness.NewAddresses(t) // nothing listens there yet
+	dir := t.TempDir()
+	options := harness.Options{Addresses: harness.NewAddresses(t), Dir: dir, Env: []string{"E2E_TARGET=" + far.Sandbox}}
+	sender := harness.Start(t, "testdata/sender.yaml", options)
+	target := harness.Collector{Addresses: options.Addresses}
+
+	// The driver goes on whether or not anybody answers, and remembers what was acknowledged.
+	var acknowledged []int
+	var sending atomic.Bool
+	sending.Store(true)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for first := 0; sending.Load(); first += batch {
+			body, err := (&plog.ProtoMarshaler{}).MarshalLogs(exposures(first, batch))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := target.PostLogs("application/x-protobuf", "", body); err == nil {
+				acknowledged = append(acknowledged, first)
+			}
+		}
+	}()
+	third := time.NewTicker(outage(t) / 3)
+	defer third.Stop()
+	for range 2 {
+		<-third.C
+		sender.Kill()
+		sender = harness.Start(t, "testdata/sender.yaml", options)
+	}
+	<-third.C
+	sending.Store(false)
+	// A full queue makes the driver wait, so the far side has to come before the driver can end.
+	sandbox := harness.Start(t, "testdata/sandbox.yaml", harness.Options{Addresses: far})
+	<-done
+	require.NotEmpty(t, acknowledged)
+
+	events := sandbox.WaitForEvents(t, len(acknowledged)*batch)
+	stored := make(map[string]int, len(events))
+	for _, event := range events {
+		stored[event.Text("user_id")]++
+	}
+	for _, first := range acknowledged {
+		for i := first; i < first+batch; i++ {
+			if user := fmt.Sprintf("user-%06d", i); stored[user] == 0 {
+				assert.Fail(t, "acknowledged and lost", user)
+			}
+		}
+	}
+	for user, n := range stored {
+		assert.Equal(t, 1, n, "%s is stored more than once", user)
+	}
+	t.Logf("away for %s, killed twice: %d events acknowledged, %d stored, 0 lost, 0 doubled", outage(t), len(acknowledged)*batch, len(events))
+}
