@@ -209,13 +209,13 @@ func readDeadLetters(t *testing.T, path string) []string {
 		require.NoError(t, err)
 		for p := range places(logs) {
 			id, _ := p.record.Attributes().Get("amplitude.insert_id")
-			text := id.AsString()
+			text := []string{id.AsString()}
 			for _, key := range []string{deadLetterReason, deadLetterField, deadLetterStatus} {
 				if value, ok := p.resource.Resource().Attributes().Get(key); ok {
-					text += " " + value.AsString()
+					text = append(text, value.AsString())
 				}
 			}
-			all = append(all, text)
+			all = append(all, strings.Join(text, " "))
 		}
 	}
 	return all

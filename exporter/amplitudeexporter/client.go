@@ -20,6 +20,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
 )
 
 const (
@@ -46,10 +47,8 @@ type client struct {
 // newClient makes the client of a started exporter.
 func newClient(ctx context.Context, cfg *Config, host component.Host, set component.TelemetrySettings, info component.BuildInfo, now func() time.Time) (*client, error) {
 	settings := cfg.ClientConfig
-	settings.Compression = "" // done here, where buffers are pooled and bodies stay replayable
-	if settings.MaxIdleConnsPerHost < cfg.Concurrency {
-		settings.MaxIdleConnsPerHost = cfg.Concurrency + 1 // one more for the slow lane
-	}
+	settings.Compression = ""                     // done here, where buffers are pooled and bodies stay replayable
+	keepConnections(&settings, cfg.Concurrency+1) // one more for the slow lane
 	h, err := settings.ToClient(ctx, host.GetExtensions(), set)
 	if err != nil {
 		return nil, fmt.Errorf("failed to make the HTTP client: %w", err)
@@ -69,6 +68,16 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 		return w
 	}
 	return c, nil
+}
+
+// keepConnections lets n connections be kept, so that none is opened for each request.
+func keepConnections(settings *confighttp.ClientConfig, n int) {
+	if keepalive := settings.Keepalive.Get(); keepalive != nil {
+		keepalive.MaxIdleConnsPerHost = max(keepalive.MaxIdleConnsPerHost, n)
+		return
+	}
+	//nolint:staticcheck // while the section is not set, confighttp takes the deprecated field
+	settings.MaxIdleConnsPerHost = max(settings.MaxIdleConnsPerHost, n)
 }
 
 // payload is a pooled body. The transport may still read one after its answer has come, so it goes

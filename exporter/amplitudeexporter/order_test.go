@@ -135,7 +135,9 @@ func (l *ledger) throttle(events []receivedEvent) string {
 		}
 	}
 	raw, err := json.Marshal(map[string]any{"throttled_events": indexes, "throttled_users": users})
-	assert.NoError(l.t, err)
+	if !assert.NoError(l.t, err) {
+		return ""
+	}
 	return string(raw)
 }
 
@@ -155,7 +157,9 @@ func (l *ledger) store(events []receivedEvent) {
 	for _, e := range events {
 		user, text, _ := strings.Cut(e.InsertID, " ")
 		number, err := strconv.Atoi(text)
-		assert.NoError(l.t, err)
+		if !assert.NoError(l.t, err) {
+			return
+		}
 		switch next := l.next[user]; {
 		case number == next:
 			l.next[user]++

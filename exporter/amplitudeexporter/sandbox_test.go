@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -390,7 +391,7 @@ func TestMatrix18RawExposure(t *testing.T) {
 		record := records.AppendEmpty()
 		record.SetEventName("$exposure")
 		record.Attributes().PutStr("amplitude.user_id", "user-1")
-		record.Attributes().PutStr("amplitude.insert_id", fmt.Sprint(i))
+		record.Attributes().PutStr("amplitude.insert_id", strconv.Itoa(i))
 		record.Attributes().PutStr("flag_key", "checkout")
 		if variant != "" {
 			record.Attributes().PutStr("variant", variant)
@@ -454,7 +455,7 @@ func TestMatrix22PropertyUpdates(t *testing.T) {
 	logs := plog.NewLogs()
 	records := newRecords(logs)
 	for i := range 1801 {
-		exposure(records, "user-1", fmt.Sprint(i)).Attributes().PutInt("amplitude.user_properties.$set.n", int64(i))
+		exposure(records, "user-1", strconv.Itoa(i)).Attributes().PutInt("amplitude.user_properties.$set.n", int64(i))
 	}
 	assert.Equal(t, 1, p.deliver(t, logs))
 	assert.Len(t, p.stored(), 1801, "all answered with success")

@@ -43,7 +43,7 @@ func TestKeyIsNotInTheConfigsText(t *testing.T) {
 	require.NoError(t, marshalled.Marshal(cfg))
 	for _, text := range []string{
 		string(raw),
-		fmt.Sprintf("%v", cfg), fmt.Sprintf("%+v", cfg), fmt.Sprintf("%#v", cfg), fmt.Sprintf("%v", *cfg), fmt.Sprintf("%s", cfg.APIKey),
+		fmt.Sprintf("%v", cfg), fmt.Sprintf("%+v", cfg), fmt.Sprintf("%#v", cfg), fmt.Sprintf("%v", *cfg), cfg.APIKey.String(),
 		fmt.Sprint(marshalled.ToStringMap()),
 	} {
 		assert.NotContains(t, text, testKey)

@@ -298,7 +298,7 @@ func TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull(t *testing.T) {
 	defer func() { require.NoError(t, x.shutdown(t.Context())) }()
 	err = x.push(t.Context(), numbered(3))
 	require.ErrorIs(t, err, storage.ErrStorageFull)
-	assert.Equal(t, 0, len(x.slow.entries))
+	assert.Empty(t, x.slow.entries)
 	assert.Equal(t, 2, r.counts("events", "outcome")["delivered"])
 }
 

@@ -19,10 +19,10 @@ func (c *Config) warnings() []warning {
 	add := func(setting, anchor, message string) {
 		all = append(all, warning{setting: setting, message: message, link: deliveryDocs + "#" + anchor})
 	}
-	switch queue := c.QueueConfig.Get(); {
-	case queue == nil:
+	queue := c.QueueConfig.Get()
+	if queue == nil {
 		add("sending_queue::enabled: false", "no-queue", "Without a sending queue every failure goes back to the sender, and events of one user can overtake each other")
-	default:
+	} else {
 		if queue.StorageID == nil {
 			add("sending_queue::storage", "no-storage", "Without a storage for the sending queue, a restart loses the events that wait in it")
 		}

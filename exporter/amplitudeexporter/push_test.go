@@ -1,0 +1,278 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"pgregory.net/rapid"
+)
+
+// TestMixedRecords counts each record that is not sent, with its reason, and sends the others.
+func TestMixedRecords(t *testing.T) {
+	server := newScript(t)
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	logs := numbered(2)
+	records := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
+	records.AppendEmpty().Body().SetStr("an ordinary log line")
+	records.AppendEmpty().SetEventName("http.request")
+	noID := records.AppendEmpty()
+	noID.SetEventName("$exposure")
+	exposure(records, "null", "bad id")
+	exposure(records, "user-9", "bad field").Attributes().PutStr("amplitude.nonsense", "x")
+	require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+	assert.Equal(t, []string{"e0", "e1"}, delivered(server))
+	assert.Equal(t, map[string]int{"delivered": 2, "ignored": 2, "dropped": 3}, r.counts("events", "outcome"))
+	assert.Equal(t, map[string]int{"not_an_event": 1, "not_allowed": 1, "no_id": 1, "invalid_id": 1, "unknown_field": 1}, r.counts("undelivered_events", "reason"))
+	assert.Equal(t, map[string]int{"": 7}, r.counts("received_events", ""))
+}
+
+func TestNothingToSend(t *testing.T) {
+	server := newScript(t)
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	require.NoError(t, r.ConsumeLogs(t.Context(), plog.NewLogs()))
+	assert.Empty(t, server.received())
+}
+
+func TestDryRun(t *testing.T) {
+	server := newScript(t)
+	r := newRig(t, map[string]any{"endpoint": server.url(), "dry_run": true, "api_key": ""}, nil)
+	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(3)))
+	assert.Empty(t, server.received())
+	assert.Equal(t, map[string]int{"dry_run": 3}, r.counts("events", "outcome"))
+	entries := r.logs.FilterMessage("Dry run: nothing was sent").All()
+	require.Len(t, entries, 1)
+	assert.Equal(t, int64(3), entries[0].ContextMap()["events"])
+}
+
+func TestRequestOptions(t *testing.T) {
+	server := newScript(t)
+	r := newRig(t, map[string]any{"endpoint": server.url(), "min_id_length": 3, "partner_id": "partner"}, nil)
+	logs := plog.NewLogs()
+	exposure(newRecords(logs), "u-1", "i")
+	require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+	assert.JSONEq(t, `{"api_key":"`+testKey+`","options":{"min_id_length":3},"events":[{
+		"event_type":"[Experiment] Exposure","user_id":"u-1","time":1763895600000,"insert_id":"i",
+		"library":"otelcol-amplitude/1.2.3","partner_id":"partner",
+		"event_properties":{"[Experiment] Flag Key":"checkout","[Experiment] Variant":"treatment"},
+		"user_properties":{"$set":{"[Experiment] checkout":"treatment"}}}]}`, string(server.received()[0].body))
+}
+
+// TestRateLimitBoundsARequest: a request has to fit into what one second allows.
+func TestRateLimitBoundsARequest(t *testing.T) {
+	server := newScript(t)
+	r := newRig(t, map[string]any{
+		"endpoint": server.url(), "concurrency": 1,
+		"rate_limit": map[string]any{"events_per_second": 1000, "requests_per_second": 1000},
+	}, nil)
+	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(1100)))
+	requests := server.received()
+	require.Len(t, requests, 2)
+	assert.Len(t, requests[0].events, 1000)
+	assert.Len(t, requests[1].events, 100)
+}
+
+// TestRetryThroughTheQueue lets exporterhelper try again what one try left over.
+func TestRetryThroughTheQueue(t *testing.T) {
+	server := newScript(
+		t,
+		scriptedAnswer{Status: 400, When: "e1", Lists: map[string][]string{"events_with_invalid_fields/time": {"e1"}}},
+		scriptedAnswer{Status: 503, Times: 3},
+	)
+	r := newRig(t, map[string]any{
+		"endpoint":         server.url(),
+		"sending_queue":    map[string]any{"enabled": true, "batch": map[string]any{"flush_timeout": "1ms"}},
+		"retry_on_failure": map[string]any{"enabled": true, "initial_interval": "1ms"},
+	}, nil)
+	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(3)))
+	require.Eventually(t, func() bool { return r.counts("events", "outcome")["delivered"] == 2 }, patience, poll)
+	assert.Equal(t, map[string]int{"delivered": 2, "dropped": 1, "retried": 6}, r.counts("events", "outcome"))
+	for _, q := range server.received()[1:] {
+		assert.Equal(t, []string{"e0", "e2"}, q.ids())
+	}
+}
+
+// TestPermanentIsNeverMixedWithRetry: an error that asks for another try of a part is not permanent.
+func TestPermanentIsNeverMixedWithRetry(t *testing.T) {
+	var calls atomic.Int32
+	server := newScript(t)
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		// One lane meets an overload, the other a wrong key.
+		if calls.Add(1) == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"code":400,"error":"Invalid API key: x"}`)
+	})
+	r := newRig(t, map[string]any{"endpoint": server.url(), "concurrency": 2}, nil)
+	err := r.ConsumeLogs(t.Context(), numbered(400))
+	require.Error(t, err)
+	assert.False(t, consumererror.IsPermanent(err))
+	outcomes := r.counts("events", "outcome")
+	assert.Equal(t, 400, outcomes["dropped"]+outcomes["retried"])
+	assert.NotZero(t, outcomes["retried"])
+}
+
+// TestConnectionsAreKept uses no more connections than lanes, whatever the answers.
+func TestConnectionsAreKept(t *testing.T) {
+	const lanes = 4
+	server := newScript(t, scriptedAnswer{Status: 503, Text: string(make([]byte, 100_000)), Times: 5})
+	var mu sync.Mutex
+	seen := map[string]struct{}{}
+	handler := server.Config.Handler
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		mu.Lock()
+		seen[q.RemoteAddr] = struct{}{}
+		mu.Unlock()
+		handler.ServeHTTP(w, q)
+	})
+	r := newRig(t, map[string]any{"endpoint": server.url(), "concurrency": lanes}, nil)
+	for range 30 {
+		_ = r.ConsumeLogs(t.Context(), numbered(1000))
+	}
+	assert.LessOrEqual(t, len(seen), lanes)
+	assert.Greater(t, len(server.received()), 30)
+}
+
+// TestAnswersAreReadToABound: an endless answer does not hold the exporter up or fill its memory.
+func TestAnswersAreReadToABound(t *testing.T) {
+	server := newScript(t)
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		_, _ = io.Copy(io.Discard, q.Body)
+		w.WriteHeader(http.StatusBadGateway)
+		for q.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	})
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	require.Error(t, r.ConsumeLogs(t.Context(), numbered(1)))
+}
+
+func TestTimeoutIsTriedAgain(t *testing.T) {
+	server := newScript(t)
+	server.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		// Only a request that is read is noticed to be gone.
+		_, _ = io.Copy(io.Discard, q.Body)
+		<-q.Context().Done()
+	})
+	r := newRig(t, map[string]any{"endpoint": server.url(), "timeout": "20ms"}, nil)
+	err := r.ConsumeLogs(t.Context(), numbered(1))
+	require.Error(t, err)
+	assert.False(t, consumererror.IsPermanent(err))
+	assert.Equal(t, map[string]int{"timeout": 1}, r.counts("requests", "status"))
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, " 7 ": 7 * time.Second, "-7": 0, "soon": 0, "99999999999999999999": 0, "9000000000000000": longestWait,
+		"Mon, 23 Nov 2026 12:01:00 GMT": time.Minute, "Mon, 23 Nov 2026 11:00:00 GMT": 0, "Mon, 23 Nov 2099 11:00:00 GMT": longestWait,
+	} {
+		assert.Equal(t, want, parseRetryAfter(value, now), value)
+	}
+}
+
+// TestLanes: events that share a user or a device, directly or through others, are in one lane in their order.
+func TestLanes(t *testing.T) {
+	var p partitioner
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 600).Draw(t, "events")
+		people := rapid.IntRange(1, 300).Draw(t, "people")
+		b := &batch{}
+		for range n {
+			e := event{user: identity(2*rapid.IntRange(0, people).Draw(t, "user") | 1)}
+			if rapid.Bool().Draw(t, "with device") {
+				e.device = identity(1<<40 | 2*rapid.IntRange(0, people).Draw(t, "device") | 1)
+			}
+			if e.device != 0 && rapid.Bool().Draw(t, "without user") {
+				e.user = 0
+			}
+			b.events = append(b.events, e)
+		}
+		laneOf := map[identity]int{}
+		seen := 0
+		for lane, indexes := range p.split(b, rapid.IntRange(1, 10).Draw(t, "lanes")) {
+			last := int32(-1)
+			for _, i := range indexes {
+				require.Greater(t, i, last, "in order, each once")
+				last = i
+				seen++
+				for _, id := range []identity{b.events[i].user, b.events[i].device} {
+					if id == 0 {
+						continue
+					}
+					if other, ok := laneOf[id]; ok {
+						require.Equal(t, other, lane)
+					}
+					laneOf[id] = lane
+				}
+			}
+		}
+		require.Equal(t, n, seen)
+	})
+}
+
+// TestRequestSize: requests keep to the limits, counted on the body.
+func TestRequestSize(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := &envelope{head: `{"api_key":"k","events":[`, tail: `]}`, limits: limits{
+			bytes: rapid.IntRange(200, 5000).Draw(t, "bytes"), events: rapid.IntRange(1, 50).Draw(t, "events"),
+		}}
+		e.target.Store(int64(e.limits.bytes))
+		b := &batch{}
+		var indexes []int32
+		for i := range rapid.IntRange(1, 200).Draw(t, "n") {
+			size := rapid.IntRange(2, e.maxEvent()).Draw(t, "size")
+			start := len(b.json)
+			b.json = append(b.json, make([]byte, size)...)
+			b.events = append(b.events, event{start: start, end: len(b.json)})
+			indexes = append(indexes, int32(i))
+		}
+		for len(indexes) > 0 {
+			n := e.take(b, indexes)
+			require.Positive(t, n)
+			require.LessOrEqual(t, n, e.limits.events)
+			body := e.build(nil, b, indexes[:n])
+			require.LessOrEqual(t, len(body), e.limits.bytes)
+			if n < len(indexes) && n < e.limits.events {
+				require.Greater(t, len(e.build(nil, b, indexes[:n+1])), e.limits.bytes, "no smaller than it has to be")
+			}
+			indexes = indexes[n:]
+		}
+	})
+}
+
+// TestByteTarget sinks after a refusal and rises again slowly.
+func TestByteTarget(t *testing.T) {
+	e := newEnvelope(newConfig(t, nil))
+	e.tooLarge(800_000)
+	assert.Equal(t, int64(400_000), e.target.Load())
+	e.tooLarge(900_000)
+	assert.Equal(t, int64(400_000), e.target.Load(), "it does not rise by a refusal")
+	e.accepted(1000)
+	assert.Equal(t, int64(400_000), e.target.Load(), "a small request says nothing")
+	e.accepted(399_000)
+	assert.Greater(t, e.target.Load(), int64(400_000))
+	for range 1000 {
+		e.accepted(int(e.target.Load()))
+	}
+	assert.Equal(t, int64(1_000_000), e.target.Load(), "at most the documented limit")
+	for range 100 {
+		e.tooLarge(1)
+	}
+	assert.Equal(t, int64(minTarget), e.target.Load())
+}
