@@ -11,8 +11,10 @@ type shard struct {
 	mu     sync.Mutex
 	table  table
 	flight flight
-	warmed uint64   // keeps the compiler from dropping [State.warm]
-	_      [64]byte // keeps the locks of neighbours off one cache line
+	// announced are the changes that a crash cut off before they were answered.
+	announced announcements
+	warmed    uint64   // keeps the compiler from dropping [State.warm]
+	_         [64]byte // keeps the locks of neighbours off one cache line
 }
 
 // state is what a record is compared with.
@@ -44,6 +46,14 @@ func (s *State) decide(sh *shard, r *Reservation, k id, rec *Record) Verdict {
 		}
 	}
 	committed := current
+	if current.unconfirmed {
+		if n, ok := sh.announced.number(k, rec, t); ok && n < current.n {
+			// One of several changes that were on their way together: it gets the number it had, and
+			// leaves the state to the last of them.
+			s.reserve(sh, r, node{id: k, result: rec.Result, time: t, newest: t, bucket: rec.Bucket, n: n, late: true})
+			return Verdict{Outcome: Send, Transition: n, Changed: true}
+		}
+	}
 	own := s.ownLatest(sh, r, k, place)
 	if own != nil {
 		current = state{
@@ -192,8 +202,9 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 	if e.bucket == n.bucket {
 		e.n = max(e.n, n.n)
 	}
-	if same || moves {
+	if (same || moves) && !n.late {
 		e.order &^= flagUnconfirmed
+		sh.announced.forget(e.id)
 	}
 	switch {
 	case renewed || (moves && !same):

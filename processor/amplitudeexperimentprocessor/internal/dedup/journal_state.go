@@ -58,6 +58,14 @@ func (s *State) snapshot(emit func(image), between func()) {
 				}
 			} else {
 				// After the entries, so that the announcement counts.
+				for k, chain := range sh.announced {
+					for _, one := range chain {
+						emit(image{
+							entry: entry{id: k, result: one.result, newest: one.newest, bucket: one.bucket, n: one.n, touched: seconds(s.set.Clock().UnixMilli())},
+							flags: imageUnconfirmed,
+						})
+					}
+				}
 				for n := range sh.flight.nodes {
 					if n := &sh.flight.nodes[n]; n.intent {
 						emit(intentImage(n, seconds(s.set.Clock().UnixMilli())))
@@ -100,6 +108,12 @@ func (l *loader) put(img image) {
 			sh.table.drop(e)
 			s.entries.Add(-1)
 		}
+		sh.announced.forget(img.id)
+		return
+	}
+	if img.flags&imageUnconfirmed == 0 {
+		sh.announced.forget(img.id)
+	} else if !sh.announced.add(img, e) {
 		return
 	}
 	if e == nil {
@@ -123,6 +137,7 @@ func (s *State) clear() {
 		sh.mu.Lock()
 		s.entries.Add(-int64(sh.table.live))
 		sh.table = table{seed: s.seed}
+		sh.announced = nil
 		sh.mu.Unlock()
 	}
 }
