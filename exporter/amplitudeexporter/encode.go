@@ -189,64 +189,67 @@ func (e *encoder) sort(attributes pcommon.Map) verdict {
 
 // sortField sorts an attribute by its name after "amplitude.".
 func (e *encoder) sortField(name string, value pcommon.Value) verdict {
-	if f := fields[name]; f != nil {
-		if value.Type() == pcommon.ValueTypeEmpty {
-			return verdict{}
+	// No field has a dot in its name, and each family has one.
+	family, rest, dotted := strings.Cut(name, ".")
+	if !dotted {
+		f := fields[name]
+		if f == nil {
+			return verdict{reason: reasonUnknownField, field: fieldName(name)}
 		}
-		e.seen |= f.bit
-		switch f {
-		case fieldUserID:
-			e.userID = value
-		case fieldDeviceID:
-			e.deviceID = value
-		case fieldInsertID:
-			e.insertID = value
-		case fieldSessionID:
-			e.sessionID = value
-		default:
-			e.fields = append(e.fields, fieldValue{f, value})
-		}
+		e.setField(f, value)
 		return verdict{}
 	}
-	family, rest, _ := strings.Cut(name, ".")
+	var known bool
 	switch family {
 	case amplitude.FieldUserProperties:
-		operator, ok := parseOperation(rest)
-		if !ok {
-			return verdict{reason: reasonUnknownField, field: fieldName(name)}
-		}
-		e.user = append(e.user, operation{property{operationName(rest), value}, operator})
+		e.user, known = appendOperation(e.user, rest, value)
 	case amplitude.FieldGroupProperties:
-		operator, ok := parseOperation(rest)
-		if !ok {
-			return verdict{reason: reasonUnknownField, field: fieldName(name)}
-		}
-		e.group = append(e.group, operation{property{operationName(rest), value}, operator})
+		e.group, known = appendOperation(e.group, rest, value)
 	case amplitude.FieldGroups:
-		if rest == "" {
-			return verdict{reason: reasonUnknownField, field: fieldName(name)}
-		}
 		e.groups = append(e.groups, property{rest, value})
+		known = rest != ""
 	default:
+		known = false
+	}
+	if !known {
 		return verdict{reason: reasonUnknownField, field: fieldName(name)}
 	}
 	return verdict{}
 }
 
-// parseOperation reads "<operator>.<property>", or the operator alone for the one that has no property.
-func parseOperation(s string) (operator uint8, ok bool) {
-	word, name, _ := strings.Cut(s, ".")
-	for i, candidate := range amplitude.Operators {
-		if candidate == word {
-			return uint8(i), (name == "") == (word == amplitude.OpClearAll)
-		}
+// setField notes the value of a field; an empty one counts as absent.
+func (e *encoder) setField(f *field, value pcommon.Value) {
+	if value.Type() == pcommon.ValueTypeEmpty {
+		return
 	}
-	return 0, false
+	e.seen |= f.bit
+	switch f {
+	case fieldUserID:
+		e.userID = value
+	case fieldDeviceID:
+		e.deviceID = value
+	case fieldInsertID:
+		e.insertID = value
+	case fieldSessionID:
+		e.sessionID = value
+	default:
+		e.fields = append(e.fields, fieldValue{f, value})
+	}
 }
 
-func operationName(s string) string {
-	_, name, _ := strings.Cut(s, ".")
-	return name
+// appendOperation reads "<operator>.<property>", or the operator alone for the one that has no
+// property, and appends it. It reports false when there is no such operator.
+func appendOperation(operations []operation, s string, value pcommon.Value) ([]operation, bool) {
+	word, name, _ := strings.Cut(s, ".")
+	if (name == "") != (word == amplitude.OpClearAll) {
+		return operations, false
+	}
+	for i, candidate := range amplitude.Operators {
+		if candidate == word {
+			return append(operations, operation{property{name, value}, uint8(i)}), true
+		}
+	}
+	return operations, false
 }
 
 // fieldName bounds a name that an application chose, for dead letters and logs.
