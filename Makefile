@@ -88,6 +88,7 @@ check: need-go ## What has to hold before a change is merged: generated files cu
 	$(GO) mod tidy -diff
 	$(MAKE) lint
 	$(MAKE) test
+	$(MAKE) chaos SECONDS=90
 
 .PHONY: deps
 deps: ## Install the Debian packages that tests use (as root): redis-server, chromium
