@@ -33,6 +33,19 @@ func exposures(first, n int) plog.Logs {
 	return logs
 }
 
+// storedOnce returns the users of the events, and fails the test for each that has more than one.
+func storedOnce(t *testing.T, events []harness.Event) map[string]int {
+	t.Helper()
+	stored := make(map[string]int, len(events))
+	for _, event := range events {
+		stored[event.Text("user_id")]++
+	}
+	for user, n := range stored {
+		assert.Equal(t, 1, n, "%s is stored more than once", user)
+	}
+	return stored
+}
+
 // TestOutageLosesNothing takes the far side through an overload, a stop and a start while events come in.
 func TestOutageLosesNothing(t *testing.T) {
 	const batch = 200
@@ -57,13 +70,6 @@ func TestOutageLosesNothing(t *testing.T) {
 	far = harness.Start(t, "testdata/sandbox.yaml", harness.Options{Addresses: far.Addresses})
 	sender.SendLogs(t, exposures(2*batch, batch))
 
-	seen := map[string]int{}
-	for _, event := range far.WaitForEvents(t, 3*batch) {
-		seen[event.Text("user_id")]++
-	}
-	assert.Len(t, seen, 3*batch)
-	for user, n := range seen {
-		assert.Equal(t, 1, n, user)
-	}
+	assert.Len(t, storedOnce(t, far.WaitForEvents(t, 3*batch)), 3*batch)
 	assert.Equal(t, map[string]any{"[Experiment] delivery": "treatment"}, far.UserProperties(t, "user-000000"))
 }
