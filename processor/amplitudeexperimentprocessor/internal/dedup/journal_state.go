@@ -58,17 +58,15 @@ func (s *State) snapshot(emit func(image), between func()) {
 				}
 			} else {
 				// After the entries, so that the announcement counts.
+				now := seconds(s.set.Clock().UnixMilli())
 				for k, chain := range sh.announced {
 					for _, one := range chain {
-						emit(image{
-							entry: entry{id: k, result: one.result, newest: one.newest, bucket: one.bucket, n: one.n, touched: seconds(s.set.Clock().UnixMilli())},
-							flags: imageUnconfirmed,
-						})
+						emit(intentImage(&node{id: k, result: one.result, newest: one.newest, bucket: one.bucket, n: one.n}, now))
 					}
 				}
 				for n := range sh.flight.nodes {
 					if n := &sh.flight.nodes[n]; n.intent {
-						emit(intentImage(n, seconds(s.set.Clock().UnixMilli())))
+						emit(intentImage(n, now))
 					}
 				}
 			}
