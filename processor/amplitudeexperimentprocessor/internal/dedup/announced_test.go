@@ -5,74 +5,97 @@ package dedup
 
 import (
 	"context"
+	"strconv"
 	"testing"
+	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
 // TestChangesOfOneBatchKeepTheirNumbers cuts off a batch in which users change their result several
 // times, once or more, and lets the sender send it again: each change is sent again under the id it
 // had, so that what arrived the first time is neither doubled nor missing.
 func TestChangesOfOneBatchKeepTheirNumbers(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		ctx := context.Background()
-		kept := newMemStorage()
-		state := openState(t, kept)
-		states := []*State{state}
-		now := int64(testNow) - 1_000_000
-		draw := func(name string, most int) []Record {
-			records := make([]Record, rapid.IntRange(1, most).Draw(t, name))
-			for i := range records {
-				now += int64(rapid.IntRange(1, 3).Draw(t, "pause"))
-				records[i] = Record{
-					Subject: Key{byte(rapid.IntRange(0, 1).Draw(t, "subject"))},
-					Result:  uint64(rapid.IntRange(1, 3).Draw(t, "result")),
-					Bucket:  20_000,
-					Time:    now,
-				}
-			}
-			return records
-		}
-		reserve := func(records []Record) (*Reservation, map[eventID]bool) {
-			verdicts := make([]Verdict, len(records))
-			r := state.Reserve(ctx, records, verdicts)
-			ids := make(map[eventID]bool)
-			for i, v := range verdicts {
-				if v.Outcome != Repeat {
-					ids[eventID{records[i].Subject, records[i].Result, records[i].Bucket, v.Transition}] = true
-				}
-			}
-			return r, ids
-		}
-		before, delivered := reserve(draw("before", 5))
-		before.Commit(ctx)
-		state.journal.sync(ctx)
-
-		batch := draw("batch", 8)
-		_, first := reserve(batch)
-		for range rapid.IntRange(1, 3).Draw(t, "crashes") {
-			if rapid.Bool().Draw(t, "compacted") {
-				require.NoError(t, state.Shutdown(ctx))
-			}
-			kept = kept.after()
-			state = openState(t, kept)
-			states = append(states, state)
-			_, again := reserve(batch)
-			for one := range first {
-				require.Contains(t, again, one, "missing")
-			}
-			for one := range again {
-				// What was there before may be sent again, under the id that it had.
-				require.True(t, first[one] || delivered[one], "doubled: %+v", one)
-			}
-		}
-		last, _ := reserve(batch)
-		last.Commit(ctx)
-		_, repeats := reserve(batch)
-		require.Empty(t, repeats, "all of it is known now")
-		for _, s := range states {
-			require.NoError(t, s.Shutdown(ctx))
-		}
+	t.Run("alone", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) { changesKeepTheirNumbers(t, func(*Settings) {}) })
 	})
+	t.Run("with Redis", func(t *testing.T) {
+		server := redistest.Start(t)
+		number := 0
+		rapid.Check(t, func(t *rapid.T) {
+			number++ // each check has keys of its own
+			changesKeepTheirNumbers(t, func(set *Settings) {
+				set.Redis = &RedisSettings{
+					Options:   redis.UniversalOptions{Addrs: []string{server.Address}},
+					KeyPrefix: strconv.Itoa(number) + ":",
+					Timeout:   2 * time.Second, // the machine may be busy
+				}
+			})
+		})
+	})
+}
+
+func changesKeepTheirNumbers(t *rapid.T, shared func(*Settings)) {
+	ctx := context.Background()
+	kept := newMemStorage()
+	state := openState(t, kept, shared)
+	states := []*State{state}
+	now := int64(testNow) - 1_000_000
+	draw := func(name string, most int) []Record {
+		records := make([]Record, rapid.IntRange(1, most).Draw(t, name))
+		for i := range records {
+			now += int64(rapid.IntRange(1, 3).Draw(t, "pause"))
+			records[i] = Record{
+				Subject: Key{byte(rapid.IntRange(0, 1).Draw(t, "subject"))},
+				Result:  uint64(rapid.IntRange(1, 3).Draw(t, "result")),
+				Bucket:  20_000,
+				Time:    now,
+			}
+		}
+		return records
+	}
+	reserve := func(records []Record) (*Reservation, map[eventID]bool) {
+		verdicts := make([]Verdict, len(records))
+		r := state.Reserve(ctx, records, verdicts)
+		ids := make(map[eventID]bool)
+		for i, v := range verdicts {
+			if v.Outcome != Repeat {
+				ids[eventID{records[i].Subject, records[i].Result, records[i].Bucket, v.Transition}] = true
+			}
+		}
+		return r, ids
+	}
+	before, delivered := reserve(draw("before", 5))
+	before.Commit(ctx)
+	state.journal.sync(ctx)
+
+	batch := draw("batch", 8)
+	_, first := reserve(batch)
+	for range rapid.IntRange(1, 3).Draw(t, "crashes") {
+		if rapid.Bool().Draw(t, "compacted") {
+			require.NoError(t, state.Shutdown(ctx))
+		}
+		kept = kept.after()
+		state = openState(t, kept, shared)
+		states = append(states, state)
+		_, again := reserve(batch)
+		for one := range first {
+			require.Contains(t, again, one, "missing")
+		}
+		for one := range again {
+			// What was there before may be sent again, under the id that it had.
+			require.True(t, first[one] || delivered[one], "doubled: %+v", one)
+		}
+	}
+	last, _ := reserve(batch)
+	last.Commit(ctx)
+	_, repeats := reserve(batch)
+	require.Empty(t, repeats, "all of it is known now")
+	for _, s := range states {
+		require.NoError(t, s.Shutdown(ctx))
+	}
 }

@@ -202,7 +202,8 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 	if e.bucket == n.bucket {
 		e.n = max(e.n, n.n)
 	}
-	if (same || moves) && !n.late {
+	// An earlier time of the same result (A of A, B, A) says nothing about the change that is unconfirmed.
+	if (moves || (same && n.n >= e.n)) && !n.late {
 		e.order &^= flagUnconfirmed
 		sh.announced.forget(e.id)
 	}
