@@ -11,6 +11,8 @@ type shard struct {
 	mu     sync.Mutex
 	table  table
 	flight flight
+	// intents counts what is in flight and announced in the journal.
+	intents int
 	// announced are the changes that a crash cut off before they were answered.
 	announced announcements
 	warmed    uint64   // keeps the compiler from dropping [State.warm]
@@ -46,13 +48,18 @@ func (s *State) decide(sh *shard, r *Reservation, k id, rec *Record) Verdict {
 		}
 	}
 	committed := current
-	if current.unconfirmed {
-		if n, ok := sh.announced.number(k, rec, t); ok && n < current.n {
-			// One of several changes that were on their way together: it gets the number it had, and
-			// leaves the state to the last of them.
-			s.reserve(sh, r, node{id: k, result: rec.Result, time: t, newest: t, bucket: rec.Bucket, n: n, late: true})
-			return Verdict{Outcome: Send, Transition: n, Changed: true}
+	one, ok, older := sh.announced.find(k, rec, t)
+	if ok && (rec.Bucket != current.bucket || one.n < current.n) {
+		// One of several changes that were on their way together, or that something newer has overtaken
+		// since: it gets the number it had, and leaves the state to the last of them.
+		if one.arrived {
+			return Verdict{Outcome: Repeat}
 		}
+		s.reserve(sh, r, node{id: k, result: rec.Result, time: t, newest: t, bucket: rec.Bucket, n: one.n, late: true})
+		if current.unconfirmed {
+			return Verdict{Outcome: Send, Transition: one.n, Changed: true}
+		}
+		return Verdict{Outcome: Late, Transition: one.n}
 	}
 	own := s.ownLatest(sh, r, k, place)
 	if own != nil {
@@ -66,7 +73,9 @@ func (s *State) decide(sh *shard, r *Reservation, k id, rec *Record) Verdict {
 	}
 	same := current.is(rec)
 
-	if current.known && !same && t < current.newest {
+	// The same result as an unconfirmed change, but from before it: what came between is the newer state.
+	older = older && current.unconfirmed
+	if current.known && (!same || older) && t < current.newest {
 		if (committed.is(rec) && !committed.unconfirmed) || s.wasSent(sh, r, k, place, rec) {
 			return Verdict{Outcome: Repeat}
 		}
@@ -179,7 +188,8 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 		}
 		*e = entry{id: n.id, result: n.result, newest: n.newest, bucket: n.bucket, n: n.n}
 		sh.table.touch(e, second)
-		s.journalEntry(e)
+		sh.announced.arrived(n)
+		s.journalState(sh, n, e, second)
 		return
 	}
 	sh.table.touch(e, second)
@@ -193,7 +203,8 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 	remember := !same
 	if moves {
 		past, pastBucket = e.result, e.bucket
-		remember = remember && (sameBucket || e.n > 0)
+		// Whether an unconfirmed one was sent, nobody knows.
+		remember = remember && (sameBucket || e.n > 0) && !e.is(flagUnconfirmed)
 		if !sameBucket {
 			e.n = 0
 		}
@@ -205,8 +216,8 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 	// An earlier time of the same result (A of A, B, A) says nothing about the change that is unconfirmed.
 	if (moves || (same && n.n >= e.n)) && !n.late {
 		e.order &^= flagUnconfirmed
-		sh.announced.forget(e.id)
 	}
+	sh.announced.arrived(n)
 	switch {
 	case renewed || (moves && !same):
 		e.order &^= flagOvertaken
@@ -214,7 +225,7 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 		// Both were in flight, and the older one was accepted last.
 		e.order |= flagOvertaken
 	}
-	s.journalEntry(e)
+	s.journalState(sh, n, e, second)
 	if remember {
 		s.rememberSent(sh, n.sent(pastBucket, past), pastBucket, second)
 	}

@@ -22,6 +22,7 @@ const (
 	imageUnconfirmed = 1 // on its way when it was written: may not have arrived
 	imageGone        = 2 // not remembered after all
 	imageOvertaken   = 4 // an older result was accepted after it
+	imageArrived     = 8 // beside imageUnconfirmed: one of several on their way, and it was accepted
 )
 
 var (

@@ -16,29 +16,61 @@ func (s *State) journalIntent(n *node, second uint32) {
 	s.journal.add(intentImage(n, second))
 }
 
-// intentImage is the entry as it would be after the commit of n, marked as uncertain.
+// intentImage is the entry as it would be after the commit of n, marked as uncertain. It has the time
+// of the change itself, not of its repeats, by which the change is known again.
 func intentImage(n *node, second uint32) image {
 	return image{
-		entry: entry{id: n.id, result: n.result, newest: n.newest, bucket: n.bucket, n: n.n, touched: second},
+		entry: entry{id: n.id, result: n.result, newest: n.time, bucket: n.bucket, n: n.n, touched: second},
 		flags: imageUnconfirmed,
 	}
 }
 
+// announcedImage is a change that was on its way at an earlier crash.
+func announcedImage(k id, one *announcement, second uint32) image {
+	img := image{
+		entry: entry{id: k, result: one.result, newest: one.oldest, bucket: one.bucket, n: one.n, touched: second},
+		flags: imageUnconfirmed,
+	}
+	if one.arrived {
+		img.newest = one.newest
+		img.flags |= imageArrived
+	}
+	return img
+}
+
+// journalState writes down the entry that the commit of n made. An announced record is done when it lands.
+func (s *State) journalState(sh *shard, n *node, e *entry, second uint32) {
+	if s.journal == nil || n.intent {
+		return
+	}
+	s.journal.add(imageOf(e))
+	s.journalOpen(sh, n.id, second)
+}
+
 // journalLanding writes down how the subject k is after one of its announced records was answered.
 func (s *State) journalLanding(sh *shard, k id, second uint32) {
-	last := (*node)(nil)
-	for number := sh.flight.first(k, s.seed.place(k)); number != 0; number = sh.flight.after(number) {
-		if n := sh.flight.at(number); n.intent && (last == nil || n.n > last.n) {
-			last = n
-		}
-	}
-	switch e := sh.table.find(k); {
-	case last != nil:
-		s.journal.add(intentImage(last, second))
-	case e != nil:
+	if e := sh.table.find(k); e != nil {
 		s.journal.add(imageOf(e))
-	default:
+	} else {
 		s.journal.add(image{entry: entry{id: k}, flags: imageGone})
+	}
+	s.journalOpen(sh, k, second)
+}
+
+// journalOpen repeats what is still announced of the subject k: the image of its entry, written
+// before, has ended what was announced earlier.
+func (s *State) journalOpen(sh *shard, k id, second uint32) {
+	chain := sh.announced[k]
+	for i := range chain {
+		s.journal.add(announcedImage(k, &chain[i], second))
+	}
+	if sh.intents == 0 {
+		return
+	}
+	for number := sh.flight.first(k, s.seed.place(k)); number != 0; number = sh.flight.after(number) {
+		if n := sh.flight.at(number); n.intent {
+			s.journal.add(intentImage(n, second))
+		}
 	}
 }
 
@@ -60,8 +92,8 @@ func (s *State) snapshot(emit func(image), between func()) {
 				// After the entries, so that the announcement counts.
 				now := seconds(s.set.Clock().UnixMilli())
 				for k, chain := range sh.announced {
-					for _, one := range chain {
-						emit(intentImage(&node{id: k, result: one.result, newest: one.newest, bucket: one.bucket, n: one.n}, now))
+					for i := range chain {
+						emit(announcedImage(k, &chain[i], now))
 					}
 				}
 				for n := range sh.flight.nodes {
@@ -111,8 +143,14 @@ func (l *loader) put(img image) {
 	}
 	if img.flags&imageUnconfirmed == 0 {
 		sh.announced.forget(img.id)
-	} else if !sh.announced.add(img, e) {
-		return
+	} else {
+		if !sh.announced.add(&img, e) {
+			return
+		}
+		if e != nil && !e.is(flagUnconfirmed) && e.bucket == img.bucket && e.result != img.result {
+			s.rememberSent(sh, e.sent(e.bucket, e.result), e.bucket, img.touched)
+			e = sh.table.find(img.id) // the insertion may have moved or evicted it
+		}
 	}
 	if e == nil {
 		e = s.insert(sh, img.id, img.touched)

@@ -258,7 +258,7 @@ func (s *State) mergeRemote(sh *shard, r *Reservation, k id, i int) {
 	value := b.values[place]
 	e := s.remembered(sh, k, r.second)
 	if !strings.HasPrefix(value, remoteMagic) || len(value) < remoteHeader || (len(value)-remoteHeader)%8 != 0 {
-		if e != nil {
+		if e != nil && !e.is(flagUnconfirmed) {
 			b.pushes = append(b.pushes, push{id: k, result: e.result, newest: e.newest, bucket: e.bucket, n: e.n})
 		}
 		return
@@ -277,7 +277,8 @@ func (s *State) mergeRemote(sh *shard, r *Reservation, k id, i int) {
 	for past := value[remoteHeader:]; past != ""; past = past[8:] {
 		s.rememberSent(sh, k.sent(theirs.bucket, le64(past)), theirs.bucket, r.second)
 	}
-	if e = sh.table.find(k); e != nil && e.newest >= theirs.newest && (e.result != theirs.result || e.bucket != theirs.bucket) {
+	e = sh.table.find(k)
+	if e != nil && !e.is(flagUnconfirmed) && e.newest >= theirs.newest && (e.result != theirs.result || e.bucket != theirs.bucket) {
 		b.pushes = append(b.pushes, push{id: k, result: e.result, newest: e.newest, bucket: e.bucket, n: e.n})
 	}
 }

@@ -138,6 +138,7 @@ func (s *State) reserve(sh *shard, r *Reservation, n node) {
 	r.reserved++
 	if n.intent {
 		r.intents = true
+		sh.intents++
 		s.journalIntent(&n, r.second)
 	}
 }
@@ -201,6 +202,7 @@ func (s *State) land(sh *shard, number int32, second uint32) {
 	n := *sh.flight.at(number)
 	sh.flight.remove(number, s.seed)
 	if n.intent {
+		sh.intents--
 		s.journalLanding(sh, n.id, second)
 	}
 }
