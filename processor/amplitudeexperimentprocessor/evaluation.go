@@ -29,12 +29,13 @@ func (in *interpreter) evaluation(g *gathered, f *facts) {
 		f.skipped(skipTrackExposure)
 		return
 	}
-	f.variant = g.ref(fieldVariant)
-	if g.found(fieldValue) && (f.variant.text == "" || in.cfg.Evaluation.PreferValue) {
-		f.variant = g.ref(fieldValue)
+	f.variant = g.text(fieldVariant)
+	if g.found(fieldValue) && (f.variant == "" || in.cfg.Evaluation.PreferValue) {
+		f.variant = g.text(fieldValue)
+		f.value = f.variant
 	}
 	switch {
-	case f.variant.text == "":
+	case f.variant == "":
 		f.skipped(skipNoVariant)
 	case !fits:
 		f.rejected(rejectLongFlagKey)

@@ -20,8 +20,8 @@ func (in *interpreter) exposure(g *gathered, f *facts) {
 		f.skipped(skipTrackExposure)
 		return
 	}
-	f.variant = g.ref(fieldVariant)
-	if f.variant.text == "" && g.badVariant {
+	f.variant = g.text(fieldVariant)
+	if f.variant == "" && g.badVariant {
 		// To take it for no variant would take the user out of the experiment.
 		f.rejected(rejectBadVariant)
 		return
@@ -35,15 +35,15 @@ func (in *interpreter) exposure(g *gathered, f *facts) {
 // finishExposure does what explicit exposures and evaluations have in common.
 func (in *interpreter) finishExposure(g *gathered, f *facts, m *flagMetadata) {
 	f.noProperty = m.noProperty
-	f.experimentKey = g.ref(fieldExperimentKey)
-	if f.experimentKey.text == "" {
+	f.experimentKey = g.text(fieldExperimentKey)
+	if f.experimentKey == "" {
 		f.experimentKey = m.experimentKey
 	}
-	f.unassigned = in.isUnassigned(f.source, f.variant.text, m)
+	f.unassigned = in.isUnassigned(f.source, f.variant, m)
 	if !f.unassigned {
 		return
 	}
-	f.variant = textRef{}
+	f.variant = ""
 	f.outcome = outcomeUnexposure
 	switch in.cfg.Exposure.Unassigned {
 	case unassignedDrop:

@@ -20,13 +20,6 @@ type textRef struct {
 	movable bool
 }
 
-func (g *gathered) ref(f field) textRef {
-	if !g.found(f) {
-		return textRef{}
-	}
-	return textRef{text: g.slots[f].text, value: g.slots[f].value, movable: g.inRecord(f)}
-}
-
 // flagResult is what came out for one flag of an assignment.
 type flagResult struct {
 	key   string
@@ -57,11 +50,14 @@ type facts struct {
 	// names belong to the flag of an exposure.
 	names *flagNames
 
-	flagKey       textRef
-	variant       textRef
-	experimentKey textRef
-	userID        textRef
-	deviceID      textRef
+	flagKey       string
+	variant       string
+	experimentKey string
+	userID        string
+	deviceID      string
+	// contextID is the id if the flag's context gave it; value is the variant if the flag's value stands for it.
+	contextID string
+	value     string
 	// metadata is the evaluation metadata of an exposure, or the zero Value.
 	metadata    pcommon.Value
 	hasMetadata bool
@@ -136,7 +132,7 @@ func (in *interpreter) interpret(s *scratch, f *facts, of source, record plog.Lo
 // claimNames looks up the names of the flags, and refuses flags beyond the limit of properties.
 func (in *interpreter) claimNames(s *scratch, f *facts) {
 	if f.source != sourceAssignment {
-		names, ok := in.registry.names(f.flagKey.text, in.cfg.SetUserProperties && !f.noProperty)
+		names, ok := in.registry.names(f.flagKey, in.cfg.SetUserProperties && !f.noProperty)
 		if f.names = names; !ok {
 			f.rejected(rejectPropertyLimit)
 		}
@@ -168,14 +164,16 @@ func (f *facts) rejected(reason rejectReason) {
 
 // identify fills in who it was, and says whether anybody was.
 func (in *interpreter) identify(s *scratch, g *gathered, f *facts) bool {
-	f.userID, f.deviceID = g.ref(fieldUserID), g.ref(fieldDeviceID)
+	f.userID, f.deviceID = g.text(fieldUserID), g.text(fieldDeviceID)
 	switch {
-	case in.cfg.Identity.ContextIDAs == asUserID && f.userID.text == "":
-		f.userID = g.ref(fieldContextID)
-	case in.cfg.Identity.ContextIDAs == asDeviceID && f.deviceID.text == "":
-		f.deviceID = g.ref(fieldContextID)
+	case in.cfg.Identity.ContextIDAs == asUserID && f.userID == "":
+		f.userID = g.text(fieldContextID)
+		f.contextID = f.userID
+	case in.cfg.Identity.ContextIDAs == asDeviceID && f.deviceID == "":
+		f.deviceID = g.text(fieldContextID)
+		f.contextID = f.deviceID
 	}
-	if f.userID.text == "" && f.deviceID.text == "" {
+	if f.userID == "" && f.deviceID == "" {
 		f.rejected(rejectReasonOfID(g.idProblem))
 		return false
 	}
@@ -190,8 +188,8 @@ func (in *interpreter) identify(s *scratch, g *gathered, f *facts) bool {
 
 // readFlagKey reads the key of the flag: whether there is one, and whether it fits a property name.
 func readFlagKey(g *gathered, f *facts) (found, fits bool) {
-	f.flagKey = g.ref(fieldFlagKey)
-	return f.flagKey.text != "", !tooLong(f.flagKey.text, maxFlagKey)
+	f.flagKey = g.text(fieldFlagKey)
+	return f.flagKey != "", !tooLong(f.flagKey, maxFlagKey)
 }
 
 // maxFlagKey keeps the name of the user property, prefix included, within Amplitude's limit.
@@ -204,7 +202,7 @@ type flagMetadata struct {
 	hasDefault    bool
 	dontTrack     bool
 	noProperty    bool
-	experimentKey textRef
+	experimentKey string
 	details       string
 }
 
@@ -224,7 +222,7 @@ func readMetadata(m pcommon.Map) flagMetadata {
 			found.noProperty = value.Type() == pcommon.ValueTypeStr && value.Str() == flagTypeMutualExcluded
 		case metadataExperimentKey:
 			if text, ok := keyText(value); ok {
-				found.experimentKey = textRef{text: amplitude.Truncate(text, amplitude.MaxStringLength)}
+				found.experimentKey = amplitude.Truncate(text, amplitude.MaxStringLength)
 			}
 		case metadataFlagVersion:
 			if text, ok := keyText(value); ok {
@@ -257,8 +255,8 @@ func recordMetadata(g *gathered) flagMetadata {
 	if g.text(fieldMetadataType) == flagTypeMutualExcluded {
 		found.noProperty = true
 	}
-	if found.experimentKey.text == "" {
-		found.experimentKey = g.ref(fieldMetadataExperimentKey)
+	if found.experimentKey == "" {
+		found.experimentKey = g.text(fieldMetadataExperimentKey)
 	}
 	return found
 }

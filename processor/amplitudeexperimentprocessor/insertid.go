@@ -22,14 +22,14 @@ const hashDigits = 32
 // that would exceed Amplitude's limit for strings, one hash stands for both ids.
 func appendInsertID(dst []byte, f *facts, event xxh3.Uint128, bucket int32, n uint32) []byte {
 	start := len(dst)
-	dst = append(dst, f.userID.text...)
+	dst = append(dst, f.userID...)
 	dst = append(dst, ' ')
-	dst = append(dst, f.deviceID.text...)
+	dst = append(dst, f.deviceID...)
 	if room := amplitude.MaxStringLength - len(" ") - hashDigits - len(" -2147483648 4294967295"); len(dst)-start > room {
-		if amplitude.UTF16Length(f.userID.text)+1+amplitude.UTF16Length(f.deviceID.text) > room {
+		if amplitude.UTF16Length(f.userID)+1+amplitude.UTF16Length(f.deviceID) > room {
 			var ids encoder
-			ids.text(f.userID.text)
-			ids.text(f.deviceID.text)
+			ids.text(f.userID)
+			ids.text(f.deviceID)
 			sum := xxh3.Hash128(ids).Bytes()
 			dst = hex.AppendEncode(dst[:start], sum[:])
 		}
@@ -59,23 +59,23 @@ func appendSDKInsertID(dst []byte, f *facts, flags []flagResult) []byte {
 	}
 	if f.source != sourceAssignment {
 		// The SDK hashes "<flag> " before the canonical text of the whole result; here that is one flag.
-		canonical.WriteString(f.flagKey.text)
+		canonical.WriteString(f.flagKey)
 		canonical.WriteByte(' ')
 	}
-	part(f.userID.text)
-	part(f.deviceID.text)
+	part(f.userID)
+	part(f.deviceID)
 	if f.source != sourceAssignment {
-		part(f.flagKey.text)
-		part(f.variant.text)
+		part(f.flagKey)
+		part(f.variant)
 	} else {
 		for _, i := range utf16Order(flags) {
 			part(flags[i].key)
 			part(flags[i].variant.text)
 		}
 	}
-	dst = append(dst, idOrUndefined(f.userID.text)...)
+	dst = append(dst, idOrUndefined(f.userID)...)
 	dst = append(dst, ' ')
-	dst = append(dst, idOrUndefined(f.deviceID.text)...)
+	dst = append(dst, idOrUndefined(f.deviceID)...)
 	dst = append(dst, ' ')
 	dst = strconv.AppendInt(dst, int64(javaHash(canonical.String())), 10)
 	dst = append(dst, ' ')

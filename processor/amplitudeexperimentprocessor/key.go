@@ -46,8 +46,8 @@ func (e *encoder) count(n int) { *e = binary.AppendUvarint(*e, uint64(n)) }
 
 func (e *encoder) who(kind byte, f *facts, groups []group) {
 	*e = append((*e)[:0], kind)
-	e.text(f.userID.text)
-	e.text(f.deviceID.text)
+	e.text(f.userID)
+	e.text(f.deviceID)
 	e.count(len(groups))
 	for i := range groups {
 		e.text(groups[i].kind)
@@ -67,14 +67,14 @@ func (e *encoder) who(kind byte, f *facts, groups []group) {
 func (e *encoder) exposureKeys(f *facts, groups []group) keys {
 	e.who(kindExposure, f, groups)
 	e.count(1)
-	e.text(f.flagKey.text)
-	e.text(f.experimentKey.text)
+	e.text(f.flagKey)
+	e.text(f.experimentKey)
 	subject := len(*e)
 	if f.unassigned {
 		*e = append(*e, propertyUnset)
 	} else {
 		*e = append(*e, propertySet)
-		e.text(f.variant.text)
+		e.text(f.variant)
 	}
 	return e.sum(subject)
 }

@@ -74,7 +74,7 @@ type slot struct {
 	number int64
 	// text is the answer of a text field.
 	text string
-	// value is where the answer was found.
+	// value is the answer of a map or group field.
 	value pcommon.Value
 }
 
@@ -174,12 +174,20 @@ func (t *table) lookup(name string) []ref {
 	return nil
 }
 
-// isFact tells whether an attribute name gives a fact that the event tells in its own words,
-// so that the attribute itself has no reason to travel.
-func (t *table) isFact(name string) bool {
+// isTaken tells whether an attribute gives a fact that the event tells in its own words, so that the
+// attribute itself has no reason to travel.
+func (t *table) isTaken(f *facts, name string, value pcommon.Value) bool {
 	for _, r := range t.lookup(name) {
 		switch r.field {
-		case fieldValue, fieldReason, fieldErrorType, fieldInExperiment, fieldContextID, fieldSessionID, fieldEnvironment, fieldClientAddress:
+		case fieldReason, fieldErrorType, fieldInExperiment, fieldSessionID, fieldEnvironment, fieldClientAddress:
+		case fieldContextID:
+			if f.contextID != "" && isText(value, f.contextID) {
+				return true
+			}
+		case fieldValue:
+			if f.value != "" && isText(value, f.value) {
+				return true
+			}
 		default:
 			return true
 		}
@@ -362,7 +370,7 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 	if rank >= g.ranks[to.field] {
 		return
 	}
-	answer := slot{value: value}
+	var answer slot
 	switch to.field {
 	case fieldVariant, fieldValue:
 		text, state := variantText(value, to.field == fieldValue)
@@ -394,6 +402,7 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 		if value.Type() != pcommon.ValueTypeMap {
 			return
 		}
+		answer.value = value
 	case fieldSessionID:
 		ms, ok := sessionMillis(value)
 		if !ok {
@@ -418,6 +427,8 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 			return
 		}
 		answer.text = text
+	default:
+		answer.value = value
 	}
 	g.ranks[to.field], g.slots[to.field] = rank, answer
 }

@@ -209,8 +209,8 @@ func (p *experimentProcessor) apply(s *scratch, f *facts, record plog.LogRecord,
 		c.skipped[f.skip]++
 	case outcomeRejected:
 		c.rejected[f.reject]++
-		if f.flagKey.text != "" {
-			c.example[f.reject] = f.flagKey.text
+		if f.flagKey != "" {
+			c.example[f.reject] = f.flagKey
 		}
 	default:
 		if !p.sendParts(s, f, record, ids) {

@@ -15,13 +15,13 @@ import (
 // makes these fit Amplitude's limits. own is how many event properties the event has besides.
 func (sh *shaper) keep(s *scratch, e *event, attributes pcommon.Map, own int) {
 	if sh.include == nil {
-		attributes.RemoveIf(removeAll)
+		s.takeAll(e, attributes)
 		return
 	}
 	clear(s.kept)
 	t := sh.tables[e.source]
-	attributes.RemoveIf(func(name string, value pcommon.Value) bool {
-		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || t.isFact(name) || !sh.include.match(name) {
+	goes := func(name string, value pcommon.Value) bool {
+		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || t.isTaken(e.facts, name, value) || !sh.include.match(name) {
 			return true
 		}
 		if _, twice := s.kept[name]; twice {
@@ -37,6 +37,13 @@ func (sh *shaper) keep(s *scratch, e *event, attributes pcommon.Map, own int) {
 		}
 		s.kept[name] = struct{}{}
 		return false
+	}
+	attributes.RemoveIf(func(name string, value pcommon.Value) bool {
+		if !goes(name, value) {
+			return false
+		}
+		s.hold(e, value)
+		return true
 	})
 	limitKeys(attributes)
 }

@@ -54,6 +54,7 @@ type scratch struct {
 
 	// held keeps values while their record is rewritten; nothing is an empty one.
 	held    [numHeld]pcommon.Value
+	isHeld  [numHeld]bool
 	nothing pcommon.Value
 	kept    map[string]struct{}
 	builder xpdata.MapBuilder

@@ -48,10 +48,7 @@ type event struct {
 // exposure writes an exposure, an un-exposure, or its $identify.
 func (sh *shaper) exposure(s *scratch, record plog.LogRecord, e *event) {
 	attributes := record.Attributes()
-	s.hold(heldFlagKey, &e.flagKey)
-	s.hold(heldVariant, &e.variant)
-	s.hold(heldExperimentKey, &e.experimentKey)
-	s.holdIDs(e)
+	s.isHeld = [numHeld]bool{}
 	if e.hasMetadata {
 		e.metadata.MoveTo(s.held[heldMetadata])
 	}
@@ -59,11 +56,11 @@ func (sh *shaper) exposure(s *scratch, record plog.LogRecord, e *event) {
 	raw := sh.cfg.Exposure.Wire == wireRaw
 	switch {
 	case identify:
-		attributes.RemoveIf(removeAll)
+		s.takeAll(e, attributes)
 		sh.envelope(record, amplitude.EventIdentify, e)
-		if e.experimentKey.text != "" {
+		if e.experimentKey != "" {
 			// Amplitude keeps no properties of an $identify; the next Collector needs it to know the subject.
-			s.release(heldExperimentKey, e.experimentKey.text, attributes.PutEmpty(amplitude.PropertyExperimentKey))
+			s.release(heldExperimentKey, e.experimentKey, attributes.PutEmpty(amplitude.PropertyExperimentKey))
 		}
 	case raw:
 		sh.keep(s, e, attributes, exposureProperties)
@@ -81,7 +78,7 @@ func (sh *shaper) exposure(s *scratch, record plog.LogRecord, e *event) {
 	if e.unassigned {
 		attributes.PutStr(e.names.unset, amplitude.UnsetValue)
 	} else {
-		attributes.PutStr(e.names.set, e.variant.text)
+		attributes.PutStr(e.names.set, e.variant)
 	}
 }
 
@@ -89,12 +86,12 @@ func (sh *shaper) exposure(s *scratch, record plog.LogRecord, e *event) {
 const exposureProperties = 4
 
 func (*shaper) exposureProperties(s *scratch, e *event, attributes pcommon.Map, flagKey, variant, experimentKey string) {
-	s.release(heldFlagKey, e.flagKey.text, attributes.PutEmpty(flagKey))
-	if e.variant.text != "" {
-		s.release(heldVariant, e.variant.text, attributes.PutEmpty(variant))
+	s.release(heldFlagKey, e.flagKey, attributes.PutEmpty(flagKey))
+	if e.variant != "" {
+		s.release(heldVariant, e.variant, attributes.PutEmpty(variant))
 	}
-	if e.experimentKey.text != "" {
-		s.release(heldExperimentKey, e.experimentKey.text, attributes.PutEmpty(experimentKey))
+	if e.experimentKey != "" {
+		s.release(heldExperimentKey, e.experimentKey, attributes.PutEmpty(experimentKey))
 	}
 	if e.hasMetadata {
 		removed, ok := limitValue(s.held[heldMetadata], 1)
@@ -109,7 +106,7 @@ func (*shaper) exposureProperties(s *scratch, e *event, attributes pcommon.Map, 
 // assignment writes an assignment of e.flags.
 func (sh *shaper) assignment(s *scratch, record plog.LogRecord, e *event) {
 	attributes := record.Attributes()
-	s.holdIDs(e)
+	s.isHeld = [numHeld]bool{}
 	out := sink{builder: &s.builder}
 	s.builder.EnsureCapacity(e.attributes())
 	own := len(e.flags)
@@ -206,11 +203,11 @@ func (*shaper) envelope(record plog.LogRecord, name string, e *event) {
 
 // fields writes the fields of the event that are no event properties.
 func (*shaper) fields(s *scratch, e *event, out sink) {
-	if e.userID.text != "" {
-		s.release(heldUserID, e.userID.text, out.put(amplitude.AttrUserID))
+	if e.userID != "" {
+		s.release(heldUserID, e.userID, out.put(amplitude.AttrUserID))
 	}
-	if e.deviceID.text != "" {
-		s.release(heldDeviceID, e.deviceID.text, out.put(amplitude.AttrDeviceID))
+	if e.deviceID != "" {
+		s.release(heldDeviceID, e.deviceID, out.put(amplitude.AttrDeviceID))
 	}
 	if e.session != 0 {
 		out.put(amplitude.AttrSessionID).SetInt(e.session)
@@ -248,22 +245,46 @@ func (*shaper) fields(s *scratch, e *event, out sink) {
 
 const attrIP = amplitude.AttrPrefix + "ip"
 
-// hold takes a text out of its record if its value can move.
-func (s *scratch) hold(place int, text *textRef) {
-	if text.movable && isText(text.value, text.text) {
-		text.value.MoveTo(s.held[place])
+// hold keeps a text of the event whose attribute is about to go, so that it can be moved to its new name
+// instead of being copied.
+func (s *scratch) hold(e *event, value pcommon.Value) {
+	if value.Type() != pcommon.ValueTypeStr {
+		return
 	}
+	var place int
+	switch text := value.Str(); {
+	case text == "":
+		return
+	case text == e.userID && !s.isHeld[heldUserID]:
+		place = heldUserID
+	case text == e.flagKey && !s.isHeld[heldFlagKey]:
+		place = heldFlagKey
+	case text == e.variant && !s.isHeld[heldVariant]:
+		place = heldVariant
+	case text == e.deviceID && !s.isHeld[heldDeviceID]:
+		place = heldDeviceID
+	case text == e.experimentKey && !s.isHeld[heldExperimentKey]:
+		place = heldExperimentKey
+	default:
+		return
+	}
+	value.MoveTo(s.held[place])
+	s.isHeld[place] = true
 }
 
-func (s *scratch) holdIDs(e *event) {
-	s.hold(heldUserID, &e.userID)
-	s.hold(heldDeviceID, &e.deviceID)
+// takeAll empties the attributes of a record, but for the texts that its event holds.
+func (s *scratch) takeAll(e *event, attributes pcommon.Map) {
+	attributes.RemoveIf(func(_ string, value pcommon.Value) bool {
+		s.hold(e, value)
+		return true
+	})
 }
 
-// release puts a text where it belongs: the held value if there is one, else a new one.
+// release gives a held text to an attribute of the event, or writes it there.
 func (s *scratch) release(place int, text string, to pcommon.Value) {
-	if isText(s.held[place], text) {
+	if s.isHeld[place] {
 		s.held[place].MoveTo(to)
+		s.isHeld[place] = false
 		return
 	}
 	to.SetStr(text)
@@ -272,5 +293,3 @@ func (s *scratch) release(place int, text string, to pcommon.Value) {
 func isText(value pcommon.Value, text string) bool {
 	return value.Type() == pcommon.ValueTypeStr && value.Str() == text
 }
-
-func removeAll(string, pcommon.Value) bool { return true }

@@ -29,15 +29,15 @@ func (in *interpreter) readShaped(s *scratch, f *facts, record plog.LogRecord) {
 	for name, value := range record.Attributes().All() {
 		switch name {
 		case amplitude.AttrUserID:
-			f.userID.text = value.AsString()
+			f.userID = value.AsString()
 		case amplitude.AttrDeviceID:
-			f.deviceID.text = value.AsString()
+			f.deviceID = value.AsString()
 		case flagKey:
-			f.flagKey.text = value.AsString()
+			f.flagKey = value.AsString()
 		case variant:
-			f.variant.text = value.AsString()
+			f.variant = value.AsString()
 		case experimentKey:
-			f.experimentKey.text = value.AsString()
+			f.experimentKey = value.AsString()
 		default:
 			in.readShapedFamily(s, f, name, value)
 		}
@@ -53,9 +53,9 @@ func (in *interpreter) readShaped(s *scratch, f *facts, record plog.LogRecord) {
 	} else {
 		s.flags = s.flags[:firstFlag]
 		if f.source == sourceIdentify && len(s.unset) > 0 {
-			f.flagKey.text = s.unset[0]
+			f.flagKey = s.unset[0]
 		}
-		f.unassigned = f.variant.text == ""
+		f.unassigned = f.variant == ""
 	}
 	for _, flag := range s.propertied {
 		f.names = in.registry.seen(flag)
