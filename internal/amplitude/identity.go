@@ -49,6 +49,26 @@ var placeholders = map[string]struct{}{
 	`""`: {}, "00000000-0000-0000-0000-000000000000": {}, "{}": {}, "lmy47d": {}, "0": {}, "-1": {},
 }
 
+// placeholderStarts holds, by length, the first bytes of the placeholders.
+var placeholderStarts = func() (starts [longestPlaceholder + 1]string) {
+	for id := range placeholders {
+		starts[len(id)] += id[:1]
+	}
+	return starts
+}()
+
+// mayBePlaceholder tells cheaply, for almost every id, that it is none.
+func mayBePlaceholder(id string) bool {
+	if len(id) > longestPlaceholder {
+		return false
+	}
+	first := id[0]
+	if 'A' <= first && first <= 'Z' {
+		first += 'a' - 'A'
+	}
+	return strings.IndexByte(placeholderStarts[len(id)], first) >= 0
+}
+
 // CheckID trims white space around id, as Amplitude does when it stores one, and tells whether the
 // result can be sent under the given minimum length (in UTF-16 code units). Case and every other
 // byte stay as they are: an id must equal the one that the flag was evaluated with.
@@ -57,7 +77,7 @@ func CheckID(id string, minLength int) (string, IDProblem) {
 	if id == "" {
 		return "", IDEmpty
 	}
-	if len(id) <= longestPlaceholder {
+	if mayBePlaceholder(id) {
 		if _, refused := placeholders[strings.ToLower(id)]; refused {
 			return id, IDPlaceholder
 		}

@@ -7,7 +7,7 @@ import "strings"
 
 // evaluation reads a flag evaluation and decides whether it was an exposure: the convention asks
 // for a record per evaluation, also of flags that are off, and of evaluations that failed.
-func (in *interpreter) evaluation(g *gathered, f *facts) {
+func (in *interpreter) evaluation(s *scratch, g *gathered, f *facts) {
 	f.outcome = outcomeExposure
 	found, fits := readFlagKey(g, f)
 	if !found {
@@ -19,7 +19,7 @@ func (in *interpreter) evaluation(g *gathered, f *facts) {
 		return
 	}
 	if reason := g.text(fieldReason); reason != "" && !g.isTrue(fieldInExperiment) {
-		if why, skip := in.skipReasons[strings.ToLower(strings.TrimSpace(reason))]; skip {
+		if why, skip := s.reasons.of(in, reason); skip {
 			f.skipped(why)
 			return
 		}
@@ -42,4 +42,19 @@ func (in *interpreter) evaluation(g *gathered, f *facts) {
 	default:
 		in.finishExposure(g, f, &m)
 	}
+}
+
+// reasonMemo remembers the last reason: neighbours mostly have the same.
+type reasonMemo struct {
+	reason string
+	why    skipReason
+	skip   bool
+}
+
+func (m *reasonMemo) of(in *interpreter, reason string) (why skipReason, skip bool) {
+	if m.reason != reason {
+		m.reason = strings.Clone(reason) // the record's own text would keep its whole request in memory
+		m.why, m.skip = in.skipReasons[strings.ToLower(strings.TrimSpace(reason))]
+	}
+	return m.why, m.skip
 }

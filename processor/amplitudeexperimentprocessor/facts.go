@@ -115,7 +115,7 @@ func (in *interpreter) interpret(s *scratch, f *facts, of source, record plog.Lo
 	g := s.reader.gather(of, record.Attributes(), record.Body())
 	switch of {
 	case sourceEvaluation:
-		in.evaluation(g, f)
+		in.evaluation(s, g, f)
 	case sourceExposure:
 		in.exposure(g, f)
 	case sourceAssignment:

@@ -105,9 +105,10 @@ func (e *encoder) assignmentKeys(f *facts, groups []group, flags []flagResult, s
 
 func (e *encoder) sum(subject int) keys {
 	whole := *e
+	event := xxh3.Hash128(whole)
 	return keys{
 		subject: xxh3.Hash128(whole[:subject]).Bytes(),
-		result:  xxh3.Hash(whole[subject:]),
-		event:   xxh3.Hash128(whole),
+		result:  event.Lo,
+		event:   event,
 	}
 }

@@ -237,6 +237,8 @@ type flatEntry struct {
 // gathered is what the attributes of a record and its surroundings tell.
 type gathered struct {
 	ranks ranks
+	// some: there is an answer at all.
+	some bool
 	// slots are meaningful where ranks has an answer.
 	slots [numFields]slot
 	// badVariant: a variant was given that can be none.
@@ -265,9 +267,11 @@ func (g *gathered) isTrue(f field) bool { return g.found(f) && g.slots[f].number
 // reset starts a record in the surroundings that base tells.
 func (g *gathered) reset(base *gathered) {
 	g.ranks = base.ranks
-	for i, rank := range base.ranks {
-		if rank < levelNone {
-			g.slots[i] = base.slots[i]
+	if g.some = base.some; g.some {
+		for i, rank := range base.ranks {
+			if rank < levelNone {
+				g.slots[i] = base.slots[i]
+			}
 		}
 	}
 	g.badVariant = base.badVariant
@@ -311,7 +315,7 @@ func (r *reader) enterScope(attributes pcommon.Map) {
 func (r *reader) surroundings(of source) *gathered {
 	if r.readUpTo[of] == levelNone {
 		g := &r.ofResource[of]
-		g.ranks, g.badVariant, g.idProblem, g.flat = noRanks, false, idOK, g.flat[:0]
+		g.ranks, g.some, g.badVariant, g.idProblem, g.flat = noRanks, false, false, idOK, g.flat[:0]
 		r.read(of, g, levelResource, r.resource)
 		r.readUpTo[of] = levelResource
 	}
@@ -430,5 +434,5 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 	default:
 		answer.value = value
 	}
-	g.ranks[to.field], g.slots[to.field] = rank, answer
+	g.ranks[to.field], g.slots[to.field], g.some = rank, answer, true
 }

@@ -5,6 +5,7 @@ package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/ote
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
@@ -53,9 +54,7 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	defer p.scratch.put(s)
 
 	incoming := p.read(s, ld, begin.UnixMilli())
-	for range s.records {
-		s.verdicts = append(s.verdicts, dedup.Verdict{})
-	}
+	s.verdicts = slices.Grow(s.verdicts, len(s.records))[:len(s.records)]
 	reservation := p.dedup.reserve(ctx, s.records, s.verdicts)
 	accepted := false
 	defer func() {
@@ -90,8 +89,10 @@ func (p *experimentProcessor) read(s *scratch, ld plog.Logs, now int64) int {
 			s.reader.enterScope(scope.Scope().Attributes())
 			for _, record := range scope.LogRecords().All() {
 				if of := in.names.recognise(record); of != sourceNone && (of != sourceIdentify || isShaped(of, record)) {
-					s.plans = append(s.plans, plan{position: position})
-					f := &s.plans[len(s.plans)-1].facts
+					s.plans = extend(s.plans)
+					one := &s.plans[len(s.plans)-1]
+					one.position = position
+					f := &one.facts
 					in.interpret(s, f, of, record, now)
 					p.addParts(s, f)
 				}

@@ -70,14 +70,21 @@ func eventName(record plog.LogRecord) string {
 	if name := record.EventName(); name != "" {
 		return name
 	}
-	attributes := record.Attributes()
-	if name, ok := attributes.Get(attrOTelEventName); ok && name.Type() == pcommon.ValueTypeStr && name.Str() != "" {
-		return name.Str()
+	event := ""
+	// One pass: most records that come this way are none of ours.
+	for name, value := range record.Attributes().All() {
+		switch name {
+		case attrOTelEventName:
+			if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
+				return value.Str()
+			}
+		case attrEventName:
+			if value.Type() == pcommon.ValueTypeStr && event == "" {
+				event = value.Str()
+			}
+		}
 	}
-	if name, ok := attributes.Get(attrEventName); ok && name.Type() == pcommon.ValueTypeStr {
-		return name.Str()
-	}
-	return ""
+	return event
 }
 
 // isShaped tells whether a record of ours is an event already: it carries an insert_id, and if it

@@ -35,6 +35,7 @@ type scratch struct {
 	groupReader groupReader
 	clients     clientCache
 	counts      counts
+	reasons     reasonMemo
 
 	plans  []plan
 	flags  []flagResult
@@ -121,6 +122,15 @@ func (s *scratch) reset() {
 	s.counts.reset()
 	s.clients = clientCache{}
 	s.reader.forget()
+}
+
+// extend adds an empty element to a list that reuse has cleared.
+func extend[T any](list []T) []T {
+	if len(list) < cap(list) {
+		return list[:len(list)+1]
+	}
+	var empty T
+	return append(list, empty)
 }
 
 func reuse[T any](list []T) []T {
