@@ -39,19 +39,21 @@ type Config struct {
 	// span's scope, else from its resource. An attribute of the event itself goes before all of them.
 	CopyAttributes []string `mapstructure:"copy_attributes"`
 	// Spans are the kinds of spans that are evaluations themselves; none by default.
-	Spans        []SpanConfig       `mapstructure:"spans"`
+	Spans []SpanConfig `mapstructure:"spans"`
+	// LaunchDarkly says how evaluations that name this provider are read.
 	LaunchDarkly LaunchDarklyConfig `mapstructure:"launchdarkly"`
 }
 
 // SpanConfig describes spans that are evaluations themselves.
 type SpanConfig struct {
-	// Names are the names of the spans; one * stands for any text.
+	// Names are the names of the spans; one `*` stands for any text.
 	Names []string `mapstructure:"names"`
 	// EventName is the event name of the record.
 	EventName string `mapstructure:"event_name"`
-	// Attributes renames attributes of the span, from: to. What the record has already goes before.
+	// Attributes renames attributes of the span, from: to. What the record has already goes before. Attributes that
+	// are not named here keep their names.
 	Attributes map[string]string `mapstructure:"attributes"`
-	// StarAttribute is the attribute that takes what the * in the name stood for, unless the record has it.
+	// StarAttribute is the attribute that takes what the `*` in the name stood for, unless the record has it.
 	StarAttribute string `mapstructure:"star_attribute"`
 	// SkipIfTrue are boolean attributes of the span that, when true, say that it is no evaluation.
 	SkipIfTrue []string `mapstructure:"skip_if_true"`
@@ -63,12 +65,12 @@ type LaunchDarklyConfig struct {
 	Enabled bool `mapstructure:"enabled"`
 	// UserKind is the context kind whose key names the user.
 	UserKind string `mapstructure:"user_kind"`
-	// ContextKinds are the context kinds that are in use beside "user". Empty means that any text with a
+	// ContextKinds are the context kinds that are in use beside `user`. Empty means that any text with a
 	// colon is read as kind and key. With a list, other texts are keys of users that have a colon.
 	ContextKinds []string `mapstructure:"context_kinds"`
 	// Groups maps context kinds to Amplitude group types.
 	Groups map[string]string `mapstructure:"groups"`
-	// Variant is index (the number of the variation as text) or value (the value, if it is a scalar).
+	// Variant is `index`, the number of the variation as text, or `value`, the value if it is a scalar.
 	Variant string `mapstructure:"variant"`
 	// OnlyInExperiment skips evaluations that LaunchDarkly did not mark as part of an experiment.
 	OnlyInExperiment bool `mapstructure:"only_in_experiment"`
@@ -158,10 +160,14 @@ func (c *LaunchDarklyConfig) Validate() error {
 			errs = errors.Join(errs, fmt.Errorf("`groups` must map a LaunchDarkly context kind to a group type (got %q: %q)", kind, c.Groups[kind]))
 		}
 	}
-	if c.Variant != variantIndex && c.Variant != variantValue {
-		errs = errors.Join(errs, fmt.Errorf("`variant` must be %q or %q (got %q)", variantIndex, variantValue, c.Variant))
+	return errors.Join(errs, oneOf("variant", c.Variant, variantIndex, variantValue))
+}
+
+func oneOf(key, found string, allowed ...string) error {
+	if slices.Contains(allowed, found) {
+		return nil
 	}
-	return errs
+	return fmt.Errorf("`%s` must be %s (got %q)", key, strings.Join(allowed, " or "), found)
 }
 
 // validNames says which name of a list is blank or there twice.

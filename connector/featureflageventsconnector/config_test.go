@@ -94,7 +94,7 @@ func TestWrongConfig(t *testing.T) {
 		{"user kind", launchDarklyConf("user_kind", "a b"), "launchdarkly: `user_kind` must be a LaunchDarkly context kind"},
 		{"reserved kind", launchDarklyConf("context_kinds", []any{"multi"}), "`context_kinds` must hold LaunchDarkly context kinds (got \"multi\")"},
 		{"group without type", launchDarklyConf("groups", map[string]any{"organization": " "}), "`groups` must map a LaunchDarkly context kind to a group type (got \"organization\": \" \")"},
-		{"variant", launchDarklyConf("variant", "name"), "`variant` must be \"index\" or \"value\" (got \"name\")"},
+		{"variant", launchDarklyConf("variant", "name"), "`variant` must be index or value (got \"name\")"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := NewFactory().CreateDefaultConfig()

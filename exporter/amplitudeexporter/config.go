@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -22,13 +24,16 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// Values of Config.Region and Config.API.
+// Values of the keys that are words.
 const (
 	regionUS = "us"
 	regionEU = "eu"
 
 	apiHTTPV2 = "http_v2"
 	apiBatch  = "batch"
+
+	compressionGzip = string(configcompression.TypeGzip)
+	compressionNone = "none"
 )
 
 // hosts are Amplitude's ingestion hosts by region.
@@ -51,30 +56,36 @@ const (
 
 // Config says to which project events go, how, and what happens to those that cannot be delivered.
 type Config struct {
-	// ClientConfig is the HTTP client. Its endpoint, when set, is the full URL that events are posted
-	// to and overrides Region and API. Compression is gzip or none; when empty it is gzip for
-	// Amplitude's own URLs and none for others, which may not decode it.
+	// ClientConfig is the HTTP client. Of its keys, these are special here:
+	//   - endpoint: Full URL that events are posted to; overrides `region` and `api`, but `api` still sets the size of a request.
+	//   - timeout: Longest time for one request, its answer included.
+	//   - compression: Compression of requests; when empty, gzip for Amplitude's own URLs and none for others, which may not decode it.
 	ClientConfig confighttp.ClientConfig `mapstructure:",squash"`
 
-	// QueueConfig is the sending queue. Events of one user keep their order only with one consumer.
+	// QueueConfig is the sending queue, with the building of batches. Of its keys, this is special here:
+	//   - num_consumers: Must be 1, or events of one user could overtake each other; `concurrency` makes requests parallel.
 	QueueConfig configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
 
-	// RetryConfig is the back-off after a failure that can pass; it never gives up by default.
+	// RetryConfig is the back-off after a failure that can pass; it never gives up by default. Of its keys, these are special here:
+	//   - enabled: Whether a batch that failed is tried again; if not, it is lost.
+	//   - max_elapsed_time: Time after which a batch is given up, and lost; 0 is never.
 	RetryConfig configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 
-	// APIKey is the project's API key. It is required unless DryRun is set.
+	// APIKey is the project's API key. It is required unless DryRun is set. It travels in request bodies only.
 	APIKey configopaque.String `mapstructure:"api_key"`
 
-	// Region of the project: us or eu.
+	// Region is where the project is.
 	Region string `mapstructure:"region"`
 
-	// API is http_v2, or batch for back-fills: larger requests, seen later in Amplitude.
+	// API is `http_v2`, or `batch` for back-fills: 20 MB instead of 1 MB in a request, 1,000 instead of 30 events per
+	// second and user, seen minutes later in Amplitude.
 	API string `mapstructure:"api"`
 
-	// Events are patterns of event names that may leave; only * is special.
+	// Events are patterns of event names that may leave; only `*` is special. Events that are not of Amplitude
+	// Experiment count towards the bill.
 	Events []string `mapstructure:"events"`
 
-	// MinIDLength is the shortest user_id or device_id, in UTF-16 code units, that the project takes.
+	// MinIDLength is the shortest user or device id, in UTF-16 code units, that the project takes.
 	MinIDLength int `mapstructure:"min_id_length"`
 
 	// PartnerID is written to each event that has none of its own.
@@ -89,7 +100,7 @@ type Config struct {
 	// SlowLane holds the events of users and devices that Amplitude throttles.
 	SlowLane SlowLaneConfig `mapstructure:"slow_lane"`
 
-	// DeadLetter is the file for events that can never be delivered.
+	// DeadLetter is the file for events that can never be delivered, rotated, of OTLP JSON lines.
 	DeadLetter DeadLetterConfig `mapstructure:"dead_letter"`
 
 	// DryRun does everything but the sending, and logs a summary of each batch.
@@ -98,7 +109,9 @@ type Config struct {
 
 // RateLimitConfig bounds what is sent; 0 is no limit.
 type RateLimitConfig struct {
-	EventsPerSecond   float64 `mapstructure:"events_per_second"`
+	// EventsPerSecond bounds the events; 0 is no limit.
+	EventsPerSecond float64 `mapstructure:"events_per_second"`
+	// RequestsPerSecond bounds the requests; 0 is no limit.
 	RequestsPerSecond float64 `mapstructure:"requests_per_second"`
 }
 
@@ -110,7 +123,7 @@ type SlowLaneConfig struct {
 
 // DeadLetterConfig is a rotated file of OTLP JSON lines.
 type DeadLetterConfig struct {
-	// Path of the file; empty means that undeliverable events are only counted.
+	// Path of the file; when empty, undeliverable events are only counted.
 	Path string `mapstructure:"path"`
 	// MaxMegabytes is the size at which the file is rotated.
 	MaxMegabytes int `mapstructure:"max_megabytes"`
@@ -163,19 +176,13 @@ func (c *Config) Validate() error {
 	if c.APIKey == "" && !c.DryRun {
 		errs = append(errs, errors.New("api_key is required: set it to the API key of the Amplitude project"))
 	}
-	if _, known := hosts[c.Region]; !known {
-		errs = append(errs, fmt.Errorf("region must be us or eu (got %q)", c.Region))
-	}
-	if c.API != apiHTTPV2 && c.API != apiBatch {
-		errs = append(errs, fmt.Errorf("api must be http_v2 or batch (got %q)", c.API))
-	}
+	errs = append(errs, oneOf("region", c.Region, regionUS, regionEU), oneOf("api", c.API, apiHTTPV2, apiBatch))
 	if err := validateEndpoint(c.ClientConfig.Endpoint); err != nil {
 		errs = append(errs, err)
 	}
-	switch c.ClientConfig.Compression {
-	case "", "none", configcompression.TypeGzip:
-	default:
-		errs = append(errs, fmt.Errorf("compression must be gzip or none, the only ones that Amplitude takes (got %q)", c.ClientConfig.Compression))
+	// Amplitude takes no other compression.
+	if c.ClientConfig.Compression != "" {
+		errs = append(errs, oneOf("compression", string(c.ClientConfig.Compression), compressionGzip, compressionNone))
 	}
 	if len(c.Events) == 0 {
 		errs = append(errs, errors.New(`events must name at least one pattern (["*"] lets every event leave)`))
@@ -199,6 +206,13 @@ func (c *Config) Validate() error {
 			"use concurrency for parallel requests (got %d)", queue.NumConsumers))
 	}
 	return errors.Join(errs...)
+}
+
+func oneOf(key, found string, allowed ...string) error {
+	if slices.Contains(allowed, found) {
+		return nil
+	}
+	return fmt.Errorf("%s must be %s (got %q)", key, strings.Join(allowed, " or "), found)
 }
 
 // validateEndpoint checks a URL without repeating it, since it may hold a password.

@@ -23,9 +23,10 @@ const defaultEndpoint = "127.0.0.1:8585"
 type Config struct {
 	// Endpoint is the address to listen on, host:port; port 0 takes a free one.
 	Endpoint string `mapstructure:"endpoint"`
-	// TLS, when present, makes the sandbox speak HTTPS.
+	// TLS makes the sandbox speak HTTPS.
 	TLS configoptional.Optional[configtls.ServerConfig] `mapstructure:"tls"`
 
+	// Sandbox is the configuration of the sandbox itself.
 	Sandbox sandbox.Config `mapstructure:",squash"`
 }
 

@@ -70,7 +70,7 @@ func TestValidate(t *testing.T) {
 		{"project's region", `projects::region must be us or eu (got "")`, map[string]any{"projects": []any{map[string]any{"api_key": "b"}}}},
 		{"weight", "weights::f::a must be positive (got 0)", map[string]any{"weights": map[string]any{"f": map[string]any{"a": 0}}}},
 		{"events kept", "events must be positive (got 0)", map[string]any{"retention": map[string]any{"events": 0}}},
-		{"word", `index_mode must be one of ["all" "first"] (got "last")`, map[string]any{"behavior": map[string]any{"index_mode": "last"}}},
+		{"word", `index_mode must be all or first (got "last")`, map[string]any{"behavior": map[string]any{"index_mode": "last"}}},
 		{"endpoint limit", "batch::max_events must be positive (got -1)", map[string]any{"behavior": map[string]any{"batch": map[string]any{"max_events": -1}}}},
 		{"duration", "eps_window must be a positive duration (got 0s)", map[string]any{"behavior": map[string]any{"eps_window": "0s"}}},
 		{"negative", "project_eps must not be negative (got -1)", map[string]any{"behavior": map[string]any{"project_eps": -1}}},

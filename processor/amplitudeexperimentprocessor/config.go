@@ -48,45 +48,68 @@ var (
 
 // Config configures the processor. Every key is optional.
 type Config struct {
-	Exposure   ExposureConfig   `mapstructure:"exposure"`
+	// Exposure says how records that tell of an exposure are recognised and sent.
+	Exposure ExposureConfig `mapstructure:"exposure"`
+	// Evaluation says how flag evaluations after OpenTelemetry's semantic conventions are read.
 	Evaluation EvaluationConfig `mapstructure:"evaluation"`
+	// Assignment says how records that tell the result of an evaluation of many flags are read and sent.
 	Assignment AssignmentConfig `mapstructure:"assignment"`
-	Identity   IdentityConfig   `mapstructure:"identity"`
-	// OtherRecords is pass or drop: what happens to records that are none of ours.
+	// Identity says where the ids of an event are found.
+	Identity IdentityConfig `mapstructure:"identity"`
+	// OtherRecords is what happens to records that are none of ours: they pass through as they are, or are dropped.
 	OtherRecords string `mapstructure:"other_records"`
-	// SetUserProperties adds the user property [Experiment] <flag key> to the events.
-	SetUserProperties bool                  `mapstructure:"set_user_properties"`
-	EventProperties   EventPropertiesConfig `mapstructure:"event_properties"`
-	// MaxExperimentProperties refuses flags beyond this number of distinct ones; 0 only warns.
-	MaxExperimentProperties int            `mapstructure:"max_experiment_properties"`
-	InsertID                InsertIDConfig `mapstructure:"insert_id"`
-	Dedup                   DedupConfig    `mapstructure:"dedup"`
+	// SetUserProperties adds the user property `[Experiment] <flag key>` to the events.
+	SetUserProperties bool `mapstructure:"set_user_properties"`
+	// EventProperties says which other attributes travel with an event.
+	EventProperties EventPropertiesConfig `mapstructure:"event_properties"`
+	// MaxExperimentProperties refuses flags beyond this number of distinct ones; 0 only warns, at 1,200 and at 1,500.
+	MaxExperimentProperties int `mapstructure:"max_experiment_properties"`
+	// InsertID says how `insert_id` is made.
+	InsertID InsertIDConfig `mapstructure:"insert_id"`
+	// Dedup says what a repeat is, and where it is remembered what was sent.
+	Dedup DedupConfig `mapstructure:"dedup"`
 }
 
 // ExposureConfig says how explicit exposure records are recognised and sent.
-// In lists of attribute names the first present one wins.
+// In lists of attribute names the first one that holds a usable value is taken.
 type ExposureConfig struct {
-	EventNames    []string `mapstructure:"event_names"`
-	FlagKey       []string `mapstructure:"flag_key"`
-	Variant       []string `mapstructure:"variant"`
+	// EventNames are the event names that make a record an exposure, compared exactly.
+	EventNames []string `mapstructure:"event_names"`
+	// FlagKey are the attributes that may hold the flag key.
+	FlagKey []string `mapstructure:"flag_key"`
+	// Variant are the attributes that may hold the variant.
+	Variant []string `mapstructure:"variant"`
+	// ExperimentKey are the attributes that may hold the experiment key, else it is `metadata.experimentKey`.
 	ExperimentKey []string `mapstructure:"experiment_key"`
 	// OffVariants are the variants that mean "in no variant" where no default marker says otherwise.
 	OffVariants []string `mapstructure:"off_variants"`
-	// Wire is transformed (the event as Amplitude stores it) or raw ($exposure, which Amplitude transforms).
+	// Wire is `transformed`, the event as Amplitude stores it, or `raw`, `$exposure`, which Amplitude transforms.
+	// It holds for evaluations, too.
 	Wire string `mapstructure:"wire"`
-	// Unassigned is event, identify or drop: what the exposure of an unassigned variant becomes.
+	// Unassigned is what the exposure of an unassigned variant becomes: an event that also unsets the user property,
+	// an `identify` that only unsets it, or nothing. It holds for evaluations, too.
 	Unassigned string `mapstructure:"unassigned"`
 }
 
 // EvaluationConfig says how flag evaluations after OpenTelemetry's semantic conventions are read.
 type EvaluationConfig struct {
-	Enabled       bool     `mapstructure:"enabled"`
-	EventNames    []string `mapstructure:"event_names"`
-	FlagKey       []string `mapstructure:"flag_key"`
-	Variant       []string `mapstructure:"variant"`
-	Value         []string `mapstructure:"value"`
-	PreferValue   bool     `mapstructure:"prefer_value"`
-	OffVariants   []string `mapstructure:"off_variants"`
+	// Enabled makes exposures of evaluations. Turn it off where flags are evaluated ahead of time and exposures are
+	// logged on their own.
+	Enabled bool `mapstructure:"enabled"`
+	// EventNames are the event names that make a record an evaluation, compared exactly.
+	EventNames []string `mapstructure:"event_names"`
+	// FlagKey are the attributes that may hold the flag key.
+	FlagKey []string `mapstructure:"flag_key"`
+	// Variant are the attributes that may hold the variant.
+	Variant []string `mapstructure:"variant"`
+	// Value are the attributes that may hold the value of the flag, used when there is no variant; `value` of a body
+	// that is a map counts too.
+	Value []string `mapstructure:"value"`
+	// PreferValue takes the value before the variant, for providers whose variants are numbers.
+	PreferValue bool `mapstructure:"prefer_value"`
+	// OffVariants are the variants that mean "in no variant" where no default marker says otherwise.
+	OffVariants []string `mapstructure:"off_variants"`
+	// ExperimentKey are the attributes that may hold the experiment key. No convention exists.
 	ExperimentKey []string `mapstructure:"experiment_key"`
 	// SkipReasons are the evaluation reasons, in lower case, that make an evaluation no exposure.
 	SkipReasons []string `mapstructure:"skip_reasons"`
@@ -94,37 +117,45 @@ type EvaluationConfig struct {
 
 // AssignmentConfig says how assignment records are read and sent.
 type AssignmentConfig struct {
-	EventNames  []string `mapstructure:"event_names"`
-	Variants    []string `mapstructure:"variants"`
+	// EventNames are the event names that make a record an assignment, compared exactly.
+	EventNames []string `mapstructure:"event_names"`
+	// Variants are the attributes that may hold the map from flag key to variant.
+	Variants []string `mapstructure:"variants"`
+	// OffVariants are the variants that mean "in no variant" where no default marker says otherwise.
 	OffVariants []string `mapstructure:"off_variants"`
+	// Environment are the attributes that may hold what becomes `[Experiment] Environment Name`.
 	Environment []string `mapstructure:"environment"`
-	// PropertyPrefix goes before <flag key>.variant and <flag key>.details.
+	// PropertyPrefix goes before `<flag key>.variant` and `<flag key>.details`; Amplitude's SDKs write none.
 	PropertyPrefix string `mapstructure:"property_prefix"`
 }
 
 // IdentityConfig says where the ids of an event are found.
 type IdentityConfig struct {
-	UserID    []string `mapstructure:"user_id"`
-	DeviceID  []string `mapstructure:"device_id"`
+	// UserID are the attributes that may hold the user id.
+	UserID []string `mapstructure:"user_id"`
+	// DeviceID are the attributes that may hold the device id.
+	DeviceID []string `mapstructure:"device_id"`
+	// SessionID are the attributes that may hold the session id, the session's start in milliseconds.
 	SessionID []string `mapstructure:"session_id"`
+	// ContextID are the attributes that may hold the subject of an evaluation.
 	ContextID []string `mapstructure:"context_id"`
-	// ContextIDAs is user_id, device_id or ignore.
+	// ContextIDAs is what the subject of an evaluation is, used when no attribute above gave that id.
 	ContextIDAs string `mapstructure:"context_id_as"`
 	// Groups maps an Amplitude group type to the attribute that holds its value.
 	Groups map[string]string `mapstructure:"groups"`
-	// MinIDLength is Amplitude's min_id_length: shorter ids, in UTF-16 code units, are treated as absent.
+	// MinIDLength is Amplitude's `min_id_length`: shorter ids, in UTF-16 code units, are treated as absent.
 	MinIDLength int `mapstructure:"min_id_length"`
 }
 
 // EventPropertiesConfig says which other attributes travel with an event.
 type EventPropertiesConfig struct {
-	// Include holds patterns of attribute names; only * is special.
+	// Include holds patterns of attribute names; only `*` is special.
 	Include []string `mapstructure:"include"`
 }
 
 // InsertIDConfig chooses how insert_id is made.
 type InsertIDConfig struct {
-	// Format is strong or sdk.
+	// Format is `strong`, made of everything that tells two events apart, or `sdk`, the string of Amplitude's Node SDK.
 	Format string `mapstructure:"format"`
 }
 

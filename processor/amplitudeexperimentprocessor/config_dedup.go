@@ -48,19 +48,21 @@ var (
 
 // DedupConfig says what a repeat is and where the memory of what was sent is kept.
 type DedupConfig struct {
-	// Enabled turns de-duplication on. Without it every record goes out, with transition number 0.
+	// Enabled turns de-duplication on. Without it every record goes out, with transition number 0; `insert_id` still
+	// collapses copies of one day.
 	Enabled bool `mapstructure:"enabled"`
-	// Mode is latest (compare with the last result) or unique_per_day (each result once).
+	// Mode is `latest`, compare with the last result, or `unique_per_day`, each result once.
 	Mode string `mapstructure:"mode"`
-	// Window is "day" or a duration from 1m to 168h: how long a result stays a repeat of itself.
+	// Window is how long a result stays a repeat of itself: `day`, or a duration from `1m` to `168h` counted from
+	// 1 January 1970 UTC, for which `time_zone` is not used.
 	Window string `mapstructure:"window"`
 	// TimeZone is the IANA name of the zone whose midnight ends the day.
 	TimeZone string `mapstructure:"time_zone"`
-	// MaxEntries bounds the number of remembered subjects.
+	// MaxEntries bounds the number of remembered subjects; the least recently used are forgotten first.
 	MaxEntries int `mapstructure:"max_entries"`
-	// StorageID names a storage extension that keeps the state over a restart.
+	// StorageID names a storage extension that keeps the state over a restart; without one it is in memory only.
 	StorageID *component.ID `mapstructure:"storage"`
-	// Redis shares the state between replicas.
+	// Redis shares the state between replicas; without it each replica has a state of its own.
 	Redis configoptional.Optional[RedisConfig] `mapstructure:"redis"`
 }
 
@@ -74,15 +76,18 @@ type RedisConfig struct {
 	Cluster bool `mapstructure:"cluster"`
 	// MasterName is the name that the sentinels give to the master.
 	MasterName string `mapstructure:"master_name"`
-	// SentinelUsername and SentinelPassword log in at the sentinels.
-	SentinelUsername string              `mapstructure:"sentinel_username"`
+	// SentinelUsername logs in at the sentinels.
+	SentinelUsername string `mapstructure:"sentinel_username"`
+	// SentinelPassword logs in at the sentinels.
 	SentinelPassword configopaque.String `mapstructure:"sentinel_password"`
-	// Username and Password log in at the server.
-	Username string              `mapstructure:"username"`
+	// Username logs in at the server.
+	Username string `mapstructure:"username"`
+	// Password logs in at the server.
 	Password configopaque.String `mapstructure:"password"`
 	// DB is the number of the database; a cluster has only 0.
 	DB int `mapstructure:"db"`
-	// KeyPrefix begins every key, so that several fleets may share a server.
+	// KeyPrefix begins every key, so that several fleets may share a server. An edge and a gateway must not have the
+	// same one.
 	KeyPrefix string `mapstructure:"key_prefix"`
 	// Timeout bounds the wait of a batch for each of its two round trips.
 	Timeout time.Duration `mapstructure:"timeout"`
@@ -110,10 +115,7 @@ func (cfg *DedupConfig) Validate() error {
 	if !cfg.Enabled {
 		return nil
 	}
-	var errs []error
-	if cfg.Mode != dedupModeLatest && cfg.Mode != dedupModeUniquePerDay {
-		errs = append(errs, fmt.Errorf("`mode` must be %s or %s, found %q", dedupModeLatest, dedupModeUniquePerDay, cfg.Mode))
-	}
+	errs := []error{oneOf("mode", cfg.Mode, dedupModeLatest, dedupModeUniquePerDay)}
 	if _, err := newBucketer(cfg.Window, cfg.TimeZone); err != nil {
 		errs = append(errs, err)
 	}

@@ -79,7 +79,7 @@ dedup:
 
 func TestBadDedupConfig(t *testing.T) {
 	for yaml, want := range map[string]string{
-		"{mode: once}":              "dedup: `mode` must be latest or unique_per_day, found \"once\"",
+		"{mode: once}":              "dedup: `mode` must be one of latest, unique_per_day, found \"once\"",
 		"{window: week}":            "`window` must be day or a duration between 1m0s and 168h0m0s, found \"week\"",
 		"{window: 1s}":              "found \"1s\"",
 		"{window: 169h}":            "found \"169h\"",

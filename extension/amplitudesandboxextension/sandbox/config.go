@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/config/configopaque"
@@ -47,9 +48,9 @@ const (
 
 // Config is a sandbox: the projects that it answers for, how Amplitude behaves, and how much is kept.
 type Config struct {
-	// APIKeys are the keys of projects in Region; each key is a project of its own.
+	// APIKeys are the keys of projects in `region`; each key is a project of its own.
 	APIKeys []configopaque.String `mapstructure:"api_keys"`
-	// Region is the one that this server answers as: us or eu.
+	// Region is the one that this server answers as.
 	Region string `mapstructure:"region"`
 	// Projects are further projects, for instance one in the other region, whose key is refused here.
 	Projects []ProjectConfig `mapstructure:"projects"`
@@ -66,8 +67,10 @@ type Config struct {
 
 // ProjectConfig is one project of the sandbox.
 type ProjectConfig struct {
+	// APIKey is the key of the project.
 	APIKey configopaque.String `mapstructure:"api_key"`
-	Region string              `mapstructure:"region"`
+	// Region is where the project is.
+	Region string `mapstructure:"region"`
 }
 
 // Endpoint holds the limits that differ between HTTP V2 and batch.
@@ -78,7 +81,7 @@ type Endpoint struct {
 	MaxEvents int `mapstructure:"max_events"`
 	// EPSThreshold is the number of events per second of one user or device above which the answer is 429.
 	EPSThreshold int `mapstructure:"eps_threshold"`
-	// ShortIDMode is reject or strip.
+	// ShortIDMode is what an id that is too short does: the request gets a 400, or the id is removed from the event.
 	ShortIDMode string `mapstructure:"short_id_mode"`
 	// DailyQuota tells whether the daily quota applies to this endpoint.
 	DailyQuota bool `mapstructure:"daily_quota"`
@@ -87,12 +90,14 @@ type Endpoint struct {
 // Behavior is how the sandbox answers. The defaults follow the documentation and what has been seen of the
 // service; where the service's behaviour is unknown, a switch offers the alternatives.
 type Behavior struct {
-	V2    Endpoint `mapstructure:"v2"`
+	// V2 holds the limits of the HTTP V2 API and of every other path but the batch API's.
+	V2 Endpoint `mapstructure:"v2"`
+	// Batch holds the limits of the batch API.
 	Batch Endpoint `mapstructure:"batch"`
 
-	// Strict2000 refuses a request of exactly MaxEvents events too ("fewer than 2000").
+	// Strict2000 refuses a request of exactly `max_events` events too ("fewer than 2000").
 	Strict2000 bool `mapstructure:"strict_2000"`
-	// LimitBytesOf is decompressed or wire: which size MaxBytes bounds.
+	// LimitBytesOf is the size that `max_bytes` bounds: of the decompressed body, or of the one on the wire.
 	LimitBytesOf string `mapstructure:"limit_bytes_of"`
 	// EPSWindow is the time over which events per second are averaged.
 	EPSWindow time.Duration `mapstructure:"eps_window"`
@@ -102,7 +107,7 @@ type Behavior struct {
 	DailyRequiresSpammy bool `mapstructure:"daily_requires_spammy"`
 	// ProjectEPS is the number of events per second of the project; 0 is no limit.
 	ProjectEPS int `mapstructure:"project_eps"`
-	// ProjectLists adds empty lists to the answer to a project over ProjectEPS.
+	// ProjectLists adds empty lists to the answer to a project over `project_eps`.
 	ProjectLists bool `mapstructure:"project_lists"`
 	// CountRejected counts the events of throttled requests toward the rates too.
 	CountRejected bool `mapstructure:"count_rejected"`
@@ -111,53 +116,60 @@ type Behavior struct {
 
 	// MinIDLength is the shortest id unless a request's options say otherwise.
 	MinIDLength int `mapstructure:"min_id_length"`
-	// EmptyID is invalid or absent: what an empty user_id or device_id is taken for.
+	// EmptyID is what an empty user id or device id is taken for.
 	EmptyID string `mapstructure:"empty_id"`
 	// MissingIDField is the field named when an event has neither id.
 	MissingIDField string `mapstructure:"missing_id_field"`
-	// IndexMode is all or first.
+	// IndexMode is which failing events of a field a 400 lists: all, or the first.
 	IndexMode string `mapstructure:"index_mode"`
 	// InvalidIDIndexed lists the events whose id is a refused placeholder.
 	InvalidIDIndexed bool `mapstructure:"invalid_id_indexed"`
 
+	// DedupeWindow is how long a copy is recognised.
 	DedupeWindow time.Duration `mapstructure:"dedupe_window"`
-	// DedupeKey is device+insert or insert.
+	// DedupeKey is what a copy has in common: device and `insert_id`, or `insert_id` alone.
 	DedupeKey string `mapstructure:"dedupe_key"`
-	// DedupeEventID also compares event_id, time and device, when an event_id is present.
+	// DedupeEventID also compares `event_id`, time and device, when an `event_id` is present.
 	DedupeEventID bool `mapstructure:"dedupe_event_id"`
-	// DedupeCountsAsIngested counts duplicates in events_ingested.
+	// DedupeCountsAsIngested counts duplicates in `events_ingested`.
 	DedupeCountsAsIngested bool `mapstructure:"dedupe_counts_as_ingested"`
-	// DedupeIdentify applies de-duplication to $identify and $groupidentify too.
+	// DedupeIdentify applies de-duplication to `$identify` and `$groupidentify` too.
 	DedupeIdentify bool `mapstructure:"dedupe_identify"`
 
 	// StringLimit is the length in UTF-16 units beyond which text is cut.
 	StringLimit int `mapstructure:"string_limit"`
-	// MaxDepth is the nesting of properties; RejectDepth answers 400 beyond it.
-	MaxDepth    int  `mapstructure:"max_depth"`
+	// MaxDepth is the deepest nesting of properties that RejectDepth lets pass.
+	MaxDepth int `mapstructure:"max_depth"`
+	// RejectDepth answers 400 to properties nested deeper than MaxDepth.
 	RejectDepth bool `mapstructure:"reject_depth"`
 	// PropUpdateLimit is the number of property updates of one user in an hour; more are silently dropped.
 	PropUpdateLimit int `mapstructure:"prop_update_limit"`
-	// NullProperties is ignore or set: what a plain property that is null does.
+	// NullProperties is what a plain property that is null does: nothing, or set null.
 	NullProperties string `mapstructure:"null_properties"`
-	// BigNumbers is exact or float64: how numbers beyond 2^53 are kept.
+	// BigNumbers is how numbers beyond 2^53 are kept.
 	BigNumbers string `mapstructure:"big_numbers"`
 
 	// WAFPatterns are regular expressions; a body that matches one gets a 403.
-	WAFPatterns       []string `mapstructure:"waf_patterns"`
+	WAFPatterns []string `mapstructure:"waf_patterns"`
+	// BlockedEventTypes are event types that are accepted, then discarded.
 	BlockedEventTypes []string `mapstructure:"blocked_event_types"`
+	// DeletedEventTypes are event types that are accepted, then discarded.
 	DeletedEventTypes []string `mapstructure:"deleted_event_types"`
-	SilencedDevices   []string `mapstructure:"silenced_devices"`
+	// SilencedDevices are device ids whose requests get a 400.
+	SilencedDevices []string `mapstructure:"silenced_devices"`
 
-	// ContentType is reject or accept: what a Content-Type that is not JSON does.
+	// ContentType is what happens to a request whose Content-Type is not JSON.
 	ContentType string `mapstructure:"content_type"`
-	AcceptGzip  bool   `mapstructure:"accept_gzip"`
+	// AcceptGzip takes bodies that are compressed with gzip.
+	AcceptGzip bool `mapstructure:"accept_gzip"`
 	// RejectDuplicateKeys refuses JSON objects that name a key twice.
 	RejectDuplicateKeys bool `mapstructure:"reject_duplicate_keys"`
-	// EmptyEvents is accept or reject: what an empty events array gets.
+	// EmptyEvents is what happens to an empty `events` array.
 	EmptyEvents string `mapstructure:"empty_events"`
-	// UnknownKeys is accept or reject: what a key of an event that Amplitude does not know does.
+	// UnknownKeys is what happens to an event with a key that Amplitude does not know.
 	UnknownKeys string `mapstructure:"unknown_keys"`
 
+	// JSONBodyNewline ends JSON answers with a line break.
 	JSONBodyNewline bool `mapstructure:"json_body_newline"`
 	// HTMLErrors answers 403, 413 and 5xx with HTML, as a proxy in between would.
 	HTMLErrors bool `mapstructure:"html_errors"`
@@ -172,13 +184,16 @@ type Behavior struct {
 
 // Retention bounds the memory of a sandbox.
 type Retention struct {
-	// Events and EventBytes bound the events kept, whatever their verdict; the oldest go first.
-	Events     int   `mapstructure:"events"`
+	// Events bounds the events kept, whatever their verdict; the oldest go first.
+	Events int `mapstructure:"events"`
+	// EventBytes bounds the size of the events kept; the oldest go first.
 	EventBytes int64 `mapstructure:"event_bytes"`
-	// Requests and RequestBytes bound the request log; RequestBody is how much of one body is kept.
-	Requests     int   `mapstructure:"requests"`
+	// Requests bounds the request log; the oldest go first.
+	Requests int `mapstructure:"requests"`
+	// RequestBytes bounds the size of the request log; the oldest go first.
 	RequestBytes int64 `mapstructure:"request_bytes"`
-	RequestBody  int   `mapstructure:"request_body"`
+	// RequestBody is how much of one body is kept.
+	RequestBody int `mapstructure:"request_body"`
 	// Users bounds the users kept; the least recently seen go first.
 	Users int `mapstructure:"users"`
 	// History bounds the property changes kept of one user.
@@ -245,9 +260,7 @@ func DefaultRetention() Retention {
 // Validate returns what is wrong, one error per key.
 func (c *Config) Validate() error {
 	var errs []error
-	if c.Region != RegionUS && c.Region != RegionEU {
-		errs = append(errs, fmt.Errorf("region must be us or eu (got %q)", c.Region))
-	}
+	errs = append(errs, oneOf("region", c.Region, RegionUS, RegionEU))
 	if len(c.APIKeys)+len(c.Projects) == 0 {
 		errs = append(errs, errors.New("api_keys must name at least one key"))
 	}
@@ -260,9 +273,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, errors.New("api_keys must not name a key twice"))
 		}
 		seen[string(p.APIKey)] = true
-		if p.Region != RegionUS && p.Region != RegionEU {
-			errs = append(errs, fmt.Errorf("projects::region must be us or eu (got %q)", p.Region))
-		}
+		errs = append(errs, oneOf("projects::region", p.Region, RegionUS, RegionEU))
 	}
 	for flag, weights := range c.Weights {
 		for variant, w := range weights {
@@ -272,6 +283,13 @@ func (c *Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func oneOf(key, found string, allowed ...string) error {
+	if slices.Contains(allowed, found) {
+		return nil
+	}
+	return fmt.Errorf("%s must be %s (got %q)", key, strings.Join(allowed, " or "), found)
 }
 
 // projects are all projects, those of APIKeys first.
@@ -296,11 +314,6 @@ func (b *Behavior) Validate() error {
 			errs = append(errs, fmt.Errorf("%s must not be negative (got %d)", key, value))
 		}
 	}
-	oneOf := func(key, value string, allowed ...string) {
-		if !slices.Contains(allowed, value) {
-			errs = append(errs, fmt.Errorf("%s must be one of %q (got %q)", key, allowed, value))
-		}
-	}
 	for _, e := range []struct {
 		name string
 		Endpoint
@@ -308,7 +321,7 @@ func (b *Behavior) Validate() error {
 		positive(e.name+"::max_bytes", e.MaxBytes)
 		positive(e.name+"::max_events", int64(e.MaxEvents))
 		positive(e.name+"::eps_threshold", int64(e.EPSThreshold))
-		oneOf(e.name+"::short_id_mode", e.ShortIDMode, ShortIDReject, ShortIDStrip)
+		errs = append(errs, oneOf(e.name+"::short_id_mode", e.ShortIDMode, ShortIDReject, ShortIDStrip))
 	}
 	positive("daily_quota", int64(b.DailyQuota))
 	positive("min_id_length", int64(b.MinIDLength))
@@ -322,16 +335,18 @@ func (b *Behavior) Validate() error {
 			errs = append(errs, fmt.Errorf("%s must be a positive duration (got %s)", key, d))
 		}
 	}
-	oneOf("limit_bytes_of", b.LimitBytesOf, BytesDecompressed, BytesWire)
-	oneOf("empty_id", b.EmptyID, EmptyIDInvalid, EmptyIDAbsent)
-	oneOf("missing_id_field", b.MissingIDField, amplitude.FieldDeviceID, amplitude.FieldUserID)
-	oneOf("index_mode", b.IndexMode, IndexAll, IndexFirst)
-	oneOf("dedupe_key", b.DedupeKey, DedupeDeviceInsert, DedupeInsert)
-	oneOf("null_properties", b.NullProperties, NullIgnore, NullSet)
-	oneOf("big_numbers", b.BigNumbers, NumbersExact, NumbersFloat64)
-	oneOf("content_type", b.ContentType, Accept, Reject)
-	oneOf("empty_events", b.EmptyEvents, Accept, Reject)
-	oneOf("unknown_keys", b.UnknownKeys, Accept, Reject)
+	errs = append(errs,
+		oneOf("limit_bytes_of", b.LimitBytesOf, BytesDecompressed, BytesWire),
+		oneOf("empty_id", b.EmptyID, EmptyIDInvalid, EmptyIDAbsent),
+		oneOf("missing_id_field", b.MissingIDField, amplitude.FieldDeviceID, amplitude.FieldUserID),
+		oneOf("index_mode", b.IndexMode, IndexAll, IndexFirst),
+		oneOf("dedupe_key", b.DedupeKey, DedupeDeviceInsert, DedupeInsert),
+		oneOf("null_properties", b.NullProperties, NullIgnore, NullSet),
+		oneOf("big_numbers", b.BigNumbers, NumbersExact, NumbersFloat64),
+		oneOf("content_type", b.ContentType, Accept, Reject),
+		oneOf("empty_events", b.EmptyEvents, Accept, Reject),
+		oneOf("unknown_keys", b.UnknownKeys, Accept, Reject),
+	)
 	for _, pattern := range b.WAFPatterns {
 		if _, err := regexp.Compile(pattern); err != nil {
 			errs = append(errs, fmt.Errorf("waf_patterns must be regular expressions: %w", err))

@@ -130,7 +130,7 @@ func TestControlRefuses(t *testing.T) {
 		{"POST", "/_sandbox/silence", `{}`, "devices must name"},
 		{"POST", "/_sandbox/clock", `{"advance":"-1s"}`, "must not be negative"},
 		{"POST", "/_sandbox/clock", `{"advance":"1s"}{}`, "more than one"},
-		{"PUT", "/_sandbox/config", `{"index_mode":"last"}`, "index_mode must be one of"},
+		{"PUT", "/_sandbox/config", `{"index_mode":"last"}`, "index_mode must be all or first"},
 		{"PUT", "/_sandbox/config", `{"no_such_switch":1}`, "no_such_switch"},
 		{"PUT", "/_sandbox/config", `{"waf_patterns":["("]}`, "waf_patterns must be regular expressions"},
 		{"PUT", "/_sandbox/config", `{"v2":{"max_bytes":0}}`, "v2::max_bytes must be positive"},
