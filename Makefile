@@ -30,7 +30,7 @@ test: need-redis $(BINARY) bin/shop-go bin/demo ## Run all tests, unit and end t
 build: $(BINARY) ## Build the Collector to bin/otelcol-amplitude
 
 .PHONY: generate
-generate: need-go ## Regenerate what mdatagen makes from each metadata.yaml
+generate: need-go ## Regenerate what is made from each metadata.yaml, and the references and schemas in docs
 	$(GO) generate ./...
 
 .PHONY: fmt
@@ -89,7 +89,7 @@ web: $(BINARY) ## Run the browser tests and Amplitude's own clients against the 
 .PHONY: check
 check: need-go ## What has to hold before a change is merged: generated files current, formatted, linted, tested
 	$(MAKE) generate
-	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '**/internal/metadata*' || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
+	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
 	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { echo "run 'make fmt'"; exit 1; }
 	$(GO) mod tidy -diff
 	$(MAKE) lint
