@@ -22,6 +22,10 @@ help: ## List the targets
 run: $(BINARY) bin/shop-go bin/demo ## Start the Collector with a local Amplitude and drive a small shop through it (ONCE=1: stop after it)
 	@bin/demo $(if $(ONCE),-once)
 
+.PHONY: shop-node
+shop-node: $(BINARY) bin/demo examples/shop-node/node_modules/.package-lock.json ## The same with a shop in Node.js, which stays open for you (ONCE=1: stop after its visitors)
+	@bin/demo -shop $@ $(if $(ONCE),-once)
+
 .PHONY: test
 test: need-redis $(BINARY) bin/shop-go bin/demo ## Run all tests, unit and end to end, with the race detector
 	$(GO) test -race -timeout 20m $(PACKAGE)
@@ -82,9 +86,10 @@ sbom: $(BINARY) ## List everything inside the Collector, with licences, as Cyclo
 	$(SECURITY) cyclonedx-gomod bin -json -output bin/sbom.cdx.json -version "$$($(BINARY) --version | awk '{print $$NF}')" $(BINARY)
 
 .PHONY: web
-web: $(BINARY) ## Run the browser tests and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
-	cd e2e/amplitude-sdk && npm ci --no-fund --no-audit && npm test
-	cd e2e/browser && npm ci --no-fund --no-audit && npm test
+web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
+	cd e2e/amplitude-sdk && npm test
+	cd e2e/browser && npm test
+	$(MAKE) shop-node ONCE=1
 
 .PHONY: check
 check: need-go ## What has to hold before a change is merged: generated files current, formatted, linted, tested
@@ -115,6 +120,16 @@ bin/shop-go: $(wildcard examples/shop-go/*.go) go.mod | need-go
 bin/demo: $(wildcard examples/demo/*.go) go.mod | need-go
 	@echo "==> building $@"
 	@$(GO) build -o $@ ./examples/demo
+
+# npm writes this file last, when all that package-lock.json names is installed.
+%/node_modules/.package-lock.json: %/package-lock.json %/package.json | need-node
+	@echo "==> installing what $*/package-lock.json names"
+	@cd $* && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+.PHONY: need-node
+need-node:
+	@command -v npm >/dev/null || { echo "make: 'npm' was not found: install Node.js 18 or newer from https://nodejs.org and try again"; exit 1; }
 
 .PHONY: need-go
 need-go:

@@ -27,21 +27,26 @@ type collector struct {
 	done    chan error
 }
 
-// startCollector starts the Collector in its own process group, so that Ctrl-C reaches it only
-// through stop, and waits until it is healthy.
-func startCollector(ctx context.Context) (*collector, error) {
+// startCollector starts the Collector with config and what a shop adds to it, in its own process
+// group, so that Ctrl-C reaches it only through stop, and waits until it is healthy.
+func startCollector(ctx context.Context, more ...string) (*collector, error) {
 	log, err := os.Create(collectorLog)
 	if err != nil {
 		return nil, fmt.Errorf("create the Collector's log: %w", err)
 	}
 	defer func() { _ = log.Close() }() // the child has its own descriptor
-	cmd := exec.Command(binary, "--config", config)
+	configs := append([]string{config}, more...)
+	var arguments []string
+	for _, file := range configs {
+		arguments = append(arguments, "--config", file)
+	}
+	cmd := exec.Command(binary, arguments...) //nolint:gosec // the arguments are those of the table of shops
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w (run `make build`)", binary, err)
 	}
-	fmt.Printf("==> %s started with %s, log in %s\n", binary, config, collectorLog)
+	fmt.Printf("==> %s started with %s, log in %s\n", binary, strings.Join(configs, " and "), collectorLog)
 	c := &collector{process: cmd.Process, done: make(chan error, 1)}
 	go func() { c.done <- cmd.Wait() }()
 

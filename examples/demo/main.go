@@ -1,24 +1,22 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo is what `make run` runs: it starts the Collector with config.example.yaml, lets the
-// shop of examples/shop-go visit it, compares what arrived at the sandbox with what the shop says
-// it did, prints the result and keeps serving until Ctrl-C. With -once it ends by itself, and its
-// exit code is 0 only if everything arrived as the shop says.
+// Command demo is what `make run` and `make shop-node` run: it starts the Collector
+// with config.example.yaml, lets shoppers into one of the shops beside it, compares what arrived at
+// the sandbox with what the shop says, prints the result and keeps serving until Ctrl-C. With -once
+// it ends by itself, and its exit code is 0 only if everything arrived as the shop says.
 package main // import "github.com/otelcol-amplitude/otelcol-amplitude/examples/demo"
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -34,8 +32,11 @@ const (
 	pollInterval  = 100 * time.Millisecond
 )
 
+// port is an address that has to be free.
+type port struct{ address, use string }
+
 // ports are what config.example.yaml listens on.
-var ports = []struct{ address, use string }{
+var ports = []port{
 	{"127.0.0.1:4317", "OTLP over gRPC"},
 	{"127.0.0.1:4318", "OTLP over HTTP"},
 	{"127.0.0.1:8585", "the local Amplitude"},
@@ -44,75 +45,78 @@ var ports = []struct{ address, use string }{
 }
 
 func main() {
-	once := flag.Bool("once", false, "end after the shop's visit; the exit code tells whether all arrived as it should")
+	once := flag.Bool("once", false, "end after the shoppers' visit; the exit code tells whether all arrived as it should")
+	name := flag.String("shop", "shop-go", "which shop: shop-go or shop-node")
 	flag.Parse()
+	s, ok := shops[*name]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "demo: there is no shop %q: name shop-go or shop-node\n", *name)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *once)
+	err := run(ctx, s, *once)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "make run:", err)
+		fmt.Fprintf(os.Stderr, "make %s: %v\n", s.target, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, once bool) error {
-	if err := portsFree(); err != nil {
+func run(ctx context.Context, s shop, once bool) error {
+	if err := portsFree(s); err != nil {
 		return err
 	}
-	collector, err := startCollector(ctx)
+	collector, err := startCollector(ctx, s.configs...)
 	if err != nil {
 		return err
 	}
 	defer collector.stop()
 
-	fmt.Println("==> the shop opens: 50 shoppers, about 3 seconds")
-	sent, err := visitShop(ctx)
-	if err != nil {
-		return err
-	}
-	arrived, differences := waitForArrival(ctx, sent)
-	printReport(os.Stdout, sent, arrived, differences)
-	if once {
-		if len(differences) > 0 {
-			return errors.New("what arrived is not what the shop sent")
+	if once || !s.visitor {
+		fmt.Println("==> the shop opens:", s.says)
+		sent, err := s.letIn(ctx)
+		if err != nil {
+			return err
 		}
-		return nil
+		arrived, differences := waitForArrival(ctx, sent)
+		printReport(os.Stdout, sent, arrived, differences)
+		if once {
+			if len(differences) > 0 {
+				return errors.New("what arrived is not what the shop sent")
+			}
+			return nil
+		}
 	}
+	serving, closeShop := context.WithCancel(ctx)
+	closed := s.keepOpen(serving)
 	fmt.Printf("\nLook at it:      %s\nSend your own:   OTLP logs to 127.0.0.1:4317 (gRPC) or http://127.0.0.1:4318 (HTTP)\nStop:            Ctrl-C\n", sandboxURL)
 	select {
 	case <-ctx.Done():
-		return nil
+		closeShop()
+		return <-closed
+	case err := <-closed:
+		closeShop()
+		return err
 	case err := <-collector.done:
 		collector.done <- err
+		closeShop()
+		if err := <-closed; err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 		return fmt.Errorf("the Collector ended by itself (%w); its log is %s", err, collectorLog)
 	}
 }
 
 // portsFree names the first port that somebody else uses; the Collector would only say so in a stack of errors.
-func portsFree() error {
-	for _, port := range ports {
+func portsFree(s shop) error {
+	for _, port := range append(slices.Clone(ports), s.ports...) {
 		l, err := net.Listen("tcp", port.address)
 		if err != nil {
-			return fmt.Errorf("%s, for %s, is in use: end the program that listens there, or change the address in %s and in examples/demo/main.go", port.address, port.use, config)
+			return fmt.Errorf("%s, for %s, is in use: end the program that listens there, or change the address in %s and in examples/demo", port.address, port.use, config)
 		}
 		_ = l.Close()
 	}
 	return nil
-}
-
-// visitShop runs the shop and returns its books.
-func visitShop(ctx context.Context) (summary, error) {
-	var out, problems bytes.Buffer
-	shop := exec.CommandContext(ctx, "bin/shop-go")
-	shop.Stdout, shop.Stderr = &out, &problems
-	if err := shop.Run(); err != nil {
-		return summary{}, fmt.Errorf("the shop failed: %w: %s", err, problems.String())
-	}
-	var s summary
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
-		return summary{}, fmt.Errorf("read the shop's books: %w", err)
-	}
-	return s, nil
 }
 
 // get fetches a small document from the Collector process.

@@ -1,0 +1,65 @@
+// Starts the built Collector with config.example.yaml on free ports, and with what an example adds to it.
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+
+const repository = fileURLToPath(new URL("../../..", import.meta.url));
+
+// freePorts are so many ports that nothing listens on.
+export async function freePorts(count) {
+  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject).listen(0, "127.0.0.1", () => resolve(server));
+  })));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+// startCollector returns { otlp, sandbox, outcomes, stop } once the Collector is healthy. It listens for OTLP over HTTP
+// on port, or on a free one.
+export async function startCollector({ configs = [], env = {}, port } = {}) {
+  const [grpc, free, sandbox, health, metrics] = await freePorts(5);
+  const http = port ?? free;
+  const changes = [
+    `receivers::otlp::protocols::grpc::endpoint: 127.0.0.1:${grpc}`,
+    `receivers::otlp::protocols::http::endpoint: 127.0.0.1:${http}`,
+    `exporters::amplitude::endpoint: http://127.0.0.1:${sandbox}/2/httpapi`,
+    `extensions::amplitude_sandbox::endpoint: 127.0.0.1:${sandbox}`,
+    `extensions::health_check::endpoint: 127.0.0.1:${health}`,
+    `service::telemetry::metrics::readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: ${metrics}}}}}]`,
+  ];
+  const child = spawn("bin/otelcol-amplitude", ["config.example.yaml", ...configs, ...changes.map((change) => `yaml:${change}`)].flatMap((config) => ["--config", config]), {
+    cwd: repository, env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "pipe"],
+  });
+  let log = "", code;
+  child.stderr.on("data", (text) => { log += text; });
+  const ended = new Promise((resolve) => child.once("error", (error) => { log += error; resolve(code = -1); }).once("exit", (status) => resolve(code = status ?? -1)));
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const answer = await fetch(`http://127.0.0.1:${health}`).catch(() => null);
+    if (answer?.ok) break;
+    if (code !== undefined || Date.now() > deadline) {
+      child.kill("SIGKILL");
+      throw new Error(`the Collector did not start (run \`make build\`):\n${log}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return {
+    otlp: `http://127.0.0.1:${http}`,
+    sandbox: `http://127.0.0.1:${sandbox}`,
+    // outcomes is what the processor did with its records: outcome -> count.
+    outcomes: async () => {
+      const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
+      const counts = {};
+      for (const [, labels, value] of text.matchAll(/^otelcol_processor_amplitude_experiment_records\w*\{(.*)\} (\S+)$/gm)) {
+        const [, outcome] = /\boutcome="([^"]*)"/.exec(labels);
+        counts[outcome] = (counts[outcome] ?? 0) + Number(value);
+      }
+      return counts;
+    },
+    stop: async () => {
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,96 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// shop is an application that writes its flag evaluations as logs.
+type shop struct {
+	// target is the make target that runs it.
+	target string
+	// says is what happens during the visit.
+	says string
+	// visit lets shoppers in and prints the shop's books: see summary.
+	visit []string
+	// visitor says that without -once the visitor is you.
+	visitor bool
+	// serve keeps the shop open for you until it gets a SIGTERM.
+	serve []string
+	// configs are merged over config.
+	configs []string
+	// ports are what serve listens on.
+	ports []port
+}
+
+var shops = map[string]shop{
+	"shop-go": {target: "run", says: "50 shoppers, about 3 seconds", visit: []string{"bin/shop-go"}},
+	"shop-node": {
+		target: "shop-node", says: "30 shoppers",
+		visit: []string{"node", "examples/shop-node/visit.js"},
+		serve: []string{"node", "examples/shop-node/main.js"},
+		ports: []port{{"127.0.0.1:8586", "the shop"}},
+	},
+}
+
+// letIn runs the visit and returns the shop's books.
+func (s shop) letIn(ctx context.Context) (summary, error) {
+	var out, problems bytes.Buffer
+	cmd := command(ctx, s.visit)
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	if err := cmd.Run(); err != nil {
+		return summary{}, fmt.Errorf("the shop failed: %w: %s", err, problems.String())
+	}
+	var books summary
+	if err := json.Unmarshal(out.Bytes(), &books); err != nil {
+		return summary{}, fmt.Errorf("read the shop's books: %w", err)
+	}
+	return books, nil
+}
+
+// keepOpen serves the shop until ctx ends; then, or when it fails, the channel tells how it ended. A shop
+// that is only visited keeps nothing open.
+func (s shop) keepOpen(ctx context.Context) <-chan error {
+	closed := make(chan error, 1)
+	if len(s.serve) == 0 {
+		go func() {
+			<-ctx.Done()
+			closed <- nil
+		}()
+		return closed
+	}
+	cmd := command(ctx, s.serve)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	go func() {
+		err := cmd.Run()
+		switch {
+		case ctx.Err() != nil:
+			err = nil
+		case err == nil:
+			err = errors.New("the shop ended by itself")
+		default:
+			err = fmt.Errorf("the shop failed: %w", err)
+		}
+		closed <- err
+	}()
+	return closed
+}
+
+// command is a program that is asked to end when ctx does. Its own process group keeps Ctrl-C from it.
+func command(ctx context.Context, line []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...) //nolint:gosec // one of the table of shops
+	cmd.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+ports[1].address)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopTimeout
+	return cmd
+}

@@ -1,0 +1,34 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What should be found at Amplitude, by the rule that one user's equal results of one UTC day are one event.
+// The form is that of examples/shop-go/books.go.
+export function openBooks() {
+  const books = { records: 0, exposures: 0, assignments: 0, repeats: 0, skipped: 0, users: {} };
+  const last = new Map();
+  return {
+    // skipped: somebody saw a flag that is the same for everybody.
+    skipped() {
+      books.records++;
+      books.skipped++;
+    },
+    // saw: somebody saw a variant. Who is a user id, a device id, or both.
+    saw({ user = "", device = "" }, flag, variant, at = Date.now()) {
+      books.records++;
+      const subject = JSON.stringify([user, device, flag]);
+      const result = JSON.stringify([Math.floor(at / 86_400_000), variant]);
+      if (last.get(subject) === result) {
+        books.repeats++;
+        return;
+      }
+      last.set(subject, result);
+      books.exposures++;
+      (books.users[user || device] ??= {})[`[Experiment] ${flag}`] = variant;
+    },
+    // became: a browser that nobody knew was signed in, and is counted for the user from then on.
+    became(device, user) {
+      books.users[device] = books.users[user];
+    },
+    close: () => books,
+  };
+}
