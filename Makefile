@@ -26,6 +26,10 @@ run: $(BINARY) bin/shop-go bin/demo ## Start the Collector with a local Amplitud
 shop-node: $(BINARY) bin/demo examples/shop-node/node_modules/.package-lock.json ## The same with a shop in Node.js, which stays open for you (ONCE=1: stop after its visitors)
 	@bin/demo -shop $@ $(if $(ONCE),-once)
 
+.PHONY: shop-web
+shop-web: $(BINARY) bin/demo examples/shop-web/node_modules/.package-lock.json $(if $(ONCE),e2e/browser/node_modules/.package-lock.json) ## The same with a page whose visitor is you (ONCE=1: Chromium is, and it stops)
+	@bin/demo -shop $@ $(if $(ONCE),-once)
+
 .PHONY: test
 test: need-redis $(BINARY) bin/shop-go bin/demo ## Run all tests, unit and end to end, with the race detector
 	$(GO) test -race -timeout 20m $(PACKAGE)
@@ -86,10 +90,11 @@ sbom: $(BINARY) ## List everything inside the Collector, with licences, as Cyclo
 	$(SECURITY) cyclonedx-gomod bin -json -output bin/sbom.cdx.json -version "$$($(BINARY) --version | awk '{print $$NF}')" $(BINARY)
 
 .PHONY: web
-web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
+web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
 	cd e2e/amplitude-sdk && npm test
 	cd e2e/browser && npm test
 	$(MAKE) shop-node ONCE=1
+	$(MAKE) shop-web ONCE=1
 
 .PHONY: check
 check: need-go ## What has to hold before a change is merged: generated files current, formatted, linted, tested

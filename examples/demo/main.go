@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo is what `make run` and `make shop-node` run: it starts the Collector
+// Command demo is what `make run`, `make shop-node` and `make shop-web` run: it starts the Collector
 // with config.example.yaml, lets shoppers into one of the shops beside it, compares what arrived at
 // the sandbox with what the shop says, prints the result and keeps serving until Ctrl-C. With -once
 // it ends by itself, and its exit code is 0 only if everything arrived as the shop says.
@@ -46,11 +46,11 @@ var ports = []port{
 
 func main() {
 	once := flag.Bool("once", false, "end after the shoppers' visit; the exit code tells whether all arrived as it should")
-	name := flag.String("shop", "shop-go", "which shop: shop-go or shop-node")
+	name := flag.String("shop", "shop-go", "which shop: shop-go, shop-node or shop-web")
 	flag.Parse()
 	s, ok := shops[*name]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "demo: there is no shop %q: name shop-go or shop-node\n", *name)
+		fmt.Fprintf(os.Stderr, "demo: there is no shop %q: name shop-go, shop-node or shop-web\n", *name)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -40,6 +40,14 @@ var shops = map[string]shop{
 		serve: []string{"node", "examples/shop-node/main.js"},
 		ports: []port{{"127.0.0.1:8586", "the shop"}},
 	},
+	"shop-web": {
+		target: "shop-web", says: "Chromium looks at every part of the page, signs in, comes again",
+		visit:   []string{"node", "examples/shop-web/visit.js"},
+		visitor: true,
+		serve:   []string{"node", "examples/shop-web/serve.js"},
+		configs: []string{"examples/shop-web/collector.yaml"},
+		ports:   []port{{"127.0.0.1:8587", "the shop's page"}},
+	},
 }
 
 // letIn runs the visit and returns the shop's books.

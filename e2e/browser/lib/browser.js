@@ -26,9 +26,9 @@ export async function browser() {
 }
 
 // picture saves a screenshot where SCREENSHOTS says; without it there are none.
-export async function picture(page, name) {
+export async function picture(page, name, of = "sandbox-") {
   const folder = process.env.SCREENSHOTS;
   if (!folder) return;
   mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: path.join(folder, `sandbox-${name}.png`) });
+  await page.screenshot({ path: path.join(folder, `${of}${name}.png`) });
 }
