@@ -1,0 +1,141 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deploy
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+)
+
+// in returns a path in deploy/.
+func in(elements ...string) string {
+	return filepath.Join(append([]string{harness.Root(), "deploy"}, elements...)...)
+}
+
+func read(t *testing.T, path string, into any) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(content, into), path)
+}
+
+// extract writes the configuration that stands in a chart's values to a file of its own.
+func extract(t *testing.T, values string) string {
+	t.Helper()
+	var content struct {
+		Config map[string]any `yaml:"alternateConfig"`
+	}
+	read(t, values, &content)
+	require.NotEmpty(t, content.Config, values)
+	encoded, err := yaml.Marshal(content.Config)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), filepath.Base(values))
+	require.NoError(t, os.WriteFile(path, encoded, 0o600))
+	return path
+}
+
+// fromCompose returns the arguments that compose.yaml gives to the Collector, with the image's files in their place.
+func fromCompose(t *testing.T) []string {
+	t.Helper()
+	var compose struct {
+		Services map[string]struct {
+			Command []string `yaml:"command"`
+		} `yaml:"services"`
+	}
+	read(t, in("docker", "compose.yaml"), &compose)
+	arguments := compose.Services["collector"].Command
+	require.NotEmpty(t, arguments)
+	for i := range arguments {
+		arguments[i] = strings.Replace(arguments[i], "/etc/otelcol-amplitude/config.yaml", in("docker", "config.yaml"), 1)
+	}
+	return arguments
+}
+
+func TestConfigurationsAreValid(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "api_key")
+	require.NoError(t, os.WriteFile(key, []byte("0123456789012345678901234567890e\n"), 0o600))
+	values := extract(t, in("helm", "values.yaml"))
+	cases := []struct {
+		name, from string
+		arguments  []string
+	}{
+		{"image", "docker/config.yaml", []string{"--config", in("docker", "config.yaml")}},
+		{"compose", "docker/compose.yaml", fromCompose(t)},
+		{"package", "systemd/config.yaml", []string{"--config", in("systemd", "config.yaml")}},
+		{"package with a credential", "systemd/config.yaml", []string{
+			"--config", in("systemd", "config.yaml"), "--config", "yaml:exporters::amplitude::api_key: ${file:" + key + "}",
+		}},
+		{"chart", "helm/values.yaml", []string{"--config", values}},
+		// The Collector merges configurations as Helm merges values.
+		{"chart with replicas", "helm/values-replicas.yaml", []string{"--config", values, "--config", extract(t, in("helm", "values-replicas.yaml"))}},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			cmd := exec.Command(harness.Binary(t, "otelcol-amplitude"), append([]string{"validate"}, tc.arguments...)...)
+			cmd.Env = append(os.Environ(), "AMPLITUDE_API_KEY=0123456789abcdef", "MY_POD_IP=127.0.0.1", "REDIS_PASSWORD=secret")
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, string(out))
+		})
+	}
+	t.Run("without a key", func(t *testing.T) {
+		cmd := exec.Command(harness.Binary(t, "otelcol-amplitude"), "validate", "--config", in("docker", "config.yaml"))
+		cmd.Env = []string{}
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		assert.Contains(t, string(out), "api_key")
+	})
+	// Whatever configures our exporter is one of the cases.
+	require.NoError(t, filepath.WalkDir(in(), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".yaml" {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(content), "amplitude_experiment:") {
+			return err
+		}
+		name, err := filepath.Rel(in(), path)
+		assert.True(t, slices.ContainsFunc(cases, func(tc struct {
+			name, from string
+			arguments  []string
+		},
+		) bool {
+			return tc.from == filepath.ToSlash(name)
+		}), "%s is not tested", entry.Name())
+		return err
+	}))
+}
+
+// TestHealthcheck runs the image's HEALTHCHECK against a Collector that is there, and one that is gone.
+func TestHealthcheck(t *testing.T) {
+	healthcheck := filepath.Join(t.TempDir(), "healthcheck")
+	build := exec.Command("go", "build", "-o", healthcheck, "./deploy/docker/healthcheck")
+	build.Dir = harness.Root()
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+
+	collector := harness.Start(t, "../testdata/sandbox.yaml", harness.Options{})
+	check := func() (string, error) {
+		cmd := exec.Command(healthcheck)
+		cmd.Env = []string{"HEALTHCHECK_URL=http://" + collector.Health + "/"}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	said, err := check()
+	require.NoError(t, err, said)
+	collector.Stop(t)
+	said, err = check()
+	require.Error(t, err)
+	assert.Contains(t, said, "connection refused")
+}
