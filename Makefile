@@ -7,6 +7,10 @@ GO      ?= go
 TOOL    := $(GO) tool -modfile=internal/tools/go.mod
 SECURITY := $(GO) tool -modfile=internal/tools/security/go.mod
 LINT    := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
+# promtool out of Debian's package prometheus, without the server that the package would start.
+PROMTOOL := set -e -o pipefail; echo "==> installing promtool, which the tests of alerts and dashboard run"; \
+	cd "$$(mktemp -d)" && apt-get -o APT::Sandbox::User=root download -qq prometheus && \
+	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - -C /usr/local ./usr/bin/promtool --strip-components=2 && rm prometheus_*.deb
 BINARY  := bin/otelcol-amplitude
 PACKAGE := ./...
 
@@ -16,7 +20,7 @@ SOURCES := builder-config.yaml go.mod go.sum $(shell find internal processor exp
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(BINARY) bin/shop-go bin/demo ## Start the Collector with a local Amplitude and drive a small shop through it (ONCE=1: stop after it)
@@ -31,14 +35,14 @@ shop-web: $(BINARY) bin/demo examples/shop-web/node_modules/.package-lock.json $
 	@bin/demo -shop $@ $(if $(ONCE),-once)
 
 .PHONY: test
-test: need-redis $(BINARY) bin/shop-go bin/demo ## Run all tests, unit and end to end, with the race detector
+test: need-redis need-promtool $(BINARY) bin/shop-go bin/demo ## Run all tests, unit and end to end, with the race detector
 	$(GO) test -race -timeout 20m $(PACKAGE)
 
 .PHONY: build
 build: $(BINARY) ## Build the Collector to bin/otelcol-amplitude
 
 .PHONY: generate
-generate: need-go ## Regenerate what is made from each metadata.yaml, and the references and schemas in docs
+generate: need-go ## Regenerate what is made from each metadata.yaml, references and schemas in docs, dashboard and alerts
 	$(GO) generate ./...
 
 .PHONY: fmt
@@ -70,7 +74,7 @@ fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a
 	done
 
 .PHONY: e2e
-e2e: $(BINARY) bin/shop-go bin/demo ## Run the end-to-end tests against the built Collector
+e2e: need-redis need-promtool $(BINARY) bin/shop-go bin/demo ## Run the end-to-end tests against the built Collector
 	$(GO) test -count=1 -timeout 20m ./e2e/...
 
 .PHONY: chaos
@@ -89,6 +93,10 @@ vulncheck: need-go ## Look for known vulnerabilities in what our code calls (nee
 sbom: $(BINARY) ## List everything inside the Collector, with licences, as CycloneDX: bin/sbom.cdx.json
 	$(SECURITY) cyclonedx-gomod bin -json -output bin/sbom.cdx.json -version "$$($(BINARY) --version | awk '{print $$NF}')" $(BINARY)
 
+.PHONY: deploy-check
+deploy-check: need-redis need-promtool $(BINARY) ## Check everything in deploy/: configurations, alerts, dashboard, packaging
+	$(GO) test ./internal/operations ./deploy/... ./e2e/deploy
+
 .PHONY: web
 web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
 	cd e2e/amplitude-sdk && npm test
@@ -99,7 +107,7 @@ web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk 
 .PHONY: check
 check: need-go ## What has to hold before a change is merged: generated files current, formatted, linted, tested
 	$(MAKE) generate
-	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
+	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema deploy || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
 	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { echo "run 'make fmt'"; exit 1; }
 	$(GO) mod tidy -diff
 	$(MAKE) lint
@@ -107,9 +115,10 @@ check: need-go ## What has to hold before a change is merged: generated files cu
 	$(MAKE) chaos SECONDS=90
 
 .PHONY: deps
-deps: ## Install the Debian packages that tests use (as root): redis-server, chromium
+deps: ## Install the Debian packages that tests use (as root): redis-server, chromium, promtool
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server chromium
+	@command -v promtool >/dev/null || { $(PROMTOOL); }
 
 # The builder compiles some hundred packages the first time; it says what it is doing.
 $(BINARY): $(SOURCES) | need-go
@@ -149,4 +158,14 @@ need-redis:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
 	else \
 		echo "make: 'redis-server' was not found: install it (Debian and Ubuntu: sudo apt-get install redis-server; macOS: brew install redis) and try again"; exit 1; \
+	fi
+
+# Root on Debian gets promtool installed; others are told.
+.PHONY: need-promtool
+need-promtool:
+	@command -v promtool >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && { $(PROMTOOL); }; \
+	else \
+		echo "make: 'promtool' was not found: it comes with Prometheus (macOS: brew install prometheus; Debian and Ubuntu: make deps as root; others: https://prometheus.io/download/); try again"; exit 1; \
 	fi

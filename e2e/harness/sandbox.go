@@ -95,15 +95,22 @@ func (c *Collector) sandboxGet(t testing.TB, path string, into any) {
 	require.NoError(t, json.NewDecoder(response.Body).Decode(into), path)
 }
 
-// Metric returns the sum of a counter's or gauge's series whose labels contain all of the given
-// name="value" texts, from the Collector's Prometheus endpoint.
-func (c *Collector) Metric(t testing.TB, name string, labels ...string) float64 {
+// Scrape returns what the Collector's Prometheus endpoint says.
+func (c *Collector) Scrape(t testing.TB) []byte {
 	t.Helper()
 	response, err := http.Get("http://" + c.Metrics + "/metrics")
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
+	return text
+}
+
+// Metric returns the sum of a counter's or gauge's series whose labels contain all of the given
+// name="value" texts, from the Collector's Prometheus endpoint.
+func (c *Collector) Metric(t testing.TB, name string, labels ...string) float64 {
+	t.Helper()
+	text := c.Scrape(t)
 	sum := 0.0
 	for line := range bytes.Lines(text) {
 		rest, ok := bytes.CutPrefix(line, []byte(name+"{"))

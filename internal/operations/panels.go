@@ -1,0 +1,144 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package operations // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/operations"
+
+import "fmt"
+
+// rate is a counter as a rate, by the given labels.
+func rate(by, selector string) string {
+	return fmt.Sprintf("sum by (%s) (rate(%s[$__rate_interval]))", by, selector)
+}
+
+// quantiles of a histogram, as three lines.
+func quantiles(metric string) []Query {
+	var queries []Query
+	for _, q := range []string{"0.5", "0.95", "0.99"} {
+		queries = append(queries, Query{fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(%s_bucket[$__rate_interval])))", q, metric), "p" + q[2:]})
+	}
+	queries[0].Legend = "p50"
+	return queries
+}
+
+// Dashboard shows what goes in, what became of it, and what waits.
+var Dashboard = []Row{
+	{Title: "At a glance", Panels: []Panel{
+		{Title: "Records in", Unit: "cps", Stat: true, Queries: []Query{{`sum(rate(otelcol_receiver_accepted_log_records[$__rate_interval]))`, ""}}},
+		{Title: "Events delivered", Unit: "cps", Stat: true, Queries: []Query{{`sum(rate(otelcol_exporter_amplitude_events{outcome="delivered"}[$__rate_interval]))`, ""}}},
+		{Title: "Waiting", Description: "In the queue and in the slow lane.", Stat: true, Queries: []Query{
+			{`sum(otelcol_exporter_queue_size{exporter=~"amplitude.*"}) + sum(otelcol_exporter_amplitude_slow_lane_events)`, ""},
+		}},
+		{Title: "Queue used", Unit: "percentunit", Stat: true, Limit: 0.8, Queries: []Query{
+			{`max(otelcol_exporter_queue_size{exporter=~"amplitude.*"} / otelcol_exporter_queue_capacity)`, ""},
+		}},
+		{Title: "Undeliverable in a day", Description: "Dead-lettered or dropped.", Stat: true, Limit: 1, Queries: []Query{
+			{`sum(increase(otelcol_exporter_amplitude_events{outcome=~"dead_lettered|dropped"}[1d]))`, ""},
+		}},
+		{Title: "Flags", Description: "Distinct flags since the start. Amplitude keeps 1,500 experiment properties in a project.", Stat: true, Limit: 1200, Queries: []Query{
+			{`max(otelcol_processor_amplitude_experiment_flags)`, ""},
+		}},
+	}},
+	{Title: "Flow: in = out + dropped", Panels: []Panel{
+		{Title: "Records by outcome", Description: "Each record has one outcome.", Unit: "cps", Stacked: true, Queries: []Query{
+			{rate("outcome", `otelcol_processor_amplitude_experiment_records`), "{{outcome}}"},
+		}},
+		{
+			Title: "Events by outcome", Description: "Final outcomes, and on the way: throttled (to the slow lane) and retried.", Unit: "cps",
+			Queries: []Query{{rate("outcome", `otelcol_exporter_amplitude_events`), "{{outcome}}"}},
+		},
+		{
+			Title: "What does not add up",
+			Description: "Records without an outcome, and events that are neither delivered, refused nor waiting. Around zero: what is in flight. " +
+				"Below zero for the exporter: what a restart found in the queue.",
+			Queries: []Query{
+				{`sum(otelcol_processor_incoming_items{processor=~"amplitude_experiment.*"}) - sum(otelcol_processor_amplitude_experiment_records)`, "processor"},
+				{exporterGap, "{{exporter}} {{instance}}"},
+			},
+		},
+	}},
+	{Title: "Processor: exposures and assignments", Panels: []Panel{
+		{Title: "Exposures, un-exposures, assignments", Unit: "cps", Queries: []Query{
+			{rate("outcome", `otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|already_shaped"}`), "{{outcome}}"},
+			{`sum(rate(otelcol_processor_amplitude_experiment_late[$__rate_interval]))`, "late"},
+			{`sum(rate(otelcol_processor_amplitude_experiment_extra_events[$__rate_interval]))`, "extra events of large assignments"},
+		}},
+		{Title: "Repeats", Description: "Share of the experiment records that were repeats.", Unit: "percentunit", Queries: []Query{
+			{
+				`sum(rate(otelcol_processor_amplitude_experiment_records{outcome="duplicate"}[$__rate_interval])) / ` +
+					`sum(rate(otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|already_shaped|duplicate"}[$__rate_interval]))`, "repeats",
+			},
+		}},
+		{
+			Title: "Variant changes by flag", Description: "Users who moved between variants: the ten flags with most.", Unit: "cps",
+			Queries: []Query{{`topk(10, ` + rate("flag", `otelcol_processor_amplitude_experiment_variant_changes`) + `)`, "{{flag}}"}},
+		},
+		{Title: "Skipped, by reason", Description: "Evaluations that were no exposures.", Unit: "cps", Stacked: true, Queries: []Query{
+			{rate("reason", `otelcol_processor_amplitude_experiment_skipped`), "{{reason}}"},
+		}},
+		{Title: "Rejected, by reason", Description: "Records that should have become events and could not.", Unit: "cps", Stacked: true, Queries: []Query{
+			{rate("reason", `otelcol_processor_amplitude_experiment_rejected`), "{{reason}}"},
+		}},
+		{Title: "Left out", Description: "What an event could not tell.", Unit: "cps", Queries: []Query{
+			{rate("reason", `otelcol_processor_amplitude_experiment_ids_ignored`), "id: {{reason}}"},
+			{rate("reason", `otelcol_processor_amplitude_experiment_flags_left_out`), "flag: {{reason}}"},
+			{`sum(rate(otelcol_processor_amplitude_experiment_properties_left_out[$__rate_interval]))`, "event property"},
+			{rate("cause", `otelcol_exporter_amplitude_dropped_values`), "value: {{cause}}"},
+		}},
+		{Title: "Distinct flags against 1,500", Limit: 1500, Queries: []Query{
+			{`otelcol_processor_amplitude_experiment_flags`, "{{processor}} {{instance}}"},
+		}},
+		{Title: "Time for a batch", Unit: "s", Queries: []Query{
+			{`histogram_quantile(0.99, sum by (le) (rate(otelcol_processor_internal_duration_bucket{processor=~"amplitude_experiment.*"}[$__rate_interval])))`, "p99"},
+		}},
+	}},
+	{Title: "De-duplication", Panels: []Panel{
+		{Title: "Entries", Description: "Should level off below max_entries.", Queries: []Query{
+			{`otelcol_processor_amplitude_experiment_dedup_entries`, "{{processor}} {{instance}}"},
+		}},
+		{Title: "Evictions", Description: "max_entries: the state is too small. age: normal.", Unit: "cps", Queries: []Query{
+			{rate("reason", `otelcol_processor_amplitude_experiment_dedup_evictions`), "{{reason}}"},
+		}},
+		{Title: "Redis and storage", Description: "Nothing here is the good state.", Unit: "cps", Queries: []Query{
+			{rate("instance", `otelcol_processor_amplitude_experiment_dedup_redis_failures`), "Redis failures {{instance}}"},
+			{rate("instance", `otelcol_processor_amplitude_experiment_dedup_redis_bypassed`), "batches without Redis {{instance}}"},
+			{rate("instance", `otelcol_processor_amplitude_experiment_dedup_storage_failures`), "storage failures {{instance}}"},
+		}},
+	}},
+	{Title: "Exporter: delivery", Panels: []Panel{
+		{Title: "Requests by status", Unit: "reqps", Stacked: true, Queries: []Query{{rate("status", `otelcol_exporter_amplitude_requests`), "{{status}}"}}},
+		{Title: "Latency of requests", Unit: "s", Queries: quantiles("otelcol_exporter_amplitude_request_duration")},
+		{Title: "Size of requests", Description: "Before compression.", Unit: "bytes", Queries: quantiles("otelcol_exporter_amplitude_request_size")},
+		{Title: "Events in a request", Queries: quantiles("otelcol_exporter_amplitude_request_events")},
+		{Title: "Undelivered, by reason", Description: "Dead-lettered, dropped or ignored.", Unit: "cps", Stacked: true, Queries: []Query{
+			{rate("reason", `otelcol_exporter_amplitude_undelivered_events`), "{{reason}}"},
+		}},
+		{Title: "Throttled and retried", Unit: "cps", Queries: []Query{
+			{rate("outcome", `otelcol_exporter_amplitude_events{outcome=~"throttled|retried"}`), "{{outcome}}"},
+			{rate("kind", `otelcol_exporter_amplitude_unexpected_answers`), "unexpected answer: {{kind}}"},
+		}},
+		{Title: "Slow lane", Description: "Events of throttled users that wait.", Queries: []Query{
+			{`otelcol_exporter_amplitude_slow_lane_events`, "{{exporter}} {{instance}}"},
+		}},
+		{Title: "Queue", Queries: []Query{
+			{`otelcol_exporter_queue_size{exporter=~"amplitude.*"}`, "{{exporter}} {{instance}}"},
+			{`otelcol_exporter_queue_capacity{exporter=~"amplitude.*"}`, "capacity {{exporter}} {{instance}}"},
+		}},
+		{Title: "Refused by the queue", Unit: "cps", Queries: []Query{
+			{rate("exporter, instance", `otelcol_exporter_enqueue_failed_log_records`), "{{exporter}} {{instance}}"},
+		}},
+	}},
+	{Title: "Receiver and process", Panels: []Panel{
+		{Title: "Receiver", Unit: "cps", Queries: []Query{
+			{rate("receiver, transport", `otelcol_receiver_accepted_log_records`), "accepted {{receiver}} {{transport}}"},
+			{rate("receiver, transport", `otelcol_receiver_refused_log_records`), "refused {{receiver}} {{transport}}"},
+			{rate("receiver, transport", `otelcol_receiver_failed_log_records`), "failed {{receiver}} {{transport}}"},
+		}},
+		{Title: "Memory", Unit: "bytes", Queries: []Query{
+			{`otelcol_process_memory_rss`, "resident {{instance}}"},
+			{`otelcol_process_runtime_heap_alloc_bytes`, "heap {{instance}}"},
+		}},
+		{Title: "CPU", Description: "Cores in use.", Queries: []Query{
+			{rate("instance", `otelcol_process_cpu_seconds`), "{{instance}}"},
+		}},
+	}},
+}
