@@ -7,6 +7,7 @@ GO      ?= go
 TOOL    := $(GO) tool -modfile=internal/tools/go.mod
 SECURITY := $(GO) tool -modfile=internal/tools/security/go.mod
 LINT    := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
+GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@v2.15.1
 # promtool out of Debian's package prometheus, without the server that the package would start.
 PROMTOOL := set -e -o pipefail; echo "==> installing promtool, which the tests of alerts and dashboard run"; \
 	cd "$$(mktemp -d)" && apt-get -o APT::Sandbox::User=root download -qq prometheus && \
@@ -53,6 +54,19 @@ fmt: need-go ## Format all Go files
 lint: need-go ## Run the linters
 	$(LINT) run
 
+# What no Go test looks at. systemd-analyze is where systemd is; a unit cannot be checked without it.
+.PHONY: lint-deploy
+lint-deploy: need-go $(BINARY) ## Check workflows, package scripts and the systemd unit
+	$(TOOL) actionlint
+	@for script in deploy/systemd/*.sh; do sh -n "$$script" || exit 1; done
+	@if command -v systemd-analyze >/dev/null; then \
+		unit="$$(mktemp -d)/otelcol-amplitude.service" && \
+		sed 's|/usr/bin/otelcol-amplitude|$(CURDIR)/$(BINARY)|' deploy/systemd/otelcol-amplitude.service >"$$unit" && \
+		systemd-analyze verify "$$unit"; \
+	else \
+		echo "the systemd unit was not checked: there is no systemd-analyze here"; \
+	fi
+
 .PHONY: bench
 bench: need-go ## Measure side by side with what else would do the job; writes docs/performance.md and .svg (BENCH=flags of bench/main.go)
 	@cd bench && $(GO) tool -modfile=../internal/tools/go.mod builder --config builder-config.yaml
@@ -94,8 +108,16 @@ sbom: $(BINARY) ## List everything inside the Collector, with licences, as Cyclo
 	$(SECURITY) cyclonedx-gomod bin -json -output bin/sbom.cdx.json -version "$$($(BINARY) --version | awk '{print $$NF}')" $(BINARY)
 
 .PHONY: deploy-check
-deploy-check: need-redis need-promtool $(BINARY) ## Check everything in deploy/: configurations, alerts, dashboard, packaging
+deploy-check: lint-deploy need-redis need-promtool $(BINARY) ## Check everything in deploy/: configurations, alerts, dashboard, packaging
 	$(GO) test ./internal/operations ./deploy/... ./e2e/deploy
+
+.PHONY: release-check
+release-check: need-go ## Check .goreleaser.yaml (builds goreleaser the first time)
+	$(GORELEASER) check
+
+.PHONY: snapshot
+snapshot: need-go ## Build archives and packages of all platforms to dist/, without signing or publishing
+	$(GORELEASER) release --snapshot --clean --skip=publish,sign,sbom
 
 .PHONY: web
 web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
@@ -110,7 +132,7 @@ check: need-go ## What has to hold before a change is merged: generated files cu
 	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema deploy || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
 	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { echo "run 'make fmt'"; exit 1; }
 	$(GO) mod tidy -diff
-	$(MAKE) lint
+	$(MAKE) lint lint-deploy
 	$(MAKE) test
 	$(MAKE) chaos SECONDS=90
 
