@@ -10,6 +10,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"go.opentelemetry.io/collector/component"
 )
@@ -19,7 +21,17 @@ type options struct {
 	users           int
 	collector       string
 	docs            string
+	parts           []string
 }
+
+// part is a measurement that can be made alone.
+type part struct {
+	name string
+	run  func(options, *document) error
+}
+
+// parts are all measurements, in the order of the page.
+var parts = []part{{"processor", processorSuites}, {"exporter", exporterSuites}, {"growth", growth}, {"collector", endToEnd}}
 
 func main() {
 	var o options
@@ -28,8 +40,12 @@ func main() {
 	flag.IntVar(&o.users, "users", 1_000_000, "largest number of users in the growth of the state")
 	flag.StringVar(&o.collector, "collector", "", "the built Collector; without it nothing is measured end to end")
 	flag.StringVar(&o.docs, "docs", "", "folder to write performance.md and performance.svg to")
+	only := flag.String("parts", "", "measure only these, separated by commas: processor, exporter, growth, collector; they make no page")
 	asSink := flag.Bool("sink", false, "be the other end, for the measurements themselves")
 	flag.Parse()
+	if *only != "" {
+		o.parts = strings.Split(*only, ",")
+	}
 	var err error
 	if *asSink {
 		err = serve()
@@ -46,15 +62,23 @@ func main() {
 type maker func() (contender, component.Component, error)
 
 func run(o options) error {
+	for _, name := range o.parts {
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
+			return fmt.Errorf("-parts: there is no part %q", name)
+		}
+	}
 	d := &document{}
 	d.head(o.rounds, o.batches)
-	for _, part := range []func(options, *document) error{processorSuites, exporterSuites, growth, endToEnd} {
-		if err := part(o, d); err != nil {
+	for _, p := range parts {
+		if len(o.parts) > 0 && !slices.Contains(o.parts, p.name) {
+			continue
+		}
+		if err := p.run(o, d); err != nil {
 			return err
 		}
 	}
 	d.printf("%s", profiles)
-	if o.docs == "" {
+	if o.docs == "" || len(o.parts) > 0 {
 		return nil
 	}
 	return d.write(o.docs)
