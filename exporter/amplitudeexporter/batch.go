@@ -91,6 +91,7 @@ func (b *batch) reset() {
 	clear(b.rejected)
 	b.json, b.events, b.rejected, b.records = b.json[:0], b.events[:0], b.rejected[:0], 0
 	b.encoder.lost = losses{}
+	b.encoder.forget()
 }
 
 // size is the length of an event's JSON.

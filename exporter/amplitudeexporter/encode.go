@@ -61,19 +61,9 @@ var (
 	fieldPartnerID = fields[amplitude.FieldPartnerID]
 )
 
-type property struct {
-	name  string
-	value pcommon.Value
-}
-
-// operation is a property under an operator, the index into amplitude.Operators.
-type operation struct {
-	property
-	operator uint8
-}
-
-type fieldValue struct {
-	field *field
+// member is an attribute of the record being encoded.
+type member struct {
+	*key
 	value pcommon.Value
 }
 
@@ -87,12 +77,13 @@ type encoder struct {
 
 	lost losses
 
+	keys       keyTable
 	names      nameSets
-	properties []property
-	user       []operation
-	group      []operation
-	groups     []property
-	fields     []fieldValue
+	properties []member
+	user       []member
+	group      []member
+	groups     []member
+	fields     []member
 	// of the record being encoded
 	seen      uint64
 	userID    pcommon.Value
@@ -128,12 +119,9 @@ func (e *encoder) encode(dst []byte, record plog.LogRecord) (out []byte, user, d
 		return dst, 0, 0, verdict{reason: e.lastVerdict}
 	}
 	if failed = e.sort(record.Attributes()); failed.reason != 0 {
-		e.forget()
 		return dst, 0, 0, failed
 	}
-	out, user, device, failed = e.write(dst, name, record)
-	e.forget()
-	if failed.reason != 0 {
+	if out, user, device, failed = e.write(dst, name, record); failed.reason != 0 {
 		return dst, 0, 0, failed
 	}
 	return out, user, device, verdict{}
@@ -155,13 +143,16 @@ func (e *encoder) checkName(name string) reason {
 	return 0
 }
 
-// forget lets go of the record, so that a pooled encoder does not keep it alive.
+// forget lets go of the records of a batch, so that a pooled encoder does not keep them alive.
 func (e *encoder) forget() {
-	clear(e.properties)
-	clear(e.user)
-	clear(e.group)
-	clear(e.groups)
-	clear(e.fields)
+	e.empty()
+	for _, list := range [...][]member{e.properties, e.user, e.group, e.groups, e.fields} {
+		clear(list[:cap(list)])
+	}
+}
+
+// empty makes room for the next record.
+func (e *encoder) empty() {
 	e.properties, e.user, e.group, e.groups, e.fields = e.properties[:0], e.user[:0], e.group[:0], e.groups[:0], e.fields[:0]
 	e.seen = 0
 	e.userID, e.deviceID, e.insertID, e.sessionID = pcommon.Value{}, pcommon.Value{}, pcommon.Value{}, pcommon.Value{}
@@ -169,61 +160,40 @@ func (e *encoder) forget() {
 
 // sort puts each attribute where it belongs in the event.
 func (e *encoder) sort(attributes pcommon.Map) verdict {
-	level := e.names.open()
-	defer e.names.close(level)
+	e.empty()
+	e.keys.next()
+	place := 0
 	for name, value := range attributes.All() {
-		if !e.names.add(level, name) {
+		k, repeated := e.keys.find(place, name)
+		place++
+		if repeated {
 			continue
 		}
-		rest, ours := strings.CutPrefix(name, amplitude.AttrPrefix)
-		if !ours {
-			e.properties = append(e.properties, property{name, value})
-			continue
+		switch k.section {
+		case sectionProperty:
+			e.properties = append(e.properties, member{k, value})
+		case sectionField:
+			e.setField(k, value)
+		case sectionUser:
+			e.user = append(e.user, member{k, value})
+		case sectionGroup:
+			e.group = append(e.group, member{k, value})
+		case sectionGroups:
+			e.groups = append(e.groups, member{k, value})
+		default:
+			return verdict{reason: reasonUnknownField, field: fieldName(strings.TrimPrefix(name, amplitude.AttrPrefix))}
 		}
-		if failed := e.sortField(rest, value); failed.reason != 0 {
-			return failed
-		}
-	}
-	return verdict{}
-}
-
-// sortField sorts an attribute by its name after "amplitude.".
-func (e *encoder) sortField(name string, value pcommon.Value) verdict {
-	// No field has a dot in its name, and each family has one.
-	family, rest, dotted := strings.Cut(name, ".")
-	if !dotted {
-		f := fields[name]
-		if f == nil {
-			return verdict{reason: reasonUnknownField, field: fieldName(name)}
-		}
-		e.setField(f, value)
-		return verdict{}
-	}
-	var known bool
-	switch family {
-	case amplitude.FieldUserProperties:
-		e.user, known = appendOperation(e.user, rest, value)
-	case amplitude.FieldGroupProperties:
-		e.group, known = appendOperation(e.group, rest, value)
-	case amplitude.FieldGroups:
-		e.groups = append(e.groups, property{rest, value})
-		known = rest != ""
-	default:
-		known = false
-	}
-	if !known {
-		return verdict{reason: reasonUnknownField, field: fieldName(name)}
 	}
 	return verdict{}
 }
 
 // setField notes the value of a field; an empty one counts as absent.
-func (e *encoder) setField(f *field, value pcommon.Value) {
+func (e *encoder) setField(k *key, value pcommon.Value) {
 	if value.Type() == pcommon.ValueTypeEmpty {
 		return
 	}
-	e.seen |= f.bit
-	switch f {
+	e.seen |= k.field.bit
+	switch k.field {
 	case fieldUserID:
 		e.userID = value
 	case fieldDeviceID:
@@ -233,23 +203,8 @@ func (e *encoder) setField(f *field, value pcommon.Value) {
 	case fieldSessionID:
 		e.sessionID = value
 	default:
-		e.fields = append(e.fields, fieldValue{f, value})
+		e.fields = append(e.fields, member{k, value})
 	}
-}
-
-// appendOperation reads "<operator>.<property>", or the operator alone for the one that has no
-// property, and appends it. It reports false when there is no such operator.
-func appendOperation(operations []operation, s string, value pcommon.Value) ([]operation, bool) {
-	word, name, _ := strings.Cut(s, ".")
-	if (name == "") != (word == amplitude.OpClearAll) {
-		return operations, false
-	}
-	for i, candidate := range amplitude.Operators {
-		if candidate == word {
-			return append(operations, operation{property{name, value}, uint8(i)}), true
-		}
-	}
-	return operations, false
 }
 
 // fieldName bounds a name that an application chose, for dead letters and logs.
@@ -413,7 +368,7 @@ func appendInteger(dst []byte, value pcommon.Value) ([]byte, bool) {
 }
 
 // appendField appends the value of a field in the type that Amplitude wants.
-func (e *encoder) appendField(dst []byte, f fieldValue) ([]byte, bool) {
+func (e *encoder) appendField(dst []byte, f member) ([]byte, bool) {
 	switch f.field.kind {
 	case amplitude.KindString, amplitude.KindID:
 		switch f.value.Type() {
@@ -451,7 +406,7 @@ func (e *encoder) appendField(dst []byte, f fieldValue) ([]byte, bool) {
 }
 
 // appendProperties appends the members of an object whose nesting level is depth.
-func (e *encoder) appendProperties(dst []byte, properties []property, depth int) []byte {
+func (e *encoder) appendProperties(dst []byte, properties []member, depth int) []byte {
 	first := true
 	for i := range properties {
 		p := &properties[i]
@@ -459,8 +414,7 @@ func (e *encoder) appendProperties(dst []byte, properties []property, depth int)
 		if !first {
 			dst = append(dst, ',')
 		}
-		dst = appendString(dst, p.name)
-		dst = append(dst, ':')
+		dst = append(dst, p.json...)
 		var ok bool
 		if dst, ok = e.appendValue(dst, p.value, depth); !ok {
 			dst = dst[:before]
@@ -473,7 +427,7 @@ func (e *encoder) appendProperties(dst []byte, properties []property, depth int)
 
 // appendOperations appends operations on user or group properties, by operator. It returns the name
 // of the operation whose value does not fit its operator, or "".
-func (e *encoder) appendOperations(dst []byte, family string, operations []operation) (out []byte, failed string) {
+func (e *encoder) appendOperations(dst []byte, family string, operations []member) (out []byte, failed string) {
 	if len(operations) == 0 {
 		return dst, ""
 	}
@@ -512,7 +466,7 @@ func (e *encoder) appendOperations(dst []byte, family string, operations []opera
 				dst = append(dst, '{')
 			}
 			var ok bool
-			if dst, ok = e.appendOperand(dst, operator, op.property); !ok {
+			if dst, ok = e.appendOperand(dst, operator, op); !ok {
 				return dst[:start], family + "." + operator + "." + fieldName(op.name)
 			}
 		}
@@ -533,14 +487,14 @@ func (e *encoder) appendOperations(dst []byte, family string, operations []opera
 }
 
 // appendOperand appends one property of an operation and a comma. It reports false when the value cannot be used.
-func (e *encoder) appendOperand(dst []byte, operator string, p property) ([]byte, bool) {
+func (e *encoder) appendOperand(dst []byte, operator string, p *member) ([]byte, bool) {
 	// Level 1 is the object of operators, level 2 the operator's object.
 	const depth = 2
 	kind := p.value.Type()
 	switch {
 	case operator == amplitude.OpUnset:
-		dst = appendString(dst, p.name)
-		return append(dst, `:"`+amplitude.UnsetValue+`",`...), true
+		dst = append(dst, p.json...)
+		return append(dst, `"`+amplitude.UnsetValue+`",`...), true
 	case kind == pcommon.ValueTypeEmpty:
 		// Amplitude does not say what setting a property to null does; removing one is $unset.
 		e.lost[lossNull]++
@@ -549,8 +503,7 @@ func (e *encoder) appendOperand(dst []byte, operator string, p property) ([]byte
 		return dst, false
 	}
 	before := len(dst)
-	dst = appendString(dst, p.name)
-	dst = append(dst, ':')
+	dst = append(dst, p.json...)
 	dst, ok := e.appendValue(dst, p.value, depth)
 	if !ok {
 		return dst[:before], true
@@ -559,7 +512,7 @@ func (e *encoder) appendOperand(dst []byte, operator string, p property) ([]byte
 }
 
 // appendGroups appends the groups of an event: each type has one value or a list of values.
-func appendGroups(dst []byte, groups []property) (out []byte, failed string) {
+func appendGroups(dst []byte, groups []member) (out []byte, failed string) {
 	if len(groups) == 0 {
 		return dst, ""
 	}
@@ -568,8 +521,7 @@ func appendGroups(dst []byte, groups []property) (out []byte, failed string) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendString(dst, group.name)
-		dst = append(dst, ':')
+		dst = append(dst, group.json...)
 		ok := false
 		if group.value.Type() == pcommon.ValueTypeSlice {
 			values := group.value.Slice()

@@ -1,0 +1,140 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"strings"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+const (
+	// maxKeys and maxKeyBytes bound what an encoder remembers of attribute names.
+	maxKeys     = 4096
+	maxKeyBytes = 256 << 10
+)
+
+// section is the part of an event that an attribute goes to.
+type section uint8
+
+const (
+	sectionUnknown section = iota
+	sectionField
+	sectionProperty
+	sectionUser
+	sectionGroup
+	sectionGroups
+)
+
+// key is what an attribute name means. It is worked out once, not for each record.
+type key struct {
+	attribute string
+	section   section
+	// operator is the index into amplitude.Operators, for an operation.
+	operator uint8
+	field    *field
+	// name is the property's own name, and json is that name as JSON with the colon after it.
+	name, json string
+	// record is the last record that had the attribute.
+	record uint64
+}
+
+// newKey reads an attribute name.
+func newKey(attribute string) *key {
+	k := &key{attribute: attribute}
+	rest, ours := strings.CutPrefix(attribute, amplitude.AttrPrefix)
+	if !ours {
+		k.setName(sectionProperty, attribute)
+		return k
+	}
+	// No field has a dot in its name, and each family has one.
+	family, rest, dotted := strings.Cut(rest, ".")
+	if !dotted {
+		if k.field = fields[family]; k.field != nil {
+			k.section = sectionField
+		}
+		return k
+	}
+	switch family {
+	case amplitude.FieldUserProperties:
+		k.setOperation(sectionUser, rest)
+	case amplitude.FieldGroupProperties:
+		k.setOperation(sectionGroup, rest)
+	case amplitude.FieldGroups:
+		if rest != "" {
+			k.setName(sectionGroups, rest)
+		}
+	}
+	return k
+}
+
+func (k *key) setName(s section, name string) {
+	k.section, k.name = s, name
+	k.json = string(append(appendString(nil, name), ':'))
+}
+
+// setOperation reads "<operator>.<property>", or the operator alone for the one that has no property.
+func (k *key) setOperation(s section, rest string) {
+	word, name, _ := strings.Cut(rest, ".")
+	if (name == "") != (word == amplitude.OpClearAll) {
+		return
+	}
+	for i, candidate := range amplitude.Operators {
+		if candidate == word {
+			k.operator = uint8(i)
+			k.setName(s, name)
+			return
+		}
+	}
+}
+
+// keyTable remembers the attribute names of records. Those of one record are most often those of the
+// last one, in the same order, so that mostly one comparison finds a key.
+type keyTable struct {
+	known  map[string]*key
+	bytes  int
+	order  []*key
+	record uint64
+}
+
+// next begins a record.
+func (k *keyTable) next() {
+	if len(k.known) > maxKeys || k.bytes > maxKeyBytes {
+		clear(k.known)
+		clear(k.order)
+		k.bytes, k.order = 0, k.order[:0]
+	}
+	k.record++
+}
+
+// find returns the key of the record's attribute at a place, and whether the record had it before:
+// of an attribute that is there twice the first counts.
+func (k *keyTable) find(place int, attribute string) (found *key, repeated bool) {
+	if place < len(k.order) && k.order[place].attribute == attribute {
+		found = k.order[place]
+	} else {
+		found = k.lookUp(place, attribute)
+	}
+	repeated = found.record == k.record
+	found.record = k.record
+	return found, repeated
+}
+
+func (k *keyTable) lookUp(place int, attribute string) *key {
+	found := k.known[attribute]
+	if found == nil {
+		found = newKey(strings.Clone(attribute))
+		if k.known == nil {
+			k.known = map[string]*key{}
+		}
+		k.known[found.attribute] = found
+		k.bytes += len(attribute)
+	}
+	if place < len(k.order) {
+		k.order[place] = found
+	} else if place == len(k.order) {
+		k.order = append(k.order, found)
+	}
+	return found
+}
