@@ -25,8 +25,35 @@ const (
 // appendString appends s as a JSON string. Valid UTF-8 stays as it is.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	dst = appendEscaped(dst, s)
+	if isPlain(s) {
+		dst = append(dst, s...)
+	} else {
+		dst = appendEscaped(dst, s)
+	}
 	return append(dst, '"')
+}
+
+// isPlain tells whether s is ASCII that JSON needs no escapes for. It may say no for what is.
+func isPlain(s string) bool {
+	n := len(s)
+	if n < 8 {
+		if n >= 4 {
+			return !needsEscape(uint64(load32(s, 0)) | uint64(load32(s, n-4))<<32)
+		}
+		for i := range n {
+			if c := s[i]; c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+				return false
+			}
+		}
+		return true
+	}
+	for i := 0; i < n-8; i += 8 {
+		if needsEscape(load64(s, i)) {
+			return false
+		}
+	}
+	// The last eight bytes may overlap with those before.
+	return !needsEscape(load64(s, n-8))
 }
 
 // appendEscaped appends the inside of the JSON string of s.
@@ -80,6 +107,12 @@ func load64(s string, i int) uint64 {
 	_ = s[i+7]
 	return uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
 		uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+}
+
+// load32 reads four bytes of s in the same way.
+func load32(s string, i int) uint32 {
+	_ = s[i+3]
+	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
 }
 
 // needsEscape tells whether one of eight bytes may be a control character, a quote, a backslash or not ASCII.
