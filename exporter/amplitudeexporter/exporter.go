@@ -120,7 +120,7 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs) error {
 	}
 	if len(b.events) > 0 {
 		p := x.partitioners.Get().(*partitioner)
-		d.run(ctx, p.split(b, x.cfg.Concurrency))
+		d.run(ctx, p.split(b, min(x.cfg.Concurrency, x.envelope.lanes(b))))
 		x.partitioners.Put(p)
 	}
 	unwritten := x.settle(ctx, d)

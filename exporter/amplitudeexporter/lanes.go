@@ -3,8 +3,7 @@
 
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
-// laneEvents is the number of events from which another lane is worth a request of its own.
-const laneEvents = 100
+import "slices"
 
 // partitioner spreads the events of a batch over lanes, so that events that share a user or a device
 // are in one lane, in their order. A user's devices are joined, and a device's users: Amplitude keeps
@@ -13,11 +12,13 @@ type partitioner struct {
 	first map[identity]int32
 	root  []int32
 	lanes [][]int32
+	// lane is the lane of a root, and load the bytes in each lane.
+	lane []int32
+	load []int
 }
 
-// split returns the indexes of the batch's events by lane. The result is valid until the next call.
-func (p *partitioner) split(b *batch, concurrency int) [][]int32 {
-	n := min(concurrency, 1+(len(b.events)-1)/laneEvents)
+// split returns the indexes of the batch's events in so many lanes. The result is valid until the next call.
+func (p *partitioner) split(b *batch, n int) [][]int32 {
 	for len(p.lanes) < n {
 		p.lanes = append(p.lanes, nil)
 	}
@@ -40,19 +41,30 @@ func (p *partitioner) split(b *batch, concurrency int) [][]int32 {
 		p.join(int32(i), b.events[i].user)
 		p.join(int32(i), b.events[i].device)
 	}
+	p.lane = slices.Grow(p.lane[:0], len(b.events))[:len(b.events)]
+	p.load = append(p.load[:0], make([]int, n)...)
 	for i := range b.events {
-		// The first event of a group is its root and names the lane.
-		root := &b.events[p.find(int32(i))]
-		id := root.user
-		if id == 0 {
-			id = root.device
+		// The first event of a group is its root, and takes it to the lane that has least to do.
+		root := p.find(int32(i))
+		if root == int32(i) {
+			p.lane[i] = p.lightest()
 		}
-		// The upper half: the lowest bit of an identity is always set.
-		lane := uint64(id) >> 32 % uint64(n)
+		lane := p.lane[root]
+		p.load[lane] += b.size(int32(i))
 		lanes[lane] = append(lanes[lane], int32(i))
 	}
 	clear(p.first)
 	return lanes
+}
+
+func (p *partitioner) lightest() int32 {
+	lightest := 0
+	for i, load := range p.load {
+		if load < p.load[lightest] {
+			lightest = i
+		}
+	}
+	return int32(lightest)
 }
 
 // join puts event i in one group with the earlier events of this identity. The root is the earliest event.

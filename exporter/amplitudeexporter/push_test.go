@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -117,11 +118,12 @@ func TestPermanentIsNeverMixedWithRetry(t *testing.T) {
 		fmt.Fprint(w, `{"code":400,"error":"Invalid API key: x"}`)
 	})
 	r := newRig(t, map[string]any{"endpoint": server.url(), "concurrency": 2}, nil)
-	err := r.ConsumeLogs(t.Context(), numbered(400))
+	const events = 3000 // more than one request takes
+	err := r.ConsumeLogs(t.Context(), numbered(events))
 	require.Error(t, err)
 	assert.False(t, consumererror.IsPermanent(err))
 	outcomes := r.counts("events", "outcome")
-	assert.Equal(t, 400, outcomes["dropped"]+outcomes["retried"])
+	assert.Equal(t, events, outcomes["dropped"]+outcomes["retried"])
 	assert.NotZero(t, outcomes["retried"])
 }
 
@@ -139,11 +141,12 @@ func TestConnectionsAreKept(t *testing.T) {
 		handler.ServeHTTP(w, q)
 	})
 	r := newRig(t, map[string]any{"endpoint": server.url(), "concurrency": lanes}, nil)
-	for range 30 {
-		_ = r.ConsumeLogs(t.Context(), numbered(1000))
+	const batches = 15
+	for range batches {
+		_ = r.ConsumeLogs(t.Context(), numbered(6000)) // four requests
 	}
 	assert.LessOrEqual(t, len(seen), lanes)
-	assert.Greater(t, len(server.received()), 30)
+	assert.Greater(t, len(server.received()), 3*batches)
 }
 
 // TestAnswersAreReadToABound: an endless answer does not hold the exporter up or fill its memory.
@@ -254,6 +257,32 @@ func TestRequestSize(t *testing.T) {
 			indexes = indexes[n:]
 		}
 	})
+}
+
+// TestFewRequests: a batch makes no more requests than its size asks for, whatever the concurrency.
+func TestFewRequests(t *testing.T) {
+	for _, tc := range []struct {
+		name                               string
+		events, padding, concurrency, want int
+	}{
+		{"one event", 1, 0, 8, 1},
+		{"what fits one request", 1999, 0, 8, 1},
+		{"one event more", 2000, 0, 8, 2},
+		{"fewer, but larger events", 700, 1000, 8, 1},
+		{"more bytes than one request takes", 1000, 1000, 8, 2},
+		{"more requests than lanes", 7000, 0, 2, 4},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			server := newScript(t)
+			r := newRig(t, map[string]any{"endpoint": server.url(), "concurrency": tc.concurrency}, nil)
+			logs := numbered(tc.events)
+			for p := range places(logs) {
+				p.record.Attributes().PutStr("padding", strings.Repeat("x", tc.padding))
+			}
+			require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+			assert.Len(t, server.received(), tc.want)
+		})
+	}
 }
 
 // TestByteTarget sinks after a refusal and rises again slowly.

@@ -65,6 +65,18 @@ func (e *envelope) take(b *batch, indexes []int32) int {
 	return len(indexes)
 }
 
+// lanes returns over how many lanes a batch is best spread: as many as it needs requests. What fits
+// one request gets one, since a request costs both sides more than a hundred events do.
+func (e *envelope) lanes(b *batch) int {
+	room := max(1, int(e.target.Load())-e.overhead())
+	size := len(b.json) + len(b.events) - 1 // a comma between events
+	if size <= room && len(b.events) <= e.limits.events {
+		return 1
+	}
+	// Lanes do not come out even: an eighth of room keeps most from needing a second, small request.
+	return max(2, 1+8*size/(7*room), 1+(len(b.events)-1)/e.limits.events)
+}
+
 // build appends the body of a request with these events.
 func (e *envelope) build(dst []byte, b *batch, indexes []int32) []byte {
 	dst = append(dst, e.head...)
