@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -287,6 +288,9 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		from = z
 	}
 	raw, err := io.ReadAll(from)
+	if errors.Is(err, io.ErrUnexpectedEOF) && r.Context().Err() != nil {
+		return // cut off by a shutdown
+	}
 	if !assert.NoError(s.t, err) {
 		return
 	}
