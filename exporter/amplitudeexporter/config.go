@@ -91,7 +91,7 @@ type Config struct {
 	// PartnerID is written to each event that has none of its own.
 	PartnerID string `mapstructure:"partner_id"`
 
-	// Concurrency is the number of requests in flight. Events that share a user or device never are.
+	// Concurrency is how many requests are in flight at most, for a batch that does not fit one. Events that share a user or device never are at the same time.
 	Concurrency int `mapstructure:"concurrency"`
 
 	// RateLimit bounds what is sent, for plans that have a limit.
