@@ -142,7 +142,6 @@ func TestWarnings(t *testing.T) {
 		{"queue off", map[string]any{"sending_queue": map[string]any{"enabled": false}}, "sending_queue::enabled: false"},
 		{"no storage", map[string]any{"sending_queue": map[string]any{"storage": nil}}, "sending_queue::storage"},
 		{"refusing queue", map[string]any{"sending_queue": map[string]any{"block_on_overflow": false}}, "sending_queue::block_on_overflow: false"},
-		{"split batches", map[string]any{"sending_queue": map[string]any{"batch": map[string]any{"max_size": 9000}}}, "sending_queue::batch::max_size"},
 		{"partitioned batches", map[string]any{"sending_queue": map[string]any{"batch": map[string]any{"partition": map[string]any{"metadata_keys": []any{"k"}}}}}, "sending_queue::batch::partition"},
 		{"no retry", map[string]any{"retry_on_failure": map[string]any{"enabled": false}}, "retry_on_failure::enabled: false"},
 		{"retries end", map[string]any{"retry_on_failure": map[string]any{"max_elapsed_time": "5m"}}, "retry_on_failure::max_elapsed_time"},

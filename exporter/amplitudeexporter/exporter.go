@@ -37,6 +37,7 @@ type amplitudeExporter struct {
 	sender   *sender
 	slow     *slowLane
 	dead     *deadLetter
+	order    *batchOrder // nil when batches are partitioned
 
 	batches      sync.Pool // of *batch
 	partitioners sync.Pool // of *partitioner
@@ -64,6 +65,9 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.health = newHealth(cfg, set.Logger)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
 	x.slow = newSlowLane(x)
+	if queue := cfg.QueueConfig.Get(); queue == nil || !queue.Batch.HasValue() || len(queue.Batch.Get().Partition.MetadataKeys) == 0 {
+		x.order = &batchOrder{}
+	}
 	x.batches.New = func() any {
 		return &batch{encoder: newEncoder(cfg, set.BuildInfo.Version), maxEvent: x.envelope.maxEvent()}
 	}
@@ -332,6 +336,13 @@ func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery, unwritten
 		err = exporterhelper.NewThrottleRetry(err, d.wait)
 	}
 	return err
+}
+
+// unreadable counts and explains a request on disk that cannot be read back. How many events were in it nobody knows.
+func (x *amplitudeExporter) unreadable(store string, err error, where zap.Field) {
+	x.tel.ExporterAmplitudeUnreadableRequests.Add(context.Background(), 1, x.tel.with("store", store))
+	x.set.Logger.Error("A request on disk cannot be read and its events are lost: check the disk, and send them again from their source if you can",
+		zap.String("store", store), where, zap.Error(err))
 }
 
 func fatalError(o *outcome) error {

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
@@ -36,7 +37,13 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 	if err != nil {
 		return nil, err
 	}
-	helper, err := exporterhelper.NewLogs(ctx, set, cfg, x.push,
+	convert := func(_ context.Context, logs plog.Logs) (xexporterhelper.Request, error) {
+		return newQueueRequest(logs, x.order), nil
+	}
+	consume := func(ctx context.Context, r xexporterhelper.Request) error {
+		return x.order.deliver(ctx, r.(*queueRequest), x.push)
+	}
+	helper, err := xexporterhelper.NewLogsRequest(ctx, set, convert, consume,
 		exporterhelper.WithStart(func(ctx context.Context, host component.Host) error {
 			if wrapped, ok := host.(*queueHost); ok {
 				host = wrapped.Host
@@ -49,7 +56,7 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 		// The HTTP client has its own timeout, for each request.
 		exporterhelper.WithTimeout(exporterhelper.TimeoutConfig{Timeout: 0}),
 		exporterhelper.WithRetry(cfg.RetryConfig),
-		exporterhelper.WithQueue(cfg.QueueConfig),
+		xexporterhelper.WithQueueBatch(cfg.QueueConfig, x.queueSettings()),
 	)
 	if err != nil {
 		return nil, err

@@ -73,7 +73,9 @@ func newSlowLane(x *amplitudeExporter) *slowLane {
 // start reads what a former run left on disk, and begins to work.
 func (s *slowLane) start(ctx context.Context, host component.Host) error {
 	if queue := s.x.cfg.QueueConfig.Get(); queue != nil && queue.StorageID != nil {
-		store, chunks, err := openSlowStore(ctx, host, s.x.set.ID, *queue.StorageID, s.x.log)
+		store, chunks, err := openSlowStore(ctx, host, s.x.set.ID, *queue.StorageID, func(number uint64, err error) {
+			s.x.unreadable(storeSlowLane, err, zap.String("key", chunkKey(number)))
+		})
 		if err != nil {
 			return err
 		}

@@ -345,3 +345,58 @@ func TestDailyQuotaRests(t *testing.T) {
 	require.Eventually(t, func() bool { return r.slowLane() == 0 }, patience, poll)
 	assert.Equal(t, []string{"e1", "later"}, server.received()[requests].ids())
 }
+
+// TestNothingIsParkedBeforeWhatIsTriedAgain: while a batch is refused as a whole, an event that was
+// refused alone is tried again later. A throttled event of the same user or device, directly or through
+// others, must not get ahead of it by way of the slow lane.
+func TestNothingIsParkedBeforeWhatIsTriedAgain(t *testing.T) {
+	type ids struct{ name, user, device string }
+	for name, tc := range map[string]struct {
+		events []ids
+		parked int
+		want   []string
+	}{
+		"same user":           {[]ids{{"refused", "user-a", "device-1"}, {"limited", "user-a", "device-2"}}, 0, []string{"refused", "limited"}},
+		"same device":         {[]ids{{"refused", "user-a", "device-1"}, {"limited", "user-b", "device-1"}}, 0, []string{"refused", "limited"}},
+		"through another one": {[]ids{{"refused", "user-a", "device-1"}, {"refused too", "user-a", "device-2"}, {"limited", "user-b", "device-2"}}, 0, []string{"refused", "refused too", "limited"}},
+		"nothing in common":   {[]ids{{"refused", "user-a", "device-1"}, {"limited", "user-b", "device-2"}}, 1, []string{"refused", "limited"}},
+		// Parked first, it is the older one.
+		"the other way round": {[]ids{{"limited", "user-b", "device-1"}, {"refused", "user-a", "device-1"}}, 2, []string{"limited", "refused"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forbidden := scriptedAnswer{Status: http.StatusForbidden, When: "refused", Times: -1}
+			forbiddenToo := scriptedAnswer{Status: http.StatusForbidden, When: "refused too", Times: -1}
+			server := newScript(t, forbidden, forbiddenToo, throttled("limited"))
+			r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+			logs := plog.NewLogs()
+			records := newRecords(logs)
+			for _, e := range tc.events {
+				exposure(records, e.user, e.name).Attributes().PutStr("amplitude.device_id", e.device)
+			}
+			var e expectation
+			left := e.try(t, r, logs)
+			assert.Equal(t, tc.parked, r.slowLane())
+
+			// Amplitude takes everything now, and time passes for the slow lane before the retry comes.
+			before := len(server.received())
+			server.then()
+			if tc.parked > 0 {
+				require.Eventually(t, r.clock.waiting, patience, poll)
+				r.clock.Advance(quotaWait)
+				require.Eventually(t, func() bool { return r.slowLane() == 0 }, patience, poll)
+			}
+			if len(e.Left) > 0 {
+				require.NoError(t, r.ConsumeLogs(t.Context(), left))
+			}
+			require.Eventually(t, func() bool { return r.counts("events", "outcome")["delivered"] == len(tc.events) }, patience, poll)
+			if name == "nothing in common" {
+				return // any order is right
+			}
+			var got []string
+			for _, q := range server.received()[before:] {
+				got = append(got, q.ids()...)
+			}
+			assert.Equal(t, tc.want, got)
+		})
+	}
+}

@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.uber.org/zap"
 )
 
 const (
@@ -45,8 +44,9 @@ type slowStore struct {
 	chunks      map[uint64]*slowChunk
 }
 
-// openSlowStore opens the storage and returns what a former run left there, in order.
-func openSlowStore(ctx context.Context, host component.Host, id, storageID component.ID, log *zap.Logger) (*slowStore, []*slowChunk, error) {
+// openSlowStore opens the storage and returns what a former run left there, in order. It reports each
+// chunk that cannot be read.
+func openSlowStore(ctx context.Context, host component.Host, id, storageID component.ID, unreadable func(number uint64, err error)) (*slowStore, []*slowChunk, error) {
 	found, ok := host.GetExtensions()[storageID]
 	if !ok {
 		return nil, nil, fmt.Errorf("storage extension %q of the sending queue was not found", storageID)
@@ -60,7 +60,7 @@ func openSlowStore(ctx context.Context, host component.Host, id, storageID compo
 		return nil, nil, fmt.Errorf("failed to open storage %q: %w", storageID, err)
 	}
 	s := &slowStore{client: client, chunks: map[uint64]*slowChunk{}}
-	chunks, err := s.load(ctx, log)
+	chunks, err := s.load(ctx, unreadable)
 	if err != nil {
 		_ = client.Close(ctx)
 		return nil, nil, fmt.Errorf("failed to read the slow lane from storage %q: %w", storageID, err)
@@ -68,13 +68,17 @@ func openSlowStore(ctx context.Context, host component.Host, id, storageID compo
 	return s, chunks, nil
 }
 
-func (s *slowStore) load(ctx context.Context, log *zap.Logger) ([]*slowChunk, error) {
+func (s *slowStore) load(ctx context.Context, unreadable func(number uint64, err error)) ([]*slowChunk, error) {
 	raw, err := s.client.Get(ctx, slowRangeKey)
 	if err != nil {
 		return nil, err
 	}
-	if len(raw) == 16 {
+	switch len(raw) {
+	case 0:
+	case 16:
 		s.first, s.next = binary.BigEndian.Uint64(raw), binary.BigEndian.Uint64(raw[8:])
+	default:
+		return nil, fmt.Errorf("the key %q holds %d bytes instead of 16: the storage is damaged; move it away to start without what is in it", slowRangeKey, len(raw))
 	}
 	var chunks []*slowChunk
 	var unmarshal plog.ProtoUnmarshaler
@@ -93,7 +97,7 @@ func (s *slowStore) load(ctx context.Context, log *zap.Logger) ([]*slowChunk, er
 			number := from + uint64(i)
 			logs, err := unmarshal.UnmarshalLogs(get.Value)
 			if err != nil {
-				log.Error("A part of the slow lane on disk cannot be read and stays there", zap.Uint64("chunk", number), zap.Error(err))
+				unreadable(number, err)
 				continue
 			}
 			c := &slowChunk{number: number, logs: logs, live: logs.LogRecordCount()}

@@ -30,6 +30,12 @@ const (
 
 var outcomeNames = [outcomeCount]string{"delivered", "dead_lettered", "dropped", "ignored", "dry_run", "throttled", "retried"}
 
+// Values of the attribute store.
+const (
+	storeQueue    = "sending_queue"
+	storeSlowLane = "slow_lane"
+)
+
 var lossNames = [lossCauses]string{"not_finite", "too_deep", "null", "empty_id", "placeholder_id", "short_id", "long_id"}
 
 // telemetry counts under this exporter's name, with attribute sets made once.

@@ -29,13 +29,8 @@ func (c *Config) warnings() []warning {
 		if !queue.BlockOnOverflow {
 			add("sending_queue::block_on_overflow: false", "full-queue", "A full sending queue refuses events instead of making senders wait")
 		}
-		if batch := queue.Batch.Get(); batch != nil {
-			if batch.MaxSize > 0 {
-				add("sending_queue::batch::max_size", "split-batches", "A batch that is split by max_size can reorder the events of one user; requests are split by size without it")
-			}
-			if len(batch.Partition.MetadataKeys) > 0 {
-				add("sending_queue::batch::partition", "partitioned-batches", "Partitioned batches can reorder the events of one user")
-			}
+		if batch := queue.Batch.Get(); batch != nil && len(batch.Partition.MetadataKeys) > 0 {
+			add("sending_queue::batch::partition", "partitioned-batches", "Partitioned batches can reorder the events of one user")
 		}
 	}
 	switch {

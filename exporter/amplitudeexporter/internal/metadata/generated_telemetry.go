@@ -25,19 +25,20 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                              metric.Meter
-	mu                                 sync.Mutex
-	registrations                      []metric.Registration
-	ExporterAmplitudeDroppedValues     metric.Int64Counter
-	ExporterAmplitudeEvents            metric.Int64Counter
-	ExporterAmplitudeReceivedEvents    metric.Int64Counter
-	ExporterAmplitudeRequestDuration   metric.Float64Histogram
-	ExporterAmplitudeRequestEvents     metric.Int64Histogram
-	ExporterAmplitudeRequestSize       metric.Int64Histogram
-	ExporterAmplitudeRequests          metric.Int64Counter
-	ExporterAmplitudeSlowLaneEvents    metric.Int64ObservableGauge
-	ExporterAmplitudeUndeliveredEvents metric.Int64Counter
-	ExporterAmplitudeUnexpectedAnswers metric.Int64Counter
+	meter                               metric.Meter
+	mu                                  sync.Mutex
+	registrations                       []metric.Registration
+	ExporterAmplitudeDroppedValues      metric.Int64Counter
+	ExporterAmplitudeEvents             metric.Int64Counter
+	ExporterAmplitudeReceivedEvents     metric.Int64Counter
+	ExporterAmplitudeRequestDuration    metric.Float64Histogram
+	ExporterAmplitudeRequestEvents      metric.Int64Histogram
+	ExporterAmplitudeRequestSize        metric.Int64Histogram
+	ExporterAmplitudeRequests           metric.Int64Counter
+	ExporterAmplitudeSlowLaneEvents     metric.Int64ObservableGauge
+	ExporterAmplitudeUndeliveredEvents  metric.Int64Counter
+	ExporterAmplitudeUnexpectedAnswers  metric.Int64Counter
+	ExporterAmplitudeUnreadableRequests metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -155,6 +156,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_amplitude_unexpected_answers",
 		metric.WithDescription("Answers with a success status whose body contradicts it or counts other events than were sent. [Development]"),
 		metric.WithUnit("{answer}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterAmplitudeUnreadableRequests, err = builder.meter.Int64Counter(
+		"otelcol_exporter_amplitude_unreadable_requests",
+		metric.WithDescription("Requests on disk, with one or more events, that cannot be read back. Not 0 means that the disk lost something. [Development]"),
+		metric.WithUnit("{request}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -33,6 +33,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterAmplitudeRequests.Add(context.Background(), 1)
 	tb.ExporterAmplitudeUndeliveredEvents.Add(context.Background(), 1)
 	tb.ExporterAmplitudeUnexpectedAnswers.Add(context.Background(), 1)
+	tb.ExporterAmplitudeUnreadableRequests.Add(context.Background(), 1)
 	AssertEqualExporterAmplitudeDroppedValues(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -61,6 +62,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterAmplitudeUnexpectedAnswers(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterAmplitudeUnreadableRequests(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

@@ -1,0 +1,101 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// batchOrder keeps batches in the order in which they were begun. exporterhelper's batcher hands over
+// full batches and those whose time is up in two goroutines, and the later one can be first at the
+// exporter. Such a batch then carries the earlier ones: they are delivered before it, in one go, and
+// find their work done when they arrive themselves.
+type batchOrder struct {
+	mu sync.Mutex
+	// coming are the batches that were begun and have not arrived, in order.
+	coming []*turn
+}
+
+// turn is a batch's place in the order.
+type turn struct {
+	logs plog.Logs
+	// arrived is set once the batch was handed to the exporter, which may happen again for retries.
+	arrived bool
+	// carried are the earlier batches that are delivered with this one.
+	carried []*turn
+	// done is set when the batch that carried this one has ended, and err is how.
+	done bool
+	err  error
+}
+
+// begin takes the next place. The logs may still grow until another place is taken.
+func (o *batchOrder) begin(logs plog.Logs) *turn {
+	t := &turn{logs: logs}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.coming = append(o.coming, t)
+	return t
+}
+
+// deliver pushes a batch behind all that were begun before it.
+func (o *batchOrder) deliver(ctx context.Context, r *queueRequest, push consumer.ConsumeLogsFunc) error {
+	if o == nil || r.turn == nil {
+		return push(ctx, r.logs)
+	}
+	if o.arrive(r) {
+		return r.turn.err
+	}
+	err := push(ctx, r.logs)
+	if err == nil || consumererror.IsPermanent(err) {
+		o.finish(r.turn, err)
+	}
+	return err
+}
+
+// arrive takes the batch out of those to come, and tells whether another one carried it. Earlier ones
+// that have not arrived are put before it.
+func (o *batchOrder) arrive(r *queueRequest) (done bool) {
+	t := r.turn
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if t.done || t.arrived {
+		return t.done
+	}
+	t.arrived = true
+	at := slices.Index(o.coming, t)
+	t.carried = slices.Clone(o.coming[:at])
+	o.coming = slices.Delete(o.coming, at, at+1)
+	if at == 0 {
+		return false
+	}
+	together := plog.NewLogs()
+	for _, earlier := range t.carried {
+		// A copy: should this batch not get through, the earlier one still has its own.
+		logs := plog.NewLogs()
+		earlier.logs.CopyTo(logs)
+		logs.ResourceLogs().MoveAndAppendTo(together.ResourceLogs())
+	}
+	r.logs.ResourceLogs().MoveAndAppendTo(together.ResourceLogs())
+	r.logs = together
+	return false
+}
+
+// finish ends the batches that were carried.
+func (o *batchOrder) finish(t *turn, err error) {
+	if len(t.carried) == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, earlier := range t.carried {
+		earlier.done, earlier.err = true, err
+		o.coming = slices.DeleteFunc(o.coming, func(other *turn) bool { return other == earlier })
+	}
+}
