@@ -92,16 +92,20 @@ e2e: need-redis need-promtool $(BINARY) bin/shop-go bin/demo ## Run the end-to-e
 	$(GO) test -count=1 -timeout 20m ./e2e/...
 
 .PHONY: chaos
-chaos: need-redis $(BINARY) ## Kill, cut off and refuse everything around the Collector, then look for a lost event (SECONDS=90, SEED=n repeats a run)
-	CHAOS_SECONDS=$(or $(SECONDS),90) CHAOS_SEED=$(SEED) $(GO) test -count=1 -v -timeout 60m -run TestNothingIsLost ./e2e/chaos
+chaos: need-redis $(BINARY) $(if $(RACE),$(BINARY)-race) ## Kill, cut off and refuse everything around the Collector, then look for a lost event (SECONDS=90, SEED=n repeats a run, RACE=1 looks for data races in the Collector too)
+	E2E_COLLECTOR=$(if $(RACE),$(notdir $(BINARY))-race) CHAOS_SECONDS=$(or $(SECONDS),90) CHAOS_SEED=$(SEED) $(GO) test -count=1 -v -timeout 60m -run TestNothingIsLost ./e2e/chaos
 
 .PHONY: soak
 soak: $(BINARY) ## Send 80 % of what the Collector can take and watch that nothing grows (MINUTES=30); writes docs/soak.md and docs/soak.svg
 	SOAK_MINUTES=$(or $(MINUTES),30) $(GO) test -count=1 -v -timeout 24h -run TestSoak ./e2e/chaos
 
+.PHONY: powercut
+powercut: $(BINARY) ## Cut the power of a disk under the Collector (Linux, as root: a file system of its own on a loop device)
+	$(GO) test -count=1 -v -tags powercut -timeout 10m ./e2e/powercut
+
 .PHONY: vulncheck
-vulncheck: need-go ## Look for known vulnerabilities in what our code calls (needs https://vuln.go.dev)
-	$(SECURITY) govulncheck ./...
+vulncheck: need-go ## Look for known vulnerabilities in what our code calls (needs https://vuln.go.dev, or DB=file:///a/copy)
+	$(SECURITY) govulncheck $(if $(DB),-db $(DB)) ./...
 
 .PHONY: sbom
 sbom: $(BINARY) ## List everything inside the Collector, with licences, as CycloneDX: bin/sbom.cdx.json
@@ -148,6 +152,11 @@ $(BINARY): $(SOURCES) | need-go
 	@mkdir -p bin
 	@$(TOOL) builder --config builder-config.yaml
 	@mv _build/otelcol-amplitude $@
+
+# The same with the race detector, from the sources that the builder has left.
+$(BINARY)-race: $(BINARY)
+	@echo "==> building $@ (a few minutes the first time)"
+	@cd _build && $(GO) build -race -o ../$@ .
 
 bin/shop-go: $(wildcard examples/shop-go/*.go) go.mod | need-go
 	@echo "==> building $@"

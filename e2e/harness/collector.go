@@ -5,6 +5,7 @@ package harness // import "github.com/otelcol-amplitude/otelcol-amplitude/e2e/ha
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -36,7 +38,7 @@ func Root() string {
 func Binary(t testing.TB, name string) string {
 	t.Helper()
 	path := filepath.Join(Root(), "bin", name)
-	_, err := os.Stat(path)
+	_, err := os.Stat(path) //nolint:gosec // whoever runs the tests names the program
 	require.NoError(t, err, "run `make build bin/%s` first", name)
 	return path
 }
@@ -98,7 +100,7 @@ type Options struct {
 }
 
 // Start runs the Collector with a configuration file and waits until its health_check says that it is ready.
-// The test's end kills it.
+// The test's end kills it. E2E_COLLECTOR names another program in bin/, such as one with the race detector.
 func Start(t testing.TB, config string, options Options) *Collector {
 	t.Helper()
 	if options.Addresses == (Addresses{}) {
@@ -113,7 +115,7 @@ func Start(t testing.TB, config string, options Options) *Collector {
 	}
 	c := &Collector{
 		Addresses: options.Addresses,
-		cmd:       exec.Command(Binary(t, "otelcol-amplitude"), arguments...), //nolint:gosec // the test names its own binary
+		cmd:       exec.Command(Binary(t, cmp.Or(os.Getenv("E2E_COLLECTOR"), "otelcol-amplitude")), arguments...), //nolint:gosec // the test names its own binary
 		logs:      &buffer{},
 		done:      make(chan error, 1),
 	}
@@ -123,6 +125,9 @@ func Start(t testing.TB, config string, options Options) *Collector {
 	go func() { c.done <- c.cmd.Wait() }()
 	t.Cleanup(func() {
 		c.Kill()
+		if strings.Contains(c.Logs(), "WARNING: DATA RACE") {
+			t.Error("the race detector has found something in the Collector")
+		}
 		if t.Failed() {
 			t.Logf("log of the Collector with %s:\n%s", config, c.Logs())
 		}

@@ -43,6 +43,8 @@ type deadLetter struct {
 	mu   sync.Mutex
 	file *lumberjack.Logger
 	size int64
+	// created is set while the directory may not yet have the file on disk.
+	created bool
 }
 
 // openDeadLetter returns nil when there is to be no file.
@@ -77,7 +79,7 @@ func (d *deadLetter) prepare() (err error) {
 			return err
 		}
 	}
-	d.size = info.Size()
+	d.size, d.created = info.Size(), true
 	if d.size == 0 {
 		return nil
 	}
@@ -93,23 +95,29 @@ func (d *deadLetter) prepare() (err error) {
 	return nil
 }
 
-// write appends the records, as they came, with what is known about why they failed. It returns how
-// many are written when there is an error.
+// write appends the records, as they came, with what is known about why they failed, and waits until
+// they are on disk: the queue lets go of them then. It returns how many are written when there is an error.
 func (d *deadLetter) write(records []undeliverable, now time.Time) (written int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for written < len(records) {
+	for written < len(records) && err == nil {
 		n := group(records[written:])
-		line, err := d.marshal.MarshalLogs(letter(records[written:written+n], now))
-		if err != nil {
-			return written, err
+		var line []byte
+		if line, err = d.marshal.MarshalLogs(letter(records[written:written+n], now)); err != nil {
+			break
 		}
-		if err := d.append(append(line, '\n')); err != nil {
-			return written, err
+		if err = d.append(append(line, '\n')); err == nil {
+			written += n
 		}
-		written += n
 	}
-	return written, nil
+	if written == 0 {
+		return 0, err
+	}
+	if syncErr := d.sync(); syncErr != nil {
+		// Nobody knows what is on disk. Written once more, a letter may be there twice, but it is there.
+		return 0, errors.Join(err, syncErr)
+	}
+	return written, err
 }
 
 // group is how many of the records, from the first, go into one line.
@@ -150,7 +158,7 @@ func (d *deadLetter) append(line []byte) error {
 		if err := errors.Join(d.sync(), d.file.Rotate()); err != nil {
 			return err
 		}
-		d.size = 0
+		d.size, d.created = 0, true
 	}
 	n, err := d.file.Write(line)
 	d.size += int64(n)
@@ -172,7 +180,13 @@ func (d *deadLetter) sync() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	if err = errors.Join(f.Sync(), f.Close()); err != nil || !d.created {
+		return err
+	}
+	if err = syncDirectory(filepath.Dir(d.path)); err == nil {
+		d.created = false
+	}
+	return err
 }
 
 // close puts on disk what was written and closes the file. It may be called on nil and twice.
