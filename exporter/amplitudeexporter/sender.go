@@ -25,8 +25,9 @@ type sender struct {
 	requests *rate.Limiter
 	tel      *telemetry
 	health   *health
-	// pausedUntil is when the project may be sent to again, in Unix nanoseconds.
-	pausedUntil atomic.Int64
+	// pausedUntil is when the project may be sent to again. It keeps the reading of the steady clock,
+	// or a wall clock that is set back would make the pause longer.
+	pausedUntil atomic.Pointer[time.Time]
 }
 
 func newSender(cfg *Config, env *envelope, tel *telemetry, h *health, c clock) *sender {
@@ -48,17 +49,17 @@ func burst(perSecond float64) int {
 // pauseLeft is how long the project must not be sent to.
 func (s *sender) pauseLeft() time.Duration {
 	until := s.pausedUntil.Load()
-	if until == 0 {
+	if until == nil {
 		return 0
 	}
-	return max(0, time.Unix(0, until).Sub(s.clock.Now()))
+	return max(0, until.Sub(s.clock.Now()))
 }
 
 func (s *sender) pause(d time.Duration) {
-	until := s.clock.Now().Add(d).UnixNano()
+	until := s.clock.Now().Add(d)
 	for {
 		current := s.pausedUntil.Load()
-		if until <= current || s.pausedUntil.CompareAndSwap(current, until) {
+		if (current != nil && !until.After(*current)) || s.pausedUntil.CompareAndSwap(current, &until) {
 			return
 		}
 	}

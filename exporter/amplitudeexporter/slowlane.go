@@ -421,7 +421,7 @@ func (s *slowLane) close(ctx context.Context) error {
 // lastTry runs when the worker has ended, so nothing else touches the entries.
 func (s *slowLane) lastTry(ctx context.Context) {
 	s.retryAt = time.Time{}
-	s.x.sender.pausedUntil.Store(0)
+	s.x.sender.pausedUntil.Store(nil)
 	for _, r := range s.resting {
 		r.due, r.burst = time.Time{}, len(s.entries)
 	}

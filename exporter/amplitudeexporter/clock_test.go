@@ -1,0 +1,110 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// setClock is the system's clock after somebody has set it: the wall clock is off, the steady one is not.
+type setClock struct {
+	mu     sync.Mutex
+	off    time.Duration
+	passed time.Duration
+	waits  []time.Duration
+	timers []chan time.Time
+}
+
+func (c *setClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now().Add(c.passed)
+	// The first word of a Time with a steady reading holds the wall clock's seconds from bit 30 on.
+	(*[2]uint64)(unsafe.Pointer(&now))[0] += uint64(int64(c.off/time.Second)) << 30
+	return now
+}
+
+func (c *setClock) After(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	timer := make(chan time.Time, 1)
+	c.waits, c.timers = append(c.waits, d), append(c.timers, timer)
+	return timer
+}
+
+func (c *setClock) set(off time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.off = off
+}
+
+func (c *setClock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.passed += d
+	for _, timer := range c.timers {
+		timer <- time.Time{}
+	}
+	c.timers = nil
+}
+
+func (c *setClock) longest() (longest time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.waits {
+		longest = max(longest, d)
+	}
+	return longest
+}
+
+// TestClockOfTheCollectorIsSet while the project, or one user, has to wait: nobody waits longer or shorter for it.
+func TestClockOfTheCollectorIsSet(t *testing.T) {
+	for name, off := range map[string]time.Duration{"back": -10 * 24 * time.Hour, "forward": 10 * 24 * time.Hour} {
+		t.Run(name+", project throttled", func(t *testing.T) {
+			server := newScript(t, scriptedAnswer{Status: http.StatusTooManyRequests, Text: `{"code":429}`})
+			r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+			c := &setClock{}
+			x, err := newExporter(newConfig(t, map[string]any{"endpoint": server.url()}), r.settings, c)
+			require.NoError(t, err)
+			require.NoError(t, x.start(t.Context(), r.host))
+			require.Error(t, x.push(t.Context(), numbered(1)))
+			c.set(off)
+			require.Error(t, x.push(t.Context(), numbered(1)), "the project still has to wait")
+			c.pass(projectWait)
+			require.NoError(t, x.push(t.Context(), numbered(1)))
+			require.NoError(t, x.shutdown(t.Context()))
+			assert.Len(t, server.received(), 2)
+		})
+		t.Run(name+", user throttled", func(t *testing.T) {
+			server := newScript(t, throttled("e0"))
+			r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+			c := &setClock{}
+			x, err := newExporter(newConfig(t, map[string]any{"endpoint": server.url()}), r.settings, c)
+			require.NoError(t, err)
+			require.NoError(t, x.start(t.Context(), r.host))
+			require.NoError(t, x.push(t.Context(), numbered(1)))
+			require.Eventually(t, func() bool { return c.longest() > 0 }, patience, poll)
+			c.set(off)
+			server.then()
+			// A later event of the user wakes the slow lane, which still has to wait.
+			later := plog.NewLogs()
+			exposure(newRecords(later), "user-00000", "later")
+			require.NoError(t, x.push(t.Context(), later))
+			assert.Len(t, server.received(), 1)
+			c.pass(throttleWait)
+			require.Eventually(t, func() bool { return !x.slow.busy() }, patience, poll)
+			require.NoError(t, x.shutdown(t.Context()))
+			assert.Equal(t, []string{"e0", "e0", "later"}, delivered(server))
+			assert.LessOrEqual(t, c.longest(), throttleWait)
+		})
+	}
+}
