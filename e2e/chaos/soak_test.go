@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -27,16 +28,18 @@ const (
 	// A process that is warm may still breathe this much.
 	soakMegabytes   = 48
 	soakDescriptors = 16
+	soakThreads     = 16
 	soakGoroutines  = 24
 	soakSeed        = 1
 )
 
 // sample is how the Collector is at one moment.
 type sample struct {
-	at                    time.Duration
-	resident, descriptors int
-	acked                 int64
-	queue                 float64
+	at time.Duration
+	// resident and heap are in megabytes.
+	resident, heap, descriptors, threads int
+	acked                                int64
+	queue                                float64
 }
 
 // TestSoak sends 80 % of what the Collector can take, for a while, and watches that nothing grows.
@@ -66,7 +69,8 @@ func TestSoak(t *testing.T) {
 	begin = time.Now()
 	d2.soak(t, length, func() {
 		samples = append(samples, sample{
-			at: time.Since(begin), resident: w.sender.Resident(t), descriptors: w.sender.Descriptors(t),
+			at: time.Since(begin), resident: w.sender.Resident(t), descriptors: w.sender.Descriptors(t), threads: w.sender.Threads(t),
+			heap:  int(w.sender.Metric(t, "otelcol_process_runtime_heap_alloc_bytes")) >> 20,
 			acked: d2.acked.Load(), queue: w.sender.Metric(t, "otelcol_exporter_queue_size"),
 		})
 	})
@@ -82,15 +86,17 @@ func TestSoak(t *testing.T) {
 	early, late := samples[len(samples)/4], samples[len(samples)-1]
 	if minutes > 0 {
 		assert.LessOrEqual(t, late.resident, early.resident+soakMegabytes, "resident memory is flat")
+		assert.LessOrEqual(t, late.heap, early.heap+soakMegabytes, "the heap is flat")
 	}
+	assert.LessOrEqual(t, late.threads, early.threads+soakThreads, "threads are flat")
 	assert.LessOrEqual(t, late.descriptors, early.descriptors+soakDescriptors, "file descriptors are flat")
 	assert.LessOrEqual(t, final, fresh+soakGoroutines, "goroutines are flat")
-	report := soakReport(samples, length, capacity, rate, events, fresh, final)
+	report := soakReport(samples, begin, length, capacity, rate, events, fresh, final)
 	t.Log("\n" + report)
 	if minutes > 0 {
 		docs := filepath.Join(harness.Root(), "docs")
 		require.NoError(t, os.WriteFile(filepath.Join(docs, "soak.md"), []byte(report), 0o644))
-		require.NoError(t, os.WriteFile(filepath.Join(docs, "soak.svg"), []byte(soakChart(samples)), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(docs, "soak.svg"), []byte(soakChart(samples, fresh, final)), 0o644))
 	}
 }
 
@@ -139,34 +145,59 @@ func goroutines(t *testing.T, w *world) int {
 	return count()
 }
 
-func soakReport(samples []sample, length time.Duration, capacity, rate float64, events, fresh, final int) string {
+func soakReport(samples []sample, begin time.Time, length time.Duration, capacity, rate float64, events, fresh, final int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Soak\n\nWritten by `make soak`. One Collector with queue and de-duplication state on disk and a Redis beside it, its senders "+
-		"and its far side on the same machine.\n\n")
+		"and its far side on the same machine: %s. Begun %s.\n\n", machine(), begin.UTC().Format("2006-01-02 15:04 MST"))
 	fmt.Fprintf(&b, "Length %s; it can take %.0f exposures/s here, and was sent %.0f/s (80 %% was aimed at); %d events expected, all stored once. "+
 		"Goroutines: %d after the warm-up, %d at the end.\n\n", length, capacity, rate, events, fresh, final)
-	b.WriteString("| after | acknowledged | resident MB | file descriptors | queue |\n|--:|--:|--:|--:|--:|\n")
+	b.WriteString("| after | acknowledged | resident MB | heap MB | file descriptors | threads | queue |\n|--:|--:|--:|--:|--:|--:|--:|\n")
 	for i, s := range samples {
 		if i%max(1, len(samples)/15) == 0 || i == len(samples)-1 {
-			fmt.Fprintf(&b, "| %s | %d | %d | %d | %.0f |\n", s.at.Round(100*time.Millisecond), s.acked, s.resident, s.descriptors, s.queue)
+			fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %.0f |\n", s.at.Round(100*time.Millisecond), s.acked, s.resident, s.heap, s.descriptors, s.threads, s.queue)
 		}
 	}
-	return b.String() + "\n![Resident memory and file descriptors over time](soak.svg)\n"
+	return b.String() + "\n![Memory, file descriptors, threads and goroutines over time](soak.svg)\n"
 }
 
-// soakChart draws resident memory and file descriptors over time.
-func soakChart(samples []sample) string {
+// machine names what the test ran on, as far as the system tells.
+func machine() string {
+	name := fmt.Sprintf("%d CPUs, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if _, rest, ok := strings.Cut(string(info), "model name"); ok {
+			model, _, _ := strings.Cut(rest, "\n")
+			name = strings.TrimSpace(strings.TrimLeft(model, "\t :")) + ", " + name
+		}
+	}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		if fields := strings.Fields(string(load)); len(fields) > 0 {
+			name += ", load average " + fields[0] + " at the end"
+		}
+	}
+	return name
+}
+
+// soakChart draws what has to be flat over time. Goroutines are counted after the warm-up and at the
+// end only: to count them ends the process.
+func soakChart(samples []sample, fresh, final int) string {
 	const width, height, left, top = 720, 260, 50, 24
 	most := 1
 	for _, s := range samples {
-		most = max(most, s.resident, s.descriptors)
+		most = max(most, s.resident, s.heap, s.descriptors, s.threads)
 	}
 	end := samples[len(samples)-1].at
+	most = max(most, fresh, final)
+	heightOf := func(value int) float64 { return float64(height-30) - float64(value)/float64(most)*(height-30-top) }
+	dots := ""
+	for _, dot := range []struct{ x, value int }{{left, fresh}, {width - 20, final}} {
+		dots += fmt.Sprintf(`<circle cx="%d" cy="%.1f" r="4" fill="#1a7f37"/>`+"\n", dot.x, heightOf(dot.value))
+	}
+	dots += fmt.Sprintf(`<text x="%d" y="%d" fill="#1a7f37">goroutines: %d after the warm-up, %d at the end</text>`+"\n", left+190, top+20, fresh, final)
 	line := func(color, name string, y int, value func(sample) int) string {
 		var points strings.Builder
 		for _, s := range samples {
 			fmt.Fprintf(&points, "%.1f,%.1f ", left+float64(s.at)/float64(end)*(width-left-20),
-				float64(height-30)-float64(value(s))/float64(most)*(height-30-top))
+				heightOf(value(s)))
 		}
 		return fmt.Sprintf(`<polyline fill="none" stroke="%s" stroke-width="2" points="%s"/><text x="%d" y="%d" fill="%s">%s</text>`+"\n",
 			color, strings.TrimSpace(points.String()), left+10, y, color, name)
@@ -177,5 +208,7 @@ func soakChart(samples []sample) string {
 <text x="8" y="%d">%d</text><text x="8" y="%d">0</text><text x="%d" y="%d" text-anchor="end">%s</text>
 `, width, height, left, top, height-30, width-20, top+5, most, height-30, width-20, height-10, end.Round(time.Second)) +
 		line("#1f6feb", "resident memory, MB", top+4, func(s sample) int { return s.resident }) +
-		line("#bf3989", "file descriptors", top+20, func(s sample) int { return s.descriptors }) + "</svg>\n"
+		line("#bf3989", "file descriptors", top+20, func(s sample) int { return s.descriptors }) +
+		line("#8250df", "heap, MB", top+36, func(s sample) int { return s.heap }) +
+		line("#9a6700", "threads", top+52, func(s sample) int { return s.threads }) + dots + "</svg>\n"
 }

@@ -16,19 +16,30 @@ import (
 // Resident returns the process's resident memory in megabytes; 0 where the system does not tell.
 func (c *Collector) Resident(t testing.TB) int {
 	t.Helper()
+	return c.status(t, "VmRSS:") >> 10
+}
+
+// Threads returns how many threads of the system the process has; 0 where the system does not tell.
+func (c *Collector) Threads(t testing.TB) int {
+	t.Helper()
+	return c.status(t, "Threads:")
+}
+
+// status reads a number of /proc/PID/status.
+func (c *Collector) status(t testing.TB, name string) (number int) {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		return 0
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.PID()))
 	require.NoError(t, err)
-	kilobytes := 0
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			_, err := fmt.Sscan(rest, &kilobytes)
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			_, err := fmt.Sscan(rest, &number)
 			require.NoError(t, err)
 		}
 	}
-	return kilobytes >> 10
+	return number
 }
 
 // Descriptors returns how many file descriptors the process has open; 0 where the system does not tell.
