@@ -106,7 +106,7 @@ func (in *interpreter) addFlag(s *scratch, key string, value pcommon.Value, mova
 	if state == variantBad {
 		return s.counts.leaveOut(rejectBadVariant, key), false
 	}
-	one.unassigned = in.isUnassigned(sourceAssignment, text, &m)
+	one.unassigned, one.rule = in.isUnassigned(sourceAssignment, text, &m)
 	one.noProperty = m.noProperty
 	one.details = m.details
 	if text == "" {

@@ -68,16 +68,7 @@ func (s *dedupStates) deduplicator(cfg *DedupConfig, set processor.Settings) (*d
 }
 
 func newDedupState(cfg *DedupConfig, set processor.Settings) (*dedupState, error) {
-	settings := dedup.Settings{
-		MaxEntries: cfg.MaxEntries,
-		Owner:      set.ID,
-		Storage:    cfg.StorageID,
-		Scope:      cfg.Window + " " + cfg.TimeZone,
-		Logger:     set.Logger,
-	}
-	if cfg.Mode == dedupModeUniquePerDay {
-		settings.Mode = dedup.UniquePerDay
-	}
+	settings := cfg.settings(set)
 	if cfg.Redis.HasValue() {
 		var err error
 		if settings.Redis, err = cfg.Redis.Get().settings(); err != nil {
@@ -93,6 +84,21 @@ func newDedupState(cfg *DedupConfig, set processor.Settings) (*dedupState, error
 		return nil, err
 	}
 	return &dedupState{State: state, telemetry: telemetry, component: attribute.String("processor", set.ID.String())}, nil
+}
+
+// settings translates the section for the state, all but Redis.
+func (cfg *DedupConfig) settings(set processor.Settings) dedup.Settings {
+	settings := dedup.Settings{
+		MaxEntries: cfg.MaxEntries,
+		Owner:      set.ID,
+		Storage:    cfg.StorageID,
+		Scope:      cfg.Window + " " + cfg.TimeZone,
+		Logger:     set.Logger,
+	}
+	if cfg.Mode == dedupModeUniquePerDay {
+		settings.Mode = dedup.UniquePerDay
+	}
+	return settings
 }
 
 // settings translates the section for the state.

@@ -20,10 +20,15 @@ const (
 // when it was observed, else now.
 func eventMillis(timestamp, observed pcommon.Timestamp, now int64) int64 {
 	for _, candidate := range [...]pcommon.Timestamp{timestamp, observed} {
-		ms := int64(uint64(candidate) / uint64(time.Millisecond))
-		if ms >= earliestTime && ms <= now+maxAhead {
+		if ms, ok := believedMillis(candidate, now); ok {
 			return ms
 		}
 	}
 	return now
+}
+
+// believedMillis returns a time in milliseconds, and whether it can be the time of an event.
+func believedMillis(candidate pcommon.Timestamp, now int64) (int64, bool) {
+	ms := int64(uint64(candidate) / uint64(time.Millisecond))
+	return ms, ms >= earliestTime && ms <= now+maxAhead
 }

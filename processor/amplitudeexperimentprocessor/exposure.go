@@ -39,7 +39,7 @@ func (in *interpreter) finishExposure(g *gathered, f *facts, m *flagMetadata) {
 	if f.experimentKey == "" {
 		f.experimentKey = m.experimentKey
 	}
-	f.unassigned = in.isUnassigned(f.source, f.variant, m)
+	f.unassigned, f.rule = in.isUnassigned(f.source, f.variant, m)
 	if !f.unassigned {
 		return
 	}

@@ -30,6 +30,8 @@ type flagResult struct {
 	unassigned bool
 	// noProperty: the flag has no user property (a mutual exclusion group).
 	noProperty bool
+	// rule is what decided about unassigned.
+	rule unassignedRule
 }
 
 // span is a range of a slice.
@@ -47,6 +49,8 @@ type facts struct {
 	// unassigned: the user is in no variant. For assignments, each flag says so itself.
 	unassigned bool
 	noProperty bool
+	// rule is what decided about unassigned.
+	rule unassignedRule
 	// names belong to the flag of an exposure.
 	names *flagNames
 
@@ -261,16 +265,26 @@ func recordMetadata(g *gathered) flagMetadata {
 	return found
 }
 
+// unassignedRule is what decided whether a result puts the user in no variant.
+type unassignedRule uint8
+
+const (
+	ruleNone unassignedRule = iota
+	ruleNoVariant
+	ruleDefaultMarker
+	ruleOffVariants
+)
+
 // isUnassigned decides whether a result puts the user in no variant: the default marker decides in
 // both directions, else a reserved name, else that there is no variant.
-func (in *interpreter) isUnassigned(of source, variant string, m *flagMetadata) bool {
+func (in *interpreter) isUnassigned(of source, variant string, m *flagMetadata) (bool, unassignedRule) {
 	switch {
 	case variant == "":
-		return true
+		return true, ruleNoVariant
 	case m.hasDefault:
-		return m.isDefault
+		return m.isDefault, ruleDefaultMarker
 	default:
-		return slices.Contains(in.offVariants[of], variant)
+		return slices.Contains(in.offVariants[of], variant), ruleOffVariants
 	}
 }
 

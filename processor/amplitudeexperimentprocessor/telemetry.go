@@ -29,6 +29,8 @@ type counts struct {
 	propertiesLeftOut int
 	// changed holds a label per change of variant.
 	changed []string
+	// onLeftOut, if there is one, is told each flag that is left out.
+	onLeftOut func(reason rejectReason, flag string)
 }
 
 func (c *counts) reset() {
@@ -40,6 +42,9 @@ func (c *counts) reset() {
 func (c *counts) leaveOut(reason rejectReason, flag string) rejectReason {
 	c.flagsLeftOut[reason]++
 	c.example[reason] = flag
+	if c.onLeftOut != nil {
+		c.onLeftOut(reason, flag)
+	}
 	return reason
 }
 

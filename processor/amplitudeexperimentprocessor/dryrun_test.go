@@ -1,0 +1,364 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"pgregory.net/rapid"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
+)
+
+// compareDryRun gives the same batches to a dry run and to a processor: what the one says must be what the other counts,
+// and the events must be those that come out. It returns the explanations.
+func compareDryRun(t *testing.T, cfg *Config, batches ...plog.Logs) []Explanation {
+	t.Helper()
+	// Records without a time get that of arrival; here both arrive at once.
+	now := time.Now()
+	clock := func() time.Time { return now }
+	r := start(t, cfg, nil)
+	r.Logs.(*experimentProcessor).now = clock
+	dry, err := NewDryRun(cfg, clock)
+	require.NoError(t, err)
+
+	var all []Explanation
+	for _, ld := range batches {
+		before := encode(t, ld)
+		explanations := dry.Explain(t.Context(), ld)
+		require.Equal(t, before, encode(t, ld), "a dry run leaves what it is given as it is")
+		all = append(all, explanations...)
+
+		// The extra events of a record follow those of its whole scope, so the order is compared without it.
+		want := map[string]int{}
+		for _, out := range r.send(t, ld) {
+			want[encodeRecord(t, out)]++
+		}
+		got := map[string]int{}
+		for _, x := range explanations {
+			for _, e := range x.Events {
+				if e.Sent {
+					got[encodeRecord(t, e.Record)]++
+				}
+			}
+		}
+		require.Equal(t, want, got)
+	}
+	counted := r.metrics(t)
+	told := map[string]int{}
+	for i, x := range all {
+		assert.Equal(t, i+1, x.Record)
+		told["records outcome "+x.Outcome]++
+		if x.Reason != "" {
+			told[x.Outcome+" reason "+x.Reason]++
+		}
+		for _, e := range x.Events {
+			if e.Verdict == VerdictLate {
+				told["late"]++
+			}
+		}
+		for _, f := range x.Flags {
+			if f.LeftOut != "" {
+				told["flags_left_out reason "+f.LeftOut]++
+			}
+		}
+	}
+	for metric, words := range map[string][]string{
+		"records outcome": outcomeNames[:], "skipped reason": skipNames[:], "rejected reason": rejectNames[:], "flags_left_out reason": rejectNames[:],
+	} {
+		name, label, _ := strings.Cut(metric, " ")
+		for _, word := range words {
+			assert.Equal(t, counted.sum(name, label, word), told[metric+" "+word], "%s %s", metric, word)
+		}
+	}
+	assert.Equal(t, counted.sum("late", "", ""), told["late"])
+	for i := range all {
+		checkFacts(t, &all[i])
+	}
+	return all
+}
+
+// checkFacts holds what an explanation says was read against the event that was made of it.
+func checkFacts(t *testing.T, x *Explanation) {
+	t.Helper()
+	if x.Recognised.Shaped || len(x.Events) == 0 || x.Events[0].Verdict == "" || !x.Events[0].Sent {
+		return
+	}
+	attributes := x.Events[0].Record.Attributes()
+	read := map[string]string{}
+	for _, fact := range x.Facts {
+		assert.NotContains(t, read, fact.Name)
+		read[fact.Name] = fact.Value
+		assert.True(t, fact.From == nil || fact.LookedFor == nil)
+	}
+	for fact, names := range map[string][]string{
+		"user_id":   {amplitude.AttrUserID},
+		"device_id": {amplitude.AttrDeviceID},
+		"flag_key":  {amplitude.PropertyFlagKey, amplitude.RawFlagKey},
+	} {
+		var told string
+		for _, name := range names {
+			if value, ok := attributes.Get(name); ok {
+				told = shown(value.AsString())
+			}
+		}
+		if told != "" {
+			assert.Equal(t, told, read[fact], "%s of record %d", fact, x.Record)
+		}
+	}
+	id, ok := attributes.Get(amplitude.AttrInsertID)
+	require.True(t, ok)
+	assert.Equal(t, id.Str(), x.Events[0].InsertID.Value)
+	assert.Contains(t, id.Str(), x.Events[0].InsertID.Hash)
+}
+
+func encodeRecord(t *testing.T, record plog.LogRecord) string {
+	t.Helper()
+	ld := plog.NewLogs()
+	record.CopyTo(ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty())
+	return encode(t, ld)
+}
+
+// TestDryRunOfCaptures: a dry run of what real emitters sent tells what the processor does.
+func TestDryRunOfCaptures(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("testdata", "captures", "*"))
+	require.NoError(t, err)
+	var names []string
+	for _, path := range files {
+		if name := filepath.Base(path); !strings.HasSuffix(name, ".meta") && !strings.HasSuffix(name, ".notes.json") {
+			names = append(names, name)
+		}
+	}
+	require.Len(t, names, 15)
+	for _, yaml := range []string{
+		"{}",
+		"identity: {min_id_length: 1}",
+		"{identity: {min_id_length: 1, context_id_as: device_id}, dedup: {mode: unique_per_day}}",
+		`{other_records: drop, event_properties: {include: ["*"]}, exposure: {wire: raw}, insert_id: {format: sdk}, dedup: {enabled: false}}`,
+		"{max_experiment_properties: 2, dedup: {window: 1h, time_zone: Asia/Tokyo}, set_user_properties: false}",
+		"{evaluation: {off_variants: [blue, control, on], prefer_value: true}, exposure: {unassigned: identify}}",
+	} {
+		t.Run(yaml, func(t *testing.T) {
+			batches := make([]plog.Logs, len(names))
+			for i, name := range names {
+				batches[i] = capture(t, name)
+			}
+			compareDryRun(t, configOf(t, yaml), batches...)
+		})
+	}
+}
+
+// TestDryRunOfEmitters does so for each family of emitters, with its configuration.
+func TestDryRunOfEmitters(t *testing.T) {
+	configs, err := filepath.Glob(filepath.Join(emitters, "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, configs)
+	for _, path := range configs {
+		family := strings.TrimSuffix(filepath.Base(path), ".yaml")
+		t.Run(family, func(t *testing.T) {
+			file, err := confmaptest.LoadConf(path)
+			require.NoError(t, err)
+			processors, err := file.Sub("processors")
+			require.NoError(t, err)
+			section, err := processors.Sub(component.NewID(metadata.Type).String())
+			require.NoError(t, err)
+			body, err := os.ReadFile(filepath.Join(emitters, family+".logs.json"))
+			require.NoError(t, err)
+			ld, err := unmarshal("", body)
+			require.NoError(t, err)
+			compareDryRun(t, configFrom(t, section), ld)
+		})
+	}
+}
+
+// TestDryRunOfEvents does so for the table of records and events, and for what comes out of it once more, as a gateway
+// gets it from an edge Collector.
+func TestDryRunOfEvents(t *testing.T) {
+	for _, tc := range eventCases {
+		t.Run(tc.name, func(t *testing.T) {
+			ld := plog.NewLogs()
+			resource := ld.ResourceLogs().AppendEmpty()
+			scope := resource.ScopeLogs().AppendEmpty()
+			require.NoError(t, resource.Resource().Attributes().FromRaw(tc.resource))
+			require.NoError(t, scope.Scope().Attributes().FromRaw(tc.scope))
+			r := record(t, ld, tc.event, tc.record)
+			require.NoError(t, r.Body().FromRaw(tc.body))
+			if tc.config == "" {
+				tc.config = "{}"
+			}
+			first := compareDryRun(t, configOf(t, tc.config), ld)
+			require.Len(t, first, 1)
+			assert.Equal(t, tc.reason, first[0].Reason)
+			if tc.outcome != "" {
+				assert.Equal(t, tc.outcome, first[0].Outcome)
+			}
+			shaped := plog.NewLogs()
+			around := shaped.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+			for _, e := range first[0].Events {
+				e.Record.CopyTo(around.LogRecords().AppendEmpty())
+			}
+			for _, x := range compareDryRun(t, configOf(t, tc.config), shaped) {
+				if tc.outcome == "" {
+					assert.Equal(t, "already_shaped", x.Outcome)
+					assert.True(t, x.Recognised.Shaped)
+				}
+			}
+		})
+	}
+}
+
+// TestDryRunOfAnything does so for random batches.
+func TestDryRunOfAnything(t *testing.T) {
+	for _, yaml := range configurations {
+		t.Run(yaml, func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				batches := make([]plog.Logs, rapid.IntRange(1, 3).Draw(rt, "batches"))
+				for i := range batches {
+					batches[i] = drawLogs(rt)
+				}
+				compareDryRun(t, configOf(t, yaml), batches...)
+				if t.Failed() {
+					rt.FailNow()
+				}
+			})
+		})
+	}
+}
+
+// TestDryRunTellsRepeats: which record a repeat repeats, what a change changed, what came late.
+func TestDryRunTellsRepeats(t *testing.T) {
+	exposed := func(variant string, minutes int64) plog.Logs {
+		ld := plog.NewLogs()
+		setMillis(record(t, ld, "$exposure", exposure(attrs{"variant": variant})), testTime+minutes*60_000)
+		return ld
+	}
+	all := compareDryRun(t, configOf(t, "{}"), exposed("a", 10), exposed("a", 11), exposed("b", 12), exposed("a", 13), exposed("c", 5), exposed("c", 5), exposed("a", 24*60+10))
+	type told struct {
+		outcome, verdict  string
+		same, changedFrom int
+		transition        uint32
+	}
+	var got []told
+	for _, x := range all {
+		e := x.Events[0]
+		got = append(got, told{x.Outcome, e.Verdict, e.SameAs, e.ChangedFrom, e.Transition})
+	}
+	assert.Equal(t, []told{
+		{"exposure", VerdictSend, 0, 0, 0},
+		{"duplicate", VerdictRepeat, 1, 0, 0},
+		{"exposure", VerdictSend, 0, 1, 1},
+		{"exposure", VerdictSend, 0, 3, 2},
+		{"exposure", VerdictLate, 0, 0, 0},
+		{"duplicate", VerdictRepeat, 5, 0, 0},
+		{"exposure", VerdictSend, 0, 0, 0},
+	}, got)
+}
+
+// TestDryRunOfLargeAssignment: each event of a record is told, with the flags that it has.
+func TestDryRunOfLargeAssignment(t *testing.T) {
+	variants := attrs{}
+	for i := range amplitude.MaxPropertyKeys + 1 {
+		variants[fmt.Sprintf("flag-%04d", i)] = "on"
+	}
+	assigned := func() plog.Logs {
+		return batch(t, "$assignment", attrs{"user_id": "user-12345", "variants": variants})
+	}
+	again := assigned()
+	flags := recordsOf(again)[0].Attributes()
+	of, _ := flags.Get("variants")
+	of.Map().PutStr("flag-1024", "off")
+	all := compareDryRun(t, configOf(t, "{}"), assigned(), again)
+	require.Len(t, all[0].Events, 2)
+	assert.Len(t, all[0].Events[0].Flags, amplitude.MaxPropertyKeys)
+	assert.Equal(t, []string{"flag-1024"}, all[0].Events[1].Flags)
+	require.Len(t, all[1].Events, 2)
+	assert.Equal(t, VerdictRepeat, all[1].Events[0].Verdict)
+	assert.Equal(t, VerdictSend, all[1].Events[1].Verdict)
+	assert.Equal(t, "assignment", all[1].Outcome)
+}
+
+// TestDryRunTellsWhere: which attribute gave a fact, and what became of the others.
+func TestDryRunTellsWhere(t *testing.T) {
+	ld := plog.NewLogs()
+	resource := ld.ResourceLogs().AppendEmpty()
+	scope := resource.ScopeLogs().AppendEmpty()
+	require.NoError(t, resource.Resource().Attributes().FromRaw(attrs{"user.id": "user-resource", "device.id": "unknown"}))
+	require.NoError(t, scope.Scope().Attributes().FromRaw(attrs{"feature_flag.key": "scope-flag"}))
+	r := record(t, ld, evaluationEvent, attrs{"feature_flag.result.variant": "on", "user.id": "null", "enduser.id": "u1", "feature_flag.context.id": "user-12345"})
+	require.NoError(t, r.Body().FromRaw(attrs{"value": true}))
+	all := compareDryRun(t, configOf(t, "{}"), ld)
+	facts := map[string]Fact{}
+	for _, fact := range all[0].Facts {
+		facts[fact.Name] = fact
+	}
+	assert.Equal(t, Fact{Name: "flag_key", Value: "scope-flag", From: &Attribute{Name: "feature_flag.key", Where: "scope", Value: "scope-flag"}}, facts["flag_key"])
+	assert.Equal(t, Fact{Name: "value", Value: "true", From: &Attribute{Name: "value", Where: "body", Value: "true"}}, facts["value"])
+	assert.Equal(t, Fact{
+		Name: "user_id", Value: "user-resource", From: &Attribute{Name: "user.id", Where: "resource", Value: "user-resource"},
+		Others: []Attribute{
+			{Name: "user.id", Where: "record", Value: "null", Refused: "placeholder_id"},
+			{Name: "enduser.id", Where: "record", Value: "u1", Refused: "short_id"},
+		},
+	}, facts["user_id"])
+	assert.Equal(t, Fact{
+		Name: "device_id", Others: []Attribute{{Name: "device.id", Where: "resource", Value: "unknown", Refused: "placeholder_id"}},
+		LookedFor: []string{"amplitude.device_id", "device.id", "app.installation.id", "enduser.pseudo.id", "device_id"},
+	}, facts["device_id"])
+	assert.Equal(t, "user-12345", facts["context_id"].Value)
+}
+
+// TestDryRunKeepsToItself: neither Redis nor a storage is asked, so that a dry run of a production configuration is harmless.
+func TestDryRunKeepsToItself(t *testing.T) {
+	cfg := configOf(t, "dedup: {storage: file_storage, redis: {endpoint: \"127.0.0.1:1\", timeout: 5s}}")
+	dry, err := NewDryRun(cfg, nil)
+	require.NoError(t, err)
+	for i, outcome := range []string{"exposure", "duplicate"} {
+		all := dry.Explain(t.Context(), batch(t, "$exposure", exposure(nil)))
+		require.Len(t, all, 1)
+		assert.Equal(t, i+1, all[0].Record)
+		assert.Equal(t, outcome, all[0].Outcome)
+	}
+	assert.Equal(t, dedup.Stats{Entries: 1}, dry.p.dedup.shared.Stats())
+	_, err = NewDryRun(struct{}{}, nil)
+	require.EqualError(t, err, "a configuration of amplitude_experiment is needed, found struct {}")
+}
+
+// TestDryRunTime: the explanation names the time that was taken and what was wrong with those before it.
+func TestDryRunTime(t *testing.T) {
+	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		name                string
+		timestamp, observed pcommon.Timestamp
+		want                Rule
+	}{
+		{"its own", pcommon.NewTimestampFromTime(now), 0, Rule{"time", "2026-01-15T12:00:00.000Z", "Timestamp"}},
+		{"observed", 0, pcommon.NewTimestampFromTime(now), Rule{"time", "2026-01-15T12:00:00.000Z", "no Timestamp; ObservedTimestamp"}},
+		{"arrival", 1, pcommon.NewTimestampFromTime(now.AddDate(0, 0, 2)), Rule{"time", "2026-01-15T12:00:00.000Z", "Timestamp is before the year 2000; ObservedTimestamp is more than a day ahead; so the time of arrival"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ld := batch(t, "$exposure", exposure(nil))
+			r := recordsOf(ld)[0]
+			r.SetTimestamp(tc.timestamp)
+			r.SetObservedTimestamp(tc.observed)
+			dry, err := NewDryRun(configOf(t, "{}"), func() time.Time { return now })
+			require.NoError(t, err)
+			x := dry.Explain(t.Context(), ld)[0]
+			assert.Contains(t, x.Rules, tc.want)
+			assert.Equal(t, now, x.Events[0].Record.Timestamp().AsTime())
+		})
+	}
+}
