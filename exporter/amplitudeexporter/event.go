@@ -1,0 +1,32 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import "go.opentelemetry.io/collector/pdata/plog"
+
+// NotSentError says why the exporter sends no event for a record. The words are those of its metrics and dead letters.
+type NotSentError struct {
+	Reason string
+	// Field is the event's field at fault, if one is known.
+	Field string
+}
+
+func (e *NotSentError) Error() string {
+	if e.Field == "" {
+		return e.Reason
+	}
+	return e.Reason + ": " + e.Field
+}
+
+// EncodeEvent returns the JSON of the event that an exporter with this configuration, of a Collector of
+// this version, sends for a record; or a [*NotSentError].
+func EncodeEvent(cfg *Config, version string, record plog.LogRecord) ([]byte, error) {
+	b := batch{encoder: newEncoder(cfg, version), maxEvent: newEnvelope(cfg).maxEvent()}
+	b.add(place{record: record})
+	if len(b.rejected) > 0 {
+		why := b.rejected[0].verdict
+		return nil, &NotSentError{Reason: why.reason.String(), Field: why.field}
+	}
+	return b.json, nil
+}
