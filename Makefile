@@ -13,6 +13,7 @@ PROMTOOL := set -e -o pipefail; echo "==> installing promtool, which the tests o
 	cd "$$(mktemp -d)" && apt-get -o APT::Sandbox::User=root download -qq prometheus && \
 	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - -C /usr/local ./usr/bin/promtool --strip-components=2 && rm prometheus_*.deb
 BINARY  := bin/otelcol-amplitude
+EXPLAIN := bin/otelcol-amplitude-explain
 PACKAGE := ./...
 
 # What the Collector is built from: when none of it is newer than the binary, there is nothing to do.
@@ -40,7 +41,7 @@ test: need-redis need-promtool $(BINARY) bin/shop-go bin/demo ## Run all tests, 
 	$(GO) test -race -timeout 20m $(PACKAGE)
 
 .PHONY: build
-build: $(BINARY) ## Build the Collector to bin/otelcol-amplitude
+build: $(BINARY) $(EXPLAIN) ## Build the Collector to bin/otelcol-amplitude, and beside it the command that explains its decisions
 
 .PHONY: generate
 generate: need-go ## Regenerate what is made from each metadata.yaml, references and schemas in docs, dashboard and alerts
@@ -76,7 +77,7 @@ bench: need-go ## Measure side by side with what else would do the job; writes d
 # without a failing input that is no finding.
 .PHONY: fuzz
 fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a while (FUZZTIME=30s)
-	@mkdir -p bin; set -e -o pipefail; grep -rl --include='*_test.go' '^func Fuzz' processor exporter extension connector internal | while read -r file; do \
+	@mkdir -p bin; set -e -o pipefail; grep -rl --include='*_test.go' '^func Fuzz' processor exporter extension connector internal cmd | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' "$$file"); do \
 			echo "==> $$target in $$(dirname "$$file")"; \
 			if ! $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),30s) "./$$(dirname "$$file")" >bin/fuzz.log 2>&1 \
@@ -157,6 +158,10 @@ $(BINARY): $(SOURCES) | need-go
 $(BINARY)-race: $(BINARY)
 	@echo "==> building $@ (a few minutes the first time)"
 	@cd _build && $(GO) build -race -o ../$@ .
+
+$(EXPLAIN): $(SOURCES) $(wildcard cmd/otelcol-amplitude-explain/*.go) | need-go
+	@echo "==> building $@"
+	@$(GO) build -o $@ ./cmd/otelcol-amplitude-explain
 
 bin/shop-go: $(wildcard examples/shop-go/*.go) go.mod | need-go
 	@echo "==> building $@"

@@ -1,0 +1,119 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/provider/envprovider"
+	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
+	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+)
+
+// sections are the parts of a Collector's configuration that decide about records and events.
+type sections struct {
+	processor component.Config
+	exporter  *amplitudeexporter.Config
+}
+
+// readSections reads the sections as the Collector does; without a configuration they are the defaults.
+func readSections(ctx context.Context, o *options) (*sections, error) {
+	processors, exporters := amplitudeexperimentprocessor.NewFactory(), amplitudeexporter.NewFactory()
+	s := &sections{
+		processor: processors.CreateDefaultConfig(),
+		exporter:  exporters.CreateDefaultConfig().(*amplitudeexporter.Config),
+	}
+	if len(o.configs) == 0 {
+		return s, nil
+	}
+	resolver, err := confmap.NewResolver(confmap.ResolverSettings{
+		URIs:              o.configs,
+		ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory(), envprovider.NewFactory(), yamlprovider.NewFactory()},
+		DefaultScheme:     "env",
+	})
+	if err != nil {
+		return nil, err
+	}
+	conf, err := resolver.Resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err = resolver.Shutdown(ctx); err != nil {
+		return nil, err
+	}
+	found, id, err := section(conf, "processors", processors.Type(), o.processor)
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil:
+		return nil, fmt.Errorf("the configuration has no processor %s: is it the right file?", processors.Type())
+	}
+	if err := found.Unmarshal(s.processor); err != nil {
+		return nil, fmt.Errorf("processors::%s: %w", id, err)
+	}
+	if err := confmap.Validate(s.processor); err != nil {
+		return nil, fmt.Errorf("processors::%s: %w", id, err)
+	}
+	found, id, err = section(conf, "exporters", exporters.Type(), o.exporter)
+	if err != nil || found == nil {
+		return s, err // a gateway may hold the exporter: what it sends is told by the defaults
+	}
+	// Not validated: the API key may be unknown here, and has no part in an event.
+	if err := found.Unmarshal(s.exporter); err != nil {
+		return nil, fmt.Errorf("exporters::%s: %w", id, err)
+	}
+	return s, nil
+}
+
+// section finds the section of a component: the one that was asked for, else the one named like its type,
+// else the only one of its type. It returns nil if there is none of the type.
+func section(conf *confmap.Conf, kind string, of component.Type, wanted string) (*confmap.Conf, string, error) {
+	all, err := conf.Sub(kind)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", kind, err)
+	}
+	var ids []string
+	for id := range all.ToStringMap() {
+		if name, _, _ := strings.Cut(id, "/"); name == of.String() {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	id := wanted
+	switch {
+	case wanted != "" && !slices.Contains(ids, wanted):
+		return nil, "", fmt.Errorf("%s has no %q, only: %s", kind, wanted, orNone(ids))
+	case wanted != "":
+	case slices.Contains(ids, of.String()):
+		id = of.String()
+	case len(ids) == 1:
+		id = ids[0]
+	case len(ids) == 0:
+		return nil, "", nil
+	default:
+		return nil, "", fmt.Errorf("%s has several of type %s, choose one with --%s: %s", kind, of, strings.TrimSuffix(kind, "s"), strings.Join(ids, ", "))
+	}
+	// A section without a body is nil, which Sub takes for an empty map.
+	found, err := all.Sub(id)
+	if err != nil {
+		return nil, "", errors.Join(fmt.Errorf("%s::%s is no map", kind, id), err)
+	}
+	return found, id, nil
+}
+
+func orNone(ids []string) string {
+	if len(ids) == 0 {
+		return "none of this type"
+	}
+	return strings.Join(ids, ", ")
+}

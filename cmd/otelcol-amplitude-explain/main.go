@@ -1,0 +1,158 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command otelcol-amplitude-explain answers "what would happen to this record?": it reads log records as OTLP
+// and tells what the processor amplitude_experiment makes of each and why, by the processor's own code, and the
+// event that the exporter amplitude would send. It connects to nothing.
+//
+//	otelcol-amplitude-explain --config collector.yaml < record.json
+package main // import "github.com/otelcol-amplitude/otelcol-amplitude/cmd/otelcol-amplitude-explain"
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+)
+
+// version is that of the Collector built beside this command; the exporter names it in each event.
+const version = "0.1.0-dev"
+
+// exitUnreadable is the exit status for input, configuration or flags that cannot be read.
+const exitUnreadable = 2
+
+const usage = `Tell what the Collector would make of log records, and why.
+
+usage: otelcol-amplitude-explain [flags] [file ...]
+
+Reads OTLP logs from the files, or from standard input: JSON (a request, one request a line as the file exporter
+writes, or a single log record) or one protobuf request. Nothing is sent. What counts as a repeat is decided among
+the records of the input alone: what a running Collector remembers is not known here.
+
+  otelcol-amplitude-explain < record.json
+  otelcol-amplitude-explain --config collector.yaml --outcome rejected captured.jsonl
+
+flags:
+`
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// options are the flags.
+type options struct {
+	configs   []string
+	processor string
+	exporter  string
+	outcome   string
+	reason    string
+	json      bool
+	now       func() time.Time
+	files     []string
+}
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err == nil:
+		err = explain(o, stdin, stdout, stderr)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "otelcol-amplitude-explain: %v\n", err)
+		return exitUnreadable
+	}
+	return 0
+}
+
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := &options{}
+	set := flag.NewFlagSet("otelcol-amplitude-explain", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		set.PrintDefaults()
+	}
+	set.Func("config", "configuration of the Collector, as it takes it: a `file`, or a URI such as env:NAME or yaml:...; may be repeated", func(uri string) error {
+		o.configs = append(o.configs, uri)
+		return nil
+	})
+	set.StringVar(&o.processor, "processor", "", "`id` of the processor in the configuration (default amplitude_experiment)")
+	set.StringVar(&o.exporter, "exporter", "", "`id` of the exporter in the configuration (default amplitude)")
+	set.StringVar(&o.outcome, "outcome", "", "show only records with this `outcome`, such as rejected")
+	set.StringVar(&o.reason, "reason", "", "show only records with this `reason`, such as short_id")
+	set.BoolVar(&o.json, "json", false, "print one JSON object for each record")
+	set.Func("now", "`time` of arrival (RFC 3339), instead of the clock", func(text string) error {
+		at, err := time.Parse(time.RFC3339, text)
+		o.now = func() time.Time { return at }
+		return err
+	})
+	if err := set.Parse(args); err != nil {
+		return nil, err
+	}
+	if len(o.configs) == 0 && (o.processor != "" || o.exporter != "") {
+		return nil, errors.New("--processor and --exporter name sections of a configuration: give it with --config")
+	}
+	o.files = set.Args()
+	return o, nil
+}
+
+func explain(o *options, stdin io.Reader, stdout, stderr io.Writer) error {
+	ctx := context.Background()
+	sections, err := readSections(ctx, o)
+	if err != nil {
+		return err
+	}
+	dry, err := amplitudeexperimentprocessor.NewDryRun(sections.processor, o.now)
+	if err != nil {
+		return err
+	}
+	out := newPrinter(stdout, o)
+	read := func(name string, from io.Reader) error {
+		return readLogs(name, from, func(in document) error {
+			for _, x := range dry.Explain(ctx, in.logs) {
+				if err := out.print(complete(x, in, sections.exporter)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if len(o.files) == 0 {
+		if isTerminal(stdin) {
+			fmt.Fprintln(stderr, "reading OTLP logs from the terminal: paste a request, then Ctrl-D; or see --help")
+		}
+		err = read("stdin", stdin)
+	}
+	for _, name := range o.files {
+		if err = readFile(name, read); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, out.end())
+}
+
+func readFile(name string, read func(string, io.Reader) error) error {
+	file, err := os.Open(name) //nolint:gosec // whoever runs the command names the file
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	return read(name, file)
+}
+
+func isTerminal(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && !strings.HasSuffix(file.Name(), os.DevNull)
+}
