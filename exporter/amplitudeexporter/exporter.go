@@ -78,6 +78,10 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 // start connects. What it starts runs until shutdown, whatever becomes of ctx.
 func (x *amplitudeExporter) start(ctx context.Context, host component.Host) error {
 	x.health.start(host)
+	for _, store := range [...]string{storeQueue, storeSlowLane} {
+		// From the start, so that the first one is seen as an increase.
+		x.tel.ExporterAmplitudeUnreadableRequests.Add(ctx, 0, x.tel.with("store", store))
+	}
 	c, err := newClient(ctx, x.cfg, host, x.set.TelemetrySettings, x.set.BuildInfo, x.clock.Now)
 	if err != nil {
 		return err

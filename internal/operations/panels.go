@@ -111,6 +111,7 @@ var Dashboard = []Row{
 		{Title: "Events in a request", Queries: quantiles("otelcol_exporter_amplitude_request_events")},
 		{Title: "Undelivered, by reason", Description: "Dead-lettered, dropped or ignored.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_exporter_amplitude_undelivered_events`), "{{reason}}"},
+			{rate("store", `otelcol_exporter_amplitude_unreadable_requests`), "requests that cannot be read back: {{store}}"},
 		}},
 		{Title: "Throttled and retried", Unit: "cps", Queries: []Query{
 			{rate("outcome", `otelcol_exporter_amplitude_events{outcome=~"throttled|retried"}`), "{{outcome}}"},

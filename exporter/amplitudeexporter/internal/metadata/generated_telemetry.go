@@ -160,7 +160,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeUnreadableRequests, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_unreadable_requests",
-		metric.WithDescription("Requests on disk, with one or more events, that cannot be read back. Not 0 means that the disk lost something. [Development]"),
+		metric.WithDescription("Requests on disk, with one or more events, that cannot be read back. [Development]"),
 		metric.WithUnit("{request}"),
 	)
 	errs = errors.Join(errs, err)

@@ -179,7 +179,7 @@ func AssertEqualExporterAmplitudeUnexpectedAnswers(t *testing.T, tt *componentte
 func AssertEqualExporterAmplitudeUnreadableRequests(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_unreadable_requests",
-		Description: "Requests on disk, with one or more events, that cannot be read back. Not 0 means that the disk lost something. [Development]",
+		Description: "Requests on disk, with one or more events, that cannot be read back. [Development]",
 		Unit:        "{request}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
