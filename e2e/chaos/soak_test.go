@@ -188,11 +188,9 @@ func soakChart(samples []sample, fresh, final int) string {
 	end := samples[len(samples)-1].at
 	most = max(most, fresh, final)
 	heightOf := func(value int) float64 { return float64(height-30) - float64(value)/float64(most)*(height-30-top) }
-	dots := ""
-	for _, dot := range []struct{ x, value int }{{left, fresh}, {width - 20, final}} {
-		dots += fmt.Sprintf(`<circle cx="%d" cy="%.1f" r="4" fill="#1a7f37"/>`+"\n", dot.x, heightOf(dot.value))
-	}
-	dots += fmt.Sprintf(`<text x="%d" y="%d" fill="#1a7f37">goroutines: %d after the warm-up, %d at the end</text>`+"\n", left+190, top+20, fresh, final)
+	dots := fmt.Sprintf(`<circle cx="%d" cy="%.1f" r="4" fill="#1a7f37"/><circle cx="%d" cy="%.1f" r="4" fill="#1a7f37"/>
+<text x="%d" y="%d" fill="#1a7f37">goroutines: %d after the warm-up, %d at the end</text>
+`, left, heightOf(fresh), width-20, heightOf(final), left+190, top+20, fresh, final)
 	line := func(color, name string, y int, value func(sample) int) string {
 		var points strings.Builder
 		for _, s := range samples {
