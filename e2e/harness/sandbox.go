@@ -113,8 +113,9 @@ func (c *Collector) Metric(t testing.TB, name string, labels ...string) float64 
 	text := c.Scrape(t)
 	sum := 0.0
 	for line := range bytes.Lines(text) {
-		rest, ok := bytes.CutPrefix(line, []byte(name+"{"))
-		if !ok || !containsAll(rest, labels) {
+		// A series without labels has no braces.
+		rest, ok := bytes.CutPrefix(line, []byte(name))
+		if !ok || (rest[0] != '{' && rest[0] != ' ') || !containsAll(rest, labels) {
 			continue
 		}
 		var value float64
