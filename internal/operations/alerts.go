@@ -60,6 +60,12 @@ var Alerts = []Alert{
 		Description: "{{ $labels.exporter }} on {{ $labels.instance }} has undeliverable events and no dead letter file.",
 	},
 	{
+		Name: "AmplitudeRequestsUnreadable", Severity: critical,
+		Query:       rises(`otelcol_exporter_amplitude_unreadable_requests`),
+		Summary:     "Events on disk are lost.",
+		Description: "{{ $labels.exporter }} on {{ $labels.instance }} could not read back {{ $labels.store }} from its disk.",
+	},
+	{
 		Name: "AmplitudeDeadLetters", Severity: warning,
 		Query:       rises(`otelcol_exporter_amplitude_events{outcome="dead_lettered"}`),
 		Summary:     "Events go to the dead letter file.",
