@@ -36,7 +36,6 @@ func (st *state) is(rec *Record) bool {
 
 // decide answers one record of the subject k that arrived at now, and reserves what it sends.
 func (s *State) decide(sh *shard, r *Reservation, k id, rec *Record) Verdict {
-	t := min(rec.Time, r.now)
 	place := s.seed.place(k)
 	e := s.remembered(sh, k, r.second)
 
@@ -48,6 +47,9 @@ func (s *State) decide(sh *shard, r *Reservation, k id, rec *Record) Verdict {
 		}
 	}
 	committed := current
+	// A time is believed up to the arrival. What was believed before stays: the clock may have been set
+	// back since, or be another replica's, and a change must not look late for that.
+	t := min(rec.Time, max(r.now, current.newest))
 	one, ok, older := sh.announced.find(k, rec, t)
 	if ok && (rec.Bucket != current.bucket || one.n < current.n) {
 		// One of several changes that were on their way together, or that something newer has overtaken
