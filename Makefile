@@ -131,6 +131,17 @@ web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk 
 	$(MAKE) shop-node ONCE=1
 	$(MAKE) shop-web ONCE=1
 
+# The tests of the documentation that take longer: with the commands of all pages, and a Collector with contributors' components.
+.PHONY: docs-test
+docs-test: $(BINARY) bin/otelcol-docs bin/shop-go bin/demo ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
+	$(GO) test -count=1 -tags docs -timeout 20m ./e2e/docs
+	@echo "links to elsewhere, which no test follows:"
+	@git ls-files '*.md' | grep -v testdata/ | xargs grep -ohE 'https?://[^][ )>"`]+' | grep -vE '//(127\.0\.0\.1|localhost)' | sort -u | sed 's/^/  /'
+
+.PHONY: screenshots
+screenshots: need-go ## Make the pictures of docs/images again, from the page as it is (needs Node.js and Chromium)
+	cd e2e/browser && npm ci --no-fund --no-audit && npm run screenshots
+
 .PHONY: check
 check: need-go ## What has to hold before a change is merged: generated files current, formatted, linted, tested
 	$(MAKE) generate
@@ -162,6 +173,12 @@ $(BINARY)-race: $(BINARY)
 $(EXPLAIN): $(SOURCES) $(wildcard cmd/otelcol-amplitude-explain/*.go) | need-go
 	@echo "==> building $@"
 	@$(GO) build -o $@ ./cmd/otelcol-amplitude-explain
+
+bin/otelcol-docs: e2e/docs/builder-config.yaml $(SOURCES) | need-go
+	@echo "==> building $@"
+	@mkdir -p bin _build
+	@$(TOOL) builder --config e2e/docs/builder-config.yaml
+	@mv _build/docs/otelcol-docs $@
 
 bin/shop-go: $(wildcard examples/shop-go/*.go) go.mod | need-go
 	@echo "==> building $@"

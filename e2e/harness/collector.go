@@ -95,8 +95,12 @@ type Options struct {
 	Dir string
 	// Env holds more variables, each NAME=value.
 	Env []string
+	// More are configuration files that are merged over the first.
+	More []string
 	// Sets are changes to the configuration, each as "path::to::key: value".
 	Sets []string
+	// Program is the Collector's name in bin/; empty means otelcol-amplitude.
+	Program string
 }
 
 // Start runs the Collector with a configuration file and waits until its health_check says that it is ready.
@@ -110,12 +114,15 @@ func Start(t testing.TB, config string, options Options) *Collector {
 		options.Dir = t.TempDir()
 	}
 	arguments := []string{"--config", config}
+	for _, more := range options.More {
+		arguments = append(arguments, "--config", more)
+	}
 	for _, set := range options.Sets {
 		arguments = append(arguments, "--config", "yaml:"+set)
 	}
 	c := &Collector{
 		Addresses: options.Addresses,
-		cmd:       exec.Command(Binary(t, cmp.Or(os.Getenv("E2E_COLLECTOR"), "otelcol-amplitude")), arguments...), //nolint:gosec // the test names its own binary
+		cmd:       exec.Command(Binary(t, cmp.Or(options.Program, os.Getenv("E2E_COLLECTOR"), "otelcol-amplitude")), arguments...), //nolint:gosec // the test names its own binary
 		logs:      &buffer{},
 		done:      make(chan error, 1),
 	}

@@ -1,0 +1,187 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build docs
+
+package docs
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+)
+
+// mark separates what the blocks of a page print.
+const mark = "=== block "
+
+// prelude is what the commands of a page run in. A served command is ended by TERM; it starts in a process group of its
+// own, so that all of it ends.
+const prelude = `set -eu
+serve() { # port, command file
+  stop
+  setsid bash -eu "$2" >"$2.log" 2>&1 & server=$!
+  for _ in $(seq 1200); do
+    if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return; fi
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$2.log"
+  echo "nothing listens on port $1"
+  exit 1
+}
+stop() {
+  [ -n "${server:-}" ] || return 0
+  kill -TERM -- "-$server" 2>/dev/null || true
+  wait "$server" 2>/dev/null || true
+  server=
+}
+trap stop EXIT
+`
+
+// TestCommands runs the commands of each page in a fresh copy of the repository, one after the other.
+func TestCommands(t *testing.T) {
+	checkout := freshCopy(t)
+	ran := 0
+	for _, p := range pages(t) {
+		script := pageScript(t, p)
+		if script == "" {
+			continue
+		}
+		ran++
+		t.Run(p.path, func(t *testing.T) {
+			cmd := isolated("bash", "-c", prelude+script)
+			cmd.Dir = checkout
+			cmd.Env = append(os.Environ(), "AMPLITUDE_API_KEY=sandbox")
+			var out bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &out
+			err := cmd.Run()
+			require.NoError(t, err, "the block after the last mark failed:\n%s", out.String())
+			comparePrinted(t, p, out.String())
+		})
+	}
+	require.Positive(t, ran)
+}
+
+// pageScript is empty for a page without commands.
+func pageScript(t *testing.T, p *page) string {
+	t.Helper()
+	var script strings.Builder
+	commands := 0
+	for i, b := range p.blocks {
+		word, argument, _ := strings.Cut(b.marker, " ")
+		switch word {
+		case "start":
+			file := filepath.Join(t.TempDir(), fmt.Sprintf("serve-%d", i))
+			require.NoError(t, os.WriteFile(file, []byte(b.text), 0o600))
+			fmt.Fprintf(&script, "echo; echo '%s%d %s'\nserve %s %s\n", mark, i, b.at, argument, file)
+			commands++
+		case "file", "manifest":
+			if argument != "" { // the name of the file
+				fmt.Fprintf(&script, "cat >%s <<'=== end'\n%s=== end\n", argument, b.text)
+			}
+		case "run":
+			fmt.Fprintf(&script, "echo; echo '%s%d %s'\n%s\n", mark, i, b.at, b.text)
+			commands++
+		}
+	}
+	if commands == 0 {
+		return ""
+	}
+	return script.String() + "echo; echo '" + mark + "end'\n"
+}
+
+// TestManifestBuilds builds a Collector from each manifest that a page shows as a file, and lets it check the page's
+// configurations.
+func TestManifestBuilds(t *testing.T) {
+	eachBlock(t, "manifest", func(t *testing.T, p *page, i int, argument string) {
+		require.NotEmpty(t, argument, "a manifest needs the name of its file: manifest NAME")
+		checkout := freshCopy(t)
+		require.NoError(t, os.WriteFile(filepath.Join(checkout, argument), []byte(p.blocks[i].text), 0o600))
+		require.NoError(t, os.Mkdir(filepath.Join(checkout, "_build"), 0o750))
+		build := exec.Command("go", "tool", "-modfile=internal/tools/go.mod", "builder", "--config", argument)
+		build.Dir = checkout
+		out, err := build.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		built, err := filepath.Glob(filepath.Join(checkout, "_build", "my-*"))
+		require.NoError(t, err)
+		require.Len(t, built, 1)
+		for _, b := range p.blocks {
+			if name, ok := strings.CutPrefix(b.marker, "file "); ok && filepath.Ext(name) == ".yaml" {
+				validate(t, built[0], b.text)
+			}
+		}
+	})
+}
+
+// comparePrinted compares what commands printed with what the page says they print.
+func comparePrinted(t *testing.T, p *page, out string) {
+	t.Helper()
+	printed := map[string]string{}
+	for _, section := range strings.Split(out, "\n"+mark)[1:] {
+		head, text, _ := strings.Cut(section, "\n")
+		number, _, _ := strings.Cut(head, " ")
+		printed[number] = text
+	}
+	for i, b := range p.blocks {
+		if b.marker != "output" {
+			continue
+		}
+		require.Positive(t, i, b.at)
+		pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(b.text)), anything, "(?s:.*)")
+		assert.Regexp(t, "(?m:^)"+pattern+"(?m:$)", strings.TrimSpace(printed[strconv.Itoa(i-1)]), b.at)
+	}
+}
+
+// freshCopy copies what a clone would have, and what make has built: it is no older there, so make builds nothing again.
+func freshCopy(t *testing.T) string {
+	t.Helper()
+	root, to := harness.Root(), t.TempDir()
+	for _, file := range files(t) {
+		info, err := os.Lstat(filepath.Join(root, file))
+		require.NoError(t, err)
+		if !info.Mode().IsRegular() {
+			continue
+		}
+		copyFile(t, filepath.Join(root, file), filepath.Join(to, file), info)
+	}
+	built, err := filepath.Glob(filepath.Join(root, "bin", "*"))
+	require.NoError(t, err)
+	for _, file := range built {
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		if info.Mode()&0o100 != 0 && info.Mode().IsRegular() {
+			copyFile(t, file, filepath.Join(to, "bin", filepath.Base(file)), info)
+		}
+	}
+	return to
+}
+
+func copyFile(t *testing.T, from, to string, info os.FileInfo) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o750))
+	content, err := os.ReadFile(from)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(to, content, info.Mode().Perm()))
+	require.NoError(t, os.Chtimes(to, info.ModTime(), info.ModTime()))
+}
+
+// isolated runs a command with network ports of its own where the system allows it, so that the usual ports of the pages
+// are free. Elsewhere it uses the machine's.
+func isolated(name string, arguments ...string) *exec.Cmd {
+	const up = "ip link set lo up"
+	if exec.Command("unshare", "-rn", "sh", "-c", up).Run() != nil {
+		return exec.Command(name, arguments...)
+	}
+	return exec.Command("unshare", append([]string{"-rn", "sh", "-c", up + ` && exec "$0" "$@"`, name}, arguments...)...)
+}

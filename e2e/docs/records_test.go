@@ -1,0 +1,192 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package docs
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+)
+
+const (
+	arriveTimeout = 30 * time.Second
+	pollInterval  = 20 * time.Millisecond
+	anything      = "…"
+)
+
+// recordTime is the time of records that show none: noon UTC of 15 January 2026.
+var recordTime = time.Date(2026, time.January, 15, 12, 0, 0, 0, time.UTC)
+
+// flat is a log record as the pages write it: a name and a value in each line, two spaces or more between them.
+type flat struct {
+	eventName  string
+	time       time.Time
+	attributes map[string]any
+}
+
+var betweenNameAndValue = regexp.MustCompile(`  +`)
+
+func readFlat(t testing.TB, text string) flat {
+	t.Helper()
+	r := flat{time: recordTime, attributes: map[string]any{}}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		parts := betweenNameAndValue.Split(line, 2)
+		require.Len(t, parts, 2, "%q is no name and value with two spaces between them", line)
+		r.set(t, parts[0], value(t, parts[1]))
+	}
+	return r
+}
+
+func (r *flat) set(t testing.TB, name string, value any) {
+	t.Helper()
+	switch name {
+	case "EventName":
+		r.eventName, _ = value.(string)
+	case "Timestamp":
+		at, err := time.Parse(time.RFC3339, value.(string))
+		require.NoError(t, err)
+		r.time = at
+	default:
+		r.attributes[name] = value
+	}
+}
+
+// value reads YAML in flow style: text, a number, a boolean, a list or a map. What is no YAML, such as
+// "[Experiment] Exposure", is text.
+func value(t testing.TB, text string) any {
+	t.Helper()
+	if strings.HasPrefix(text, "[Experiment] ") || strings.HasPrefix(text, "20") { // times stay text
+		return text
+	}
+	retrieved, err := confmap.NewRetrievedFromYAML([]byte(text))
+	require.NoError(t, err, text)
+	raw, err := retrieved.AsRaw()
+	require.NoError(t, err, text)
+	return raw
+}
+
+func (r flat) logs(t testing.TB) plog.Logs {
+	t.Helper()
+	logs := plog.NewLogs()
+	record := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	record.SetEventName(r.eventName)
+	record.SetTimestamp(pcommon.NewTimestampFromTime(r.time))
+	require.NoError(t, record.Attributes().FromRaw(r.attributes))
+	return logs
+}
+
+// TestRecordsBecomeTheEventsShown sends each record that a page shows through the built Collector, and compares what its
+// sandbox stored with the event that the page shows.
+func TestRecordsBecomeTheEventsShown(t *testing.T) {
+	eachBlock(t, "record", func(t *testing.T, p *page, i int, argument string) {
+		if argument != "" {
+			return
+		}
+		c := harness.Start(t, filepath.Join(harness.Root(), "e2e", "testdata", "collector.yaml"), harness.Options{})
+		arrivesAsShown(t, c, p, i)
+	})
+}
+
+func arrivesAsShown(t *testing.T, c *harness.Collector, p *page, i int) {
+	t.Helper()
+	require.Less(t, i+1, len(p.blocks), "no event is shown after the record")
+	shown := p.blocks[i+1]
+	require.Equal(t, "event", shown.marker, "%s: an event has to follow the record", shown.at)
+	logs := plog.NewLogs()
+	for one := range strings.SplitSeq(p.blocks[i].text, "\n\n") {
+		readFlat(t, one).logs(t).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
+	}
+	c.SendLogs(t, logs)
+	events := c.WaitForEvents(t, 1)
+	require.Len(t, events, 1)
+	pattern, got := compared(t, readEvent(t, shown), events[0])
+	assert.Regexp(t, pattern, got)
+}
+
+func readEvent(t testing.TB, b block) map[string]any {
+	t.Helper()
+	var event map[string]any
+	require.NoError(t, json.Unmarshal([]byte(b.text), &event), b.at)
+	return event
+}
+
+// compared returns a pattern of the event that a page shows, and the text of one that arrived. A page may leave out the
+// time and the library, and … stands for anything.
+func compared(t testing.TB, shown, got map[string]any) (pattern *regexp.Regexp, text string) {
+	t.Helper()
+	for _, field := range []string{"time", "library"} {
+		if _, ok := shown[field]; !ok {
+			delete(got, field)
+		}
+	}
+	want, err := json.MarshalIndent(shown, "", "  ")
+	require.NoError(t, err)
+	have, err := json.MarshalIndent(got, "", "  ")
+	require.NoError(t, err)
+	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(string(want)), anything, ".*") + "$"), string(have)
+}
+
+// TestEmittersArriveAsShown runs the examples of emitters that a page shows an event of, posts their request, and looks
+// for that event.
+func TestEmittersArriveAsShown(t *testing.T) {
+	families := map[string]bool{}
+	eachBlock(t, "event", func(t *testing.T, p *page, i int, argument string) {
+		family, ok := strings.CutPrefix(argument, "of ")
+		if !ok {
+			return // it belongs to the record before it
+		}
+		families[family] = true
+		folder := filepath.Join(harness.Root(), "examples", "emitters")
+		c := startExample(t, harness.Options{}, filepath.Join(folder, family+".yaml"))
+		c.SendFile(t, filepath.Join(folder, family+".logs.json"), false)
+		shown := readEvent(t, p.blocks[i])
+		require.EventuallyWithT(t, func(poll *assert.CollectT) {
+			events := c.Events(t)
+			for _, event := range events {
+				if pattern, got := compared(t, shown, event); pattern.MatchString(got) {
+					return
+				}
+			}
+			assert.Fail(poll, "not among the events", "%v", events)
+		}, arriveTimeout, pollInterval)
+	})
+	examples, err := filepath.Glob(filepath.Join(harness.Root(), "examples", "emitters", "*.logs.json"))
+	require.NoError(t, err)
+	for _, example := range examples {
+		family := strings.TrimSuffix(filepath.Base(example), ".logs.json")
+		assert.True(t, families[family], "no page shows what becomes of examples/emitters/%s", family)
+	}
+}
+
+// startExample starts a configuration that names the usual ports on free ones instead.
+func startExample(t *testing.T, options harness.Options, configs ...string) *harness.Collector {
+	t.Helper()
+	a := harness.NewAddresses(t)
+	options.Addresses = a
+	options.More = append(options.More, configs[1:]...)
+	options.Sets = append(options.Sets,
+		"receivers::otlp::protocols::grpc::endpoint: "+a.OTLPGRPC,
+		"receivers::otlp::protocols::http::endpoint: "+a.OTLPHTTP,
+		"exporters::amplitude::endpoint: http://"+a.Sandbox+"/2/httpapi",
+		"extensions::amplitude_sandbox::endpoint: "+a.Sandbox,
+		"extensions::health_check::endpoint: "+a.Health,
+		"service::extensions: [amplitude_sandbox, health_check]",
+		"service::telemetry::metrics::readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: "+a.Metrics[strings.LastIndexByte(a.Metrics, ':')+1:]+"}}}}]",
+	)
+	return harness.Start(t, configs[0], options)
+}
