@@ -133,7 +133,7 @@ web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk 
 
 # The tests of the documentation that take longer: with the commands of all pages, and a Collector with contributors' components.
 .PHONY: docs-test
-docs-test: $(BINARY) bin/otelcol-docs bin/shop-go bin/demo ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
+docs-test: $(BINARY) $(EXPLAIN) bin/otelcol-docs bin/shop-go bin/demo ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
 	$(GO) test -count=1 -tags docs -timeout 20m ./e2e/docs
 	@echo "links to elsewhere, which no test follows:"
 	@git ls-files '*.md' | grep -v testdata/ | xargs grep -ohE 'https?://[^][ )>"`]+' | grep -vE '//(127\.0\.0\.1|localhost)' | sort -u | sed 's/^/  /'
