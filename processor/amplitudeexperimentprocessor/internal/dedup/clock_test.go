@@ -28,8 +28,13 @@ func TestClockOfTheCollectorIsSetBack(t *testing.T) {
 				got = append(got, verdict)
 			}
 			assert.Equal(t, []Verdict{
-				{Outcome: Send}, {Outcome: Send, Transition: 1}, {Outcome: Send, Transition: 2}, {Outcome: Repeat},
-				{Outcome: Send, Transition: 3}, {Outcome: Repeat}, {Outcome: Send, Transition: 4},
+				{Outcome: Send},
+				{Outcome: Send, Transition: 1},
+				{Outcome: Send, Transition: 2},
+				{Outcome: Repeat},
+				{Outcome: Send, Transition: 3},
+				{Outcome: Repeat},
+				{Outcome: Send, Transition: 4},
 			}, got)
 		})
 	}
