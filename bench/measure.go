@@ -23,6 +23,8 @@ type contender struct {
 	note string
 	// consume handles one batch; it may change it.
 	consume func(context.Context, plog.Logs) error
+	// flush, if there is one, does at the end of a round what the contender has put off.
+	flush func() error
 	// decode says that it is the decoding itself that is timed; consume is not called.
 	decode bool
 }
@@ -110,6 +112,14 @@ func runRound(w workload, c *contender, serial, batches int, count bool) (cpu ti
 			err = work(logs, body)
 			cpu += cpuTime() - start
 		}
+		if err != nil {
+			return 0, 0, 0, err
+		}
+	}
+	if c.flush != nil {
+		start := cpuTime()
+		err := c.flush()
+		cpu += cpuTime() - start
 		if err != nil {
 			return 0, 0, 0, err
 		}

@@ -77,13 +77,36 @@ func transformW1() (contender, component.Component, error) {
 	})
 }
 
+// restarted is a processor that hands on what it holds back when it is shut down, and is then started anew.
+type restarted struct {
+	processor.Logs
+	start func() (processor.Logs, error)
+}
+
+func (r *restarted) flush() error {
+	if err := r.Shutdown(context.Background()); err != nil {
+		return err
+	}
+	next, err := r.start()
+	r.Logs = next
+	return err
+}
+
 // dedupW3 aggregates repeats by what makes an exposure. It holds records back until its interval
-// ends, and gives them the time of that end, which is wrong for exposures.
+// ends, and gives them the time of that end, which is wrong for exposures. A round is one interval.
 func dedupW3() (contender, component.Component, error) {
-	return processorContender("log_dedup (user, flag, variant)", "maps nothing; delays; overwrites the time", logdedupprocessor.NewFactory(), map[string]any{
-		"interval":       "1h",
-		"include_fields": []any{"attributes.user\\.id", "attributes.feature_flag\\.key", "attributes.feature_flag\\.result\\.variant"},
-	})
+	r := &restarted{start: func() (processor.Logs, error) {
+		return newProcessor(logdedupprocessor.NewFactory(), map[string]any{
+			"interval":       "1h",
+			"include_fields": []any{"attributes.user\\.id", "attributes.feature_flag\\.key", "attributes.feature_flag\\.result\\.variant"},
+		}, consumertest.NewNop())
+	}}
+	var err error
+	r.Logs, err = r.start()
+	return contender{
+		name: "log_dedup (user, flag, variant)", note: "maps nothing; delays; overwrites the time; allocations without the end of its interval",
+		consume: func(ctx context.Context, logs plog.Logs) error { return r.ConsumeLogs(ctx, logs) }, flush: r.flush,
+	}, r, err
 }
 
 // clone is what a pipeline pays for a processor that changes data it shares: a floor of its kind.
