@@ -39,7 +39,9 @@ type amplitudeExporter struct {
 	dead     *deadLetter
 	order    *batchOrder // nil when batches are partitioned
 
-	batches      sync.Pool // of *batch
+	// idle keeps batches for the next: one for the queue, one for the slow lane. Unlike a sync.Pool it is not
+	// emptied by the garbage collector, with all that an encoder has learnt of attribute names.
+	idle         chan *batch
 	partitioners sync.Pool // of *partitioner
 
 	mu sync.Mutex
@@ -68,9 +70,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	if queue := cfg.QueueConfig.Get(); queue == nil || !queue.Batch.HasValue() || len(queue.Batch.Get().Partition.MetadataKeys) == 0 {
 		x.order = &batchOrder{}
 	}
-	x.batches.New = func() any {
-		return &batch{encoder: newEncoder(cfg, set.BuildInfo.Version), maxEvent: x.envelope.maxEvent()}
-	}
+	x.idle = make(chan *batch, 2)
 	x.partitioners.New = func() any { return &partitioner{} }
 	return x, nil
 }
@@ -106,13 +106,27 @@ func (x *amplitudeExporter) shutdown(ctx context.Context) error {
 	return err
 }
 
+// maxKeptJSON is the most memory for JSON that an idle batch keeps; the queue's largest batches are of this order.
+const maxKeptJSON = 16 << 20
+
 func (x *amplitudeExporter) getBatch() *batch {
-	return x.batches.Get().(*batch)
+	select {
+	case b := <-x.idle:
+		return b
+	default:
+		return &batch{encoder: newEncoder(x.cfg, x.set.BuildInfo.Version), maxEvent: x.envelope.maxEvent()}
+	}
 }
 
 func (x *amplitudeExporter) putBatch(b *batch) {
 	b.reset()
-	x.batches.Put(b)
+	if cap(b.json) > maxKeptJSON {
+		return // one huge batch must not hold memory for ever
+	}
+	select {
+	case x.idle <- b:
+	default:
+	}
 }
 
 // push delivers a batch. Its error asks for another try of exactly those records that are left over.
