@@ -28,8 +28,8 @@ func appendInsertID(dst []byte, f *facts, event xxh3.Uint128, bucket int32, n ui
 	if room := amplitude.MaxStringLength - len(" ") - hashDigits - len(" -2147483648 4294967295"); len(dst)-start > room {
 		if amplitude.UTF16Length(f.userID)+1+amplitude.UTF16Length(f.deviceID) > room {
 			var ids encoder
-			ids.text(f.userID)
-			ids.text(f.deviceID)
+			ids = ids.text(f.userID)
+			ids = ids.text(f.deviceID)
 			sum := xxh3.Hash128(ids).Bytes()
 			dst = hex.AppendEncode(dst[:start], sum[:])
 		}

@@ -37,77 +37,86 @@ type keys struct {
 // encoder writes texts so that no two lists of texts look the same: each with its length before it.
 type encoder []byte
 
-func (e *encoder) text(s string) {
-	*e = binary.AppendUvarint(*e, uint64(len(s)))
-	*e = append(*e, s...)
+// text and count return what they have added to, so that a chain of them stays in registers.
+func (e encoder) text(s string) encoder { return append(e.count(len(s)), s...) }
+
+func (e encoder) count(n int) encoder {
+	if n < oneByte {
+		return append(e, byte(n))
+	}
+	return binary.AppendUvarint(e, uint64(n))
 }
 
-func (e *encoder) count(n int) { *e = binary.AppendUvarint(*e, uint64(n)) }
+// oneByte is the first number that a varint takes a second byte for.
+const oneByte = 0x80
 
-func (e *encoder) who(kind byte, f *facts, groups []group) {
-	*e = append((*e)[:0], kind)
-	e.text(f.userID)
-	e.text(f.deviceID)
-	e.count(len(groups))
+func (e encoder) who(kind byte, f *facts, groups []group) encoder {
+	e = append(e[:0], kind)
+	e = e.text(f.userID)
+	e = e.text(f.deviceID)
+	e = e.count(len(groups))
 	for i := range groups {
-		e.text(groups[i].kind)
+		e = e.text(groups[i].kind)
 		values := groups[i].values
 		if !slices.IsSorted(values) {
 			values = slices.Sorted(slices.Values(values))
 		}
-		e.count(len(values))
+		e = e.count(len(values))
 		for _, value := range values {
-			e.text(value)
+			e = e.text(value)
 		}
 	}
+	return e
 }
 
 // exposureKeys hashes an exposure. Subject: kind, ids, groups, flag key, experiment key. Result: the
 // variant, or that there is none.
-func (e *encoder) exposureKeys(f *facts, groups []group) keys {
-	e.who(kindExposure, f, groups)
-	e.count(1)
-	e.text(f.flagKey)
-	e.text(f.experimentKey)
-	subject := len(*e)
+func (s *scratch) exposureKeys(f *facts, groups []group) keys {
+	e := s.encoder.who(kindExposure, f, groups)
+	e = e.count(1)
+	e = e.text(f.flagKey)
+	e = e.text(f.experimentKey)
+	subject := len(e)
 	if f.unassigned {
-		*e = append(*e, propertyUnset)
+		e = append(e, propertyUnset)
 	} else {
-		*e = append(*e, propertySet)
-		e.text(f.variant)
+		e = append(e, propertySet)
+		e = e.text(f.variant)
 	}
-	return e.sum(subject)
+	s.encoder = e
+	return e.keys(subject)
 }
 
 // assignmentKeys hashes an assignment. Subject: kind, ids, groups, the sorted flag keys. Result: the
 // variant of each flag and what becomes of its user property.
-func (e *encoder) assignmentKeys(f *facts, groups []group, flags []flagResult, setsProperties bool) keys {
-	e.who(kindAssignment, f, groups)
-	e.count(len(flags))
+func (s *scratch) assignmentKeys(f *facts, groups []group, flags []flagResult, setsProperties bool) keys {
+	e := s.encoder.who(kindAssignment, f, groups)
+	e = e.count(len(flags))
 	for i := range flags {
-		e.text(flags[i].key)
+		e = e.text(flags[i].key)
 	}
-	e.text("")
-	subject := len(*e)
+	e = e.text("")
+	subject := len(e)
 	for i := range flags {
-		e.text(flags[i].variant.text)
+		e = e.text(flags[i].variant.text)
 		switch {
 		case flags[i].noProperty || !setsProperties:
-			*e = append(*e, propertyUntouched)
+			e = append(e, propertyUntouched)
 		case flags[i].unassigned:
-			*e = append(*e, propertyUnset)
+			e = append(e, propertyUnset)
 		default:
-			*e = append(*e, propertySet)
+			e = append(e, propertySet)
 		}
 	}
-	return e.sum(subject)
+	s.encoder = e
+	return e.keys(subject)
 }
 
-func (e *encoder) sum(subject int) keys {
-	whole := *e
-	event := xxh3.Hash128(whole)
+// keys hashes what was written; the subject is the beginning of it.
+func (e encoder) keys(subject int) keys {
+	event := xxh3.Hash128(e)
 	return keys{
-		subject: xxh3.Hash128(whole[:subject]).Bytes(),
+		subject: xxh3.Hash128(e[:subject]).Bytes(),
 		result:  event.Lo,
 		event:   event,
 	}

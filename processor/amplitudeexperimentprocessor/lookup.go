@@ -374,7 +374,7 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 	if rank >= g.ranks[to.field] {
 		return
 	}
-	var answer slot
+	answer := &g.slots[to.field]
 	switch to.field {
 	case fieldVariant, fieldValue:
 		text, state := variantText(value, to.field == fieldValue)
@@ -399,6 +399,7 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 		if value.Type() != pcommon.ValueTypeBool {
 			return
 		}
+		answer.number = 0
 		if value.Bool() {
 			answer.number = 1
 		}
@@ -434,5 +435,5 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 	default:
 		answer.value = value
 	}
-	g.ranks[to.field], g.slots[to.field], g.some = rank, answer, true
+	g.ranks[to.field], g.some = rank, true
 }

@@ -115,7 +115,7 @@ func (p *experimentProcessor) addParts(s *scratch, f *facts) {
 		s.records = append(s.records, dedup.Record{Subject: k.subject, Result: k.result, Bucket: p.dedup.bucket(f.time), Time: f.time})
 	}
 	if f.source != sourceAssignment {
-		add(span{}, s.encoder.exposureKeys(f, groups))
+		add(span{}, s.exposureKeys(f, groups))
 	} else {
 		reserved := 0
 		if f.environment != "" {
@@ -124,7 +124,7 @@ func (p *experimentProcessor) addParts(s *scratch, f *facts) {
 		flags := s.flags[f.flags.start:f.flags.end]
 		eventParts(flags, reserved, func(from, to int) {
 			of := span{f.flags.start + int32(from), f.flags.start + int32(to)}
-			add(of, s.encoder.assignmentKeys(f, groups, flags[from:to], p.cfg.SetUserProperties))
+			add(of, s.assignmentKeys(f, groups, flags[from:to], p.cfg.SetUserProperties))
 		})
 	}
 	f.parts = span{int32(start), int32(len(s.parts))}

@@ -61,7 +61,11 @@ func newRecogniser(cfg *Config) recogniser {
 
 // recognise returns sourceNone for a record that is none of ours. It allocates nothing.
 func (r recogniser) recognise(record plog.LogRecord) source {
-	return r[eventName(record)]
+	name := eventName(record)
+	if name == "" {
+		return sourceNone // most of what passes: spares the map
+	}
+	return r[name]
 }
 
 // eventName returns the name of the event that a record describes: its field, else an attribute
@@ -70,21 +74,14 @@ func eventName(record plog.LogRecord) string {
 	if name := record.EventName(); name != "" {
 		return name
 	}
-	event := ""
-	// One pass: most records that come this way are none of ours.
-	for name, value := range record.Attributes().All() {
-		switch name {
-		case attrOTelEventName:
-			if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
-				return value.Str()
-			}
-		case attrEventName:
-			if value.Type() == pcommon.ValueTypeStr && event == "" {
-				event = value.Str()
-			}
-		}
+	attributes := record.Attributes()
+	if name, ok := attributes.Get(attrOTelEventName); ok && name.Type() == pcommon.ValueTypeStr && name.Str() != "" {
+		return name.Str()
 	}
-	return event
+	if name, ok := attributes.Get(attrEventName); ok && name.Type() == pcommon.ValueTypeStr {
+		return name.Str()
+	}
+	return ""
 }
 
 // isShaped tells whether a record of ours is an event already: it carries an insert_id, and if it
