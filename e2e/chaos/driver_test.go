@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,7 +64,11 @@ type driver struct {
 	// records is how many exposures a batch has at most; mixed adds records that are none of ours.
 	records int
 	mixed   bool
-	number  atomic.Int64
+	// remember bounds the history of each person, for runs that are too long to keep all of it; 0 keeps it.
+	remember int
+	number   atomic.Int64
+	// events is how many events all exposures so far amount to.
+	events atomic.Int64
 
 	sent, acked, failed, repeats, batches atomic.Int64
 
@@ -126,7 +131,7 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 	for range size {
 		p := people[r.IntN(len(people))] // somebody may change more than once in one batch
 		e := d.next(r, p)
-		p.history = append(p.history, e)
+		d.happen(p, e)
 		batch = append(batch, e)
 		record := records.AppendEmpty()
 		record.SetEventName("$exposure")
@@ -166,6 +171,17 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 		return d.deliver(ctx, body)
 	}
 	return true
+}
+
+// happen adds an exposure to the history of a person.
+func (d *driver) happen(p *person, e *exposure) {
+	if n := len(p.history); n == 0 || !p.history[n-1].sameState(e) {
+		d.events.Add(1)
+	}
+	p.history = append(p.history, e)
+	if n := len(p.history); d.remember > 0 && n > 2*d.remember {
+		p.history = slices.Delete(p.history, 0, n-d.remember)
+	}
 }
 
 // next makes what happens to a person next.

@@ -29,7 +29,7 @@ type world struct {
 
 func newWorld(t *testing.T, env ...string) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), far: harness.Start(t, "testdata/far.yaml", harness.Options{}), redis: startRedis(t)}
+	w := &world{dir: t.TempDir(), far: harness.Start(t, "testdata/far.yaml", harness.Options{Env: env}), redis: startRedis(t)}
 	w.link = newLink(t, w.far.Sandbox)
 	w.env = append([]string{"CHAOS_TARGET=" + w.link.address, "CHAOS_REDIS=" + w.redis.address}, env...)
 	w.sender = harness.Start(t, "testdata/sender.yaml", harness.Options{Dir: w.dir, Env: w.env})
