@@ -40,7 +40,9 @@ type client struct {
 	gzip      bool
 	now       func() time.Time
 
-	bodies      sync.Pool // of *payload
+	// bodies keeps buffers for the requests in flight and their compressed form. A sync.Pool would lose them at
+	// every second garbage collection, and growing one anew moves a megabyte about several times.
+	bodies      chan *payload
 	compressors sync.Pool // of *gzip.Writer
 }
 
@@ -62,7 +64,7 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 		gzip:      cfg.compressed(),
 		now:       now,
 	}
-	c.bodies.New = func() any { return &payload{pool: &c.bodies} }
+	c.bodies = make(chan *payload, 2*(cfg.Concurrency+1))
 	c.compressors.New = func() any {
 		w, _ := gzip.NewWriterLevel(io.Discard, gzipLevel)
 		return w
@@ -84,21 +86,34 @@ func keepConnections(settings *confighttp.ClientConfig, n int) {
 // back to the pool only when nobody has it any more.
 type payload struct {
 	data  []byte
-	pool  *sync.Pool
+	idle  chan *payload
 	users atomic.Int32
 }
 
 // newPayload returns an empty body that the caller must release.
 func (c *client) newPayload() *payload {
-	p := c.bodies.Get().(*payload)
-	p.data = p.data[:0]
+	var p *payload
+	select {
+	case p = <-c.bodies:
+		p.data = p.data[:0]
+	default:
+		p = &payload{idle: c.bodies}
+	}
 	p.users.Store(1)
 	return p
 }
 
+// maxKeptBody is the largest body whose buffer is kept: more than one of HTTP V2. Those of the batch API
+// can have 20 MB.
+const maxKeptBody = 2 << 20
+
 func (p *payload) release() {
-	if p.users.Add(-1) == 0 {
-		p.pool.Put(p)
+	if p.users.Add(-1) > 0 || cap(p.data) > maxKeptBody {
+		return
+	}
+	select {
+	case p.idle <- p:
+	default:
 	}
 }
 

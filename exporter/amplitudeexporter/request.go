@@ -4,6 +4,7 @@
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
 import (
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -79,7 +80,11 @@ func (e *envelope) lanes(b *batch) int {
 
 // build appends the body of a request with these events.
 func (e *envelope) build(dst []byte, b *batch, indexes []int32) []byte {
-	dst = append(dst, e.head...)
+	size := len(e.head) + len(e.tail) + len(indexes)
+	for _, i := range indexes {
+		size += b.size(i)
+	}
+	dst = append(slices.Grow(dst, size), e.head...)
 	for n, i := range indexes {
 		if n > 0 {
 			dst = append(dst, ',')

@@ -12,7 +12,10 @@ const maxBMP = 0xFFFF
 // Each invalid byte counts as one replacement character.
 func UTF16Length(s string) int {
 	n := 0
-	for _, r := range s {
+	for n < len(s) && s[n] < utf8.RuneSelf { // most texts are ASCII to their end
+		n++
+	}
+	for _, r := range s[n:] {
 		n++
 		if r > maxBMP {
 			n++
