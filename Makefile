@@ -104,6 +104,10 @@ soak: $(BINARY) ## Send 80 % of what the Collector can take and watch that nothi
 powercut: $(BINARY) ## Cut the power of a disk under the Collector (Linux, as root: a file system of its own on a loop device)
 	$(GO) test -count=1 -v -tags powercut -timeout 10m ./e2e/powercut
 
+.PHONY: scale-test
+scale-test: need-redis $(BINARY) bin/otelcol-amplitude-scale ## Run a load balancer before 2 and 4 Collectors, kill one, add some (SCALE_SEED=n repeats a run)
+	SCALE_SEED=$(SCALE_SEED) $(GO) test -count=1 -tags scale -timeout 10m ./e2e/scale
+
 .PHONY: vulncheck
 vulncheck: need-go ## Look for known vulnerabilities in what our code calls (needs https://vuln.go.dev, or DB=file:///a/copy)
 	$(SECURITY) govulncheck $(if $(DB),-db $(DB)) ./...
@@ -179,6 +183,12 @@ bin/otelcol-docs: e2e/docs/builder-config.yaml $(SOURCES) | need-go
 	@mkdir -p bin _build
 	@$(TOOL) builder --config e2e/docs/builder-config.yaml
 	@mv _build/docs/otelcol-docs $@
+
+bin/otelcol-amplitude-scale: examples/scale-out/builder-config.yaml $(SOURCES) | need-go
+	@echo "==> building $@ (load_balancing brings many packages: several minutes the first time)"
+	@mkdir -p bin
+	@cd examples/scale-out && $(GO) tool -modfile=../../internal/tools/go.mod builder --config builder-config.yaml
+	@mv examples/scale-out/_build/otelcol-amplitude-scale $@
 
 bin/shop-go: $(wildcard examples/shop-go/*.go) go.mod | need-go
 	@echo "==> building $@"

@@ -89,6 +89,8 @@ type Collector struct {
 
 // Options change how a Collector is started.
 type Options struct {
+	// Program is the name of the Collector in bin/; empty means otelcol-amplitude.
+	Program string
 	// Addresses to use; the zero value means new ones. A restarted Collector keeps its addresses.
 	Addresses Addresses
 	// Dir is E2E_DIR; empty means a new temporary directory.
@@ -99,8 +101,6 @@ type Options struct {
 	More []string
 	// Sets are changes to the configuration, each as "path::to::key: value".
 	Sets []string
-	// Program is the Collector's name in bin/; empty means otelcol-amplitude.
-	Program string
 }
 
 // Start runs the Collector with a configuration file and waits until its health_check says that it is ready.
