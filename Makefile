@@ -105,8 +105,12 @@ powercut: $(BINARY) ## Cut the power of a disk under the Collector (Linux, as ro
 	$(GO) test -count=1 -v -tags powercut -timeout 10m ./e2e/powercut
 
 .PHONY: scale-test
-scale-test: need-redis $(BINARY) bin/otelcol-amplitude-scale ## Run a load balancer before 2 and 4 Collectors, kill one, add some (SCALE_SEED=n repeats a run)
+scale-test: need-redis $(BINARY) bin/otelcol-amplitude-scale ## Run the layouts of examples/scale-out: a load balancer, 2 and 4 replicas, edge and gateway, Kafka's configuration (SCALE_SEED=n repeats a run)
 	SCALE_SEED=$(SCALE_SEED) $(GO) test -count=1 -tags scale -timeout 10m ./e2e/scale
+
+.PHONY: scale-bench
+scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale ## Print the figures of docs/scaling.md: 1, 2 and 4 processes, Redis, bytes on disk (5 minutes of a quiet machine)
+	$(GO) test -count=1 -v -tags scalebench -timeout 20m -run TestFigures ./e2e/scale
 
 .PHONY: vulncheck
 vulncheck: need-go ## Look for known vulnerabilities in what our code calls (needs https://vuln.go.dev, or DB=file:///a/copy)
@@ -185,7 +189,7 @@ bin/otelcol-docs: e2e/docs/builder-config.yaml $(SOURCES) | need-go
 	@mv _build/docs/otelcol-docs $@
 
 bin/otelcol-amplitude-scale: examples/scale-out/builder-config.yaml $(SOURCES) | need-go
-	@echo "==> building $@ (load_balancing brings many packages: several minutes the first time)"
+	@echo "==> building $@ (load_balancing and Kafka bring many packages: several minutes the first time)"
 	@mkdir -p bin
 	@cd examples/scale-out && $(GO) tool -modfile=../../internal/tools/go.mod builder --config builder-config.yaml
 	@mv examples/scale-out/_build/otelcol-amplitude-scale $@

@@ -4,33 +4,50 @@
 package e2e
 
 import (
-	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
-// TestReplicasShareARedis spreads 50,000 exposures, 80 % of them repeats, at random over two Collectors
-// that share a Redis: the sandbox has exactly one event for each state, and what one Collector
-// committed is a repeat for the other.
-func TestReplicasShareARedis(t *testing.T) {
-	const total, users, batch = 50_000, 10_000, 250
+// shareARedis starts n Collectors of examples/scale-out that share a Redis, and the Amplitude that they send to.
+func shareARedis(t *testing.T, n int) (far *harness.Collector, replicas []*harness.Collector) {
+	t.Helper()
 	redis := redistest.Start(t)
-	far := harness.Start(t, "testdata/sandbox.yaml", harness.Options{})
-	var replicas []*harness.Collector
-	for range 2 {
-		replicas = append(replicas, harness.Start(t, "testdata/sender.yaml", harness.Options{
-			Env: []string{"E2E_TARGET=" + far.Sandbox},
-			// The machine of a test may be busy: the default of 50ms is for those that are not.
-			Sets: []string{fmt.Sprintf("processors::amplitude_experiment::dedup::redis: {endpoint: %q, timeout: 2s}", redis.Address)},
-		}))
+	far = harness.Start(t, "testdata/sandbox.yaml", harness.Options{})
+	for range n {
+		options := harness.ReplicaOptions(t, "http://"+far.Sandbox+"/2/httpapi")
+		options.More = []string{harness.ScaleOut("redis-replica.yaml")}
+		options.Env = append(options.Env, "REDIS_ENDPOINT="+redis.Address)
+		// The machine of a test may be busy: the default of 50ms is for those that are not.
+		options.Sets = append(options.Sets, "processors::amplitude_experiment::dedup::redis::timeout: 2s")
+		replicas = append(replicas, harness.Start(t, harness.ScaleOut("replica.yaml"), options))
 	}
+	return far, replicas
+}
+
+// TestReplicasShareARedis spreads 50,000 exposures, 80 % of them repeats, at random over Collectors
+// that share a Redis: the sandbox has exactly one event for each state, and what one Collector
+// committed is a repeat for the others.
+func TestReplicasShareARedis(t *testing.T) {
+	for _, n := range []int{2, 4} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) { replicasShareARedis(t, n) })
+	}
+}
+
+func replicasShareARedis(t *testing.T, n int) {
+	t.Helper()
+	const total, users, batch = 50_000, 10_000, 250
+	far, replicas := shareARedis(t, n)
 	order := rand.Perm(total)
 	spread := func() {
 		var working sync.WaitGroup
@@ -54,6 +71,9 @@ func TestReplicasShareARedis(t *testing.T) {
 		return n
 	}
 	spread()
+	for _, replica := range replicas {
+		replica.Drained(t)
+	}
 	ids, seen := map[string]bool{}, map[string]int{}
 	for _, event := range far.WaitForEvents(t, users) {
 		ids[event.Text("insert_id")] = true
@@ -65,10 +85,83 @@ func TestReplicasShareARedis(t *testing.T) {
 	first := sent()
 	t.Logf("%d exposures, %d states, %.0f events left the two Collectors", total, users, first)
 	assert.Less(t, first, 2.0*users)
-	replicas[0], replicas[1] = replicas[1], replicas[0]
+	slices.Reverse(replicas)
 	spread()
 	assert.InDelta(t, first, sent(), 0, "what one Collector committed the other does not forward")
 	for _, replica := range replicas {
 		assert.Zero(t, replica.Metric(t, "otelcol_processor_amplitude_experiment_dedup_redis_failures"))
 	}
+}
+
+// TestEveryReplicaKnowsTheHistory takes users through A, B, A, C, each step at other replicas, and again at all of
+// them: every step is one event, its repeats are none, and the property is right at the end.
+func TestEveryReplicaKnowsTheHistory(t *testing.T) {
+	const users, n = 200, 4
+	far, replicas := shareARedis(t, n)
+	steps := []string{"a", "b", "a", "c"}
+	begin := time.Now().Truncate(24 * time.Hour) // UTC: the test does not meet a midnight
+	for step, variant := range steps {
+		for turn := range n {
+			for i, replica := range replicas {
+				logs := plog.NewLogs()
+				for user := (step + turn + i) % n; user < users; user += n {
+					record := exposures(user, 1)
+					at := record.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+					at.SetTimestamp(pcommon.NewTimestampFromTime(begin.Add(time.Duration(step) * time.Millisecond)))
+					at.Attributes().PutStr("variant", variant)
+					record.ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
+				}
+				replica.SendLogs(t, logs)
+			}
+		}
+		// Each replica has a queue of its own: what follows at another one arrives later only if this one is empty.
+		for _, replica := range replicas {
+			replica.Drained(t)
+		}
+	}
+	history := map[string][]string{}
+	for _, event := range far.WaitForEvents(t, users*len(steps)) { // by time
+		variant, _ := event["event_properties"].(map[string]any)["[Experiment] Variant"].(string)
+		history[event.Text("user_id")] = append(history[event.Text("user_id")], variant)
+	}
+	assert.Len(t, history, users)
+	for user, variants := range history {
+		assert.Equal(t, steps, variants, user)
+		assert.Equal(t, "c", far.UserProperties(t, user)["[Experiment] delivery"], user)
+	}
+}
+
+// TestUserMovesToAnotherReplica: A and B at one replica, A again at another. With Redis the return is an event. A
+// replica that knows nothing of the user gives it the insert_id of the first A, and Amplitude drops it.
+func TestUserMovesToAnotherReplica(t *testing.T) {
+	move := func(t *testing.T, far *harness.Collector, replicas []*harness.Collector) (stored int, property any) {
+		t.Helper()
+		begin := time.Now().Truncate(24 * time.Hour)
+		for step, variant := range []string{"a", "b", "a"} {
+			replica := replicas[step/2]
+			record := exposures(1, 1)
+			at := record.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+			at.SetTimestamp(pcommon.NewTimestampFromTime(begin.Add(time.Duration(step) * time.Millisecond)))
+			at.Attributes().PutStr("variant", variant)
+			replica.SendLogs(t, record)
+			replica.Drained(t)
+		}
+		return len(far.Events(t)), far.UserProperties(t, "user-000001")["[Experiment] delivery"]
+	}
+	t.Run("with Redis", func(t *testing.T) {
+		far, replicas := shareARedis(t, 2)
+		stored, property := move(t, far, replicas)
+		assert.Equal(t, 3, stored)
+		assert.Equal(t, "a", property)
+	})
+	t.Run("without", func(t *testing.T) {
+		far := harness.Start(t, "testdata/sandbox.yaml", harness.Options{})
+		var replicas []*harness.Collector
+		for range 2 {
+			replicas = append(replicas, harness.Start(t, harness.ScaleOut("replica.yaml"), harness.ReplicaOptions(t, "http://"+far.Sandbox+"/2/httpapi")))
+		}
+		stored, property := move(t, far, replicas)
+		assert.Equal(t, 2, stored)
+		assert.Equal(t, "b", property, "what docs/scaling.md warns of")
+	})
 }

@@ -126,6 +126,14 @@ func (c *Collector) Metric(t testing.TB, name string, labels ...string) float64 
 	return sum
 }
 
+// Drained waits until everything that the Collector acknowledged has been delivered.
+func (c *Collector) Drained(t testing.TB) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return c.Metric(t, "otelcol_exporter_queue_size") == 0
+	}, arriveTimeout, pollInterval, "the queue becomes empty")
+}
+
 func containsAll(line []byte, texts []string) bool {
 	for _, text := range texts {
 		if !bytes.Contains(line, []byte(text)) {

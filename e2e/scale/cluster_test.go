@@ -1,0 +1,135 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build scale || scalebench
+
+package scale
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+)
+
+const (
+	users, total, batch, clients = 2_000, 10_000, 250, 4
+
+	program = "otelcol-amplitude-scale"
+)
+
+// cluster is a front, its replicas, and the Amplitude they send to.
+type cluster struct {
+	far      *harness.Collector
+	front    *harness.Collector
+	replicas []*harness.Collector
+	options  []harness.Options
+}
+
+func start(t *testing.T, n int) *cluster {
+	t.Helper()
+	c := &cluster{far: harness.Start(t, "../testdata/sandbox.yaml", harness.Options{})}
+	c.add(t, n)
+	c.front = c.startFront(t)
+	return c
+}
+
+func (c *cluster) add(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		options := harness.ReplicaOptions(t, "http://"+c.far.Sandbox+"/2/httpapi")
+		options.Program = program
+		c.options = append(c.options, options)
+		c.replicas = append(c.replicas, harness.Start(t, harness.ScaleOut("replica.yaml"), options))
+	}
+}
+
+// startFront starts a front that knows the replicas there are now.
+func (c *cluster) startFront(t *testing.T) *harness.Collector {
+	t.Helper()
+	var names []string
+	for _, replica := range c.replicas {
+		names = append(names, strconv.Quote(replica.OTLPGRPC))
+	}
+	a := harness.NewAddresses(t)
+	return harness.Start(t, harness.ScaleOut("load-balancing-front.yaml"), harness.Options{
+		Program: program, Addresses: a,
+		Env:  []string{"FRONT_HTTP=" + a.OTLPHTTP, "FRONT_HEALTH=" + a.Health},
+		Sets: []string{"exporters::load_balancing::resolver::static::hostnames: [" + strings.Join(names, ", ") + "]"},
+	})
+}
+
+// exposures are records of the users with these numbers.
+func exposures(numbers []int) plog.Logs {
+	logs := plog.NewLogs()
+	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	for _, number := range numbers {
+		record := records.AppendEmpty()
+		record.SetEventName("$exposure")
+		record.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+		record.Attributes().PutStr("user_id", fmt.Sprintf("user-%06d", number%users))
+		record.Attributes().PutStr("flag_key", "scale")
+		record.Attributes().PutStr("variant", "treatment")
+	}
+	return logs
+}
+
+// spread sends all exposures, in this order, from so many clients at once.
+func (c *cluster) spread(t *testing.T, order []int, clients int) {
+	t.Helper()
+	var working sync.WaitGroup
+	for client := range clients {
+		working.Go(func() {
+			for from := client * batch; from < len(order); from += clients * batch {
+				c.front.SendLogs(t, exposures(order[from:from+batch]))
+			}
+		})
+	}
+	working.Wait()
+}
+
+// forwarded counts the events that left each replica's processor.
+func (c *cluster) forwarded(t *testing.T) (each []float64, sum float64) {
+	t.Helper()
+	for _, replica := range c.replicas {
+		n := replica.Metric(t, "otelcol_processor_amplitude_experiment_records", `outcome="exposure"`)
+		each, sum = append(each, n), sum+n
+	}
+	return each, sum
+}
+
+// storedOnce waits until nothing is under way and fails for a user who is not stored, or is stored twice.
+func (c *cluster) storedOnce(t *testing.T) {
+	t.Helper()
+	for _, replica := range c.replicas {
+		replica.Drained(t)
+	}
+	stored := map[string]int{}
+	for _, event := range c.far.WaitForEvents(t, users) {
+		stored[event.Text("user_id")]++
+	}
+	assert.Len(t, stored, users)
+	for user, n := range stored {
+		assert.Equal(t, 1, n, "%s is stored more than once", user)
+	}
+}
+
+func shuffled(t *testing.T) []int {
+	t.Helper()
+	seed, err := strconv.ParseUint(os.Getenv("SCALE_SEED"), 10, 64)
+	if err != nil {
+		seed = rand.Uint64() //nolint:gosec // a test's order is no secret
+	}
+	t.Logf("SCALE_SEED=%d repeats this order", seed)
+	return rand.New(rand.NewPCG(seed, 0)).Perm(total) //nolint:gosec // a test's order is no secret
+}
