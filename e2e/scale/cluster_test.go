@@ -128,8 +128,8 @@ func shuffled(t *testing.T) []int {
 	t.Helper()
 	seed, err := strconv.ParseUint(os.Getenv("SCALE_SEED"), 10, 64)
 	if err != nil {
-		seed = rand.Uint64() //nolint:gosec // a test's order is no secret
+		seed = rand.Uint64()
 	}
 	t.Logf("SCALE_SEED=%d repeats this order", seed)
-	return rand.New(rand.NewPCG(seed, 0)).Perm(total) //nolint:gosec // a test's order is no secret
+	return rand.New(rand.NewPCG(seed, 0)).Perm(total)
 }

@@ -74,7 +74,7 @@ func TestKafkaConfigurations(t *testing.T) {
 			for _, file := range files {
 				arguments = append(arguments, "--config", harness.ScaleOut(file))
 			}
-			cmd := exec.Command(harness.Binary(t, program), arguments...) //nolint:gosec // the test names its own binary
+			cmd := exec.Command(harness.Binary(t, program), arguments...)
 			cmd.Dir = t.TempDir()
 			cmd.Env = append(cmd.Environ(), "AMPLITUDE_API_KEY=0123456789abcdef")
 			out, err := cmd.CombinedOutput()
