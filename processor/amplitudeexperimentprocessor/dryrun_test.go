@@ -5,7 +5,6 @@ package amplitudeexperimentprocessor
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,15 +12,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"pgregory.net/rapid"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
-	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
 // compareDryRun gives the same batches to a dry run and to a processor: what the one says must be what the other counts,
@@ -170,17 +166,8 @@ func TestDryRunOfEmitters(t *testing.T) {
 	for _, path := range configs {
 		family := strings.TrimSuffix(filepath.Base(path), ".yaml")
 		t.Run(family, func(t *testing.T) {
-			file, err := confmaptest.LoadConf(path)
-			require.NoError(t, err)
-			processors, err := file.Sub("processors")
-			require.NoError(t, err)
-			section, err := processors.Sub(component.NewID(metadata.Type).String())
-			require.NoError(t, err)
-			body, err := os.ReadFile(filepath.Join(emitters, family+".logs.json"))
-			require.NoError(t, err)
-			ld, err := unmarshal("", body)
-			require.NoError(t, err)
-			compareDryRun(t, configFrom(t, section), ld)
+			cfg, ld := emitter(t, family)
+			compareDryRun(t, cfg, ld)
 		})
 	}
 }
@@ -190,13 +177,7 @@ func TestDryRunOfEmitters(t *testing.T) {
 func TestDryRunOfEvents(t *testing.T) {
 	for _, tc := range eventCases {
 		t.Run(tc.name, func(t *testing.T) {
-			ld := plog.NewLogs()
-			resource := ld.ResourceLogs().AppendEmpty()
-			scope := resource.ScopeLogs().AppendEmpty()
-			require.NoError(t, resource.Resource().Attributes().FromRaw(tc.resource))
-			require.NoError(t, scope.Scope().Attributes().FromRaw(tc.scope))
-			r := record(t, ld, tc.event, tc.record)
-			require.NoError(t, r.Body().FromRaw(tc.body))
+			ld, _ := tc.request(t)
 			if tc.config == "" {
 				tc.config = "{}"
 			}

@@ -301,16 +301,23 @@ var eventCases = []eventCase{
 	{name: "invalid UTF-8 in a variant", event: "$exposure", record: exposure(attrs{"variant": "a\xff\xfeb"}), want: exposed("my-flag", "a\uFFFDb", nil)},
 }
 
+// request returns the record of a case, in its surroundings.
+func (tc *eventCase) request(t *testing.T) (plog.Logs, plog.LogRecord) {
+	t.Helper()
+	ld := plog.NewLogs()
+	resource := ld.ResourceLogs().AppendEmpty()
+	scope := resource.ScopeLogs().AppendEmpty()
+	require.NoError(t, resource.Resource().Attributes().FromRaw(tc.resource))
+	require.NoError(t, scope.Scope().Attributes().FromRaw(tc.scope))
+	r := record(t, ld, tc.event, tc.record)
+	require.NoError(t, r.Body().FromRaw(tc.body))
+	return ld, r
+}
+
 func TestEvents(t *testing.T) {
 	for _, tc := range eventCases {
 		t.Run(tc.name, func(t *testing.T) {
-			ld := plog.NewLogs()
-			resource := ld.ResourceLogs().AppendEmpty()
-			scope := resource.ScopeLogs().AppendEmpty()
-			require.NoError(t, resource.Resource().Attributes().FromRaw(tc.resource))
-			require.NoError(t, scope.Scope().Attributes().FromRaw(tc.scope))
-			r := record(t, ld, tc.event, tc.record)
-			require.NoError(t, r.Body().FromRaw(tc.body))
+			ld, r := tc.request(t)
 			r.SetSeverityNumber(plog.SeverityNumberInfo)
 			r.SetSeverityText("INFO")
 			r.SetTraceID(pcommon.TraceID{1})
