@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -130,4 +131,28 @@ func changesKeepTheirNumbers(t *rapid.T, shared func(*Settings)) {
 	for _, s := range states {
 		require.NoError(t, s.Shutdown(ctx))
 	}
+}
+
+// A late result that is also the unconfirmed state is remembered as sent: B was accepted, the change
+// to A was cut off, and then an A from before B comes, twice.
+func TestLateRecordOfAnUnconfirmedResult(t *testing.T) {
+	ctx := context.Background()
+	kept := newMemStorage()
+	state := openState(t, kept)
+	late := Record{Subject: Key{1}, Result: 1, Bucket: 20_000, Time: testNow - 3000}
+	b, a := late, late
+	b.Result, b.Time, a.Time = 2, late.Time+1000, late.Time+2000
+	decideOne(t, state, b)
+	verdicts := make([]Verdict, 1)
+	cutOff := state.Reserve(ctx, []Record{a}, verdicts)
+	require.Equal(t, Verdict{Outcome: Send, Transition: 1, Changed: true}, verdicts[0])
+
+	restarted := openState(t, kept.after())
+	assert.Equal(t, Verdict{Outcome: Late}, decideOne(t, restarted, late))
+	assert.Equal(t, Verdict{Outcome: Repeat}, decideOne(t, restarted, late), "it was accepted")
+	assert.Equal(t, Verdict{Outcome: Send, Transition: 1}, decideOne(t, restarted, a), "nobody knows whether it arrived")
+	assert.Equal(t, Verdict{Outcome: Repeat}, decideOne(t, restarted, a))
+	require.NoError(t, restarted.Shutdown(ctx))
+	cutOff.Release()
+	require.NoError(t, state.Shutdown(ctx))
 }

@@ -202,7 +202,8 @@ func (s *State) commit(sh *shard, n *node, second uint32) {
 	// What to remember as sent beside the state. A day that is over is left out if it had no change:
 	// its replay has the insert_id of the first time, and to write it down would double the memory.
 	past, pastBucket := n.result, n.bucket
-	remember := !same
+	// That the result came late does not say that its unconfirmed return arrived.
+	remember := !same || (n.late && e.is(flagUnconfirmed))
 	if moves {
 		past, pastBucket = e.result, e.bucket
 		// Whether an unconfirmed one was sent, nobody knows.
