@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
 const (
@@ -157,11 +159,11 @@ func encodeLoad() ([][]byte, error) {
 }
 
 func runPipeline(binary string, p *pipeline, to *sink, bodies [][]byte) (result load, err error) {
-	otlp, err := freeAddress()
+	otlp, err := loopback.FreeAddress()
 	if err != nil {
 		return load{}, err
 	}
-	metrics, err := freeAddress()
+	metrics, err := loopback.FreeAddress()
 	if err != nil {
 		return load{}, err
 	}
@@ -322,12 +324,4 @@ func waitFor(limit time.Duration, done func() (bool, error)) error {
 			return ctx.Err()
 		}
 	}
-}
-
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
 }

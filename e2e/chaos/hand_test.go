@@ -57,10 +57,10 @@ func faults() []fault {
 			h.world.link.mend(t)
 			h.world.revive(t)
 		}},
-		{name: "kill Redis", do: func(t *testing.T, h *hand) {
-			h.world.redis.kill()
+		{name: "kill Redis", do: func(_ *testing.T, h *hand) {
+			h.world.redis.Kill()
 			h.linger(800)
-			h.world.redis.start(t)
+			h.world.redis.Revive()
 		}},
 		{name: "stop and start", do: func(t *testing.T, h *hand) {
 			h.world.sender.Stop(t)
@@ -101,9 +101,9 @@ func faults() []fault {
 			h.script(t, 1, map[string]any{"action": "slow_headers", "delay": "2500ms"})
 		}},
 		{name: "freeze Redis", do: func(_ *testing.T, h *hand) {
-			h.world.redis.freeze()
+			h.world.redis.Signal(syscall.SIGSTOP)
 			h.linger(800)
-			h.world.redis.thaw()
+			h.world.redis.Signal(syscall.SIGCONT)
 		}},
 		{name: "freeze the Collector", do: func(t *testing.T, h *hand) {
 			process := h.world.sender.PID()

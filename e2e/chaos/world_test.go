@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
 // world is everything around the data: the Collector under test, its far side, the wire between
@@ -22,16 +23,16 @@ type world struct {
 	far    *harness.Collector
 	sender *harness.Collector
 	link   *link
-	redis  *redisServer
+	redis  *redistest.Server
 	dir    string
 	env    []string
 }
 
 func newWorld(t *testing.T, env ...string) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), far: harness.Start(t, "testdata/far.yaml", harness.Options{Env: env}), redis: startRedis(t)}
+	w := &world{dir: t.TempDir(), far: harness.Start(t, "testdata/far.yaml", harness.Options{Env: env}), redis: redistest.Start(t)}
 	w.link = newLink(t, w.far.Sandbox)
-	w.env = append([]string{"CHAOS_TARGET=" + w.link.address, "CHAOS_REDIS=" + w.redis.address}, env...)
+	w.env = append([]string{"CHAOS_TARGET=" + w.link.address, "CHAOS_REDIS=" + w.redis.Address}, env...)
 	w.sender = harness.Start(t, "testdata/sender.yaml", harness.Options{Dir: w.dir, Env: w.env})
 	return w
 }

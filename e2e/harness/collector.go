@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
 const (
@@ -51,18 +53,12 @@ type Addresses struct {
 // NewAddresses returns addresses that nothing listens on.
 func NewAddresses(t testing.TB) Addresses {
 	t.Helper()
-	var listeners []net.Listener
 	free := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := loopback.FreeAddress()
 		require.NoError(t, err)
-		listeners = append(listeners, l) // held until all are found, so that they differ
-		return l.Addr().String()
+		return address
 	}
-	a := Addresses{free(), free(), free(), free(), free()}
-	for _, l := range listeners {
-		require.NoError(t, l.Close())
-	}
-	return a
+	return Addresses{free(), free(), free(), free(), free()}
 }
 
 // Environ returns the variables through which a configuration finds the addresses.

@@ -7,11 +7,14 @@ package redistest // import "github.com/otelcol-amplitude/otelcol-amplitude/inte
 import (
 	"context"
 	"net"
+	"os"
 	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
 const (
@@ -32,10 +35,9 @@ type Server struct {
 // Start runs redis-server on a free loopback port, with further command-line arguments.
 func Start(t testing.TB, arguments ...string) *Server {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := loopback.FreeAddress()
 	require.NoError(t, err)
-	s := &Server{t: t, Address: listener.Addr().String(), arguments: arguments}
-	require.NoError(t, listener.Close())
+	s := &Server{t: t, Address: address, arguments: arguments}
 	t.Cleanup(s.Kill)
 	s.Revive()
 	return s
@@ -76,6 +78,12 @@ func (s *Server) answers() bool {
 	}
 	n, _ := conn.Read(make([]byte, 1))
 	return n == 1
+}
+
+// Signal sends the server a signal, such as the one that freezes it.
+func (s *Server) Signal(signal os.Signal) {
+	s.t.Helper()
+	require.NoError(s.t, s.process.Process.Signal(signal))
 }
 
 // Kill ends the server at once.

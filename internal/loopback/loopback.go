@@ -1,0 +1,44 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package loopback finds addresses for servers that run in processes of their own.
+package loopback // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+)
+
+// Below the ports that systems give to clients (from 32768 on Linux, from 49152 elsewhere): a port
+// from there may go to a connection before the server gets to listen on it.
+const (
+	firstPort = 12_000
+	lastPort  = 31_999
+	tries     = 100
+)
+
+var given sync.Map
+
+// FreeAddress returns a host:port of the loopback interface that nothing listens on, a new one each
+// time. It fails when of a hundred ports none is free.
+func FreeAddress() (string, error) {
+	var last error
+	for range tries {
+		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // nothing secret
+		if _, again := given.LoadOrStore(port, true); again {
+			continue
+		}
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+		if err != nil {
+			last = err
+			continue
+		}
+		return address, listener.Close()
+	}
+	return "", errors.Join(errors.New("no free port on the loopback interface"), last)
+}
