@@ -160,7 +160,7 @@ func (d *DryRun) candidates(of source, o *original) (found [numFields][]candidat
 				if int(to.field) >= numFields || (to.bodyOnly && at != levelBody) {
 					continue
 				}
-				alone := gathered{ranks: noRanks}
+				alone := gathered{}
 				d.aside.reader.offer(&alone, to, at, name, value)
 				c := candidate{
 					Attribute: Attribute{Name: name, Where: where, Value: shown(value.AsString())},

@@ -245,8 +245,10 @@ func readMetadata(m pcommon.Map) flagMetadata {
 }
 
 // recordMetadata reads the metadata of an exposure or evaluation: the map, else flat attributes.
-func recordMetadata(g *gathered) flagMetadata {
-	var found flagMetadata
+func recordMetadata(g *gathered) (found flagMetadata) {
+	if g.answered&metadataFields == 0 {
+		return found
+	}
 	if g.found(fieldMetadata) {
 		found = readMetadata(g.slots[fieldMetadata].value.Map())
 	}

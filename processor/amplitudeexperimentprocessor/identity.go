@@ -40,7 +40,9 @@ func readID(value pcommon.Value, minLength int) (string, idProblem) {
 	var text string
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
-		text = validText(value.Str())
+		if text = value.Str(); !isPlain(text) {
+			text = validText(text)
+		}
 	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble:
 		digits, ok := wholeNumber(value)
 		if !ok {
@@ -108,6 +110,9 @@ type groupReader struct {
 
 // read appends the groups that g tells to groups.
 func (r *groupReader) read(g *gathered, groups []group) []group {
+	if g.answered&groupFields == 0 && len(g.flat) == 0 {
+		return groups
+	}
 	start := len(groups)
 	add := func(kind string, value pcommon.Value) {
 		kind = limitedKey(kind)

@@ -5,6 +5,7 @@ package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/ote
 
 import (
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -200,32 +201,43 @@ const maxMemo = 64
 
 // memo remembers what the attribute names at each position gave the last time: records of one
 // application have their attributes in one order, so one comparison replaces a look-up.
-type memo struct {
-	names [maxMemo]string
-	refs  [maxMemo][]ref
+type memo [maxMemo]struct {
+	name string
+	refs []ref
 }
 
 func (m *memo) lookup(t *table, position int, name string) []ref {
 	if position >= maxMemo {
 		return t.lookup(name)
 	}
-	if m.names[position] != name || name == "" {
-		m.names[position] = strings.Clone(name)
-		m.refs[position] = t.lookup(name)
+	last := &m[position]
+	if last.name != name || name == "" {
+		last.name = strings.Clone(name)
+		last.refs = t.lookup(name)
 	}
-	return m.refs[position]
+	return last.refs
 }
 
-// ranks say where the answer of each field stands: its level plus its place in the list of names, or
-// levelNone for no answer.
-type ranks [numFields]level
+// fields is a set of fields, a bit each.
+type fields uint32
 
-var noRanks = func() (r ranks) {
-	for i := range r {
-		r[i] = levelNone
+func setOf(list ...field) (set fields) {
+	for _, f := range list {
+		set |= 1 << f
 	}
-	return r
-}()
+	return set
+}
+
+var (
+	metadataFields = setOf(fieldMetadata, fieldMetadataDefault, fieldMetadataTrack, fieldMetadataType, fieldMetadataExperimentKey)
+	groupFields    = func() fields {
+		set := setOf(fieldGroups)
+		for f := fieldGroup; int(f) < numFields; f++ {
+			set |= 1 << f
+		}
+		return set
+	}()
+)
 
 // flatEntry is an attribute that names a flag or a group type itself.
 type flatEntry struct {
@@ -236,11 +248,11 @@ type flatEntry struct {
 
 // gathered is what the attributes of a record and its surroundings tell.
 type gathered struct {
-	ranks ranks
-	// some: there is an answer at all.
-	some bool
-	// slots are meaningful where ranks has an answer.
-	slots [numFields]slot
+	// answered are the fields that have an answer. Of these, slots are the answers and ranks say where
+	// they stand: the level plus the place in the list of names.
+	answered fields
+	ranks    [numFields]level
+	slots    [numFields]slot
 	// badVariant: a variant was given that can be none.
 	badVariant bool
 	// idProblem is the first problem with an id that was not taken.
@@ -248,7 +260,7 @@ type gathered struct {
 	flat      []flatEntry
 }
 
-func (g *gathered) found(f field) bool { return g.ranks[f] < levelNone }
+func (g *gathered) found(f field) bool { return g.answered&(1<<f) != 0 }
 
 // inRecord tells whether the answer stands in the record itself, so that its value may be taken out.
 func (g *gathered) inRecord(f field) bool { return g.ranks[f] < levelScope }
@@ -266,13 +278,10 @@ func (g *gathered) isTrue(f field) bool { return g.found(f) && g.slots[f].number
 
 // reset starts a record in the surroundings that base tells.
 func (g *gathered) reset(base *gathered) {
-	g.ranks = base.ranks
-	if g.some = base.some; g.some {
-		for i, rank := range base.ranks {
-			if rank < levelNone {
-				g.slots[i] = base.slots[i]
-			}
-		}
+	g.answered = base.answered
+	for left := base.answered; left != 0; left &= left - 1 {
+		f := bits.TrailingZeros32(uint32(left))
+		g.ranks[f], g.slots[f] = base.ranks[f], base.slots[f]
 	}
 	g.badVariant = base.badVariant
 	g.idProblem = base.idProblem
@@ -315,7 +324,7 @@ func (r *reader) enterScope(attributes pcommon.Map) {
 func (r *reader) surroundings(of source) *gathered {
 	if r.readUpTo[of] == levelNone {
 		g := &r.ofResource[of]
-		g.ranks, g.some, g.badVariant, g.idProblem, g.flat = noRanks, false, false, idOK, g.flat[:0]
+		g.reset(&gathered{})
 		r.read(of, g, levelResource, r.resource)
 		r.readUpTo[of] = levelResource
 	}
@@ -371,7 +380,7 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 		return
 	}
 	rank := at | level(to.place)
-	if rank >= g.ranks[to.field] {
+	if g.found(to.field) && rank >= g.ranks[to.field] {
 		return
 	}
 	answer := &g.slots[to.field]
@@ -435,5 +444,6 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 	default:
 		answer.value = value
 	}
-	g.ranks[to.field], g.some = rank, true
+	g.ranks[to.field] = rank
+	g.answered |= 1 << to.field
 }

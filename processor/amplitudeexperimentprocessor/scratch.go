@@ -159,7 +159,7 @@ func (r *reader) forget() {
 }
 
 func (g *gathered) forget() {
-	g.ranks = noRanks
+	g.answered = 0
 	clear(g.slots[:])
 	g.flat = reuse(g.flat[:cap(g.flat)])
 }

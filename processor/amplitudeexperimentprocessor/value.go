@@ -31,11 +31,38 @@ func validText(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
+// isPlain tells of almost every text that it needs no repair: ASCII, not blank, no white space around it.
+func isPlain(s string) bool {
+	if len(s) == 0 || s[0] <= ' ' || s[len(s)-1] <= ' ' {
+		return false
+	}
+	var all byte
+	for ; len(s) >= wordSize; s = s[wordSize:] {
+		if (uint64(s[0])|uint64(s[1])<<8|uint64(s[2])<<16|uint64(s[3])<<24|
+			uint64(s[4])<<32|uint64(s[5])<<40|uint64(s[6])<<48|uint64(s[7])<<56)&notASCII != 0 {
+			return false
+		}
+	}
+	for i := range len(s) {
+		all |= s[i]
+	}
+	return all < utf8.RuneSelf
+}
+
+const (
+	wordSize = 8
+	notASCII = 0x8080808080808080
+)
+
 // scalarText returns a text, whole or fractional number, or boolean as text. Integers keep their digits.
 func scalarText(value pcommon.Value) (string, bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
-		return validText(value.Str()), true
+		text := value.Str()
+		if isPlain(text) {
+			return text, true
+		}
+		return validText(text), true
 	case pcommon.ValueTypeInt:
 		return strconv.FormatInt(value.Int(), 10), true
 	case pcommon.ValueTypeBool:
@@ -58,7 +85,11 @@ func scalarText(value pcommon.Value) (string, bool) {
 func keyText(value pcommon.Value) (string, bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
-		text := validText(value.Str())
+		text := value.Str()
+		if isPlain(text) {
+			return text, true
+		}
+		text = validText(text)
 		return text, strings.TrimSpace(text) != ""
 	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble:
 		return wholeNumber(value)
