@@ -136,7 +136,7 @@ func (in *interpreter) interpret(s *scratch, f *facts, of source, record plog.Lo
 // claimNames looks up the names of the flags, and refuses flags beyond the limit of properties.
 func (in *interpreter) claimNames(s *scratch, f *facts) {
 	if f.source != sourceAssignment {
-		names, ok := in.registry.names(f.flagKey, in.cfg.SetUserProperties && !f.noProperty)
+		names, ok := s.names.of(in.registry, f.flagKey, in.cfg.SetUserProperties && !f.noProperty)
 		if f.names = names; !ok {
 			f.rejected(rejectPropertyLimit)
 		}
@@ -144,7 +144,7 @@ func (in *interpreter) claimNames(s *scratch, f *facts) {
 	}
 	kept := s.flags[f.flags.start:f.flags.start]
 	for _, one := range s.flags[f.flags.start:f.flags.end] {
-		names, ok := in.registry.names(one.key, in.cfg.SetUserProperties && !one.noProperty)
+		names, ok := s.names.of(in.registry, one.key, in.cfg.SetUserProperties && !one.noProperty)
 		if !ok {
 			s.counts.leaveOut(rejectPropertyLimit, one.key)
 			continue

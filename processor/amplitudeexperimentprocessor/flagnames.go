@@ -24,6 +24,8 @@ const (
 
 // flagNames are the attribute names that belong to a flag, made once.
 type flagNames struct {
+	// flag is its key if the registry keeps the names.
+	flag    string
 	set     string
 	unset   string
 	variant string
@@ -83,6 +85,21 @@ func (r *flagRegistry) seen(flag string) *flagNames {
 	return known
 }
 
+// knownNames are the names of flags that the registry keeps, once more for a user of its own: it saves
+// a lock for each flag of each record.
+type knownNames map[string]*flagNames
+
+func (k knownNames) of(r *flagRegistry, flag string, hasProperty bool) (*flagNames, bool) {
+	if names := k[flag]; names != nil {
+		return names, true
+	}
+	names, ok := r.names(flag, hasProperty)
+	if ok && names.flag != "" {
+		k[names.flag] = names
+	}
+	return names, ok
+}
+
 func (r *flagRegistry) newNames(flag string) *flagNames {
 	return &flagNames{
 		set:     setExperiment + flag,
@@ -111,6 +128,7 @@ func (r *flagRegistry) add(flag string, limit int) (*flagNames, bool) {
 	if n < maxFlagLabels {
 		names.label = flag
 	}
+	names.flag = flag
 	r.flags[flag] = names
 	r.report(n + 1)
 	return names, true

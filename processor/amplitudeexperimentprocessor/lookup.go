@@ -206,16 +206,10 @@ type memo [maxMemo]struct {
 	refs []ref
 }
 
-func (m *memo) lookup(t *table, position int, name string) []ref {
-	if position >= maxMemo {
-		return t.lookup(name)
-	}
-	last := &m[position]
-	if last.name != name || name == "" {
-		last.name = strings.Clone(name)
-		last.refs = t.lookup(name)
-	}
-	return last.refs
+// learn looks up the name at a position that had another one.
+func (m *memo) learn(t *table, position int, name string) []ref {
+	m[position].name, m[position].refs = strings.Clone(name), t.lookup(name)
+	return m[position].refs
 }
 
 // fields is a set of fields, a bit each.
@@ -350,20 +344,23 @@ func (r *reader) gather(of source, attributes pcommon.Map, body pcommon.Value) *
 
 func (r *reader) read(of source, g *gathered, at level, attributes pcommon.Map) {
 	t := r.tables[of]
+	known := &r.memos[of]
 	position := -1
 	for name, value := range attributes.All() {
 		position++
 		var refs []ref
-		if at == levelRecord {
-			refs = r.memos[of].lookup(t, position, name)
-		} else {
+		switch {
+		case at != levelRecord || position >= maxMemo:
 			refs = t.lookup(name)
+		case known[position].name == name:
+			refs = known[position].refs
+		default:
+			refs = known.learn(t, position, name)
 		}
 		for _, to := range refs {
-			if to.bodyOnly && at != levelBody {
-				continue
+			if !to.bodyOnly || at == levelBody {
+				r.offer(g, to, at, name, value)
 			}
-			r.offer(g, to, at, name, value)
 		}
 	}
 }

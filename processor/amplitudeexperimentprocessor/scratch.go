@@ -36,6 +36,7 @@ type scratch struct {
 	clients     clientCache
 	counts      counts
 	reasons     reasonMemo
+	names       knownNames
 
 	plans  []plan
 	flags  []flagResult
@@ -80,7 +81,7 @@ func (p *scratchPool) get() *scratch {
 		return s
 	default:
 	}
-	s := &scratch{nothing: pcommon.NewValueEmpty(), kept: map[string]struct{}{}}
+	s := &scratch{nothing: pcommon.NewValueEmpty(), kept: map[string]struct{}{}, names: knownNames{}}
 	s.reader = reader{minIDLength: p.in.cfg.Identity.MinIDLength, tables: p.in.tables, counts: &s.counts}
 	s.groupReader = groupReader{types: p.in.groupTypes}
 	for i := range s.held {

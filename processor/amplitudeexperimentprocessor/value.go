@@ -123,20 +123,27 @@ const (
 // variantText reads a variant. isValue says that it is the flag's value, which stands for the
 // variant only if it is short.
 func variantText(value pcommon.Value, isValue bool) (string, variantState) {
-	if value.Type() == pcommon.ValueTypeEmpty {
+	var text string
+	switch value.Type() {
+	case pcommon.ValueTypeEmpty:
 		return "", variantMissing
-	}
-	text, ok := scalarText(value)
-	if !ok {
-		return "", variantBad
-	}
-	if value.Type() != pcommon.ValueTypeStr {
-		return text, variantUsable
+	case pcommon.ValueTypeStr:
+		text = value.Str()
+	default:
+		number, ok := scalarText(value)
+		if !ok {
+			return "", variantBad
+		}
+		return number, variantUsable
 	}
 	limit := amplitude.MaxStringLength
 	if isValue {
 		limit = maxValueVariant
 	}
+	if isPlain(text) && len(text) <= limit && text[0] != '{' && text[0] != '[' && text[0] != '"' {
+		return text, variantUsable
+	}
+	text = validText(text)
 	switch {
 	case strings.TrimSpace(text) == "":
 		return "", variantMissing
