@@ -74,14 +74,21 @@ func eventName(record plog.LogRecord) string {
 	if name := record.EventName(); name != "" {
 		return name
 	}
-	attributes := record.Attributes()
-	if name, ok := attributes.Get(attrOTelEventName); ok && name.Type() == pcommon.ValueTypeStr && name.Str() != "" {
-		return name.Str()
+	name := ""
+	for key, value := range record.Attributes().All() {
+		// Every record that passes through comes here: a look at the length spares most comparisons.
+		switch len(key) {
+		case len(attrOTelEventName):
+			if key == attrOTelEventName && value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
+				return value.Str()
+			}
+		case len(attrEventName):
+			if key == attrEventName && value.Type() == pcommon.ValueTypeStr {
+				name = value.Str()
+			}
+		}
 	}
-	if name, ok := attributes.Get(attrEventName); ok && name.Type() == pcommon.ValueTypeStr {
-		return name.Str()
-	}
-	return ""
+	return name
 }
 
 // isShaped tells whether a record of ours is an event already: it carries an insert_id, and if it
