@@ -200,7 +200,7 @@ func attributeNumber(m pcommon.Map, name string, limit float64) (float64, bool) 
 
 // clientOfRecord takes the user's address from the record, or from the resource of a client.
 func clientOfRecord(g *gathered, f *facts) {
-	if g.found(fieldClientAddress) && (g.inRecord(fieldClientAddress) || f.client != nil) {
+	if g.inRecord(fieldClientAddress) || (f.client != nil && g.found(fieldClientAddress)) {
 		if ip, ok := parseIP(g.text(fieldClientAddress)); ok {
 			f.ip = ip
 		}

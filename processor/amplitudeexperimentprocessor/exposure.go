@@ -26,7 +26,7 @@ func (in *interpreter) exposure(g *gathered, f *facts) {
 		f.rejected(rejectBadVariant)
 		return
 	}
-	if g.found(fieldMetadata) && g.inRecord(fieldMetadata) {
+	if g.inRecord(fieldMetadata) {
 		f.metadata, f.hasMetadata = g.slots[fieldMetadata].value, true
 	}
 	in.finishExposure(g, f, &m)

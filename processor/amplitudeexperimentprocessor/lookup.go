@@ -257,7 +257,7 @@ type gathered struct {
 func (g *gathered) found(f field) bool { return g.answered&(1<<f) != 0 }
 
 // inRecord tells whether the answer stands in the record itself, so that its value may be taken out.
-func (g *gathered) inRecord(f field) bool { return g.ranks[f] < levelScope }
+func (g *gathered) inRecord(f field) bool { return g.found(f) && g.ranks[f] < levelScope }
 
 // text returns the answer of a text field, empty if there is none.
 func (g *gathered) text(f field) string {

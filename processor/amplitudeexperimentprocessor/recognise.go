@@ -83,7 +83,7 @@ func eventName(record plog.LogRecord) string {
 				return value.Str()
 			}
 		case len(attrEventName):
-			if key == attrEventName && value.Type() == pcommon.ValueTypeStr {
+			if name == "" && key == attrEventName && value.Type() == pcommon.ValueTypeStr {
 				name = value.Str()
 			}
 		}
