@@ -54,6 +54,7 @@ fmt: need-go ## Format all Go files
 .PHONY: lint
 lint: need-go ## Run the linters
 	$(LINT) run
+	cd bench && $(GO) tool -modfile=../internal/tools/lint/go.mod golangci-lint run
 
 # What no Go test looks at. systemd-analyze is where systemd is; a unit cannot be checked without it.
 .PHONY: lint-deploy

@@ -44,7 +44,7 @@ func (f *figures) median() time.Duration {
 
 // spread is the range from the best round to the third quartile.
 func (f *figures) spread() (low, high time.Duration) {
-	sorted := slices.SortedFunc(slices.Values(f.rounds), func(a, b time.Duration) int { return cmp.Compare(a, b) })
+	sorted := slices.SortedFunc(slices.Values(f.rounds), cmp.Compare[time.Duration])
 	return sorted[0], sorted[len(sorted)*3/4]
 }
 
@@ -76,7 +76,7 @@ func compareAll(w workload, contenders []contender, rounds, batches int) ([]figu
 
 // runRound times the batches one by one, or counts the allocations of the second half of them.
 func runRound(w workload, c *contender, serial, batches int, count bool) (cpu time.Duration, allocs, bytes float64, err error) {
-	random := rand.New(rand.NewPCG(1, uint64(serial)))
+	random := rand.New(rand.NewPCG(1, uint64(serial))) //nolint:gosec // the same in every run
 	encoded := make([][]byte, batches)
 	for i := range encoded {
 		if encoded[i], err = (&plog.ProtoMarshaler{}).MarshalLogs(w.batch(random, serial+i)); err != nil {

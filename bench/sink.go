@@ -102,7 +102,7 @@ func (s *sink) count() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }() // read to its end
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return 0, err
