@@ -40,9 +40,7 @@ func readID(value pcommon.Value, minLength int) (string, idProblem) {
 	var text string
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
-		if text = value.Str(); !isPlain(text) {
-			text = validText(text)
-		}
+		text = validText(value.Str())
 	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble:
 		digits, ok := wholeNumber(value)
 		if !ok {

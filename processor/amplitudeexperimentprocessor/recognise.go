@@ -76,16 +76,11 @@ func eventName(record plog.LogRecord) string {
 	}
 	name := ""
 	for key, value := range record.Attributes().All() {
-		// Every record that passes through comes here: a look at the length spares most comparisons.
-		switch len(key) {
-		case len(attrOTelEventName):
-			if key == attrOTelEventName && value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
-				return value.Str()
-			}
-		case len(attrEventName):
-			if name == "" && key == attrEventName && value.Type() == pcommon.ValueTypeStr {
-				name = value.Str()
-			}
+		switch {
+		case key == attrOTelEventName && value.Type() == pcommon.ValueTypeStr && value.Str() != "":
+			return value.Str()
+		case key == attrEventName && value.Type() == pcommon.ValueTypeStr && name == "":
+			name = value.Str()
 		}
 	}
 	return name

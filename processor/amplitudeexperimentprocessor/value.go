@@ -25,7 +25,7 @@ const (
 
 // validText returns s with each run of invalid UTF-8 replaced by U+FFFD.
 func validText(s string) string {
-	if utf8.ValidString(s) {
+	if isPlain(s) || utf8.ValidString(s) {
 		return s
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
@@ -36,17 +36,17 @@ func isPlain(s string) bool {
 	if len(s) == 0 || s[0] <= ' ' || s[len(s)-1] <= ' ' {
 		return false
 	}
-	var all byte
 	for ; len(s) >= wordSize; s = s[wordSize:] {
 		if (uint64(s[0])|uint64(s[1])<<8|uint64(s[2])<<16|uint64(s[3])<<24|
 			uint64(s[4])<<32|uint64(s[5])<<40|uint64(s[6])<<48|uint64(s[7])<<56)&notASCII != 0 {
 			return false
 		}
 	}
+	var left byte
 	for i := range len(s) {
-		all |= s[i]
+		left |= s[i]
 	}
-	return all < utf8.RuneSelf
+	return left < utf8.RuneSelf
 }
 
 const (
@@ -58,11 +58,7 @@ const (
 func scalarText(value pcommon.Value) (string, bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
-		text := value.Str()
-		if isPlain(text) {
-			return text, true
-		}
-		return validText(text), true
+		return validText(value.Str()), true
 	case pcommon.ValueTypeInt:
 		return strconv.FormatInt(value.Int(), 10), true
 	case pcommon.ValueTypeBool:
