@@ -93,6 +93,15 @@ func replicasShareARedis(t *testing.T, n int) {
 	}
 }
 
+// exposureAt is an exposure of one user to this variant at this time.
+func exposureAt(user int, variant string, at time.Time) plog.Logs {
+	logs := exposures(user, 1)
+	record := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+	record.SetTimestamp(pcommon.NewTimestampFromTime(at))
+	record.Attributes().PutStr("variant", variant)
+	return logs
+}
+
 // TestEveryReplicaKnowsTheHistory takes users through A, B, A, C, each step at other replicas, and again at all of
 // them: every step is one event, its repeats are none, and the property is right at the end.
 func TestEveryReplicaKnowsTheHistory(t *testing.T) {
@@ -105,11 +114,7 @@ func TestEveryReplicaKnowsTheHistory(t *testing.T) {
 			for i, replica := range replicas {
 				logs := plog.NewLogs()
 				for user := (step + turn + i) % n; user < users; user += n {
-					record := exposures(user, 1)
-					at := record.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
-					at.SetTimestamp(pcommon.NewTimestampFromTime(begin.Add(time.Duration(step) * time.Millisecond)))
-					at.Attributes().PutStr("variant", variant)
-					record.ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
+					exposureAt(user, variant, begin.Add(time.Duration(step)*time.Millisecond)).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
 				}
 				replica.SendLogs(t, logs)
 			}
@@ -139,11 +144,7 @@ func TestUserMovesToAnotherReplica(t *testing.T) {
 		begin := time.Now().Truncate(24 * time.Hour)
 		for step, variant := range []string{"a", "b", "a"} {
 			replica := replicas[step/2]
-			record := exposures(1, 1)
-			at := record.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
-			at.SetTimestamp(pcommon.NewTimestampFromTime(begin.Add(time.Duration(step) * time.Millisecond)))
-			at.Attributes().PutStr("variant", variant)
-			replica.SendLogs(t, record)
+			replica.SendLogs(t, exposureAt(1, variant, begin.Add(time.Duration(step)*time.Millisecond)))
 			replica.Drained(t)
 		}
 		return len(far.Events(t)), far.UserProperties(t, "user-000001")["[Experiment] delivery"]
