@@ -13,7 +13,7 @@ PROMTOOL := set -e -o pipefail; echo "==> installing promtool, which the tests o
 	cd "$$(mktemp -d)" && apt-get -o APT::Sandbox::User=root download -qq prometheus && \
 	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - -C /usr/local ./usr/bin/promtool --strip-components=2 && rm prometheus_*.deb
 BINARY  := bin/otelcol-amplitude
-EXPLAIN := bin/otelcol-amplitude-explain
+COMMANDS := bin/otelcol-amplitude-explain bin/otelcol-amplitude-replay
 PACKAGE := ./...
 
 # What the Collector is built from: when none of it is newer than the binary, there is nothing to do.
@@ -41,7 +41,7 @@ test: need-redis need-promtool $(BINARY) bin/shop-go bin/demo ## Run all tests, 
 	$(GO) test -race -timeout 20m $(PACKAGE)
 
 .PHONY: build
-build: $(BINARY) $(EXPLAIN) ## Build the Collector to bin/otelcol-amplitude, and beside it the command that explains its decisions
+build: $(BINARY) $(COMMANDS) ## Build the Collector to bin/otelcol-amplitude, and beside it the commands that explain its decisions and send dead letters again
 
 .PHONY: generate
 generate: need-go ## Regenerate what is made from each metadata.yaml, references and schemas in docs, dashboard and alerts
@@ -142,7 +142,7 @@ web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk 
 
 # The tests of the documentation that take longer: with the commands of all pages, and a Collector with contributors' components.
 .PHONY: docs-test
-docs-test: $(BINARY) $(EXPLAIN) bin/otelcol-docs bin/shop-go bin/demo ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
+docs-test: $(BINARY) $(COMMANDS) bin/otelcol-docs bin/shop-go bin/demo ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
 	$(GO) test -count=1 -tags docs -timeout 20m ./e2e/docs
 	@echo "links to elsewhere, which no test follows:"
 	@git ls-files '*.md' | grep -v testdata/ | xargs grep -ohE 'https?://[^][ )>"`]+' | grep -vE '//(127\.0\.0\.1|localhost)' | sort -u | sed 's/^/  /'
@@ -179,9 +179,9 @@ $(BINARY)-race: $(BINARY)
 	@echo "==> building $@ (a few minutes the first time)"
 	@cd _build && $(GO) build -race -o ../$@ .
 
-$(EXPLAIN): $(SOURCES) $(wildcard cmd/otelcol-amplitude-explain/*.go) | need-go
+$(COMMANDS): bin/%: $(SOURCES) $(wildcard cmd/*/*.go) | need-go
 	@echo "==> building $@"
-	@$(GO) build -o $@ ./cmd/otelcol-amplitude-explain
+	@$(GO) build -o $@ ./cmd/$*
 
 bin/otelcol-docs: e2e/docs/builder-config.yaml $(SOURCES) | need-go
 	@echo "==> building $@"

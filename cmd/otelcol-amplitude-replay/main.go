@@ -1,11 +1,11 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Replay sends the dead letters of the exporter amplitude to an OTLP/HTTP receiver again, once their
-// cause is mended. Each line is posted until the receiver takes it; the events keep their insert_id, so
-// that a line sent twice is stored once.
+// Otelcol-amplitude-replay sends the dead letters of the exporter amplitude to an OTLP/HTTP receiver again,
+// once their cause is fixed. Each line is posted until the receiver takes it; the events keep their insert_id,
+// so that a line sent twice is stored once.
 //
-//	go run ./examples/replay -file amplitude-dead.jsonl -endpoint http://127.0.0.1:4318/v1/logs
+//	otelcol-amplitude-replay -file /var/lib/otelcol-amplitude/dead-letters/events.jsonl -endpoint http://127.0.0.1:4318/v1/logs
 package main
 
 import (
@@ -27,7 +27,7 @@ const (
 
 func main() {
 	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "replay:", err)
+		fmt.Fprintln(os.Stderr, "otelcol-amplitude-replay:", err)
 		os.Exit(1)
 	}
 }
