@@ -33,6 +33,7 @@ func (s *Server) controlRoutes() map[string]http.HandlerFunc {
 		"GET /_sandbox/requests/{id}":         s.getRequest,
 		"GET /_sandbox/warnings":              s.getWarnings,
 		"GET /_sandbox/projects":              s.getProjects,
+		"GET /_sandbox/keys":                  s.getKeys,
 		"GET /_sandbox/stats":                 s.getStats,
 		"GET /_sandbox/await":                 s.getAwait,
 

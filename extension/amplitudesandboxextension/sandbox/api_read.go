@@ -199,6 +199,24 @@ func (s *Server) getProjects(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"projects": views, "region": s.config.Region})
 }
 
+// getKeys lists the keys that were made up for this sandbox, in clear: the page puts them into the commands that it
+// offers to copy.
+func (s *Server) getKeys(w http.ResponseWriter, _ *http.Request) {
+	type view struct {
+		Project int    `json:"project"`
+		APIKey  string `json:"api_key"`
+	}
+	views := []view{}
+	s.mu.Lock()
+	for _, p := range s.order {
+		if !realKey.MatchString(p.apiKey) {
+			views = append(views, view{p.number, p.apiKey})
+		}
+	}
+	s.mu.Unlock()
+	writeJSON(w, http.StatusOK, map[string]any{"keys": views})
+}
+
 // verdictAlias is a path that lists the events of one verdict, such as /_sandbox/duplicates.
 func (s *Server) verdictAlias(v Verdict) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

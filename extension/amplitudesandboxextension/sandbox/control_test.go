@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/config/configopaque"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
 )
@@ -373,6 +374,17 @@ func TestSecrets(t *testing.T) {
 	}
 	assert.Equal(t, "****", sandbox.MaskKey("sandbox"))
 	assert.Equal(t, "01****ef", sandbox.MaskKey(key))
+}
+
+// TestKeys: the page knows the keys of its sandbox, but none that may be of a project out there.
+func TestKeys(t *testing.T) {
+	const given = "0123456789abcdef0123456789ABCDEF"
+	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) {
+		c.APIKeys = append(c.APIKeys, given, configopaque.String(given[1:]))
+		c.Projects = []sandbox.ProjectConfig{{APIKey: "sandbox-eu", Region: sandbox.RegionEU}}
+	}))
+	_, body, _ := s.do(http.MethodGet, "/_sandbox/keys", "")
+	assert.JSONEq(t, `{"keys": [{"project": 1, "api_key": "sandbox"}, {"project": 3, "api_key": "`+given[1:]+`"}, {"project": 4, "api_key": "sandbox-eu"}]}`, body)
 }
 
 // TestGuard checks who may read and control the sandbox.

@@ -115,6 +115,9 @@ var keyMember = regexp.MustCompile(`("api_key"\s*:\s*")[^"]*(")`)
 // maskedFrom is the length from which on the ends of a key are shown.
 const maskedFrom = 12
 
+// realKey matches what Amplitude gives out: such a key may be that of a project out there, and is never shown.
+var realKey = regexp.MustCompile(`^[0-9A-Fa-f]{32}$`)
+
 // MaskKey returns an API key as it may be shown: its ends when it is long, else nothing of it.
 func MaskKey(key string) string {
 	if len(key) < maskedFrom {

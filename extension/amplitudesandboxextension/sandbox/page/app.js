@@ -1,5 +1,6 @@
 import { html, render, useCallback, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { post } from "./api.js";
+import { loadKeys } from "./keys.js";
 import { count } from "./format.js";
 import { useStats } from "./stream.js";
 import { Live } from "./views/live.js";
@@ -137,4 +138,5 @@ function Summary({ of: s }) {
   </dl>`;
 }
 
+await loadKeys().catch(() => {}); // without them, commands name what to fill in
 render(html`<${App} />`, document.getElementById("app"));

@@ -1,5 +1,6 @@
 // Small pieces that several views share.
 import { html, useState } from "./vendor/htm-preact.js";
+import { keyOf } from "./keys.js";
 
 export const verdicts = {
   stored: "Stored",
@@ -53,10 +54,10 @@ export const Empty = ({ title, children }) => html`<div class="empty"><h2>${titl
 
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
-// curl sends events again; the key comes from the environment, for the page does not know it.
-export function curl(events, path = "/2/httpapi") {
-  const body = quoted(`{"api_key":"KEY","events":${JSON.stringify(events)}}`).replace("KEY", `'"\${AMPLITUDE_API_KEY:-sandbox}"'`);
-  return `curl ${location.origin}${path} -H 'Content-Type: application/json' -d ${body}`;
+// curl sends events to a project of this sandbox, by default the first.
+export function curl(events, path = "/2/httpapi", project = 1) {
+  const body = JSON.stringify({ api_key: keyOf(project), events });
+  return `curl ${location.origin}${path} -H 'Content-Type: application/json' -d ${quoted(body)}`;
 }
 
 // sample is the first event of a newcomer.

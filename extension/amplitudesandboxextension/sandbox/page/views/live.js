@@ -156,7 +156,7 @@ function Detail({ event, go }) {
       </div>
       ${detail?.user_properties_after && html`<details><summary>User properties right after it</summary><${Json} of=${detail.user_properties_after} /></details>`}
       <p class="actions">
-        <${Copy} text=${() => curl([sent], s.endpoint === "/batch" ? "/batch" : "/2/httpapi")}>Copy as curl</${Copy}>
+        <${Copy} text=${() => curl([sent], s.endpoint === "/batch" ? "/batch" : "/2/httpapi", s.project)}>Copy as curl</${Copy}>
         <${Copy} text=${() => JSON.stringify(sent, null, 2)}>Copy JSON</${Copy}>
       </p>
     </div>`;
