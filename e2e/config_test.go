@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pooling"
 )
 
 // validate runs the Collector's own check of a configuration, and returns what it wrote.
@@ -49,6 +51,27 @@ func TestShippedConfigurationsAreValid(t *testing.T) {
 			}
 			out, err := validate(t, config, sets...)
 			require.NoError(t, err, out)
+		})
+	}
+}
+
+// TestProtoPoolingIsRefused: with the pools on, the Collector itself loses records.
+func TestProtoPoolingIsRefused(t *testing.T) {
+	config := filepath.Join(harness.Root(), "config.example.yaml")
+	for component, pipeline := range map[string]string{
+		"amplitude":            "{receivers: [otlp], processors: [], exporters: [amplitude]}",
+		"amplitude_experiment": "{receivers: [otlp], processors: [amplitude_experiment], exporters: [debug]}",
+	} {
+		t.Run(component, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, harness.Binary(t, "otelcol-amplitude"), "--feature-gates", pooling.Gate, "--config", config,
+				"--config", "yaml:service::pipelines::logs: "+pipeline, "--config", "yaml:exporters::debug: {}", "--config", "yaml:service::telemetry::metrics::level: none")
+			cmd.Env = append(os.Environ(), harness.NewAddresses(t).Environ(t.TempDir())...)
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err, "it ends by itself")
+			assert.Contains(t, string(out), "the feature gate pdata.useProtoPooling is on")
+			assert.NotContains(t, string(out), "panic")
 		})
 	}
 }

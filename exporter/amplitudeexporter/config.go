@@ -103,7 +103,7 @@ type Config struct {
 	// DeadLetter is the file for events that can never be delivered, rotated, of OTLP JSON lines.
 	DeadLetter DeadLetterConfig `mapstructure:"dead_letter"`
 
-	// DryRun does everything but the sending, and logs a summary of each batch.
+	// DryRun does everything but the sending, and logs a summary of each batch; at debug level also its first event, with the ids masked.
 	DryRun bool `mapstructure:"dry_run"`
 }
 

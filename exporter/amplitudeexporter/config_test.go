@@ -73,6 +73,7 @@ func TestTargets(t *testing.T) {
 	}{
 		{"default", nil, "https://api2.amplitude.com/2/httpapi", true},
 		{"eu", map[string]any{"region": "eu"}, "https://api.eu.amplitude.com/2/httpapi", true},
+		{"upper case", map[string]any{"region": "EU"}, "https://api.eu.amplitude.com/2/httpapi", true},
 		{"batch", map[string]any{"api": "batch"}, "https://api2.amplitude.com/batch", true},
 		{"batch eu", map[string]any{"api": "batch", "region": "eu"}, "https://api.eu.amplitude.com/batch", true},
 		{"official URL written out", map[string]any{"endpoint": "https://api2.amplitude.com/batch"}, "https://api2.amplitude.com/batch", true},

@@ -14,7 +14,7 @@ import (
 
 var _ confmap.Unmarshaler = (*Config)(nil)
 
-// Unmarshal refuses keys that do not exist. Without it they would be ignored, at every level: the
+// Unmarshal reads the region in any case and refuses keys that do not exist. Without it they would be ignored, at every level: the
 // Unmarshal of a squashed confighttp.ClientConfig decodes with unused keys allowed.
 func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 	if err := conf.Unmarshal(cfg); err != nil {
@@ -24,6 +24,7 @@ func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 		// A type without a name shows as its whole definition.
 		return errors.New(strings.ReplaceAll(err.Error(), knownKeys.String(), reflect.TypeFor[Config]().String()))
 	}
+	cfg.Region = strings.ToLower(cfg.Region)
 	return nil
 }
 

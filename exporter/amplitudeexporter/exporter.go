@@ -44,6 +44,9 @@ type amplitudeExporter struct {
 	idle         chan *batch
 	partitioners sync.Pool // of *partitioner
 
+	// unknown is used up by the first record whose name keeps it from leaving.
+	unknown sync.Once
+
 	mu sync.Mutex
 	// refused counts the batches in a row of which Amplitude refused every request.
 	refused int
@@ -170,8 +173,10 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) (unwritten 
 	if x.cfg.DryRun {
 		x.tel.events(ctx, outcomeDryRun, delivered)
 		x.log.Info("Dry run: nothing was sent", zap.Int("events", delivered), zap.Int("bytes", len(d.batch.json)))
-	} else {
+		x.showEvent(d.batch)
+	} else if delivered > 0 {
 		x.tel.events(ctx, outcomeDelivered, delivered)
+		x.health.firstDelivery(delivered)
 	}
 	var ignored tally
 	for _, r := range d.batch.rejected {
@@ -179,6 +184,9 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) (unwritten 
 			dead = append(dead, r)
 		} else {
 			ignored[r.reason]++
+			if r.reason == reasonNotAllowed {
+				x.unknown.Do(func() { x.explainNotAllowed(r.place) })
+			}
 		}
 	}
 	x.count(ctx, outcomeIgnored, &ignored)
@@ -238,6 +246,17 @@ func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
 			x.log.Info("Passed over records that are no events for this exporter", zap.Int("records", n), zap.Stringer("reason", reason(r)))
 		}
 	}
+}
+
+// explainNotAllowed says what to do about a record whose event name keeps it from leaving. Most often the processor is missing.
+func (x *amplitudeExporter) explainNotAllowed(p place) {
+	service := zap.Skip()
+	if name, ok := p.resource.Resource().Attributes().Get("service.name"); ok {
+		service = zap.String("service", fieldName(name.AsString()))
+	}
+	x.set.Logger.Warn("A record stays here because `events` does not allow its event name: put the processor amplitude_experiment "+
+		"before this exporter, in the same pipeline; if the record is to leave as it is, add its name to `events`",
+		zap.String("event_name", fieldName(p.record.EventName())), service)
 }
 
 // judgeSuspects decides about events that were refused, without an explanation, when they were alone.

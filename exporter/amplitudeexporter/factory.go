@@ -12,9 +12,13 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
+	"go.opentelemetry.io/collector/featuregate"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pooling"
 )
 
 // NewFactory returns the factory of the exporter amplitude, for logs.
@@ -33,6 +37,11 @@ func newFactory(c clock) exporter.Factory {
 }
 
 func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock) (exporter.Logs, error) {
+	if err := pooling.Refuse(featuregate.GlobalRegistry()); err != nil {
+		return nil, err
+	}
+	// A refused key and an outage are logged as errors, by exporterhelper too; where in the code that was helps nobody.
+	set.Logger = set.Logger.WithOptions(zap.AddStacktrace(zapcore.DPanicLevel))
 	x, err := newExporter(cfg, set, c)
 	if err != nil {
 		return nil, err

@@ -144,7 +144,7 @@ func newRig(t testing.TB, settings map[string]any, host *statusHost) *rig {
 	set := exportertest.NewNopSettings(metadata.Type)
 	set.ID = component.NewIDWithName(metadata.Type, "test")
 	set.TelemetrySettings = r.tel.NewTelemetrySettings()
-	r.zap = zap.New(core)
+	r.zap = zap.New(core, zap.AddStacktrace(zapcore.ErrorLevel)) // as the Collector's
 	set.Logger = r.zap
 	set.BuildInfo = component.BuildInfo{Command: "otelcol-amplitude", Description: "Collector", Version: "1.2.3"}
 	r.settings = set

@@ -18,19 +18,23 @@ var errInvalidAPIKey = errors.New("amplitude refuses the api_key")
 
 // health tells the Collector how the exporter is, on change only.
 type health struct {
-	log    *zap.Logger
+	log *zap.Logger
+	url string
+	// region is that of an URL of Amplitude's own, or empty.
 	region string
-	url    string
-	// custom tells that the URL is not Amplitude's own, so that the region has no say.
-	custom bool
 
 	mu     sync.Mutex
 	host   component.Host
 	status componentstatus.Status
+
+	delivered sync.Once
 }
 
 func newHealth(cfg *Config, log *zap.Logger) *health {
-	h := &health{log: log, region: cfg.Region, custom: cfg.ClientConfig.Endpoint != "", status: componentstatus.StatusOK}
+	h := &health{log: log, status: componentstatus.StatusOK}
+	if cfg.ClientConfig.Endpoint == "" {
+		h.region = cfg.Region
+	}
 	if u, err := url.Parse(cfg.url()); err == nil {
 		h.url = u.Redacted()
 	}
@@ -46,6 +50,13 @@ func (h *health) start(host component.Host) {
 // fine reports that a batch was delivered.
 func (h *health) fine() {
 	h.change(componentstatus.StatusOK, nil)
+}
+
+// firstDelivery says once, after the start, that events arrive and where.
+func (h *health) firstDelivery(events int) {
+	h.delivered.Do(func() {
+		h.log.Info("The first events since the start are delivered", zap.String("url", h.url), zap.Int("events", events))
+	})
 }
 
 // failing reports that a batch has to wait.
@@ -87,14 +98,14 @@ func (h *health) misconfigured(o outcome) {
 	if !h.change(componentstatus.StatusPermanentError, errInvalidAPIKey) {
 		return
 	}
-	hint := "check api_key"
-	if !h.custom {
+	hint, region := "check api_key", zap.Skip()
+	if h.region != "" {
 		other := regionEU
 		if h.region == regionEU {
 			other = regionUS
 		}
 		hint = "check api_key; if it is right, the project may be in the other region: try region: " + other
+		region = zap.String("region", h.region)
 	}
-	h.log.Error("Amplitude refuses the API key; no event can be delivered",
-		zap.String("url", h.url), zap.String("region", h.region), zap.String("hint", hint))
+	h.log.Error("Amplitude refuses the API key; no event can be delivered", zap.String("url", h.url), region, zap.String("hint", hint))
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	"pgregory.net/rapid"
 )
 
@@ -55,6 +57,86 @@ func TestDryRun(t *testing.T) {
 	entries := r.logs.FilterMessage("Dry run: nothing was sent").All()
 	require.Len(t, entries, 1)
 	assert.Equal(t, int64(3), entries[0].ContextMap()["events"])
+}
+
+// TestDryRunShowsAnEvent: one of each flush, without an id wherever it stands.
+func TestDryRunShowsAnEvent(t *testing.T) {
+	r := newRig(t, map[string]any{"dry_run": true, "api_key": ""}, nil)
+	for range 2 {
+		logs := plog.NewLogs()
+		records := newRecords(logs)
+		record := exposure(records, "20779123", `20779123  9f2c"\\ 20779`)
+		record.Attributes().PutStr("amplitude.device_id", "device-7")
+		record.Attributes().PutStr("note", "of 20779123 on device-7")
+		record.Attributes().PutInt("customer", 20779123)
+		record.Attributes().PutEmptyMap("deep").PutEmptySlice("list").AppendEmpty().SetStr("device-7")
+		exposure(records, "second-user", "second")
+		require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+	}
+	entries := r.logs.FilterMessage("Dry run: an event that would have been sent").All()
+	require.Len(t, entries, 2)
+	for _, entry := range entries {
+		assert.Equal(t, zapcore.DebugLevel, entry.Level)
+		assert.JSONEq(t, `{"event_type":"[Experiment] Exposure","user_id":"***","device_id":"***","insert_id":"***","time":1763895600000,
+			"library":"otelcol-amplitude/1.2.3","user_properties":{"$set":{"[Experiment] checkout":"treatment"}},
+			"event_properties":{"[Experiment] Flag Key":"checkout","[Experiment] Variant":"treatment","note":"of *** on ***",
+			"customer":"***","deep":{"list":["***"]}}}`, entry.ContextMap()["event"].(string))
+	}
+}
+
+// TestMissingProcessorIsExplained: the first record whose name does not leave says what to do.
+func TestMissingProcessorIsExplained(t *testing.T) {
+	server := newScript(t)
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	for range 2 {
+		logs := plog.NewLogs()
+		records := newRecords(logs)
+		logs.ResourceLogs().At(0).Resource().Attributes().PutStr("service.name", "shop"+strings.Repeat("p", 1000))
+		records.AppendEmpty().SetEventName("feature_flag.evaluation")
+		records.AppendEmpty().SetEventName("http.request")
+		require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+	}
+	entries := r.logs.FilterMessageSnippet("put the processor amplitude_experiment before this exporter").All()
+	require.Len(t, entries, 1)
+	assert.Equal(t, zapcore.WarnLevel, entries[0].Level)
+	assert.Equal(t, "feature_flag.evaluation", entries[0].ContextMap()["event_name"])
+	assert.Equal(t, "shop"+strings.Repeat("p", 124), entries[0].ContextMap()["service"])
+}
+
+// TestFirstDeliveryIsSaidOnce with the address, and a password in it stays out.
+func TestFirstDeliveryIsSaidOnce(t *testing.T) {
+	server := newScript(t, scriptedAnswer{Status: 503})
+	r := newRig(t, map[string]any{"endpoint": strings.Replace(server.url(), "//", "//somebody:hunter2@", 1)}, nil)
+	said := func() []observer.LoggedEntry {
+		return r.logs.FilterMessage("The first events since the start are delivered").All()
+	}
+	require.Error(t, r.ConsumeLogs(t.Context(), numbered(3)))
+	require.Empty(t, said())
+	for range 2 {
+		require.NoError(t, r.ConsumeLogs(t.Context(), numbered(3)))
+	}
+	require.Len(t, said(), 1)
+	assert.Equal(t, zapcore.InfoLevel, said()[0].Level)
+	assert.Equal(t, map[string]any{"url": strings.Replace(server.url(), "//", "//somebody:xxxxx@", 1), "events": int64(3)}, said()[0].ContextMap())
+}
+
+// TestExpectedErrorsHaveNoStackTrace: neither a refused key nor an outage, in our words or in exporterhelper's.
+func TestExpectedErrorsHaveNoStackTrace(t *testing.T) {
+	for name, answer := range map[string]scriptedAnswer{
+		"refused key": {Status: 400, Body: []byte(`{"code":400,"error":"Invalid API key: x"}`)},
+		"not found":   {Status: 404},
+		"outage":      {Status: 503},
+		"reset":       {Reset: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, map[string]any{"endpoint": newScript(t, answer).url()}, nil)
+			require.Error(t, r.ConsumeLogs(t.Context(), numbered(3)))
+			require.NotEmpty(t, r.logs.FilterLevelExact(zapcore.ErrorLevel).All())
+			for _, entry := range r.logs.All() {
+				assert.Empty(t, entry.Stack, entry.Message)
+			}
+		})
+	}
 }
 
 func TestRequestOptions(t *testing.T) {

@@ -120,6 +120,17 @@ func TestInvalidKeySuggestsTheOtherRegionOnce(t *testing.T) {
 		entries := r.logs.FilterMessageSnippet("refuses the API key").All()
 		require.Len(t, entries, 1)
 		assert.Contains(t, entries[0].ContextMap()["hint"], other)
+		assert.Equal(t, region, entries[0].ContextMap()["region"])
 		assert.Equal(t, []componentstatus.Status{componentstatus.StatusPermanentError}, r.host.statuses())
 	}
+}
+
+// TestRegionIsNotNamedBesideAnEndpoint, which overrides it.
+func TestRegionIsNotNamedBesideAnEndpoint(t *testing.T) {
+	server := newScript(t, scriptedAnswer{Status: 400, Body: []byte(`{"code":400,"error":"Invalid API key: x"}`)})
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	require.Error(t, r.ConsumeLogs(t.Context(), numbered(1)))
+	entries := r.logs.FilterMessageSnippet("refuses the API key").All()
+	require.Len(t, entries, 1)
+	assert.Equal(t, map[string]any{"url": server.url(), "hint": "check api_key"}, entries[0].ContextMap())
 }
