@@ -15,6 +15,8 @@ PROMTOOL := set -e -o pipefail; echo "==> installing promtool, which the tests o
 BINARY  := bin/otelcol-amplitude
 COMMANDS := bin/otelcol-amplitude-explain bin/otelcol-amplitude-replay
 PACKAGE := ./...
+# Modules of their own, so that who takes the components does not get what these require.
+MODULES := examples bench
 
 # What the Collector is built from: when none of it is newer than the binary, there is nothing to do.
 SOURCES := builder-config.yaml go.mod go.sum $(shell find internal processor exporter extension connector -type f \
@@ -39,6 +41,7 @@ shop-web: $(BINARY) bin/demo examples/shop-web/node_modules/.package-lock.json $
 .PHONY: test
 test: need-redis need-promtool $(BINARY) bin/shop-go bin/demo ## Run all tests, unit and end to end, with the race detector
 	$(GO) test -race -timeout 20m $(PACKAGE)
+	$(if $(filter ./...,$(PACKAGE)),cd examples && $(GO) test -race ./...)
 
 .PHONY: build
 build: $(BINARY) $(COMMANDS) ## Build the Collector to bin/otelcol-amplitude, and beside it the commands that explain its decisions and send dead letters again
@@ -54,7 +57,7 @@ fmt: need-go ## Format all Go files
 .PHONY: lint
 lint: need-go ## Run the linters
 	$(LINT) run
-	cd bench && $(GO) tool -modfile=../internal/tools/lint/go.mod golangci-lint run
+	for module in $(MODULES); do (cd "$$module" && $(GO) tool -modfile=../internal/tools/lint/go.mod golangci-lint run) || exit 1; done
 
 # What no Go test looks at. systemd-analyze is where systemd is; a unit cannot be checked without it.
 .PHONY: lint-deploy
@@ -157,6 +160,7 @@ check: need-go ## What has to hold before a change is merged: generated files cu
 	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema deploy || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
 	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { echo "run 'make fmt'"; exit 1; }
 	$(GO) mod tidy -diff
+	for module in $(MODULES); do $(GO) -C "$$module" mod tidy -diff || exit 1; done
 	$(MAKE) lint lint-deploy
 	$(MAKE) test
 	$(MAKE) chaos SECONDS=90
@@ -195,13 +199,13 @@ bin/otelcol-amplitude-scale: examples/scale-out/builder-config.yaml $(SOURCES) |
 	@cd examples/scale-out && $(GO) tool -modfile=../../internal/tools/go.mod builder --config builder-config.yaml
 	@mv examples/scale-out/_build/otelcol-amplitude-scale $@
 
-bin/shop-go: $(wildcard examples/shop-go/*.go) go.mod | need-go
+bin/shop-go: $(wildcard examples/shop-go/*.go) examples/go.mod | need-go
 	@echo "==> building $@"
-	@$(GO) build -o $@ ./examples/shop-go
+	@$(GO) build -C examples -o ../$@ ./shop-go
 
-bin/demo: $(wildcard examples/demo/*.go) go.mod | need-go
+bin/demo: $(wildcard examples/demo/*.go) examples/go.mod | need-go
 	@echo "==> building $@"
-	@$(GO) build -o $@ ./examples/demo
+	@$(GO) build -C examples -o ../$@ ./demo
 
 # npm writes this file last, when all that package-lock.json names is installed.
 %/node_modules/.package-lock.json: %/package-lock.json %/package.json | need-node

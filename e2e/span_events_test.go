@@ -50,7 +50,7 @@ func TestSpanEventsOfEmitters(t *testing.T) {
 // TestSpanEventsOfAnApplication runs a real application with the OpenFeature SDK inside OpenTelemetry spans.
 func TestSpanEventsOfAnApplication(t *testing.T) {
 	collector := startSpanEvents(t)
-	app := exec.Command("go", "run", "./examples/spans-go", "-endpoint", "http://"+collector.OTLPHTTP, "-users", "10")
+	app := exec.Command("go", "-C", "examples", "run", "./spans-go", "-endpoint", "http://"+collector.OTLPHTTP, "-users", "10")
 	app.Dir = harness.Root()
 	out, err := app.CombinedOutput()
 	require.NoError(t, err, string(out))

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -42,7 +41,7 @@ func startCollector(ctx context.Context, more ...string) (*collector, error) {
 	}
 	cmd := exec.Command(binary, arguments...) //nolint:gosec // the arguments are those of the table of shops
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	ownGroup(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w (run `make build`)", binary, err)
 	}
@@ -72,7 +71,7 @@ func startCollector(ctx context.Context, more ...string) (*collector, error) {
 
 // stop asks the Collector to end and waits for it; one that does not listen is killed.
 func (c *collector) stop() {
-	if err := c.process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
+	if err := askToEnd(c.process); errors.Is(err, os.ErrProcessDone) {
 		return
 	}
 	patience := time.AfterFunc(stopTimeout, func() { _ = c.process.Kill() })
