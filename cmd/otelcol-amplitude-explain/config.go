@@ -22,7 +22,7 @@ import (
 
 // sections are the parts of a Collector's configuration that decide about records and events.
 type sections struct {
-	processor component.Config
+	processor *amplitudeexperimentprocessor.Config
 	exporter  *amplitudeexporter.Config
 }
 
@@ -30,7 +30,7 @@ type sections struct {
 func readSections(ctx context.Context, o *options) (*sections, error) {
 	processors, exporters := amplitudeexperimentprocessor.NewFactory(), amplitudeexporter.NewFactory()
 	s := &sections{
-		processor: processors.CreateDefaultConfig(),
+		processor: processors.CreateDefaultConfig().(*amplitudeexperimentprocessor.Config),
 		exporter:  exporters.CreateDefaultConfig().(*amplitudeexporter.Config),
 	}
 	if len(o.configs) == 0 {

@@ -17,8 +17,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 )
 
 // version is that of the Collector built beside this command; the exporter names it in each event.
@@ -63,7 +61,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err == nil:
-		err = explain(o, stdin, stdout, stderr)
+		err = explainInputs(o, stdin, stdout, stderr)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "otelcol-amplitude-explain: %v\n", err)
@@ -104,20 +102,24 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	return o, nil
 }
 
-func explain(o *options, stdin io.Reader, stdout, stderr io.Writer) error {
+func explainInputs(o *options, stdin io.Reader, stdout, stderr io.Writer) error {
 	ctx := context.Background()
 	sections, err := readSections(ctx, o)
 	if err != nil {
 		return err
 	}
-	dry, err := amplitudeexperimentprocessor.NewDryRun(sections.processor, o.now)
+	e, err := newExplainer(ctx, *sections.processor, o.now)
 	if err != nil {
 		return err
 	}
 	out := newPrinter(stdout, o)
 	read := func(name string, from io.Reader) error {
 		return readLogs(name, from, func(in document) error {
-			for _, x := range dry.Explain(ctx, in.logs) {
+			explanations, err := e.explain(ctx, in.logs)
+			if err != nil {
+				return err
+			}
+			for _, x := range explanations {
 				if err := out.print(complete(x, in, sections.exporter)); err != nil {
 					return err
 				}
@@ -136,7 +138,7 @@ func explain(o *options, stdin io.Reader, stdout, stderr io.Writer) error {
 			break
 		}
 	}
-	return errors.Join(err, out.end())
+	return errors.Join(err, out.end(), e.shutdown(ctx))
 }
 
 func readFile(name string, read func(string, io.Reader) error) error {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -309,6 +310,26 @@ func TestConfig(t *testing.T) {
 			assert.Contains(t, out, tc.want)
 		})
 	}
+}
+
+// TestKeepsToItself: neither Redis nor a storage is asked, so that to explain with a production configuration is harmless.
+func TestKeepsToItself(t *testing.T) {
+	redis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, redis.Close()) }()
+	connected := make(chan struct{}, 1)
+	go func() {
+		if conn, err := redis.Accept(); err == nil {
+			connected <- struct{}{}
+			_ = conn.Close()
+		}
+	}()
+	record := []byte(`{"eventName":"$exposure","attributes":[{"key":"flag_key","value":{"stringValue":"f"}},{"key":"user_id","value":{"stringValue":"user-12345"}}]}`)
+	config := fmt.Sprintf("yaml:processors::amplitude_experiment::dedup: {storage: file_storage, redis: {endpoint: %q, timeout: 5s}}", redis.Addr())
+	status, out, stderr := command(t, append(record, record...), "--config", config)
+	assert.Zero(t, status, stderr)
+	assert.Contains(t, out, "2 records: 1 duplicate, 1 unexposure\n")
+	assert.Empty(t, connected)
 }
 
 func TestHelp(t *testing.T) {

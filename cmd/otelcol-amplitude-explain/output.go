@@ -13,27 +13,27 @@ import (
 	"strings"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
-	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 )
 
 // explanation is what the processor says, with the place in the input and what the exporter makes of it.
 type explanation struct {
 	Input    string `json:"input"`
 	Document int    `json:"document"`
-	amplitudeexperimentprocessor.Explanation
+	*explain.Explanation
 	Events []event `json:"events,omitempty"`
 }
 
 // event is an event with its JSON in the HTTP V2 API.
 type event struct {
-	amplitudeexperimentprocessor.Event
+	explain.Event
 	JSON json.RawMessage `json:"event,omitempty"`
 	// NotSent is why the exporter would not send it.
 	NotSent string `json:"not_sent,omitempty"`
 }
 
 // complete encodes the events of an explanation as the exporter does.
-func complete(x amplitudeexperimentprocessor.Explanation, in document, cfg *amplitudeexporter.Config) explanation {
+func complete(x *explain.Explanation, in document, cfg *amplitudeexporter.Config) explanation {
 	whole := explanation{Input: in.input, Document: in.number, Explanation: x}
 	for _, one := range x.Events {
 		e := event{Event: one}
@@ -159,7 +159,7 @@ func appendText(dst []byte, x *explanation) []byte {
 	}
 	l.heading("read")
 	l.add("place", "%s, document %d, %s", x.Input, x.Document, x.Path)
-	l.recognised(x.Recognised)
+	l.recognized(x.Recognized)
 	for i := range x.Facts {
 		l.fact(&x.Facts[i])
 	}
@@ -188,7 +188,7 @@ func appendText(dst []byte, x *explanation) []byte {
 	return append(l.text, '\n')
 }
 
-func (l *lines) recognised(r amplitudeexperimentprocessor.Recognised) {
+func (l *lines) recognized(r explain.Recognized) {
 	if r.EventName == "" {
 		l.add("event name", "none")
 	} else {
@@ -197,7 +197,7 @@ func (l *lines) recognised(r amplitudeexperimentprocessor.Recognised) {
 	l.add("recognised as", "%s", r.As)
 }
 
-func (l *lines) fact(f *amplitudeexperimentprocessor.Fact) {
+func (l *lines) fact(f *explain.Fact) {
 	switch {
 	case f.From != nil && f.Via != "":
 		l.add(f.Name, "%s  from %s (%s), a %s: nothing else gives it", f.Value, f.From.Name, f.From.Where, f.Via)
@@ -217,7 +217,7 @@ func (l *lines) fact(f *amplitudeexperimentprocessor.Fact) {
 	}
 }
 
-func (l *lines) flag(f *amplitudeexperimentprocessor.FlagResult) {
+func (l *lines) flag(f *explain.FlagResult) {
 	key := "flag " + orQuotes(f.Key)
 	switch {
 	case f.LeftOut != "":
@@ -242,11 +242,11 @@ func (l *lines) event(e *event) {
 		l.add("part", "%d flags, %s to %s", len(e.Flags), e.Flags[0], e.Flags[len(e.Flags)-1])
 	}
 	switch e.Verdict {
-	case amplitudeexperimentprocessor.VerdictSend:
+	case explain.VerdictSend:
 		l.add("repeat", "no: %s", e.Because)
-	case amplitudeexperimentprocessor.VerdictLate:
+	case explain.VerdictLate:
 		l.add("repeat", "no, but late: %s", e.Because)
-	case amplitudeexperimentprocessor.VerdictRepeat:
+	case explain.VerdictRepeat:
 		l.add("repeat", "yes: %s", e.Because)
 	}
 	if id := e.InsertID; id != nil {
@@ -266,7 +266,7 @@ func (l *lines) event(e *event) {
 	l.text = fmt.Appendf(l.text, "%sevent\n%s%s\n", margin, margin, indented.Bytes())
 }
 
-func (l *lines) insertID(id *amplitudeexperimentprocessor.InsertID, transition uint32) {
+func (l *lines) insertID(id *explain.InsertID, transition uint32) {
 	l.add("insert_id", "%s", orQuotes(id.Value))
 	window := fmt.Sprintf("window %d", id.Window)
 	if id.Day != "" {

@@ -29,12 +29,12 @@ func (in *interpreter) assignment(s *scratch, g *gathered, f *facts) {
 	var left leftOut
 	if g.found(fieldVariants) {
 		for key, value := range g.slots[fieldVariants].value.Map().All() {
-			left.note(in.addFlag(s, key, value, g.inRecord(fieldVariants)))
+			left.note(in.addFlag(s, f, key, value, g.inRecord(fieldVariants)))
 		}
 	} else {
 		for _, entry := range g.flat {
 			if entry.field == fieldFlatVariant && !slices.Contains(in.cfg.Evaluation.Variant, entry.name) {
-				left.note(in.addFlag(s, flatFlagKey(entry.name, amplitude.SuffixVariant), entry.value, true))
+				left.note(in.addFlag(s, f, flatFlagKey(entry.name, amplitude.SuffixVariant), entry.value, true))
 			}
 		}
 		addFlatDetails(s.flags[start:], g.flat)
@@ -49,6 +49,7 @@ func (in *interpreter) assignment(s *scratch, g *gathered, f *facts) {
 		f.rejected(left.reason)
 	default:
 		f.skipped(skipNoFlags)
+		f.trace.rule("flags", "skipped", "no attribute tells a flag")
 	}
 }
 
@@ -71,13 +72,13 @@ func flatFlagKey(name, suffix string) string {
 
 // addFlag appends one flag of an assignment. One that cannot be told is left out, with the reason, and counted: its
 // neighbours are not lost with it.
-func (in *interpreter) addFlag(s *scratch, key string, value pcommon.Value, movable bool) (why rejectReason, ok bool) {
+func (in *interpreter) addFlag(s *scratch, f *facts, key string, value pcommon.Value, movable bool) (why rejectReason, ok bool) {
 	key = validText(key)
 	switch {
 	case strings.TrimSpace(key) == "":
-		return s.counts.leaveOut(rejectNoFlagKey, key), false
+		return s.leaveOut(f, rejectNoFlagKey, key), false
 	case tooLong(key, maxFlagKey):
-		return s.counts.leaveOut(rejectLongFlagKey, key), false
+		return s.leaveOut(f, rejectLongFlagKey, key), false
 	}
 	one := flagResult{key: key}
 	var m flagMetadata
@@ -104,7 +105,7 @@ func (in *interpreter) addFlag(s *scratch, key string, value pcommon.Value, mova
 		one.variant = textRef{text: text, value: value, movable: movable && state == variantUsable}
 	}
 	if state == variantBad {
-		return s.counts.leaveOut(rejectBadVariant, key), false
+		return s.leaveOut(f, rejectBadVariant, key), false
 	}
 	one.unassigned, one.rule = in.isUnassigned(sourceAssignment, text, &m)
 	one.noProperty = m.noProperty

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/collector/component"
@@ -44,7 +45,7 @@ type deduplicator struct {
 }
 
 // deduplicator returns the de-duplication of a further instance with this configuration.
-func (s *dedupStates) deduplicator(cfg *DedupConfig, set processor.Settings) (*deduplicator, error) {
+func (s *dedupStates) deduplicator(cfg *DedupConfig, set processor.Settings, now func() time.Time) (*deduplicator, error) {
 	buckets, err := newBucketer(cfg.Window, cfg.TimeZone)
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func (s *dedupStates) deduplicator(cfg *DedupConfig, set processor.Settings) (*d
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if d.shared = s.states[cfg]; d.shared == nil {
-		if d.shared, err = newDedupState(cfg, set); err != nil {
+		if d.shared, err = newDedupState(cfg, set, now); err != nil {
 			return nil, err
 		}
 		if s.states == nil {
@@ -67,8 +68,9 @@ func (s *dedupStates) deduplicator(cfg *DedupConfig, set processor.Settings) (*d
 	return d, nil
 }
 
-func newDedupState(cfg *DedupConfig, set processor.Settings) (*dedupState, error) {
+func newDedupState(cfg *DedupConfig, set processor.Settings, now func() time.Time) (*dedupState, error) {
 	settings := cfg.settings(set)
+	settings.Clock = now
 	if cfg.Redis.HasValue() {
 		var err error
 		if settings.Redis, err = cfg.Redis.Get().settings(); err != nil {

@@ -12,31 +12,37 @@ func (in *interpreter) evaluation(s *scratch, g *gathered, f *facts) {
 	found, fits := readFlagKey(g, f)
 	if !found {
 		f.skipped(skipNoFlagKey)
+		f.trace.rule("flag_key", "skipped", "no attribute gives a flag key")
 		return
 	}
 	if g.found(fieldErrorType) {
 		f.skipped(skipErrorType)
+		f.trace.rule("error_type", "skipped", "error.type is set: the evaluation failed, the application used its default")
 		return
 	}
-	if reason := g.text(fieldReason); reason != "" && !g.isTrue(fieldInExperiment) {
-		if why, skip := s.reasons.of(in, reason); skip {
-			f.skipped(why)
-			return
-		}
+	reason := g.text(fieldReason)
+	why, listed := s.reasons.of(in, reason)
+	f.trace.reason(reason, listed, g.isTrue(fieldInExperiment))
+	if listed && !g.isTrue(fieldInExperiment) {
+		f.skipped(why)
+		return
 	}
 	m := recordMetadata(g)
 	if m.dontTrack {
 		f.skipped(skipTrackExposure)
+		f.trace.dontTrack()
 		return
 	}
 	f.variant = g.text(fieldVariant)
 	if g.found(fieldValue) && (f.variant == "" || in.cfg.Evaluation.PreferValue) {
+		f.trace.valueForVariant(g.text(fieldValue), f.variant != "")
 		f.variant = g.text(fieldValue)
 		f.value = f.variant
 	}
 	switch {
 	case f.variant == "":
 		f.skipped(skipNoVariant)
+		f.trace.rule("variant", "skipped", "no attribute gives a variant, and no value can stand for it")
 	case !fits:
 		f.rejected(rejectLongFlagKey)
 	default:

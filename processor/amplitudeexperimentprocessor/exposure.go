@@ -18,6 +18,7 @@ func (in *interpreter) exposure(g *gathered, f *facts) {
 	m := recordMetadata(g)
 	if m.dontTrack {
 		f.skipped(skipTrackExposure)
+		f.trace.dontTrack()
 		return
 	}
 	f.variant = g.text(fieldVariant)
@@ -39,18 +40,15 @@ func (in *interpreter) finishExposure(g *gathered, f *facts, m *flagMetadata) {
 	if f.experimentKey == "" {
 		f.experimentKey = m.experimentKey
 	}
-	f.unassigned, f.rule = in.isUnassigned(f.source, f.variant, m)
-	if !f.unassigned {
-		return
-	}
-	f.variant = ""
-	f.outcome = outcomeUnexposure
-	switch in.cfg.Exposure.Unassigned {
-	case unassignedDrop:
-		f.skipped(skipUnassigned)
-	case unassignedIdentify:
-		if f.noProperty || !in.cfg.SetUserProperties {
+	if f.unassigned, f.rule = in.isUnassigned(f.source, f.variant, m); f.unassigned {
+		f.variant = ""
+		f.outcome = outcomeUnexposure
+		switch {
+		case in.cfg.Exposure.Unassigned == unassignedDrop:
+			f.skipped(skipUnassigned)
+		case in.cfg.Exposure.Unassigned == unassignedIdentify && (f.noProperty || !in.cfg.SetUserProperties):
 			f.skipped(skipNothingToSet)
 		}
 	}
+	f.trace.unassigned(in.cfg, f)
 }

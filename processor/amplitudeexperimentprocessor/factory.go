@@ -6,6 +6,7 @@ package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/ote
 import (
 	"context"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
@@ -19,14 +20,32 @@ import (
 // factory keeps one instance per configuration: a processor that is used in several pipelines
 // remembers for all of them what was sent.
 type factory struct {
+	now func() time.Time
+
 	mu        sync.Mutex
 	instances map[component.Config]*instance
 	states    dedupStates
 }
 
+// FactoryOption changes what the processors of a factory are made of.
+type FactoryOption func(*factory)
+
+// WithClock sets the clock that tells when records arrive, instead of [time.Now].
+func WithClock(now func() time.Time) FactoryOption {
+	return func(f *factory) { f.now = now }
+}
+
 // NewFactory returns the factory of the amplitude_experiment processor.
 func NewFactory() processor.Factory {
-	f := &factory{instances: map[component.Config]*instance{}}
+	return NewFactoryWithOptions()
+}
+
+// NewFactoryWithOptions returns the factory with options that no configuration has.
+func NewFactoryWithOptions(options ...FactoryOption) processor.Factory {
+	f := &factory{now: time.Now, instances: map[component.Config]*instance{}}
+	for _, option := range options {
+		option(f)
+	}
 	return processor.NewFactory(
 		metadata.Type,
 		func() component.Config { return createDefaultConfig() },
@@ -42,14 +61,14 @@ func (f *factory) createLogs(_ context.Context, set processor.Settings, cfg comp
 	defer f.mu.Unlock()
 	shared, ok := f.instances[cfg]
 	if !ok {
-		created, err := newInstance(cfg.(*Config), set)
+		created, err := newInstance(cfg.(*Config), set, f.now)
 		if err != nil {
 			return nil, err
 		}
 		shared = created
 		f.instances[cfg] = shared
 	}
-	dedup, err := f.states.deduplicator(&shared.cfg.Dedup, set)
+	dedup, err := f.states.deduplicator(&shared.cfg.Dedup, set, f.now)
 	if err != nil {
 		return nil, err
 	}

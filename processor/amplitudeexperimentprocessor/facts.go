@@ -41,6 +41,8 @@ func (s span) len() int { return int(s.end - s.start) }
 
 // facts is what one record of ours says, and what is to become of it.
 type facts struct {
+	// trace is told what is decided; nil unless somebody asked.
+	trace   *trace
 	outcome outcome
 	skip    skipReason
 	reject  rejectReason
@@ -57,11 +59,9 @@ type facts struct {
 	flagKey       string
 	variant       string
 	experimentKey string
-	userID        string
-	deviceID      string
-	// contextID is the id if the flag's context gave it; value is the variant if the flag's value stands for it.
-	contextID string
-	value     string
+	identity
+	// value is the variant if the flag's value stands for it.
+	value string
 	// metadata is the evaluation metadata of an exposure, or the zero Value.
 	metadata    pcommon.Value
 	hasMetadata bool
@@ -112,11 +112,20 @@ func newInterpreter(cfg *Config, registry *flagRegistry) *interpreter {
 // interpret reads one record of ours into f, which must be empty. now is the time of arrival in milliseconds.
 func (in *interpreter) interpret(s *scratch, f *facts, of source, record plog.LogRecord, now int64) {
 	f.source, f.time = of, eventMillis(record.Timestamp(), record.ObservedTimestamp(), now)
+	f.trace.recognized(record, of)
 	if isShaped(of, record) {
 		in.readShaped(s, f, record)
-		return
+		f.trace.shapedFields(f)
+	} else {
+		in.interpretRaw(s, f, of, record, now)
 	}
+	f.trace.decided(s, f)
+}
+
+// interpretRaw reads a record that is not an event yet.
+func (in *interpreter) interpretRaw(s *scratch, f *facts, of source, record plog.LogRecord, now int64) {
 	g := s.reader.gather(of, record.Attributes(), record.Body())
+	f.trace.fields(in, s, of, record, g)
 	switch of {
 	case sourceEvaluation:
 		in.evaluation(s, g, f)
@@ -125,28 +134,35 @@ func (in *interpreter) interpret(s *scratch, f *facts, of source, record plog.Lo
 	case sourceAssignment:
 		in.assignment(s, g, f)
 	}
-	if !f.outcome.leaves() || !in.identify(s, g, f) {
+	if !f.outcome.leaves() || !in.identify(g, f) || !in.claimNames(s, f) {
 		return
 	}
+	start := len(s.groups)
+	s.groups = s.groupReader.read(g, s.groups)
+	f.groups = span{int32(start), int32(len(s.groups))}
+	f.trace.groups(s.groups[start:])
 	f.client = s.clients.of(s.reader.resource)
 	clientOfRecord(g, f)
-	in.claimNames(s, f)
+	f.trace.client(s.reader.resource, g, f)
+	f.trace.time(record.Timestamp(), record.ObservedTimestamp(), f.time, now)
+	f.trace.property(in.cfg, f)
 }
 
-// claimNames looks up the names of the flags, and refuses flags beyond the limit of properties.
-func (in *interpreter) claimNames(s *scratch, f *facts) {
+// claimNames looks up the names of the flags, and refuses flags beyond the limit of properties. It tells
+// whether any flag is left.
+func (in *interpreter) claimNames(s *scratch, f *facts) bool {
 	if f.source != sourceAssignment {
 		names, ok := s.names.of(in.registry, f.flagKey, in.cfg.SetUserProperties && !f.noProperty)
 		if f.names = names; !ok {
 			f.rejected(rejectPropertyLimit)
 		}
-		return
+		return ok
 	}
 	kept := s.flags[f.flags.start:f.flags.start]
 	for _, one := range s.flags[f.flags.start:f.flags.end] {
 		names, ok := s.names.of(in.registry, one.key, in.cfg.SetUserProperties && !one.noProperty)
 		if !ok {
-			s.counts.leaveOut(rejectPropertyLimit, one.key)
+			s.leaveOut(f, rejectPropertyLimit, one.key)
 			continue
 		}
 		one.names = names
@@ -156,6 +172,7 @@ func (in *interpreter) claimNames(s *scratch, f *facts) {
 	if f.flags.end = int32(len(s.flags)); len(kept) == 0 {
 		f.rejected(rejectPropertyLimit)
 	}
+	return len(kept) > 0
 }
 
 func (f *facts) skipped(reason skipReason) {
@@ -166,17 +183,30 @@ func (f *facts) rejected(reason rejectReason) {
 	f.outcome, f.reject = outcomeRejected, reason
 }
 
-// identify fills in who it was, and says whether anybody was.
-func (in *interpreter) identify(s *scratch, g *gathered, f *facts) bool {
-	f.userID, f.deviceID = g.text(fieldUserID), g.text(fieldDeviceID)
+// identity is who it was.
+type identity struct {
+	userID   string
+	deviceID string
+	// contextID is the id if the flag's context gave it.
+	contextID string
+}
+
+func (in *interpreter) readIdentity(g *gathered) identity {
+	who := identity{userID: g.text(fieldUserID), deviceID: g.text(fieldDeviceID)}
 	switch {
-	case in.cfg.Identity.ContextIDAs == asUserID && f.userID == "":
-		f.userID = g.text(fieldContextID)
-		f.contextID = f.userID
-	case in.cfg.Identity.ContextIDAs == asDeviceID && f.deviceID == "":
-		f.deviceID = g.text(fieldContextID)
-		f.contextID = f.deviceID
+	case in.cfg.Identity.ContextIDAs == asUserID && who.userID == "":
+		who.userID = g.text(fieldContextID)
+		who.contextID = who.userID
+	case in.cfg.Identity.ContextIDAs == asDeviceID && who.deviceID == "":
+		who.deviceID = g.text(fieldContextID)
+		who.contextID = who.deviceID
 	}
+	return who
+}
+
+// identify fills in who it was, and says whether anybody was.
+func (in *interpreter) identify(g *gathered, f *facts) bool {
+	f.identity = in.readIdentity(g)
 	if f.userID == "" && f.deviceID == "" {
 		f.rejected(rejectReasonOfID(g.idProblem))
 		return false
@@ -184,9 +214,6 @@ func (in *interpreter) identify(s *scratch, g *gathered, f *facts) bool {
 	if g.found(fieldSessionID) {
 		f.session = g.slots[fieldSessionID].number
 	}
-	start := len(s.groups)
-	s.groups = s.groupReader.read(g, s.groups)
-	f.groups = span{int32(start), int32(len(s.groups))}
 	return true
 }
 

@@ -22,15 +22,15 @@ type instance struct {
 	users int
 }
 
-func newInstance(cfg *Config, set processor.Settings) (*instance, error) {
+func newInstance(cfg *Config, set processor.Settings, now func() time.Time) (*instance, error) {
 	telemetry, err := newTelemetry(set)
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{cfg: cfg, telemetry: telemetry, now: time.Now}
+	i := &instance{cfg: cfg, telemetry: telemetry, now: now}
 	i.interpreter = newInterpreter(cfg, newFlagRegistry(cfg, set.Logger, telemetry.flags))
 	i.shaper = newShaper(cfg, i.interpreter.tables)
-	i.explainer = newExplainer(set.Logger, time.Now)
+	i.explainer = newExplainer(set.Logger, now)
 	i.scratch = newScratchPool(i.interpreter)
 	return i, nil
 }

@@ -367,11 +367,8 @@ func (r *reader) read(of source, g *gathered, at level, attributes pcommon.Map) 
 
 // offer gives a value to a field: taken if it is usable and goes before what the field has.
 func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon.Value) {
-	if value.Type() == pcommon.ValueTypeEmpty {
-		return
-	}
 	if to.field >= fieldFlatVariant {
-		if at <= levelBody {
+		if at <= levelBody && value.Type() != pcommon.ValueTypeEmpty {
 			g.flat = append(g.flat, flatEntry{field: to.field, name: name, value: value})
 		}
 		return
@@ -380,30 +377,67 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 	if g.found(to.field) && rank >= g.ranks[to.field] {
 		return
 	}
-	answer := &g.slots[to.field]
-	switch to.field {
+	switch why := g.slots[to.field].take(to.field, value, r.minIDLength); {
+	case why == refusedNot:
+		g.ranks[to.field] = rank
+		g.answered |= 1 << to.field
+	case why >= refusedEmptyID:
+		problem := idEmpty + idProblem(why-refusedEmptyID)
+		if g.idProblem == idOK {
+			g.idProblem = problem
+		}
+		r.counts.ids[problem]++
+	case why == refusedBadVariant && to.field == fieldVariant:
+		g.badVariant = true
+	}
+}
+
+// refusal says why a field does not take a value.
+type refusal uint8
+
+const (
+	refusedNot refusal = iota
+	refusedNull
+	refusedBlank
+	refusedNotBoolean
+	refusedNotMap
+	refusedNotTime
+	refusedNotName
+	refusedNotScalar
+	refusedBadVariant
+	// The problems of ids, in the order of idProblem.
+	refusedEmptyID
+	refusedPlaceholder
+	refusedShortID
+	refusedLongID
+	refusedNotAnID
+	numRefusals
+)
+
+// take reads a value as the answer for a field. A value that is refused changes nothing.
+func (answer *slot) take(of field, value pcommon.Value, minIDLength int) refusal {
+	if value.Type() == pcommon.ValueTypeEmpty {
+		return refusedNull
+	}
+	switch of {
 	case fieldVariant, fieldValue:
-		text, state := variantText(value, to.field == fieldValue)
-		if state == variantBad && to.field == fieldVariant {
-			g.badVariant = true
+		switch text, state := variantText(value, of == fieldValue); state {
+		case variantUsable:
+			answer.text = text
+		case variantBad:
+			return refusedBadVariant
+		default:
+			return refusedBlank
 		}
-		if state != variantUsable {
-			return
-		}
-		answer.text = text
 	case fieldUserID, fieldDeviceID, fieldContextID:
-		text, problem := readID(value, r.minIDLength)
+		text, problem := readID(value, minIDLength)
 		if problem != idOK {
-			if g.idProblem == idOK {
-				g.idProblem = problem
-			}
-			r.counts.ids[problem]++
-			return
+			return refusedEmptyID + refusal(problem-idEmpty)
 		}
 		answer.text = text
 	case fieldInExperiment, fieldMetadataDefault, fieldMetadataTrack:
 		if value.Type() != pcommon.ValueTypeBool {
-			return
+			return refusedNotBoolean
 		}
 		answer.number = 0
 		if value.Bool() {
@@ -411,36 +445,35 @@ func (r *reader) offer(g *gathered, to ref, at level, name string, value pcommon
 		}
 	case fieldMetadata, fieldVariants, fieldGroups:
 		if value.Type() != pcommon.ValueTypeMap {
-			return
+			return refusedNotMap
 		}
 		answer.value = value
 	case fieldSessionID:
 		ms, ok := sessionMillis(value)
 		if !ok {
-			return
+			return refusedNotTime
 		}
 		answer.number = ms
 	case fieldFlagKey:
 		text, ok := keyText(value)
 		if !ok {
-			return
+			return refusedNotName
 		}
 		answer.text = text
 	case fieldExperimentKey, fieldMetadataExperimentKey, fieldEnvironment:
 		text, ok := keyText(value)
 		if !ok {
-			return
+			return refusedNotName
 		}
 		answer.text = amplitude.Truncate(text, amplitude.MaxStringLength)
 	case fieldReason, fieldErrorType, fieldMetadataType, fieldClientAddress:
 		text, ok := scalarText(value)
 		if !ok || strings.TrimSpace(text) == "" {
-			return
+			return refusedNotScalar
 		}
 		answer.text = text
 	default:
 		answer.value = value
 	}
-	g.ranks[to.field] = rank
-	g.answered |= 1 << to.field
+	return refusedNot
 }

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 )
 
@@ -53,7 +54,7 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	s := p.scratch.get()
 	defer p.scratch.put(s)
 
-	incoming := p.read(s, ld, begin.UnixMilli())
+	incoming := p.read(s, ld, begin.UnixMilli(), explain.FromContext(ctx))
 	s.verdicts = slices.Grow(s.verdicts, len(s.records))[:len(s.records)]
 	reservation := p.dedup.reserve(ctx, s.records, s.verdicts)
 	accepted := false
@@ -78,23 +79,27 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	return nil
 }
 
-// read makes a plan for each record of ours and returns the number of all records.
-func (p *experimentProcessor) read(s *scratch, ld plog.Logs, now int64) int {
+// read makes a plan for each record of ours and returns the number of all records. The recorder may be nil.
+func (p *experimentProcessor) read(s *scratch, ld plog.Logs, now int64, recorder *explain.Recorder) int {
 	position := 0
 	in := p.interpreter
-	for _, resource := range ld.ResourceLogs().All() {
+	for i, resource := range ld.ResourceLogs().All() {
 		s.reader.enterResource(resource.Resource().Attributes())
 		s.clients = clientCache{}
-		for _, scope := range resource.ScopeLogs().All() {
+		for j, scope := range resource.ScopeLogs().All() {
 			s.reader.enterScope(scope.Scope().Attributes())
-			for _, record := range scope.LogRecords().All() {
+			for k, record := range scope.LogRecords().All() {
+				trace := startTrace(recorder, record, i, j, k)
 				if of := in.names.recognise(record); of != sourceNone && (of != sourceIdentify || isShaped(of, record)) {
 					s.plans = extend(s.plans)
 					one := &s.plans[len(s.plans)-1]
 					one.position = position
 					f := &one.facts
+					f.trace = trace
 					in.interpret(s, f, of, record, now)
 					p.addParts(s, f)
+				} else {
+					trace.foreign(in, record)
 				}
 				position++
 			}
@@ -215,6 +220,7 @@ func (p *experimentProcessor) apply(s *scratch, f *facts, record plog.LogRecord,
 		}
 	default:
 		if !p.sendParts(s, f, record, ids) {
+			f.trace.duplicate()
 			c.outcomes[outcomeDuplicate]++
 			return false
 		}
@@ -230,6 +236,7 @@ func (p *experimentProcessor) sendParts(s *scratch, f *facts, record plog.LogRec
 	for at := f.parts.start; at < f.parts.end; at++ {
 		verdict := s.verdicts[at]
 		if verdict.Outcome == dedup.Repeat {
+			f.trace.repeat(p.cfg, s, f, at)
 			continue
 		}
 		if verdict.Outcome == dedup.Late {
@@ -240,6 +247,7 @@ func (p *experimentProcessor) sendParts(s *scratch, f *facts, record plog.LogRec
 		}
 		sent++
 		if f.shaped {
+			f.trace.sent(p, s, f, at, "", record)
 			continue
 		}
 		one := s.parts[at]
@@ -250,6 +258,7 @@ func (p *experimentProcessor) sendParts(s *scratch, f *facts, record plog.LogRec
 			groups:   s.groups[f.groups.start:f.groups.end],
 			flags:    s.flags[one.flags.start:one.flags.end],
 		}
+		written := record
 		switch {
 		case f.source != sourceAssignment:
 			p.shaper.exposure(s, record, &e)
@@ -257,8 +266,10 @@ func (p *experimentProcessor) sendParts(s *scratch, f *facts, record plog.LogRec
 			p.shaper.assignment(s, record, &e)
 		default:
 			s.counts.extraEvents++
-			s.extra = append(s.extra, p.shaper.another(s, record, &e))
+			written = p.shaper.another(s, record, &e)
+			s.extra = append(s.extra, written)
 		}
+		f.trace.sent(p, s, f, at, e.insertID, written)
 	}
 	if sent > 0 && !f.shaped {
 		s.nothing.MoveTo(record.Body())

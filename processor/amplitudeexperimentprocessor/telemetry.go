@@ -29,8 +29,6 @@ type counts struct {
 	propertiesLeftOut int
 	// changed holds a label per change of variant.
 	changed []string
-	// onLeftOut, if there is one, is told each flag that is left out.
-	onLeftOut func(reason rejectReason, flag string)
 }
 
 func (c *counts) reset() {
@@ -39,12 +37,10 @@ func (c *counts) reset() {
 }
 
 // leaveOut counts a flag of an assignment that is not told, and returns the reason.
-func (c *counts) leaveOut(reason rejectReason, flag string) rejectReason {
-	c.flagsLeftOut[reason]++
-	c.example[reason] = flag
-	if c.onLeftOut != nil {
-		c.onLeftOut(reason, flag)
-	}
+func (s *scratch) leaveOut(f *facts, reason rejectReason, flag string) rejectReason {
+	s.counts.flagsLeftOut[reason]++
+	s.counts.example[reason] = flag
+	f.trace.flagLeftOut(reason, flag)
 	return reason
 }
 

@@ -12,31 +12,49 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"pgregory.net/rapid"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
-	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 )
 
-// compareDryRun gives the same batches to a dry run and to a processor: what the one says must be what the other counts,
-// and the events must be those that come out. It returns the explanations.
-func compareDryRun(t *testing.T, cfg *Config, batches ...plog.Logs) []Explanation {
+// explained is a processor whose every decision is told.
+type explained struct {
+	*rig
+	recorder *explain.Recorder
+}
+
+func startExplained(t *testing.T, cfg *Config, now func() time.Time) *explained {
+	t.Helper()
+	return &explained{
+		rig:      startWith(t, NewFactoryWithOptions(WithClock(now)), componenttest.NewNopHost(), cfg),
+		recorder: &explain.Recorder{History: explain.NewHistory()},
+	}
+}
+
+// explain passes a batch through and returns what was told about its records.
+func (e *explained) explain(t *testing.T, ld plog.Logs) []*explain.Explanation {
+	t.Helper()
+	require.NoError(t, e.ConsumeLogs(explain.NewContext(t.Context(), e.recorder), ld))
+	return e.recorder.Take()
+}
+
+// compareExplained gives the same batches to a processor that tells its decisions and to one that does not: what the
+// one says must be what the other counts, and the events must be those that come out. It returns the explanations.
+func compareExplained(t *testing.T, cfg *Config, batches ...plog.Logs) []*explain.Explanation {
 	t.Helper()
 	// Records without a time get that of arrival; here both arrive at once.
 	now := time.Now()
 	clock := func() time.Time { return now }
-	r := start(t, cfg, nil)
-	r.Logs.(*experimentProcessor).now = clock
-	dry, err := NewDryRun(cfg, clock)
-	require.NoError(t, err)
+	r := startWith(t, NewFactoryWithOptions(WithClock(clock)), componenttest.NewNopHost(), cfg)
+	e := startExplained(t, cfg, clock)
 
-	var all []Explanation
+	var all []*explain.Explanation
 	for _, ld := range batches {
-		before := encode(t, ld)
-		explanations := dry.Explain(t.Context(), ld)
-		require.Equal(t, before, encode(t, ld), "a dry run leaves what it is given as it is")
+		explanations := e.explain(t, copyOf(ld))
 		all = append(all, explanations...)
 
 		// The extra events of a record follow those of its whole scope, so the order is compared without it.
@@ -63,7 +81,7 @@ func compareDryRun(t *testing.T, cfg *Config, batches ...plog.Logs) []Explanatio
 			told[x.Outcome+" reason "+x.Reason]++
 		}
 		for _, e := range x.Events {
-			if e.Verdict == VerdictLate {
+			if e.Verdict == explain.VerdictLate {
 				told["late"]++
 			}
 		}
@@ -83,15 +101,15 @@ func compareDryRun(t *testing.T, cfg *Config, batches ...plog.Logs) []Explanatio
 	}
 	assert.Equal(t, counted.sum("late", "", ""), told["late"])
 	for i := range all {
-		checkFacts(t, &all[i])
+		checkFacts(t, all[i])
 	}
 	return all
 }
 
 // checkFacts holds what an explanation says was read against the event that was made of it.
-func checkFacts(t *testing.T, x *Explanation) {
+func checkFacts(t *testing.T, x *explain.Explanation) {
 	t.Helper()
-	if x.Recognised.Shaped || len(x.Events) == 0 || x.Events[0].Verdict == "" || !x.Events[0].Sent {
+	if x.Recognized.Shaped || len(x.Events) == 0 || x.Events[0].Verdict == "" || !x.Events[0].Sent {
 		return
 	}
 	attributes := x.Events[0].Record.Attributes()
@@ -129,8 +147,8 @@ func encodeRecord(t *testing.T, record plog.LogRecord) string {
 	return encode(t, ld)
 }
 
-// TestDryRunOfCaptures: a dry run of what real emitters sent tells what the processor does.
-func TestDryRunOfCaptures(t *testing.T) {
+// TestExplainOfCaptures: an explanation of what real emitters sent tells what the processor does.
+func TestExplainOfCaptures(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "captures", "*"))
 	require.NoError(t, err)
 	var names []string
@@ -153,13 +171,13 @@ func TestDryRunOfCaptures(t *testing.T) {
 			for i, name := range names {
 				batches[i] = capture(t, name)
 			}
-			compareDryRun(t, configOf(t, yaml), batches...)
+			compareExplained(t, configOf(t, yaml), batches...)
 		})
 	}
 }
 
-// TestDryRunOfEmitters does so for each family of emitters, with its configuration.
-func TestDryRunOfEmitters(t *testing.T) {
+// TestExplainOfEmitters does so for each family of emitters, with its configuration.
+func TestExplainOfEmitters(t *testing.T) {
 	configs, err := filepath.Glob(filepath.Join(emitters, "*.yaml"))
 	require.NoError(t, err)
 	require.NotEmpty(t, configs)
@@ -167,21 +185,21 @@ func TestDryRunOfEmitters(t *testing.T) {
 		family := strings.TrimSuffix(filepath.Base(path), ".yaml")
 		t.Run(family, func(t *testing.T) {
 			cfg, ld := emitter(t, family)
-			compareDryRun(t, cfg, ld)
+			compareExplained(t, cfg, ld)
 		})
 	}
 }
 
-// TestDryRunOfEvents does so for the table of records and events, and for what comes out of it once more, as a gateway
+// TestExplainOfEvents does so for the table of records and events, and for what comes out of it once more, as a gateway
 // gets it from an edge Collector.
-func TestDryRunOfEvents(t *testing.T) {
+func TestExplainOfEvents(t *testing.T) {
 	for _, tc := range eventCases {
 		t.Run(tc.name, func(t *testing.T) {
 			ld, _ := tc.request(t)
 			if tc.config == "" {
 				tc.config = "{}"
 			}
-			first := compareDryRun(t, configOf(t, tc.config), ld)
+			first := compareExplained(t, configOf(t, tc.config), ld)
 			require.Len(t, first, 1)
 			assert.Equal(t, tc.reason, first[0].Reason)
 			if tc.outcome != "" {
@@ -192,18 +210,18 @@ func TestDryRunOfEvents(t *testing.T) {
 			for _, e := range first[0].Events {
 				e.Record.CopyTo(around.LogRecords().AppendEmpty())
 			}
-			for _, x := range compareDryRun(t, configOf(t, tc.config), shaped) {
+			for _, x := range compareExplained(t, configOf(t, tc.config), shaped) {
 				if tc.outcome == "" {
 					assert.Equal(t, "already_shaped", x.Outcome)
-					assert.True(t, x.Recognised.Shaped)
+					assert.True(t, x.Recognized.Shaped)
 				}
 			}
 		})
 	}
 }
 
-// TestDryRunOfAnything does so for random batches.
-func TestDryRunOfAnything(t *testing.T) {
+// TestExplainOfAnything does so for random batches.
+func TestExplainOfAnything(t *testing.T) {
 	for _, yaml := range configurations {
 		t.Run(yaml, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
@@ -211,7 +229,7 @@ func TestDryRunOfAnything(t *testing.T) {
 				for i := range batches {
 					batches[i] = drawLogs(rt)
 				}
-				compareDryRun(t, configOf(t, yaml), batches...)
+				compareExplained(t, configOf(t, yaml), batches...)
 				if t.Failed() {
 					rt.FailNow()
 				}
@@ -220,14 +238,14 @@ func TestDryRunOfAnything(t *testing.T) {
 	}
 }
 
-// TestDryRunTellsRepeats: which record a repeat repeats, what a change changed, what came late.
-func TestDryRunTellsRepeats(t *testing.T) {
+// TestExplainTellsRepeats: which record a repeat repeats, what a change changed, what came late.
+func TestExplainTellsRepeats(t *testing.T) {
 	exposed := func(variant string, minutes int64) plog.Logs {
 		ld := plog.NewLogs()
 		setMillis(record(t, ld, "$exposure", exposure(attrs{"variant": variant})), testTime+minutes*60_000)
 		return ld
 	}
-	all := compareDryRun(t, configOf(t, "{}"), exposed("a", 10), exposed("a", 11), exposed("b", 12), exposed("a", 13), exposed("c", 5), exposed("c", 5), exposed("a", 24*60+10))
+	all := compareExplained(t, configOf(t, "{}"), exposed("a", 10), exposed("a", 11), exposed("b", 12), exposed("a", 13), exposed("c", 5), exposed("c", 5), exposed("a", 24*60+10))
 	type told struct {
 		outcome, verdict  string
 		same, changedFrom int
@@ -239,18 +257,18 @@ func TestDryRunTellsRepeats(t *testing.T) {
 		got = append(got, told{x.Outcome, e.Verdict, e.SameAs, e.ChangedFrom, e.Transition})
 	}
 	assert.Equal(t, []told{
-		{"exposure", VerdictSend, 0, 0, 0},
-		{"duplicate", VerdictRepeat, 1, 0, 0},
-		{"exposure", VerdictSend, 0, 1, 1},
-		{"exposure", VerdictSend, 0, 3, 2},
-		{"exposure", VerdictLate, 0, 0, 0},
-		{"duplicate", VerdictRepeat, 5, 0, 0},
-		{"exposure", VerdictSend, 0, 0, 0},
+		{"exposure", explain.VerdictSend, 0, 0, 0},
+		{"duplicate", explain.VerdictRepeat, 1, 0, 0},
+		{"exposure", explain.VerdictSend, 0, 1, 1},
+		{"exposure", explain.VerdictSend, 0, 3, 2},
+		{"exposure", explain.VerdictLate, 0, 0, 0},
+		{"duplicate", explain.VerdictRepeat, 5, 0, 0},
+		{"exposure", explain.VerdictSend, 0, 0, 0},
 	}, got)
 }
 
-// TestDryRunOfLargeAssignment: each event of a record is told, with the flags that it has.
-func TestDryRunOfLargeAssignment(t *testing.T) {
+// TestExplainOfLargeAssignment: each event of a record is told, with the flags that it has.
+func TestExplainOfLargeAssignment(t *testing.T) {
 	variants := attrs{}
 	for i := range amplitude.MaxPropertyKeys + 1 {
 		variants[fmt.Sprintf("flag-%04d", i)] = "on"
@@ -262,18 +280,18 @@ func TestDryRunOfLargeAssignment(t *testing.T) {
 	flags := recordsOf(again)[0].Attributes()
 	of, _ := flags.Get("variants")
 	of.Map().PutStr("flag-1024", "off")
-	all := compareDryRun(t, configOf(t, "{}"), assigned(), again)
+	all := compareExplained(t, configOf(t, "{}"), assigned(), again)
 	require.Len(t, all[0].Events, 2)
 	assert.Len(t, all[0].Events[0].Flags, amplitude.MaxPropertyKeys)
 	assert.Equal(t, []string{"flag-1024"}, all[0].Events[1].Flags)
 	require.Len(t, all[1].Events, 2)
-	assert.Equal(t, VerdictRepeat, all[1].Events[0].Verdict)
-	assert.Equal(t, VerdictSend, all[1].Events[1].Verdict)
+	assert.Equal(t, explain.VerdictRepeat, all[1].Events[0].Verdict)
+	assert.Equal(t, explain.VerdictSend, all[1].Events[1].Verdict)
 	assert.Equal(t, "assignment", all[1].Outcome)
 }
 
-// TestDryRunTellsWhere: which attribute gave a fact, and what became of the others.
-func TestDryRunTellsWhere(t *testing.T) {
+// TestExplainTellsWhere: which attribute gave a fact, and what became of the others.
+func TestExplainTellsWhere(t *testing.T) {
 	ld := plog.NewLogs()
 	resource := ld.ResourceLogs().AppendEmpty()
 	scope := resource.ScopeLogs().AppendEmpty()
@@ -281,65 +299,71 @@ func TestDryRunTellsWhere(t *testing.T) {
 	require.NoError(t, scope.Scope().Attributes().FromRaw(attrs{"feature_flag.key": "scope-flag"}))
 	r := record(t, ld, evaluationEvent, attrs{"feature_flag.result.variant": "on", "user.id": "null", "enduser.id": "u1", "feature_flag.context.id": "user-12345"})
 	require.NoError(t, r.Body().FromRaw(attrs{"value": true}))
-	all := compareDryRun(t, configOf(t, "{}"), ld)
-	facts := map[string]Fact{}
+	all := compareExplained(t, configOf(t, "{}"), ld)
+	facts := map[string]explain.Fact{}
 	for _, fact := range all[0].Facts {
 		facts[fact.Name] = fact
 	}
-	assert.Equal(t, Fact{Name: "flag_key", Value: "scope-flag", From: &Attribute{Name: "feature_flag.key", Where: "scope", Value: "scope-flag"}}, facts["flag_key"])
-	assert.Equal(t, Fact{Name: "value", Value: "true", From: &Attribute{Name: "value", Where: "body", Value: "true"}}, facts["value"])
-	assert.Equal(t, Fact{
-		Name: "user_id", Value: "user-resource", From: &Attribute{Name: "user.id", Where: "resource", Value: "user-resource"},
-		Others: []Attribute{
+	assert.Equal(t, explain.Fact{Name: "flag_key", Value: "scope-flag", From: &explain.Attribute{Name: "feature_flag.key", Where: "scope", Value: "scope-flag"}}, facts["flag_key"])
+	assert.Equal(t, explain.Fact{Name: "value", Value: "true", From: &explain.Attribute{Name: "value", Where: "body", Value: "true"}}, facts["value"])
+	assert.Equal(t, explain.Fact{
+		Name: "user_id", Value: "user-resource", From: &explain.Attribute{Name: "user.id", Where: "resource", Value: "user-resource"},
+		Others: []explain.Attribute{
 			{Name: "user.id", Where: "record", Value: "null", Refused: "placeholder_id"},
 			{Name: "enduser.id", Where: "record", Value: "u1", Refused: "short_id"},
 		},
 	}, facts["user_id"])
-	assert.Equal(t, Fact{
-		Name: "device_id", Others: []Attribute{{Name: "device.id", Where: "resource", Value: "unknown", Refused: "placeholder_id"}},
+	assert.Equal(t, explain.Fact{
+		Name: "device_id", Others: []explain.Attribute{{Name: "device.id", Where: "resource", Value: "unknown", Refused: "placeholder_id"}},
 		LookedFor: []string{"amplitude.device_id", "device.id", "app.installation.id", "enduser.pseudo.id", "device_id"},
 	}, facts["device_id"])
 	assert.Equal(t, "user-12345", facts["context_id"].Value)
 }
 
-// TestDryRunKeepsToItself: neither Redis nor a storage is asked, so that a dry run of a production configuration is harmless.
-func TestDryRunKeepsToItself(t *testing.T) {
-	cfg := configOf(t, "dedup: {storage: file_storage, redis: {endpoint: \"127.0.0.1:1\", timeout: 5s}}")
-	dry, err := NewDryRun(cfg, nil)
-	require.NoError(t, err)
-	for i, outcome := range []string{"exposure", "duplicate"} {
-		all := dry.Explain(t.Context(), batch(t, "$exposure", exposure(nil)))
-		require.Len(t, all, 1)
-		assert.Equal(t, i+1, all[0].Record)
-		assert.Equal(t, outcome, all[0].Outcome)
-	}
-	assert.Equal(t, dedup.Stats{Entries: 1}, dry.p.dedup.shared.Stats())
-	_, err = NewDryRun(struct{}{}, nil)
-	require.EqualError(t, err, "a configuration of amplitude_experiment is needed, found struct {}")
-}
-
-// TestDryRunTime: the explanation names the time that was taken and what was wrong with those before it.
-func TestDryRunTime(t *testing.T) {
+// TestExplainTime: the explanation names the time that was taken and what was wrong with those before it.
+func TestExplainTime(t *testing.T) {
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 	for _, tc := range []struct {
 		name                string
 		timestamp, observed pcommon.Timestamp
-		want                Rule
+		want                explain.Rule
 	}{
-		{"its own", pcommon.NewTimestampFromTime(now), 0, Rule{"time", "2026-01-15T12:00:00.000Z", "Timestamp"}},
-		{"observed", 0, pcommon.NewTimestampFromTime(now), Rule{"time", "2026-01-15T12:00:00.000Z", "no Timestamp; ObservedTimestamp"}},
-		{"arrival", 1, pcommon.NewTimestampFromTime(now.AddDate(0, 0, 2)), Rule{"time", "2026-01-15T12:00:00.000Z", "Timestamp is before the year 2000; ObservedTimestamp is more than a day ahead; so the time of arrival"}},
+		{"its own", pcommon.NewTimestampFromTime(now), 0, explain.Rule{About: "time", Result: "2026-01-15T12:00:00.000Z", Because: "Timestamp"}},
+		{"observed", 0, pcommon.NewTimestampFromTime(now), explain.Rule{About: "time", Result: "2026-01-15T12:00:00.000Z", Because: "no Timestamp; ObservedTimestamp"}},
+		{"arrival", 1, pcommon.NewTimestampFromTime(now.AddDate(0, 0, 2)), explain.Rule{About: "time", Result: "2026-01-15T12:00:00.000Z", Because: "Timestamp is before the year 2000; ObservedTimestamp is more than a day ahead; so the time of arrival"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ld := batch(t, "$exposure", exposure(nil))
 			r := recordsOf(ld)[0]
 			r.SetTimestamp(tc.timestamp)
 			r.SetObservedTimestamp(tc.observed)
-			dry, err := NewDryRun(configOf(t, "{}"), func() time.Time { return now })
-			require.NoError(t, err)
-			x := dry.Explain(t.Context(), ld)[0]
+			x := startExplained(t, configOf(t, "{}"), func() time.Time { return now }).explain(t, ld)[0]
 			assert.Contains(t, x.Rules, tc.want)
 			assert.Equal(t, now, x.Events[0].Record.Timestamp().AsTime())
 		})
 	}
+}
+
+// TestExplainSingleRecords: only the records that are wanted are explained, and without a history no numbers are made up.
+func TestExplainSingleRecords(t *testing.T) {
+	e := startExplained(t, configOf(t, "{}"), time.Now)
+	e.recorder = &explain.Recorder{Wants: func(record plog.LogRecord) bool {
+		id, ok := record.Attributes().Get("user_id")
+		return ok && id.Str() == "user-wanted"
+	}}
+	ld := plog.NewLogs()
+	for _, user := range []string{"user-other", "user-wanted", "user-third", "user-wanted"} {
+		record(t, ld, "$exposure", exposure(attrs{"user_id": user}))
+	}
+	all := e.explain(t, ld)
+	require.Len(t, all, 2)
+	assert.Equal(t, "resourceLogs[0].scopeLogs[0].logRecords[1]", all[0].Path)
+	assert.Equal(t, "exposure", all[0].Outcome)
+	assert.Equal(t, "nothing that is remembered told this result on the same day", all[0].Events[0].Because)
+	assert.Equal(t, "resourceLogs[0].scopeLogs[0].logRecords[3]", all[1].Path)
+	assert.Equal(t, "duplicate", all[1].Outcome)
+	assert.Equal(t, "an earlier record told the same of the same subject on the same day", all[1].Events[0].Because)
+	assert.Zero(t, all[1].Events[0].SameAs)
+	require.NoError(t, e.ConsumeLogs(t.Context(), batch(t, "$exposure", exposure(attrs{"user_id": "user-wanted"}))))
+	assert.Empty(t, e.recorder.Take(), "without the recorder in the context nothing is told")
 }

@@ -1,14 +1,14 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+package explain // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 
 import "go.opentelemetry.io/collector/pdata/plog"
 
 // Explanation tells what the processor does with one record, and why. Outcome, Reason and the reasons
 // of refused ids and flags are the values that the processor's metrics count by.
 type Explanation struct {
-	// Record numbers the records of a [DryRun] from 1; Path is the place of this one in its document.
+	// Record numbers the records of a [Recorder] from 1; Path is the place of this one in its batch.
 	Record  int    `json:"record"`
 	Path    string `json:"path"`
 	Outcome string `json:"outcome"`
@@ -16,7 +16,7 @@ type Explanation struct {
 	Reason string `json:"reason,omitempty"`
 	Hint   string `json:"hint,omitempty"`
 
-	Recognised Recognised `json:"recognised"`
+	Recognized Recognized `json:"recognized"`
 	// Facts are what the attributes tell, also about a record that becomes no event.
 	Facts []Fact `json:"facts,omitempty"`
 	// Flags are those of an assignment.
@@ -30,8 +30,8 @@ type Explanation struct {
 	Events []Event `json:"events,omitempty"`
 }
 
-// Recognised says what a record was taken for.
-type Recognised struct {
+// Recognized says what a record was taken for.
+type Recognized struct {
 	// As is exposure, evaluation, assignment, or "none" for a record of others.
 	As string `json:"as"`
 	// EventName was read From the field EventName or from an attribute.
@@ -133,4 +133,9 @@ type InsertID struct {
 	IDsHashed bool `json:"ids_hashed,omitempty"`
 	// SameAs is the record that was sent with this insert_id before: Amplitude drops what comes again within seven days.
 	SameAs int `json:"same_as,omitempty"`
+}
+
+// AddRule notes a decision.
+func (x *Explanation) AddRule(about, result, because string) {
+	x.Rules = append(x.Rules, Rule{About: about, Result: result, Because: because})
 }

@@ -1,0 +1,68 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package explain // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+
+// Result is a result that the event of a record told of a subject.
+type Result struct {
+	Subject [16]byte
+	Result  uint64
+	Window  int32
+	// Late: it was older than the newest of its subject.
+	Late bool
+
+	record int
+}
+
+// History is what the explained records sent, in order. Nothing is decided by it: it only knows the numbers of the
+// records that an explanation speaks of. A nil History knows nothing.
+type History struct {
+	results   map[[16]byte][]Result
+	insertIDs map[string]int
+}
+
+// NewHistory returns an empty history. It grows with every event that is sent.
+func NewHistory() *History {
+	return &History{results: map[[16]byte][]Result{}, insertIDs: map[string]int{}}
+}
+
+// Same returns the record that sent this very result, or 0.
+func (h *History) Same(r *Result) int {
+	if h == nil {
+		return 0
+	}
+	for _, one := range h.results[r.Subject] {
+		if one.Result == r.Result && one.Window == r.Window {
+			return one.record
+		}
+	}
+	return 0
+}
+
+// Last returns the last record of the subject that was not late, and whether it fell into the same window; 0 if there
+// is none.
+func (h *History) Last(r *Result) (record int, sameWindow bool) {
+	if h == nil {
+		return 0, false
+	}
+	list := h.results[r.Subject]
+	for i := len(list) - 1; i >= 0; i-- {
+		if !list[i].Late {
+			return list[i].record, list[i].Window == r.Window
+		}
+	}
+	return 0, false
+}
+
+// Sent notes what a record sent, and returns the record that was sent with the same insert_id before, or 0.
+func (h *History) Sent(record int, r Result, insertID string) (sameInsertID int) {
+	if h == nil {
+		return 0
+	}
+	r.record = record
+	h.results[r.Subject] = append(h.results[r.Subject], r)
+	if sameInsertID = h.insertIDs[insertID]; sameInsertID == 0 {
+		h.insertIDs[insertID] = record
+	}
+	return sameInsertID
+}
