@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
@@ -56,7 +57,7 @@ type outcome struct {
 	action action
 	status int
 	// reason is that of events that are dead-lettered because of this answer.
-	reason reason
+	reason event.Reason
 	// text is Amplitude's own wording when it is a documented one. It holds no id, payload or key.
 	text string
 	// wait is how long to wait before the next try, 0 to leave it to the back-off.
@@ -66,7 +67,7 @@ type outcome struct {
 	// throttled are indexes of events named as throttled, ascending.
 	throttled []int
 	// throttledIDs are users and devices named as throttled; true is over the daily quota.
-	throttledIDs map[identity]bool
+	throttledIDs map[event.Identity]bool
 	// unexpected is what a successful answer contradicts itself in: body_code, count, not_json, or "".
 	unexpected string
 }
@@ -74,7 +75,7 @@ type outcome struct {
 // rejection is an event named as bad.
 type rejection struct {
 	index  int
-	reason reason
+	reason event.Reason
 	field  string
 }
 
@@ -96,7 +97,7 @@ func interpret(a answer, n int) outcome {
 		o.wait = 0
 		o.unexpected = body.contradiction(n)
 	case code == http.StatusRequestEntityTooLarge:
-		o.action, o.reason = actionHalve, reasonTooLarge
+		o.action, o.reason = actionHalve, event.ReasonTooLarge
 	case code == http.StatusTooManyRequests:
 		body.readThrottled(&o, n)
 		body.readRejected(&o, n)
@@ -109,14 +110,14 @@ func interpret(a answer, n int) outcome {
 	case code == http.StatusBadRequest:
 		interpretBadRequest(&o, body, n)
 	case code == http.StatusForbidden:
-		o.action, o.reason = actionBisect, reasonForbidden
+		o.action, o.reason = actionBisect, event.ReasonForbidden
 	case isConfigurationError(code):
-		o.action, o.reason = actionGiveUp, reasonBadRequest
+		o.action, o.reason = actionGiveUp, event.ReasonBadRequest
 	case code >= 500 || code < 400 || isTransient(code):
 		o.action = actionRetry
 	default:
 		// Other client errors blame the content, as a filter between here and Amplitude may.
-		o.action, o.reason = actionBisect, reasonRefused
+		o.action, o.reason = actionBisect, event.ReasonRefused
 	}
 	return o
 }
@@ -124,10 +125,10 @@ func interpret(a answer, n int) outcome {
 func interpretBadRequest(o *outcome, body body, n int) {
 	switch {
 	case o.text == "Invalid API key":
-		o.action, o.reason = actionGiveUp, reasonInvalidAPIKey
+		o.action, o.reason = actionGiveUp, event.ReasonInvalidAPIKey
 		return
 	case o.text == "Invalid request path", o.text == "Missing request body", body.text("missing_field") != "":
-		o.action, o.reason = actionGiveUp, reasonBadRequest
+		o.action, o.reason = actionGiveUp, event.ReasonBadRequest
 		return
 	}
 	body.readRejected(o, n)
@@ -136,10 +137,10 @@ func interpretBadRequest(o *outcome, body body, n int) {
 		o.action = actionSift
 		return
 	}
-	o.action, o.reason = actionBisect, reasonRefused
+	o.action, o.reason = actionBisect, event.ReasonRefused
 }
 
-// isConfigurationError tells a status that says that the request went to the wrong place or in the wrong form.
+// isConfigurationError tells a status that says that the request went to the wrong records.Ref or in the wrong form.
 func isConfigurationError(code int) bool {
 	switch code {
 	case http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone,
@@ -211,16 +212,16 @@ func (b body) contradiction(n int) string {
 // rejectedLists are the objects that list events by the field at fault.
 var rejectedLists = []struct {
 	key    string
-	reason reason
+	reason event.Reason
 }{
-	{"events_with_missing_fields", reasonMissingField},
-	{"events_with_invalid_fields", reasonRejectedField},
-	{"events_with_invalid_id_lengths", reasonRejectedID},
+	{"events_with_missing_fields", event.ReasonMissingField},
+	{"events_with_invalid_fields", event.ReasonRejectedField},
+	{"events_with_invalid_id_lengths", event.ReasonRejectedID},
 }
 
 func (b body) readRejected(o *outcome, n int) {
 	named := map[int]bool{}
-	add := func(index int, r reason, field string) {
+	add := func(index int, r event.Reason, field string) {
 		if !named[index] {
 			named[index] = true
 			o.rejected = append(o.rejected, rejection{index: index, reason: r, field: knownField(field)})
@@ -241,7 +242,7 @@ func (b body) readRejected(o *outcome, n int) {
 		}
 	}
 	for _, index := range parseIndexes(b["silenced_events"], n) {
-		add(index, reasonSilenced, "device_id")
+		add(index, event.ReasonSilenced, "device_id")
 	}
 	slices.SortFunc(o.rejected, func(x, y rejection) int { return x.index - y.index })
 }
@@ -253,7 +254,7 @@ func knownField(name string) string {
 		amplitude.FieldGroups, amplitude.FieldGroupProperties:
 		return name
 	}
-	if fields[name] != nil {
+	if event.IsField(name) {
 		return name
 	}
 	return ""
@@ -264,19 +265,19 @@ func (b body) readThrottled(o *outcome, n int) {
 	slices.Sort(o.throttled)
 	for _, list := range []struct {
 		key      string
-		identify func(string) identity
+		identify func(string) event.Identity
 		quota    bool
 	}{
-		{"throttled_users", userIdentity, false},
-		{"throttled_devices", deviceIdentity, false},
-		{"exceeded_daily_quota_users", userIdentity, true},
-		{"exceeded_daily_quota_devices", deviceIdentity, true},
+		{"throttled_users", event.UserIdentity, false},
+		{"throttled_devices", event.DeviceIdentity, false},
+		{"exceeded_daily_quota_users", event.UserIdentity, true},
+		{"exceeded_daily_quota_devices", event.DeviceIdentity, true},
 	} {
 		var ids map[string]json.RawMessage
 		_ = json.Unmarshal(b[list.key], &ids)
 		for id := range ids {
 			if o.throttledIDs == nil {
-				o.throttledIDs = map[identity]bool{}
+				o.throttledIDs = map[event.Identity]bool{}
 			}
 			o.throttledIDs[list.identify(id)] = list.quota
 		}

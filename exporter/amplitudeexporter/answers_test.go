@@ -19,6 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 var update = flag.Bool("update", false, "write what was seen into testdata/answers")
@@ -114,10 +116,10 @@ func (s *scenario) play(t *testing.T) []expectation {
 	}
 	r := newRig(t, settings, nil)
 	logs := numbered(s.Events)
-	for p := range places(logs) {
-		id, _ := p.record.Attributes().Get("amplitude.insert_id")
+	for p := range records.All(logs) {
+		id, _ := p.Record.Attributes().Get("amplitude.insert_id")
 		if user, ok := s.Users[id.Str()]; ok {
-			p.record.Attributes().PutStr("amplitude.user_id", user)
+			p.Record.Attributes().PutStr("amplitude.user_id", user)
 		}
 	}
 
@@ -207,11 +209,11 @@ func readDeadLetters(t *testing.T, path string) []string {
 	for line := range bytes.Lines(raw) {
 		logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(line)
 		require.NoError(t, err)
-		for p := range places(logs) {
-			id, _ := p.record.Attributes().Get("amplitude.insert_id")
+		for p := range records.All(logs) {
+			id, _ := p.Record.Attributes().Get("amplitude.insert_id")
 			text := []string{id.AsString()}
 			for _, key := range []string{deadLetterReason, deadLetterField, deadLetterStatus} {
-				if value, ok := p.resource.Resource().Attributes().Get(key); ok {
+				if value, ok := p.Resource.Resource().Attributes().Get(key); ok {
 					text = append(text, value.AsString())
 				}
 			}

@@ -197,7 +197,7 @@ func TestFlushMeetsFill(t *testing.T) {
 	}
 }
 
-// makeGarbage keeps the collector of garbage busy, so that goroutines stop in odd places.
+// makeGarbage keeps the collector of garbage busy, so that goroutines stop in odd records.All.
 func makeGarbage() (stop func()) {
 	done := make(chan struct{})
 	var workers sync.WaitGroup

@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
@@ -297,6 +298,11 @@ func (c *Config) compressed() bool {
 	return false
 }
 
+// eventSettings are what the encoding of events depends on, in a Collector of this version.
+func (c *Config) eventSettings(version string) event.Settings {
+	return event.Settings{Allowed: c.Events, MinIDLength: c.MinIDLength, PartnerID: c.PartnerID, Version: version}
+}
+
 // limits are what one request may hold.
 type limits struct {
 	bytes  int
@@ -304,7 +310,7 @@ type limits struct {
 }
 
 func (c *Config) limits() limits {
-	// "Fewer than 2,000" in one place, "up to 2,000" in another: stay below both.
+	// "Fewer than 2,000" in one records.Ref, "up to 2,000" in another: stay below both.
 	l := limits{bytes: amplitude.MaxRequestBytesV2, events: amplitude.MaxRequestEvents - 1}
 	if c.API == apiBatch {
 		l.bytes = amplitude.MaxRequestBytesBatch

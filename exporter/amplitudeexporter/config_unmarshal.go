@@ -31,7 +31,7 @@ func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 // clientKeys has the fields of confighttp.ClientConfig and none of its methods.
 type clientKeys confighttp.ClientConfig
 
-// knownKeys is Config with clientKeys in place of the client's configuration.
+// knownKeys is Config with clientKeys in records.Ref of the client's configuration.
 var knownKeys = func() reflect.Type {
 	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
 	for i := range fields {

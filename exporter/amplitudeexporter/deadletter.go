@@ -13,6 +13,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 	"gopkg.in/natefinch/lumberjack.v2"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 // Resource attributes that a dead letter adds.
@@ -97,13 +99,13 @@ func (d *deadLetter) prepare() (err error) {
 
 // write appends the records, as they came, with what is known about why they failed, and waits until
 // they are on disk: the queue lets go of them then. It returns how many are written when there is an error.
-func (d *deadLetter) write(records []undeliverable, now time.Time) (written int, err error) {
+func (d *deadLetter) write(dead []undeliverable, now time.Time) (written int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for written < len(records) && err == nil {
-		n := group(records[written:])
+	for written < len(dead) && err == nil {
+		n := group(dead[written:])
 		var line []byte
-		if line, err = d.marshal.MarshalLogs(letter(records[written:written+n], now)); err != nil {
+		if line, err = d.marshal.MarshalLogs(letter(dead[written:written+n], now)); err != nil {
 			break
 		}
 		if err = d.append(append(line, '\n')); err == nil {
@@ -121,33 +123,33 @@ func (d *deadLetter) write(records []undeliverable, now time.Time) (written int,
 }
 
 // group is how many of the records, from the first, go into one line.
-func group(records []undeliverable) int {
-	first := &records[0]
+func group(dead []undeliverable) int {
+	first := &dead[0]
 	n := 1
-	for n < len(records) && n < deadLetterRecords &&
-		records[n].verdict == first.verdict && records[n].resource == first.resource && records[n].scope == first.scope {
+	for n < len(dead) && n < deadLetterRecords &&
+		dead[n].Failure == first.Failure && dead[n].Resource == first.Resource && dead[n].Scope == first.Scope {
 		n++
 	}
 	return n
 }
 
 // letter makes the logs of one line.
-func letter(records []undeliverable, now time.Time) plog.Logs {
-	logs := collect(func(yield func(place) bool) {
-		for _, r := range records {
-			if !yield(r.place) {
+func letter(dead []undeliverable, now time.Time) plog.Logs {
+	logs := records.Collect(func(yield func(records.Ref) bool) {
+		for _, u := range dead {
+			if !yield(u.Ref) {
 				return
 			}
 		}
 	})
-	v := records[0].verdict
+	v := dead[0].Failure
 	attributes := logs.ResourceLogs().At(0).Resource().Attributes()
-	attributes.PutStr(deadLetterReason, v.reason.String())
-	if v.field != "" {
-		attributes.PutStr(deadLetterField, v.field)
+	attributes.PutStr(deadLetterReason, v.Reason.String())
+	if v.Field != "" {
+		attributes.PutStr(deadLetterField, v.Field)
 	}
-	if v.status != 0 {
-		attributes.PutInt(deadLetterStatus, int64(v.status))
+	if v.Status != 0 {
+		attributes.PutInt(deadLetterStatus, int64(v.Status))
 	}
 	attributes.PutStr(deadLetterTime, now.UTC().Format(time.RFC3339Nano))
 	return logs

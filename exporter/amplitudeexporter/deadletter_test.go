@@ -15,6 +15,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 // TestDeadLetterKeepsTheRecord refuses a record with everything in it and reads it back.
@@ -87,12 +90,12 @@ func TestDeadLetterFileIsPrivate(t *testing.T) {
 func letters(n, size int) []undeliverable {
 	var all []undeliverable
 	logs := plog.NewLogs()
-	records := newRecords(logs)
+	to := newRecords(logs)
 	for range n {
-		exposure(records, "user-00001", "e").Attributes().PutStr("note", strings.Repeat("x", size))
+		exposure(to, "user-00001", "e").Attributes().PutStr("note", strings.Repeat("x", size))
 	}
-	for p := range places(logs) {
-		all = append(all, undeliverable{p, verdict{reason: reasonRefused}})
+	for p := range records.All(logs) {
+		all = append(all, undeliverable{p, event.Failure{Reason: event.ReasonRefused}})
 	}
 	return all
 }
@@ -146,7 +149,7 @@ func TestDeadLetterThatCannotBeWritten(t *testing.T) {
 	bad := scriptedAnswer{Status: 400, When: "e1", Lists: map[string][]string{"events_with_invalid_fields/time": {"e1"}}, Times: -1}
 	server := newScript(t, bad)
 	r := newRig(t, map[string]any{"endpoint": server.url(), "dead_letter": map[string]any{"path": path}}, nil)
-	// A file in the place of the directory fails each write.
+	// A file in the records.Ref of the directory fails each write.
 	require.NoError(t, os.RemoveAll(directory))
 	require.NoError(t, os.WriteFile(directory, nil, 0o600))
 	logs := numbered(3)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 )
 
 const (
@@ -31,7 +33,7 @@ type delivery struct {
 	sender *sender
 	batch  *batch
 	// held reports the users and devices that wait in the slow lane; nil when the slow lane itself delivers.
-	held func(user, device identity) bool
+	held func(user, device event.Identity) bool
 
 	mu sync.Mutex
 	// accepted is the number of requests that Amplitude took.
@@ -48,7 +50,7 @@ type delivery struct {
 type lane struct {
 	*delivery
 	// throttled are the users and devices of this lane whose events now rest.
-	throttled map[identity]time.Duration
+	throttled map[event.Identity]time.Duration
 	rounds    int
 	// refusals counts the refused requests since one was accepted; allowed bounds it.
 	refusals int
@@ -121,7 +123,7 @@ func (l *lane) apply(o outcome, sent []int32) (next [][]int32, goOn bool) {
 		return l.sift(o, sent)
 	case actionHalve:
 		if len(sent) == 1 {
-			l.condemn(sent[0], verdict{reason: reasonTooLarge, status: o.status})
+			l.condemn(sent[0], event.Failure{Reason: event.ReasonTooLarge, Status: o.status})
 			return nil, true
 		}
 		if l.refusals++; l.refusals > l.allowed {
@@ -162,7 +164,7 @@ func (l *lane) sift(o outcome, sent []int32) (next [][]int32, goOn bool) {
 	named := make(map[int]struct{}, len(o.rejected))
 	for _, r := range o.rejected {
 		named[r.index] = struct{}{}
-		l.condemn(sent[r.index], verdict{reason: r.reason, field: r.field, status: o.status})
+		l.condemn(sent[r.index], event.Failure{Reason: r.reason, Field: r.field, Status: o.status})
 	}
 	removed := len(named)
 	throttled := 0
@@ -190,7 +192,7 @@ func (l *lane) sift(o outcome, sent []int32) (next [][]int32, goOn bool) {
 			o.action, o.wait = actionPause, max(o.wait, projectWait)
 			l.sender.pause(o.wait)
 		} else {
-			o.action, o.reason = actionBisect, reasonRefused
+			o.action, o.reason = actionBisect, event.ReasonRefused
 		}
 		return l.apply(o, sent)
 	}
@@ -209,7 +211,7 @@ func (l *lane) refuse(o outcome, sent []int32) (next [][]int32, goOn bool) {
 	if len(sent) == 1 {
 		// Something on the way may refuse the sender and not the event: that is known once all lanes are done.
 		e := &l.batch.events[sent[0]]
-		e.state, e.verdict = stateSuspect, verdict{reason: o.reason, status: o.status}
+		e.state, e.failure = stateSuspect, event.Failure{Reason: o.reason, Status: o.status}
 	}
 	if l.refusals > l.allowed {
 		l.fail(statusError{o}, max(o.wait, refusalWait))
@@ -222,11 +224,11 @@ func (l *lane) refuse(o outcome, sent []int32) (next [][]int32, goOn bool) {
 }
 
 // throttle lets an event and all later ones of its user and device rest.
-func (l *lane) throttle(e *event, wait time.Duration) {
+func (l *lane) throttle(e *batchEvent, wait time.Duration) {
 	if l.throttled == nil {
-		l.throttled = map[identity]time.Duration{}
+		l.throttled = map[event.Identity]time.Duration{}
 	}
-	for _, id := range [...]identity{e.user, e.device} {
+	for _, id := range [...]event.Identity{e.user, e.device} {
 		if id != 0 {
 			l.throttled[id] = max(l.throttled[id], wait)
 		}
@@ -252,13 +254,13 @@ func (l *lane) withoutThrottled(run []int32) []int32 {
 }
 
 // condemn marks an event that can never be delivered.
-func (d *delivery) condemn(i int32, v verdict) {
-	d.batch.events[i].state, d.batch.events[i].verdict = stateUndeliverable, v
+func (d *delivery) condemn(i int32, v event.Failure) {
+	d.batch.events[i].state, d.batch.events[i].failure = stateUndeliverable, v
 }
 
 func (d *delivery) giveUp(o *outcome, run []int32) {
 	for _, i := range run {
-		d.condemn(i, verdict{reason: o.reason, status: o.status})
+		d.condemn(i, event.Failure{Reason: o.reason, Status: o.status})
 	}
 }
 

@@ -3,7 +3,12 @@
 
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
-import "go.opentelemetry.io/collector/pdata/plog"
+import (
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+)
 
 // NotSentError says why the exporter sends no event for a record. The words are those of its metrics and dead letters.
 type NotSentError struct {
@@ -22,11 +27,11 @@ func (e *NotSentError) Error() string {
 // EncodeEvent returns the JSON of the event that an exporter with this configuration, of a Collector of
 // this version, sends for a record; or a [*NotSentError].
 func EncodeEvent(cfg *Config, version string, record plog.LogRecord) ([]byte, error) {
-	b := batch{encoder: newEncoder(cfg, version), maxEvent: newEnvelope(cfg).maxEvent()}
-	b.add(place{record: record})
+	b := batch{encoder: event.NewEncoder(cfg.eventSettings(version)), maxEvent: newEnvelope(cfg).maxEvent()}
+	b.add(records.Ref{Record: record})
 	if len(b.rejected) > 0 {
-		why := b.rejected[0].verdict
-		return nil, &NotSentError{Reason: why.reason.String(), Field: why.field}
+		why := b.rejected[0].Failure
+		return nil, &NotSentError{Reason: why.Reason.String(), Field: why.Field}
 	}
 	return b.json, nil
 }

@@ -17,6 +17,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 // logInterval is how often a message with the same words is written at most.
@@ -117,7 +120,7 @@ func (x *amplitudeExporter) getBatch() *batch {
 	case b := <-x.idle:
 		return b
 	default:
-		return &batch{encoder: newEncoder(x.cfg, x.set.BuildInfo.Version), maxEvent: x.envelope.maxEvent()}
+		return &batch{encoder: event.NewEncoder(x.cfg.eventSettings(x.set.BuildInfo.Version)), maxEvent: x.envelope.maxEvent()}
 	}
 }
 
@@ -137,7 +140,7 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs) error {
 	b := x.getBatch()
 	defer x.putBatch(b)
 	b.addLogs(logs)
-	x.tel.losses(ctx, &b.encoder.lost)
+	x.tel.losses(ctx, &b.encoder.Lost)
 
 	d := &delivery{sender: x.sender, batch: b}
 	if x.slow.busy() {
@@ -160,13 +163,13 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) (unwritten 
 	x.judgeSuspects(d)
 	delivered := 0
 	var dead []undeliverable
-	var source []*event
+	var source []*batchEvent
 	for i := range d.batch.events {
 		switch e := &d.batch.events[i]; e.state {
 		case stateDelivered:
 			delivered++
 		case stateUndeliverable:
-			dead = append(dead, undeliverable{e.place, e.verdict})
+			dead = append(dead, undeliverable{e.Ref, e.failure})
 			source = append(source, e)
 		}
 	}
@@ -180,12 +183,12 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) (unwritten 
 	}
 	var ignored tally
 	for _, r := range d.batch.rejected {
-		if r.reason.meantAsEvent() {
+		if r.Reason.MeantAsEvent() {
 			dead = append(dead, r)
 		} else {
-			ignored[r.reason]++
-			if r.reason == reasonNotAllowed {
-				x.unknown.Do(func() { x.explainNotAllowed(r.place) })
+			ignored[r.Reason]++
+			if r.Reason == event.ReasonNotAllowed {
+				x.unknown.Do(func() { x.explainNotAllowed(r.Ref) })
 			}
 		}
 	}
@@ -220,19 +223,19 @@ func (x *amplitudeExporter) bury(ctx context.Context, dead []undeliverable) (int
 	}
 	var buried tally
 	for _, u := range dead[:written] {
-		buried[u.reason]++
+		buried[u.Reason]++
 	}
 	x.count(ctx, outcome, &buried)
 	if written > 0 {
 		first := dead[0]
 		x.log.Warn("Events cannot be delivered", zap.Int("events", written), zap.String("outcome", outcomeNames[outcome]),
-			zap.Stringer("first_reason", first.reason), zap.String("field", first.field), zap.Int("status", first.status))
+			zap.Stringer("first_reason", first.Reason), zap.String("field", first.Field), zap.Int("status", first.Status))
 	}
 	return written, err
 }
 
 // tally is a number of records by reason.
-type tally [reasonCount]int
+type tally [event.ReasonCount]int
 
 // count counts records that end here, and explains those that were none of ours.
 func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
@@ -241,22 +244,22 @@ func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
 			continue
 		}
 		x.tel.events(ctx, outcome, n)
-		x.tel.undelivered(ctx, reason(r), n)
+		x.tel.undelivered(ctx, event.Reason(r), n)
 		if outcome == outcomeIgnored {
-			x.log.Info("Passed over records that are no events for this exporter", zap.Int("records", n), zap.Stringer("reason", reason(r)))
+			x.log.Info("Passed over records that are no events for this exporter", zap.Int("records", n), zap.Stringer("reason", event.Reason(r)))
 		}
 	}
 }
 
 // explainNotAllowed says what to do about a record whose event name keeps it from leaving. Most often the processor is missing.
-func (x *amplitudeExporter) explainNotAllowed(p place) {
+func (x *amplitudeExporter) explainNotAllowed(p records.Ref) {
 	service := zap.Skip()
-	if name, ok := p.resource.Resource().Attributes().Get("service.name"); ok {
-		service = zap.String("service", fieldName(name.AsString()))
+	if name, ok := p.Resource.Resource().Attributes().Get("service.name"); ok {
+		service = zap.String("service", event.BoundName(name.AsString()))
 	}
 	x.set.Logger.Warn("A record stays here because `events` does not allow its event name: put the processor amplitude_experiment "+
 		"before this exporter, in the same pipeline; if the record is to leave as it is, add its name to `events`",
-		zap.String("event_name", fieldName(p.record.EventName())), service)
+		zap.String("event_name", event.BoundName(p.Record.EventName())), service)
 }
 
 // judgeSuspects decides about events that were refused, without an explanation, when they were alone.
@@ -297,8 +300,8 @@ func (x *amplitudeExporter) judgeSuspects(d *delivery) {
 // park moves throttled events to the slow lane. Those that find no room become pending again, and so do
 // those behind a pending event of the same user or device: in the slow lane they would overtake it.
 func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
-	var throttled []*event
-	pending := map[identity]struct{}{}
+	var throttled []*batchEvent
+	pending := map[event.Identity]struct{}{}
 	for i := range d.batch.events {
 		e := &d.batch.events[i]
 		if e.state == stateThrottled {
@@ -312,7 +315,7 @@ func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
 			d.fail(errBehindPending, 0)
 		}
 		if e.state == statePending {
-			for _, id := range [...]identity{e.user, e.device} {
+			for _, id := range [...]event.Identity{e.user, e.device} {
 				if id != 0 {
 					pending[id] = struct{}{}
 				}
@@ -356,14 +359,14 @@ func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery, unwritten
 	}
 	x.health.failing(err)
 	if left < d.batch.records {
-		err = consumererror.NewLogs(err, collect(func(yield func(place) bool) {
+		err = consumererror.NewLogs(err, records.Collect(func(yield func(records.Ref) bool) {
 			for i := range d.batch.events {
-				if e := &d.batch.events[i]; e.state == statePending && !yield(e.place) {
+				if e := &d.batch.events[i]; e.state == statePending && !yield(e.Ref) {
 					return
 				}
 			}
 			for _, u := range unwritten {
-				if !yield(u.place) {
+				if !yield(u.Ref) {
 					return
 				}
 			}
@@ -383,7 +386,7 @@ func (x *amplitudeExporter) unreadable(store string, err error, where zap.Field)
 }
 
 func fatalError(o *outcome) error {
-	if o.reason == reasonInvalidAPIKey {
+	if o.reason == event.ReasonInvalidAPIKey {
 		return errInvalidAPIKey
 	}
 	return statusError{*o}

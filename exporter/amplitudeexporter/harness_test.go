@@ -25,7 +25,6 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exportertest"
-	"go.opentelemetry.io/collector/pdata/plog"
 	attributes "go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
@@ -33,6 +32,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records/recordstest"
 )
 
 const (
@@ -381,40 +381,10 @@ func (a *scriptedAnswer) render(q receivedRequest, key string) string {
 	return string(out)
 }
 
-// exposure appends an exposure event of a user; its insert_id names it in tests.
-func exposure(records plog.LogRecordSlice, userID, insertID string) plog.LogRecord {
-	record := records.AppendEmpty()
-	record.SetEventName("[Experiment] Exposure")
-	record.SetTimestamp(1763895600_000_000_000)
-	a := record.Attributes()
-	a.PutStr("[Experiment] Flag Key", "checkout")
-	a.PutStr("[Experiment] Variant", "treatment")
-	a.PutStr("amplitude.user_id", userID)
-	a.PutStr("amplitude.insert_id", insertID)
-	a.PutStr("amplitude.user_properties.$set.[Experiment] checkout", "treatment")
-	return record
-}
-
-func newRecords(logs plog.Logs) plog.LogRecordSlice {
-	return logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
-}
-
-// numbered makes n exposures e0, e1, ... of the users user-00000, user-00001, ...
-func numbered(n int) plog.Logs {
-	logs := plog.NewLogs()
-	records := newRecords(logs)
-	for i := range n {
-		exposure(records, fmt.Sprintf("user-%05d", i), fmt.Sprintf("e%d", i))
-	}
-	return logs
-}
-
-// insertIDs are the names of the records, in order.
-func insertIDs(logs plog.Logs) []string {
-	var ids []string
-	for p := range places(logs) {
-		id, _ := p.record.Attributes().Get("amplitude.insert_id")
-		ids = append(ids, id.AsString())
-	}
-	return ids
-}
+// Short names for the records of tests.
+var (
+	exposure   = recordstest.AppendExposure
+	newRecords = recordstest.AppendSlice
+	numbered   = recordstest.Numbered
+	insertIDs  = recordstest.InsertIDs
+)

@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 )
 
 // errInvalidAPIKey never holds the key, which Amplitude's own words do.
@@ -88,7 +90,7 @@ func (h *health) change(to componentstatus.Status, err error) bool {
 
 // misconfigured reports, once, that nothing can be delivered until the configuration changes.
 func (h *health) misconfigured(o outcome) {
-	if o.reason != reasonInvalidAPIKey {
+	if o.reason != event.ReasonInvalidAPIKey {
 		if h.change(componentstatus.StatusPermanentError, statusError{o}) {
 			h.log.Error("Amplitude cannot take events this way: check endpoint, region and api",
 				zap.String("url", h.url), zap.Int("status", o.status), zap.String("answer", o.text))

@@ -3,13 +3,17 @@
 
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+)
 
 // partitioner spreads the events of a batch over lanes, so that events that share a user or a device
 // are in one lane, in their order. A user's devices are joined, and a device's users: Amplitude keeps
 // user properties per user and processes events per device, so both orders matter.
 type partitioner struct {
-	first map[identity]int32
+	first map[event.Identity]int32
 	root  []int32
 	lanes [][]int32
 	// lane is the lane of a root, and load the bytes in each lane.
@@ -33,7 +37,7 @@ func (p *partitioner) split(b *batch, n int) [][]int32 {
 		return lanes
 	}
 	if p.first == nil {
-		p.first = make(map[identity]int32, len(b.events))
+		p.first = make(map[event.Identity]int32, len(b.events))
 	}
 	p.root = p.root[:0]
 	for i := range b.events {
@@ -67,8 +71,8 @@ func (p *partitioner) lightest() int32 {
 	return int32(lightest)
 }
 
-// join puts event i in one group with the earlier events of this identity. The root is the earliest event.
-func (p *partitioner) join(i int32, id identity) {
+// join puts event i in one group with the earlier events of this event.Identity. The root is the earliest event.
+func (p *partitioner) join(i int32, id event.Identity) {
 	if id == 0 {
 		return
 	}

@@ -20,6 +20,9 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 	"pgregory.net/rapid"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 // TestMixedRecords counts each record that is not sent, with its reason, and sends the others.
@@ -279,16 +282,16 @@ func TestLanes(t *testing.T) {
 		people := rapid.IntRange(1, 300).Draw(t, "people")
 		b := &batch{}
 		for range n {
-			e := event{user: identity(2*rapid.IntRange(0, people).Draw(t, "user") | 1)}
+			e := batchEvent{user: event.Identity(2*rapid.IntRange(0, people).Draw(t, "user") | 1)}
 			if rapid.Bool().Draw(t, "with device") {
-				e.device = identity(1<<40 | 2*rapid.IntRange(0, people).Draw(t, "device") | 1)
+				e.device = event.Identity(1<<40 | 2*rapid.IntRange(0, people).Draw(t, "device") | 1)
 			}
 			if e.device != 0 && rapid.Bool().Draw(t, "without user") {
 				e.user = 0
 			}
 			b.events = append(b.events, e)
 		}
-		laneOf := map[identity]int{}
+		laneOf := map[event.Identity]int{}
 		seen := 0
 		for lane, indexes := range p.split(b, rapid.IntRange(1, 10).Draw(t, "lanes")) {
 			last := int32(-1)
@@ -296,7 +299,7 @@ func TestLanes(t *testing.T) {
 				require.Greater(t, i, last, "in order, each once")
 				last = i
 				seen++
-				for _, id := range []identity{b.events[i].user, b.events[i].device} {
+				for _, id := range []event.Identity{b.events[i].user, b.events[i].device} {
 					if id == 0 {
 						continue
 					}
@@ -324,7 +327,7 @@ func TestRequestSize(t *testing.T) {
 			size := rapid.IntRange(2, e.maxEvent()).Draw(t, "size")
 			start := len(b.json)
 			b.json = append(b.json, make([]byte, size)...)
-			b.events = append(b.events, event{start: start, end: len(b.json)})
+			b.events = append(b.events, batchEvent{start: start, end: len(b.json)})
 			indexes = append(indexes, int32(i))
 		}
 		for len(indexes) > 0 {
@@ -358,8 +361,8 @@ func TestFewRequests(t *testing.T) {
 			server := newScript(t)
 			r := newRig(t, map[string]any{"endpoint": server.url(), "concurrency": tc.concurrency}, nil)
 			logs := numbered(tc.events)
-			for p := range places(logs) {
-				p.record.Attributes().PutStr("padding", strings.Repeat("x", tc.padding))
+			for p := range records.All(logs) {
+				p.Record.Attributes().PutStr("padding", strings.Repeat("x", tc.padding))
 			}
 			require.NoError(t, r.ConsumeLogs(t.Context(), logs))
 			assert.Len(t, server.received(), tc.want)

@@ -54,7 +54,7 @@ func TestRestartKeepsTheOrder(t *testing.T) {
 	closeStorage()
 }
 
-// TestUnknownQueueIndexIsLeftAlone writes texts in the place of the index that are not as expected.
+// TestUnknownQueueIndexIsLeftAlone writes texts in the records.Ref of the index that are not as expected.
 func TestUnknownQueueIndexIsLeftAlone(t *testing.T) {
 	fixed := func(field int, value uint64) []byte {
 		return binary.LittleEndian.AppendUint64([]byte{byte(field<<3 | wireFixed64)}, value)

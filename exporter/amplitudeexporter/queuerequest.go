@@ -14,9 +14,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 	pdatarequest "go.opentelemetry.io/collector/pdata/xpdata/request"
 	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// queueRequest is what exporterhelper's queue and batcher handle: logs that know their place among the batches.
+// queueRequest is what exporterhelper's queue and batcher handle: logs that know their records.Ref among the batches.
 type queueRequest struct {
 	logs plog.Logs
 	// items is the number of records that the queue was told of.
@@ -58,20 +60,20 @@ func (r *queueRequest) MergeSplit(_ context.Context, maxSize int, sizer exporter
 
 // split cuts the request into parts of at most maxSize; 0 leaves it whole. A record that is larger stands alone.
 func (r *queueRequest) split(maxSize int, sizer exporterhelper.RequestSizerType) []xexporterhelper.Request {
-	size := func(place) int { return 1 }
+	size := func(records.Ref) int { return 1 }
 	total := r.items
 	if sizer == exporterhelper.RequestSizerTypeBytes {
-		size = func(p place) int { return (&plog.ProtoMarshaler{}).LogRecordSize(p.record) }
+		size = func(p records.Ref) int { return (&plog.ProtoMarshaler{}).LogRecordSize(p.Record) }
 		total = r.BytesSize()
 	}
 	if maxSize == 0 || total <= maxSize {
 		return []xexporterhelper.Request{r}
 	}
 	var parts []xexporterhelper.Request
-	var part []place
+	var part []records.Ref
 	filled := 0
 	end := func() {
-		logs := collect(func(yield func(place) bool) {
+		logs := records.Collect(func(yield func(records.Ref) bool) {
 			for _, p := range part {
 				if !yield(p) {
 					return
@@ -90,7 +92,7 @@ func (r *queueRequest) split(maxSize int, sizer exporterhelper.RequestSizerType)
 		parts = append(parts, next)
 		part, filled = part[:0], 0
 	}
-	for p := range places(r.logs) {
+	for p := range records.All(r.logs) {
 		n := size(p)
 		if len(part) > 0 && filled+n > maxSize {
 			end()

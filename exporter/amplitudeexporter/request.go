@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
@@ -28,7 +29,7 @@ type envelope struct {
 
 func newEnvelope(cfg *Config) *envelope {
 	e := &envelope{limits: cfg.limits()}
-	head := appendString([]byte(`{"api_key":`), string(cfg.APIKey))
+	head := event.AppendString([]byte(`{"api_key":`), string(cfg.APIKey))
 	if cfg.MinIDLength != amplitude.DefaultMinIDLength {
 		head = append(head, `,"options":{"min_id_length":`...)
 		head = strconv.AppendInt(head, int64(cfg.MinIDLength), 10)

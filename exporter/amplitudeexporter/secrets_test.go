@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 )
 
 // everything is all text that an exporter left behind.
@@ -108,7 +110,7 @@ func TestUserInfoOfTheURLNeverShows(t *testing.T) {
 
 func TestInvalidKeySuggestsTheOtherRegionOnce(t *testing.T) {
 	cfg := newConfig(t, nil)
-	answer := outcome{action: actionGiveUp, status: 400, reason: reasonInvalidAPIKey, text: "Invalid API key"}
+	answer := outcome{action: actionGiveUp, status: 400, reason: event.ReasonInvalidAPIKey, text: "Invalid API key"}
 	for region, other := range map[string]string{"us": "region: eu", "eu": "region: us"} {
 		r := newRig(t, nil, nil)
 		cfg.Region = region

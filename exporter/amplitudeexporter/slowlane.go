@@ -14,6 +14,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 const (
@@ -38,7 +41,7 @@ type slowLane struct {
 	mu sync.Mutex
 	// entries are in the order in which they came.
 	entries []*slowEntry
-	resting map[identity]*resting
+	resting map[event.Identity]*resting
 	// retryAt is when the next try makes sense after a failure that concerns everybody.
 	retryAt time.Time
 	backOff time.Duration
@@ -52,8 +55,8 @@ type slowLane struct {
 
 // slowEntry is an event in the slow lane.
 type slowEntry struct {
-	place
-	user, device identity
+	records.Ref
+	user, device event.Identity
 	chunk        *slowChunk
 	gone         bool
 }
@@ -67,7 +70,7 @@ type resting struct {
 }
 
 func newSlowLane(x *amplitudeExporter) *slowLane {
-	return &slowLane{x: x, resting: map[identity]*resting{}, wake: make(chan struct{}, 1)}
+	return &slowLane{x: x, resting: map[event.Identity]*resting{}, wake: make(chan struct{}, 1)}
 }
 
 // start reads what a former run left on disk, and begins to work.
@@ -103,11 +106,11 @@ func (s *slowLane) restore(chunks []*slowChunk) {
 	defer s.x.putBatch(b)
 	for _, c := range chunks {
 		before := len(s.entries)
-		for p := range places(c.logs) {
+		for p := range records.All(c.logs) {
 			events := len(b.events)
 			b.add(p)
-			e := &slowEntry{place: p, chunk: c}
-			// A record that this configuration no longer takes has no identity; the next round ends it.
+			e := &slowEntry{Ref: p, chunk: c}
+			// A record that this configuration no longer takes has no event.Identity; the next round ends it.
 			if len(b.events) > events {
 				e.user, e.device = b.events[events].user, b.events[events].device
 			}
@@ -118,25 +121,10 @@ func (s *slowLane) restore(chunks []*slowChunk) {
 	}
 }
 
-// places yields each record of logs.
-func places(logs plog.Logs) func(yield func(place) bool) {
-	return func(yield func(place) bool) {
-		for _, resource := range logs.ResourceLogs().All() {
-			for _, scope := range resource.ScopeLogs().All() {
-				for _, record := range scope.LogRecords().All() {
-					if !yield(place{resource, scope, record}) {
-						return
-					}
-				}
-			}
-		}
-	}
-}
-
 // enter appends an entry; its user and device rest at least until due.
 func (s *slowLane) enter(e *slowEntry, due time.Time) {
 	s.entries = append(s.entries, e)
-	for _, id := range [...]identity{e.user, e.device} {
+	for _, id := range [...]event.Identity{e.user, e.device} {
 		if id == 0 {
 			continue
 		}
@@ -165,7 +153,7 @@ func (s *slowLane) busy() bool {
 }
 
 // holds tells whether events of the user or device wait here.
-func (s *slowLane) holds(user, device identity) bool {
+func (s *slowLane) holds(user, device event.Identity) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.resting[user] != nil || s.resting[device] != nil
@@ -173,7 +161,7 @@ func (s *slowLane) holds(user, device identity) bool {
 
 // add takes events over, in order, as many as there is room for. When it returns, those are on disk
 // if there is a storage.
-func (s *slowLane) add(ctx context.Context, events []*event) (added int, err error) {
+func (s *slowLane) add(ctx context.Context, events []*batchEvent) (added int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.x.clock.Now()
@@ -181,9 +169,9 @@ func (s *slowLane) add(ctx context.Context, events []*event) (added int, err err
 		events, err = events[:room], errSlowLaneFull
 	}
 	for part := range slices.Chunk(events, slowChunkEvents) {
-		logs := collect(func(yield func(place) bool) {
+		logs := records.Collect(func(yield func(records.Ref) bool) {
 			for _, e := range part {
-				if !yield(e.place) {
+				if !yield(e.Ref) {
 					return
 				}
 			}
@@ -195,9 +183,9 @@ func (s *slowLane) add(ctx context.Context, events []*event) (added int, err err
 			}
 		}
 		i := 0
-		for p := range places(logs) {
+		for p := range records.All(logs) {
 			e := part[i]
-			s.enter(&slowEntry{place: p, user: e.user, device: e.device, chunk: c}, now.Add(e.wait))
+			s.enter(&slowEntry{Ref: p, user: e.user, device: e.device, chunk: c}, now.Add(e.wait))
 			i++
 		}
 		added += len(part)
@@ -245,8 +233,8 @@ func (s *slowLane) plan(now time.Time) (ready []*slowEntry, next time.Duration) 
 		return nil, wait
 	}
 	// An event that has to wait makes all later ones of its user and device wait.
-	blocked := map[identity]struct{}{}
-	taken := map[identity]int{}
+	blocked := map[event.Identity]struct{}{}
+	taken := map[event.Identity]int{}
 	block := func(e *slowEntry) {
 		blocked[e.user], blocked[e.device] = struct{}{}, struct{}{}
 		delete(blocked, 0)
@@ -263,7 +251,7 @@ func (s *slowLane) plan(now time.Time) (ready []*slowEntry, next time.Duration) 
 		}
 		full := false
 		var wait time.Duration
-		for _, id := range [...]identity{e.user, e.device} {
+		for _, id := range [...]event.Identity{e.user, e.device} {
 			if r := s.resting[id]; r != nil {
 				wait = max(wait, r.due.Sub(now))
 				full = full || taken[id] >= r.burst
@@ -290,7 +278,7 @@ func (s *slowLane) round(ctx context.Context, ready []*slowEntry) {
 	var encoded, other []*slowEntry
 	for _, e := range ready {
 		events := len(b.events)
-		b.add(e.place)
+		b.add(e.Ref)
 		if len(b.events) > events {
 			encoded = append(encoded, e)
 		} else {
@@ -318,10 +306,10 @@ func (s *slowLane) conclude(ctx context.Context, d *delivery, encoded, other []*
 	defer s.mu.Unlock()
 	now := s.x.clock.Now()
 	touched := map[*slowChunk]struct{}{}
-	tried := map[identity]int{}
-	refused := map[identity]struct{}{}
+	tried := map[event.Identity]int{}
+	refused := map[event.Identity]struct{}{}
 	for i, e := range encoded {
-		for _, id := range [...]identity{e.user, e.device} {
+		for _, id := range [...]event.Identity{e.user, e.device} {
 			tried[id]++
 			if d.batch.events[i].state == stateThrottled {
 				refused[id] = struct{}{}
@@ -332,7 +320,7 @@ func (s *slowLane) conclude(ctx context.Context, d *delivery, encoded, other []*
 		e.gone = true
 		e.chunk.live--
 		touched[e.chunk] = struct{}{}
-		for _, id := range [...]identity{e.user, e.device} {
+		for _, id := range [...]event.Identity{e.user, e.device} {
 			if r := s.resting[id]; r != nil {
 				if r.events--; r.events == 0 {
 					delete(s.resting, id)
@@ -345,7 +333,7 @@ func (s *slowLane) conclude(ctx context.Context, d *delivery, encoded, other []*
 		case stateDelivered, stateUndeliverable:
 			remove(e)
 		case stateThrottled:
-			for _, id := range [...]identity{e.user, e.device} {
+			for _, id := range [...]event.Identity{e.user, e.device} {
 				if r := s.resting[id]; r != nil {
 					r.due = maxTime(r.due, now.Add(ev.wait))
 				}
@@ -387,10 +375,10 @@ func (s *slowLane) conclude(ctx context.Context, d *delivery, encoded, other []*
 }
 
 // remaining are the records of a chunk that still wait.
-func (s *slowLane) remaining(c *slowChunk) func(yield func(place) bool) {
-	return func(yield func(place) bool) {
+func (s *slowLane) remaining(c *slowChunk) func(yield func(records.Ref) bool) {
+	return func(yield func(records.Ref) bool) {
 		for _, e := range s.entries {
-			if e.chunk == c && !yield(e.place) {
+			if e.chunk == c && !yield(e.Ref) {
 				return
 			}
 		}
@@ -433,7 +421,7 @@ func (s *slowLane) lastTry(ctx context.Context) {
 	}
 	var left []undeliverable
 	for _, e := range s.entries {
-		left = append(left, undeliverable{e.place, verdict{reason: reasonShutdown}})
+		left = append(left, undeliverable{e.Ref, event.Failure{Reason: event.ReasonShutdown}})
 	}
 	s.mu.Lock()
 	s.entries = nil
@@ -442,7 +430,7 @@ func (s *slowLane) lastTry(ctx context.Context) {
 		s.x.log.Error("Events of the slow lane are lost: the dead letter file cannot be written",
 			zap.Int("events", len(left)-n), zap.Error(err))
 		var lost tally
-		lost[reasonShutdown] = len(left) - n
+		lost[event.ReasonShutdown] = len(left) - n
 		s.x.count(context.WithoutCancel(ctx), outcomeDropped, &lost)
 	}
 }

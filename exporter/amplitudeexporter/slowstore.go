@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 const (
@@ -134,9 +136,9 @@ func (s *slowStore) put(ctx context.Context, c *slowChunk, logs plog.Logs) error
 }
 
 // shrink stores what is left of a chunk, or removes it when nothing is.
-func (s *slowStore) shrink(ctx context.Context, c *slowChunk, left func(yield func(place) bool)) error {
+func (s *slowStore) shrink(ctx context.Context, c *slowChunk, left func(yield func(records.Ref) bool)) error {
 	if c.live > 0 {
-		value, err := s.marshal.MarshalLogs(collect(left))
+		value, err := s.marshal.MarshalLogs(records.Collect(left))
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
 )
 
@@ -36,16 +37,14 @@ const (
 	storeSlowLane = "slow_lane"
 )
 
-var lossNames = [lossCauses]string{"not_finite", "too_deep", "null", "empty_id", "placeholder_id", "short_id", "long_id"}
-
 // telemetry counts under this exporter's name, with attribute sets made once.
 type telemetry struct {
 	*metadata.TelemetryBuilder
 	base     attribute.Set
 	all      metric.MeasurementOption
 	outcomes [outcomeCount]metric.MeasurementOption
-	reasons  [reasonCount]metric.MeasurementOption
-	lost     [lossCauses]metric.MeasurementOption
+	reasons  [event.ReasonCount]metric.MeasurementOption
+	lost     [event.LossCauses]metric.MeasurementOption
 
 	mu       sync.Mutex
 	statuses map[string]metric.MeasurementOption
@@ -62,10 +61,10 @@ func newTelemetry(set component.TelemetrySettings, id component.ID) (*telemetry,
 	for i, name := range outcomeNames {
 		t.outcomes[i] = t.with("outcome", name)
 	}
-	for i, name := range reasonNames {
+	for i, name := range event.ReasonNames {
 		t.reasons[i] = t.with("reason", name)
 	}
-	for i, name := range lossNames {
+	for i, name := range event.LossNames {
 		t.lost[i] = t.with("cause", name)
 	}
 	return t, nil
@@ -86,11 +85,11 @@ func (t *telemetry) events(ctx context.Context, outcome, n int) {
 	}
 }
 
-func (t *telemetry) undelivered(ctx context.Context, r reason, n int) {
+func (t *telemetry) undelivered(ctx context.Context, r event.Reason, n int) {
 	t.ExporterAmplitudeUndeliveredEvents.Add(ctx, int64(n), t.reasons[r])
 }
 
-func (t *telemetry) losses(ctx context.Context, lost *losses) {
+func (t *telemetry) losses(ctx context.Context, lost *event.Losses) {
 	for cause, n := range lost {
 		if n > 0 {
 			t.ExporterAmplitudeDroppedValues.Add(ctx, int64(n), t.lost[cause])

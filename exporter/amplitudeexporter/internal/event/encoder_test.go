@@ -1,10 +1,11 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package amplitudeexporter
+package event
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"math"
@@ -18,11 +19,19 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records/recordstest"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-func testEncoder(t testing.TB, settings map[string]any) *encoder {
-	return newEncoder(newConfig(t, settings), "1.2.3")
+// testEncoder has the exporter's defaults for settings that are not given.
+func testEncoder(s Settings) *Encoder {
+	if s.Allowed == nil {
+		s.Allowed = []string{"[Experiment] *", "$exposure", "$identify"}
+	}
+	s.MinIDLength = cmp.Or(s.MinIDLength, 5)
+	s.Version = "1.2.3"
+	return NewEncoder(s)
 }
 
 func TestEncode(t *testing.T) {
@@ -32,11 +41,11 @@ func TestEncode(t *testing.T) {
 	hash := xxh3.HashString128(long).Bytes()
 	for _, tc := range []struct {
 		name       string
-		settings   map[string]any
+		settings   Settings
 		attributes map[string]any
 		want       string
-		failed     verdict
-		lost       losses
+		failed     Failure
+		lost       Losses
 	}{
 		{
 			name:       "an exposure",
@@ -65,19 +74,19 @@ func TestEncode(t *testing.T) {
 			name:       "a refused id is left out when the other one is good",
 			attributes: map[string]any{"amplitude.user_id": "anonymous", "amplitude.device_id": "device-1"},
 			want:       `{"event_type":"[Experiment] Exposure","device_id":"device-1"` + library + `}`,
-			lost:       losses{lossPlaceholderID: 1},
+			lost:       Losses{LossPlaceholderID: 1},
 		},
 		{
 			name:       "a short id counts under a smaller minimum",
-			settings:   map[string]any{"min_id_length": 1},
+			settings:   Settings{MinIDLength: 1},
 			attributes: map[string]any{"amplitude.user_id": "u"},
 			want:       `{"event_type":"[Experiment] Exposure","user_id":"u"` + library + `}`,
 		},
-		{name: "short id alone", attributes: map[string]any{"amplitude.user_id": "u"}, failed: verdict{reason: reasonInvalidID}, lost: losses{lossShortID: 1}},
-		{name: "empty id alone", attributes: map[string]any{"amplitude.user_id": " "}, failed: verdict{reason: reasonInvalidID}, lost: losses{lossEmptyID: 1}},
-		{name: "long id alone", attributes: map[string]any{"amplitude.user_id": long}, failed: verdict{reason: reasonInvalidID}, lost: losses{lossLongID: 1}},
-		{name: "id of another type", attributes: map[string]any{"amplitude.user_id": true}, failed: verdict{reason: reasonInvalidField, field: "user_id"}},
-		{name: "no id", attributes: map[string]any{"amplitude.user_id": nil}, failed: verdict{reason: reasonNoID}},
+		{name: "short id alone", attributes: map[string]any{"amplitude.user_id": "u"}, failed: Failure{Reason: ReasonInvalidID}, lost: Losses{LossShortID: 1}},
+		{name: "empty id alone", attributes: map[string]any{"amplitude.user_id": " "}, failed: Failure{Reason: ReasonInvalidID}, lost: Losses{LossEmptyID: 1}},
+		{name: "long id alone", attributes: map[string]any{"amplitude.user_id": long}, failed: Failure{Reason: ReasonInvalidID}, lost: Losses{LossLongID: 1}},
+		{name: "id of another type", attributes: map[string]any{"amplitude.user_id": true}, failed: Failure{Reason: ReasonInvalidField, Field: "user_id"}},
+		{name: "no id", attributes: map[string]any{"amplitude.user_id": nil}, failed: Failure{Reason: ReasonNoID}},
 		{
 			name:       "an insert_id longer than Amplitude keeps becomes its hash",
 			attributes: map[string]any{"amplitude.insert_id": long},
@@ -85,7 +94,7 @@ func TestEncode(t *testing.T) {
 		},
 		{
 			name:       "own library and partner",
-			settings:   map[string]any{"partner_id": "partner"},
+			settings:   Settings{PartnerID: "partner"},
 			attributes: map[string]any{"amplitude.library": "shop/1"},
 			want:       user + `,"library":"shop/1","partner_id":"partner"}`,
 		},
@@ -99,18 +108,18 @@ func TestEncode(t *testing.T) {
 		{name: "object", attributes: map[string]any{"amplitude.plan": map[string]any{"branch": "b"}}, want: user + `,"plan":{"branch":"b"}` + library + `}`},
 		{name: "string from an integer", attributes: map[string]any{"amplitude.app_version": int64(12)}, want: user + `,"app_version":"12"` + library + `}`},
 		{name: "bool as text", attributes: map[string]any{"amplitude.$skip_user_properties_sync": "true"}, want: user + `,"$skip_user_properties_sync":true` + library + `}`},
-		{name: "session that is no number", attributes: map[string]any{"amplitude.session_id": "4f1c"}, failed: verdict{reason: reasonInvalidField, field: "session_id"}},
-		{name: "fraction as integer", attributes: map[string]any{"amplitude.quantity": 1.5}, failed: verdict{reason: reasonInvalidField, field: "quantity"}},
-		{name: "number not finite", attributes: map[string]any{"amplitude.price": math.NaN()}, failed: verdict{reason: reasonInvalidField, field: "price"}},
-		{name: "object that is text", attributes: map[string]any{"amplitude.plan": "p"}, failed: verdict{reason: reasonInvalidField, field: "plan"}},
-		{name: "string that is a list", attributes: map[string]any{"amplitude.city": []any{"x"}}, failed: verdict{reason: reasonInvalidField, field: "city"}},
-		{name: "insert_id that is a map", attributes: map[string]any{"amplitude.insert_id": map[string]any{}}, failed: verdict{reason: reasonInvalidField, field: "insert_id"}},
-		{name: "unknown field", attributes: map[string]any{"amplitude.usr_id": "x"}, failed: verdict{reason: reasonUnknownField, field: "usr_id"}},
-		{name: "empty field name", attributes: map[string]any{"amplitude.": "x"}, failed: verdict{reason: reasonUnknownField}},
-		{name: "event_type is the record's name", attributes: map[string]any{"amplitude.event_type": "x"}, failed: verdict{reason: reasonUnknownField, field: "event_type"}},
-		{name: "unknown operator", attributes: map[string]any{"amplitude.user_properties.$put.x": "y"}, failed: verdict{reason: reasonUnknownField, field: "user_properties.$put.x"}},
-		{name: "plain user property", attributes: map[string]any{"amplitude.user_properties.x": "y"}, failed: verdict{reason: reasonUnknownField, field: "user_properties.x"}},
-		{name: "operator without a name", attributes: map[string]any{"amplitude.user_properties.$set": "y"}, failed: verdict{reason: reasonUnknownField, field: "user_properties.$set"}},
+		{name: "session that is no number", attributes: map[string]any{"amplitude.session_id": "4f1c"}, failed: Failure{Reason: ReasonInvalidField, Field: "session_id"}},
+		{name: "fraction as integer", attributes: map[string]any{"amplitude.quantity": 1.5}, failed: Failure{Reason: ReasonInvalidField, Field: "quantity"}},
+		{name: "number not finite", attributes: map[string]any{"amplitude.price": math.NaN()}, failed: Failure{Reason: ReasonInvalidField, Field: "price"}},
+		{name: "object that is text", attributes: map[string]any{"amplitude.plan": "p"}, failed: Failure{Reason: ReasonInvalidField, Field: "plan"}},
+		{name: "string that is a list", attributes: map[string]any{"amplitude.city": []any{"x"}}, failed: Failure{Reason: ReasonInvalidField, Field: "city"}},
+		{name: "insert_id that is a map", attributes: map[string]any{"amplitude.insert_id": map[string]any{}}, failed: Failure{Reason: ReasonInvalidField, Field: "insert_id"}},
+		{name: "unknown field", attributes: map[string]any{"amplitude.usr_id": "x"}, failed: Failure{Reason: ReasonUnknownField, Field: "usr_id"}},
+		{name: "empty field name", attributes: map[string]any{"amplitude.": "x"}, failed: Failure{Reason: ReasonUnknownField}},
+		{name: "event_type is the record's name", attributes: map[string]any{"amplitude.event_type": "x"}, failed: Failure{Reason: ReasonUnknownField, Field: "event_type"}},
+		{name: "unknown operator", attributes: map[string]any{"amplitude.user_properties.$put.x": "y"}, failed: Failure{Reason: ReasonUnknownField, Field: "user_properties.$put.x"}},
+		{name: "plain user property", attributes: map[string]any{"amplitude.user_properties.x": "y"}, failed: Failure{Reason: ReasonUnknownField, Field: "user_properties.x"}},
+		{name: "operator without a name", attributes: map[string]any{"amplitude.user_properties.$set": "y"}, failed: Failure{Reason: ReasonUnknownField, Field: "user_properties.$set"}},
 		{
 			name: "operators in Amplitude's order, names with dots",
 			attributes: map[string]any{
@@ -120,24 +129,24 @@ func TestEncode(t *testing.T) {
 		},
 		{name: "unset", attributes: map[string]any{"amplitude.user_properties.$unset.x": int64(1)}, want: user + library + `,"user_properties":{"$unset":{"x":"-"}}}`},
 		{name: "clear all", attributes: map[string]any{"amplitude.user_properties.$clearAll": "-"}, want: user + library + `,"user_properties":{"$clearAll":"-"}}`},
-		{name: "clear all of one", attributes: map[string]any{"amplitude.user_properties.$clearAll.x": "-"}, failed: verdict{reason: reasonUnknownField, field: "user_properties.$clearAll.x"}},
+		{name: "clear all of one", attributes: map[string]any{"amplitude.user_properties.$clearAll.x": "-"}, failed: Failure{Reason: ReasonUnknownField, Field: "user_properties.$clearAll.x"}},
 		{name: "add", attributes: map[string]any{"amplitude.user_properties.$add.n": 1.5}, want: user + library + `,"user_properties":{"$add":{"n":1.5}}}`},
-		{name: "add text", attributes: map[string]any{"amplitude.user_properties.$add.n": "1"}, failed: verdict{reason: reasonInvalidField, field: "user_properties.$add.n"}},
-		{name: "set to null is left out", attributes: map[string]any{"amplitude.user_properties.$set.x": nil}, want: user + library + `}`, lost: losses{lossNull: 1}},
-		{name: "set to infinity is left out", attributes: map[string]any{"amplitude.user_properties.$set.x": math.Inf(1)}, want: user + library + `}`, lost: losses{lossNotFinite: 1}},
+		{name: "add text", attributes: map[string]any{"amplitude.user_properties.$add.n": "1"}, failed: Failure{Reason: ReasonInvalidField, Field: "user_properties.$add.n"}},
+		{name: "set to null is left out", attributes: map[string]any{"amplitude.user_properties.$set.x": nil}, want: user + library + `}`, lost: Losses{LossNull: 1}},
+		{name: "set to infinity is left out", attributes: map[string]any{"amplitude.user_properties.$set.x": math.Inf(1)}, want: user + library + `}`, lost: Losses{LossNotFinite: 1}},
 		{name: "group properties", attributes: map[string]any{"amplitude.group_properties.$set.plan": "pro"}, want: user + library + `,"group_properties":{"$set":{"plan":"pro"}}}`},
 		{name: "groups", attributes: map[string]any{"amplitude.groups.org": []any{"a", "b"}}, want: user + library + `,"groups":{"org":["a","b"]}}`},
 		{name: "group of a number", attributes: map[string]any{"amplitude.groups.org.id": int64(5)}, want: user + library + `,"groups":{"org.id":"5"}}`},
-		{name: "group of a map", attributes: map[string]any{"amplitude.groups.org": map[string]any{}}, failed: verdict{reason: reasonInvalidField, field: "groups.org"}},
-		{name: "group of nothing", attributes: map[string]any{"amplitude.groups.org": []any{}}, failed: verdict{reason: reasonInvalidField, field: "groups.org"}},
-		{name: "group without a type", attributes: map[string]any{"amplitude.groups.": "x"}, failed: verdict{reason: reasonUnknownField, field: "groups."}},
+		{name: "group of a map", attributes: map[string]any{"amplitude.groups.org": map[string]any{}}, failed: Failure{Reason: ReasonInvalidField, Field: "groups.org"}},
+		{name: "group of nothing", attributes: map[string]any{"amplitude.groups.org": []any{}}, failed: Failure{Reason: ReasonInvalidField, Field: "groups.org"}},
+		{name: "group without a type", attributes: map[string]any{"amplitude.groups.": "x"}, failed: Failure{Reason: ReasonUnknownField, Field: "groups."}},
 		{
 			name:       "properties may be called anything",
 			attributes: map[string]any{"$set": map[string]any{"a\"b": nil}},
 			want:       user + library + `,"event_properties":{"$set":{"a\"b":null}}}`,
 		},
-		{name: "NaN is left out", attributes: map[string]any{"n": math.NaN()}, want: user + library + `,"event_properties":{}}`, lost: losses{lossNotFinite: 1}},
-		{name: "NaN in a list is left out", attributes: map[string]any{"n": []any{1.5, math.NaN(), int64(2)}}, want: user + library + `,"event_properties":{"n":[1.5,2]}}`, lost: losses{lossNotFinite: 1}},
+		{name: "NaN is left out", attributes: map[string]any{"n": math.NaN()}, want: user + library + `,"event_properties":{}}`, lost: Losses{LossNotFinite: 1}},
+		{name: "NaN in a list is left out", attributes: map[string]any{"n": []any{1.5, math.NaN(), int64(2)}}, want: user + library + `,"event_properties":{"n":[1.5,2]}}`, lost: Losses{LossNotFinite: 1}},
 		{name: "bytes", attributes: map[string]any{"b": []byte{0xff, 0}}, want: user + library + `,"event_properties":{"b":"/wA="}}`},
 		{name: "invalid UTF-8", attributes: map[string]any{"s": "a\xffb"}, want: user + library + `,"event_properties":{"s":"a` + "\ufffd" + `b"}}`},
 		{name: "long text is cut", attributes: map[string]any{"s": long}, want: user + library + `,"event_properties":{"s":"` + long[:1024] + `"}}`},
@@ -151,11 +160,11 @@ func TestEncode(t *testing.T) {
 			for name, value := range tc.attributes {
 				require.NoError(t, record.Attributes().PutEmpty(name).FromRaw(value))
 			}
-			e := testEncoder(t, tc.settings)
-			out, user, device, failed := e.encode([]byte("before"), record)
+			e := testEncoder(tc.settings)
+			out, user, device, failed := e.Encode([]byte("before"), record)
 			assert.Equal(t, tc.failed, failed)
-			assert.Equal(t, tc.lost, e.lost)
-			if tc.failed.reason != 0 {
+			assert.Equal(t, tc.lost, e.Lost)
+			if tc.failed.Reason != 0 {
 				assert.Equal(t, "before", string(out))
 				return
 			}
@@ -182,34 +191,30 @@ func hexString(b []byte) string {
 func TestEncodeEventNames(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		events []any
-		want   reason
+		events []string
+		want   Reason
 	}{
-		{"", nil, reasonNotAnEvent},
+		{"", nil, ReasonNotAnEvent},
 		{"[Experiment] Exposure", nil, 0},
 		{"[Experiment] Assignment", nil, 0},
 		{"$exposure", nil, 0},
 		{"$identify", nil, 0},
-		{"checkout", nil, reasonNotAllowed},
-		{"checkout", []any{"*"}, 0},
-		{" \t", []any{"*"}, reasonBlankEventType},
-		{"[Amplitude] Start Session", []any{"*"}, reasonReservedEventType},
-		{"$exposure2", []any{"$exposure"}, reasonNotAllowed},
-		{"shop.cart.added", []any{"shop.*.added"}, 0},
-		{"shop.added", []any{"shop.*.added"}, reasonNotAllowed},
+		{"checkout", nil, ReasonNotAllowed},
+		{"checkout", []string{"*"}, 0},
+		{" \t", []string{"*"}, ReasonBlankEventType},
+		{"[Amplitude] Start Session", []string{"*"}, ReasonReservedEventType},
+		{"$exposure2", []string{"$exposure"}, ReasonNotAllowed},
+		{"shop.cart.added", []string{"shop.*.added"}, 0},
+		{"shop.added", []string{"shop.*.added"}, ReasonNotAllowed},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			settings := map[string]any{}
-			if tc.events != nil {
-				settings["events"] = tc.events
-			}
 			record := plog.NewLogRecord()
 			record.SetEventName(tc.name)
 			record.Attributes().PutStr("amplitude.user_id", "user-1")
-			e := testEncoder(t, settings)
+			e := testEncoder(Settings{Allowed: tc.events})
 			for range 2 { // the second time from what it remembers
-				_, _, _, failed := e.encode(nil, record)
-				assert.Equal(t, tc.want, failed.reason)
+				_, _, _, failed := e.Encode(nil, record)
+				assert.Equal(t, tc.want, failed.Reason)
 			}
 		})
 	}
@@ -231,7 +236,7 @@ func TestEncodeTime(t *testing.T) {
 			record.SetTimestamp(tc.time)
 			record.SetObservedTimestamp(tc.observed)
 			record.Attributes().PutStr("amplitude.user_id", "user-1")
-			out, _, _, _ := testEncoder(t, nil).encode(nil, record)
+			out, _, _, _ := testEncoder(Settings{}).Encode(nil, record)
 			assert.Equal(t, `{"event_type":"$exposure","user_id":"user-1"`+tc.want+`,"library":"otelcol-amplitude/1.2.3"}`, string(out))
 		})
 	}
@@ -245,10 +250,10 @@ func TestEncodeDepth(t *testing.T) {
 	for range amplitude.MaxDepth + 10 {
 		nested = nested.PutEmptyMap("m")
 	}
-	e := testEncoder(t, nil)
-	out, _, _, failed := e.encode(nil, record)
+	e := testEncoder(Settings{})
+	out, _, _, failed := e.Encode(nil, record)
 	require.Zero(t, failed)
-	assert.Equal(t, 1, e.lost[lossTooDeep])
+	assert.Equal(t, 1, e.Lost[LossTooDeep])
 	// event_properties is level 1; the braces of the event itself do not count.
 	assert.Equal(t, amplitude.MaxDepth+1, bytes.Count(out, []byte("{")))
 	assert.True(t, json.Valid(out))
@@ -272,12 +277,12 @@ func repeatedLogs(t testing.TB, n int) plog.LogRecord {
 
 func TestEncodeRepeatedNames(t *testing.T) {
 	for _, n := range []int{1, manyNames - 1, manyNames, 5 * manyNames} {
-		e := testEncoder(t, nil)
+		e := testEncoder(Settings{})
 		record := repeatedLogs(t, n)
 		for range 2 {
-			out, user, _, failed := e.encode(nil, record)
+			out, user, _, failed := e.Encode(nil, record)
 			require.Zero(t, failed)
-			assert.Equal(t, userIdentity("user-1"), user)
+			assert.Equal(t, UserIdentity("user-1"), user)
 			assert.Equal(t, 2*n, bytes.Count(out, []byte(`:"first"`)))
 			assert.NotContains(t, string(out), "second")
 		}
@@ -290,7 +295,7 @@ func FuzzAppendString(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		out := appendString(nil, s)
+		out := AppendString(nil, s)
 		require.True(t, json.Valid(out))
 		require.True(t, utf8.Valid(out))
 		var got, want string
@@ -324,25 +329,25 @@ func FuzzEncode(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(raw)
 	}
-	add(numbered(2))
+	add(recordstest.Numbered(2))
 	odd := plog.NewLogs()
-	record := exposure(newRecords(odd), "user-1", "i")
+	record := recordstest.AppendExposure(recordstest.AppendSlice(odd), "user-1", "i")
 	require.NoError(f, record.Attributes().PutEmpty("deep").FromRaw(map[string]any{"a": []any{int64(1), 2.5, "x\xff", true, nil, []byte{1}, map[string]any{"b": math.Inf(1)}}}))
 	record.Attributes().PutStr("amplitude.groups.org", "acme")
 	record.Attributes().PutStr("amplitude.user_properties.$unset.a.b", "-")
 	record.Attributes().PutInt("amplitude.session_id", -1)
 	add(odd)
-	e := testEncoder(f, map[string]any{"events": []any{"*"}, "min_id_length": 1})
+	e := testEncoder(Settings{Allowed: []string{"*"}, MinIDLength: 1})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		logs, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(raw)
 		if err != nil {
 			return
 		}
-		for p := range places(logs) {
-			out, user, device, failed := e.encode(nil, p.record)
-			if failed.reason != 0 {
+		for p := range records.All(logs) {
+			out, user, device, failed := e.Encode(nil, p.Record)
+			if failed.Reason != 0 {
 				require.Empty(t, out)
-				require.NotEmpty(t, failed.reason.String())
+				require.NotEmpty(t, failed.Reason.String())
 				continue
 			}
 			require.NotZero(t, uint64(user)|uint64(device))
@@ -354,7 +359,7 @@ func FuzzEncode(f *testing.F) {
 			require.NotEmpty(t, event.Type)
 			// Each property that encoding/json can write and that is not cut has the same value.
 			seen := map[string]bool{}
-			for name, value := range p.record.Attributes().All() {
+			for name, value := range p.Record.Attributes().All() {
 				if strings.HasPrefix(name, "amplitude.") || seen[name] || !utf8.ValidString(name) {
 					continue
 				}
@@ -391,46 +396,4 @@ func reference(value pcommon.Value) (string, bool) {
 	}
 	raw, err := json.Marshal(v)
 	return string(raw), err == nil
-}
-
-// TestEncodeEvent: a single event is encoded as one of a batch is, and one that cannot be sent says why.
-func TestEncodeEvent(t *testing.T) {
-	for _, tc := range []struct {
-		name, event string
-		settings    map[string]any
-		attributes  map[string]any
-		want, fails string
-	}{
-		{
-			name: "an event", event: "[Experiment] Exposure", settings: map[string]any{"partner_id": "p"}, attributes: map[string]any{"amplitude.user_id": "user-1"},
-			want: `{"event_type":"[Experiment] Exposure","user_id":"user-1","library":"otelcol-amplitude/1.2.3","partner_id":"p"}`,
-		},
-		{name: "not an event", attributes: map[string]any{"amplitude.user_id": "user-1"}, fails: "not_an_event"},
-		{name: "not allowed", event: "Order", attributes: map[string]any{"amplitude.user_id": "user-1"}, fails: "not_allowed"},
-		{name: "a field at fault", event: "$exposure", attributes: map[string]any{"amplitude.colour": "red"}, fails: "unknown_field: colour"},
-		{name: "too large", event: "$exposure", attributes: largeAttributes(), fails: "too_large"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			record := plog.NewLogRecord()
-			record.SetEventName(tc.event)
-			require.NoError(t, record.Attributes().FromRaw(tc.attributes))
-			got, err := EncodeEvent(newConfig(t, tc.settings), "1.2.3", record)
-			assert.Equal(t, tc.want, string(got))
-			if tc.fails == "" {
-				require.NoError(t, err)
-				return
-			}
-			var why *NotSentError
-			require.ErrorAs(t, err, &why)
-			assert.Equal(t, tc.fails, err.Error())
-		})
-	}
-}
-
-func largeAttributes() map[string]any {
-	attributes := map[string]any{"amplitude.user_id": "user-1"}
-	for i := range 1100 {
-		attributes[strings.Repeat("x", i+1)] = strings.Repeat("y", 1000)
-	}
-	return attributes
 }

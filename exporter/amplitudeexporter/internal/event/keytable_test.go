@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package amplitudeexporter
+package event
 
 import (
 	"encoding/json"
@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestEncoderKnowsNothingOfEarlierRecords: what an encoder remembers of attribute names changes no event.
+// TestEncoderKnowsNothingOfEarlierRecords: what an Encoder remembers of attribute names changes no event.
 func TestEncoderKnowsNothingOfEarlierRecords(t *testing.T) {
 	names := []string{
 		"plan", "a\"b", "[Experiment] Flag Key", "amplitude.city", "amplitude.price", "amplitude.nothing", "amplitude.", "",
@@ -23,11 +23,11 @@ func TestEncoderKnowsNothingOfEarlierRecords(t *testing.T) {
 		"amplitude.groups.org", "amplitude.groups.", "amplitude.unknown.org", "amplitude.device_id",
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		used := testEncoder(t, nil)
+		used := testEncoder(Settings{})
 		for range rapid.IntRange(1, 8).Draw(rt, "records") {
 			record := recordOf(rt, rapid.SliceOfN(rapid.SampledFrom(names), 0, 6).Draw(rt, "names"))
-			want, wantUser, wantDevice, wantFailed := testEncoder(t, nil).encode(nil, record)
-			got, user, device, failed := used.encode(nil, record)
+			want, wantUser, wantDevice, wantFailed := testEncoder(Settings{}).Encode(nil, record)
+			got, user, device, failed := used.Encode(nil, record)
 			require.Equal(rt, string(want), string(got))
 			require.Equal(rt, []any{wantUser, wantDevice, wantFailed}, []any{user, device, failed})
 		}
@@ -51,10 +51,10 @@ func recordOf(t require.TestingT, names []string) plog.LogRecord {
 // TestKeyTableIsBounded: names that never come again do not fill the memory.
 func TestKeyTableIsBounded(t *testing.T) {
 	for length, count := range map[int]int{8: 3 * maxKeys, 10_000: 3 * maxKeyBytes / 10_000} {
-		e := testEncoder(t, nil)
+		e := testEncoder(Settings{})
 		for i := range count {
 			name := strconv.Itoa(i) + strings.Repeat("x", length)
-			out, _, _, failed := e.encode(nil, recordOf(t, []string{name, name}))
+			out, _, _, failed := e.Encode(nil, recordOf(t, []string{name, name}))
 			require.Zero(t, failed)
 			require.Equal(t, 1, strings.Count(string(out), name))
 			require.LessOrEqual(t, len(e.keys.known), maxKeys+2)

@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+package event // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 
 import (
 	"encoding/hex"
@@ -16,19 +16,21 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// identity is the hash of a user or device id; 0 means that the event has none. Equal hashes of
+// Identity is the hash of a user or device id; 0 means that the event has none. Equal hashes of
 // different ids only cost parallelism.
-type identity uint64
+type Identity uint64
 
 // deviceSalt keeps a user and a device of the same name apart.
 const deviceSalt = 0x9e3779b97f4a7c15
 
-func userIdentity(id string) identity {
-	return identity(xxh3.HashString(id) | 1)
+// UserIdentity returns that of a user id.
+func UserIdentity(id string) Identity {
+	return Identity(xxh3.HashString(id) | 1)
 }
 
-func deviceIdentity(id string) identity {
-	return identity((xxh3.HashString(id) ^ deviceSalt) | 1)
+// DeviceIdentity returns that of a device id.
+func DeviceIdentity(id string) Identity {
+	return Identity((xxh3.HashString(id) ^ deviceSalt) | 1)
 }
 
 // field is a top-level field of an event that an attribute amplitude.<name> carries.
@@ -67,15 +69,28 @@ type member struct {
 	value pcommon.Value
 }
 
-// encoder writes log records as Amplitude events. It keeps the memory it works in; use it from one goroutine.
-type encoder struct {
+// Settings are what an encoder depends on.
+type Settings struct {
+	// Allowed are patterns of the event names that may leave.
+	Allowed []string
+	// MinIDLength is the shortest user or device id, in UTF-16 code units.
+	MinIDLength int
+	// PartnerID is written to events that bring none; it may be empty.
+	PartnerID string
+	// Version is that of the Collector, for the field library.
+	Version string
+}
+
+// Encoder writes log records as Amplitude events. It keeps the memory it works in; use it from one goroutine.
+type Encoder struct {
 	allowed     patterns
 	minIDLength int
 	// library and partner are the JSON of these fields for events that bring none; partner may be empty.
 	library string
 	partner string
 
-	lost losses
+	// Lost counts the values that were left out since it was last cleared.
+	Lost Losses
 
 	keys       keyTable
 	names      nameSets
@@ -92,59 +107,60 @@ type encoder struct {
 	sessionID pcommon.Value
 
 	// The last event name is most often also the next one.
-	lastName    string
-	lastVerdict reason
+	lastName   string
+	lastReason Reason
 }
 
-func newEncoder(cfg *Config, version string) *encoder {
-	e := &encoder{
-		allowed:     cfg.Events,
-		minIDLength: cfg.MinIDLength,
-		library:     string(appendText([]byte(fieldLibrary.key), "otelcol-amplitude/"+version)),
+// NewEncoder returns an encoder with these settings.
+func NewEncoder(s Settings) *Encoder {
+	e := &Encoder{
+		allowed:     s.Allowed,
+		minIDLength: s.MinIDLength,
+		library:     string(appendText([]byte(fieldLibrary.key), "otelcol-amplitude/"+s.Version)),
 	}
-	if cfg.PartnerID != "" {
-		e.partner = string(appendText([]byte(fieldPartnerID.key), cfg.PartnerID))
+	if s.PartnerID != "" {
+		e.partner = string(appendText([]byte(fieldPartnerID.key), s.PartnerID))
 	}
 	return e
 }
 
-// encode appends the record as the JSON of an event. When the record cannot be one, dst comes back
+// Encode appends the record as the JSON of an event. When the record cannot be one, dst comes back
 // unchanged with the reason.
-func (e *encoder) encode(dst []byte, record plog.LogRecord) (out []byte, user, device identity, failed verdict) {
+func (e *Encoder) Encode(dst []byte, record plog.LogRecord) (out []byte, user, device Identity, failed Failure) {
 	name := record.EventName()
 	if name != e.lastName || name == "" {
-		e.lastName, e.lastVerdict = name, e.checkName(name)
+		e.lastName, e.lastReason = name, e.checkName(name)
 	}
-	if e.lastVerdict != 0 {
-		return dst, 0, 0, verdict{reason: e.lastVerdict}
+	if e.lastReason != 0 {
+		return dst, 0, 0, Failure{Reason: e.lastReason}
 	}
-	if failed = e.sort(record.Attributes()); failed.reason != 0 {
+	if failed = e.sort(record.Attributes()); failed.Reason != 0 {
 		return dst, 0, 0, failed
 	}
-	if out, user, device, failed = e.write(dst, name, record); failed.reason != 0 {
+	if out, user, device, failed = e.write(dst, name, record); failed.Reason != 0 {
 		return dst, 0, 0, failed
 	}
-	return out, user, device, verdict{}
+	return out, user, device, Failure{}
 }
 
-func (e *encoder) checkName(name string) reason {
+func (e *Encoder) checkName(name string) Reason {
 	if name == "" {
-		return reasonNotAnEvent
+		return ReasonNotAnEvent
 	}
 	if !e.allowed.match(name) {
-		return reasonNotAllowed
+		return ReasonNotAllowed
 	}
 	if strings.TrimSpace(name) == "" {
-		return reasonBlankEventType
+		return ReasonBlankEventType
 	}
 	if _, reserved := amplitude.ReservedEventTypes[name]; reserved {
-		return reasonReservedEventType
+		return ReasonReservedEventType
 	}
 	return 0
 }
 
-// forget lets go of the records of a batch, so that a pooled encoder does not keep them alive.
-func (e *encoder) forget() {
+// Forget lets go of the records of a batch, so that a pooled encoder does not keep them alive.
+func (e *Encoder) Forget() {
 	e.empty()
 	for _, list := range [...][]member{e.properties, e.user, e.group, e.groups, e.fields} {
 		clear(list[:cap(list)])
@@ -152,14 +168,14 @@ func (e *encoder) forget() {
 }
 
 // empty makes room for the next record.
-func (e *encoder) empty() {
+func (e *Encoder) empty() {
 	e.properties, e.user, e.group, e.groups, e.fields = e.properties[:0], e.user[:0], e.group[:0], e.groups[:0], e.fields[:0]
 	e.seen = 0
 	e.userID, e.deviceID, e.insertID, e.sessionID = pcommon.Value{}, pcommon.Value{}, pcommon.Value{}, pcommon.Value{}
 }
 
 // sort puts each attribute where it belongs in the event.
-func (e *encoder) sort(attributes pcommon.Map) verdict {
+func (e *Encoder) sort(attributes pcommon.Map) Failure {
 	e.empty()
 	e.keys.next()
 	place := 0
@@ -181,14 +197,14 @@ func (e *encoder) sort(attributes pcommon.Map) verdict {
 		case sectionGroups:
 			e.groups = append(e.groups, member{k, value})
 		default:
-			return verdict{reason: reasonUnknownField, field: fieldName(strings.TrimPrefix(name, amplitude.AttrPrefix))}
+			return Failure{Reason: ReasonUnknownField, Field: BoundName(strings.TrimPrefix(name, amplitude.AttrPrefix))}
 		}
 	}
-	return verdict{}
+	return Failure{}
 }
 
 // setField notes the value of a field; an empty one counts as absent.
-func (e *encoder) setField(k *key, value pcommon.Value) {
+func (e *Encoder) setField(k *key, value pcommon.Value) {
 	if value.Type() == pcommon.ValueTypeEmpty {
 		return
 	}
@@ -207,28 +223,33 @@ func (e *encoder) setField(k *key, value pcommon.Value) {
 	}
 }
 
-// fieldName bounds a name that an application chose, for dead letters and logs.
-func fieldName(name string) string {
+// IsField tells whether an attribute amplitude.<name> carries a top-level field of an event.
+func IsField(name string) bool {
+	return fields[name] != nil
+}
+
+// BoundName cuts a name that an application chose, for dead letters and logs.
+func BoundName(name string) string {
 	const longest = 128
 	return amplitude.Truncate(name, longest)
 }
 
 // write appends the event of the sorted attributes.
-func (e *encoder) write(dst []byte, name string, record plog.LogRecord) (out []byte, user, device identity, failed verdict) {
+func (e *Encoder) write(dst []byte, name string, record plog.LogRecord) (out []byte, user, device Identity, failed Failure) {
 	dst = append(dst, `{"event_type":`...)
 	dst = appendText(dst, name)
 
-	if dst, user, failed = e.writeID(dst, fieldUserID, e.userID, userIdentity); failed.reason != 0 {
+	if dst, user, failed = e.writeID(dst, fieldUserID, e.userID, UserIdentity); failed.Reason != 0 {
 		return dst, 0, 0, failed
 	}
-	if dst, device, failed = e.writeID(dst, fieldDeviceID, e.deviceID, deviceIdentity); failed.reason != 0 {
+	if dst, device, failed = e.writeID(dst, fieldDeviceID, e.deviceID, DeviceIdentity); failed.Reason != 0 {
 		return dst, 0, 0, failed
 	}
 	if user == 0 && device == 0 {
 		if e.seen&(fieldUserID.bit|fieldDeviceID.bit) == 0 {
-			return dst, 0, 0, verdict{reason: reasonNoID}
+			return dst, 0, 0, Failure{Reason: ReasonNoID}
 		}
-		return dst, 0, 0, verdict{reason: reasonInvalidID}
+		return dst, 0, 0, Failure{Reason: ReasonInvalidID}
 	}
 
 	timestamp := record.Timestamp()
@@ -243,21 +264,21 @@ func (e *encoder) write(dst []byte, name string, record plog.LogRecord) (out []b
 		dst = append(dst, fieldInsertID.key...)
 		var ok bool
 		if dst, ok = appendInsertID(dst, e.insertID); !ok {
-			return dst, 0, 0, verdict{reason: reasonInvalidField, field: amplitude.FieldInsertID}
+			return dst, 0, 0, Failure{Reason: ReasonInvalidField, Field: amplitude.FieldInsertID}
 		}
 	}
 	if e.sessionID != (pcommon.Value{}) {
 		dst = append(dst, fieldSessionID.key...)
 		var ok bool
 		if dst, ok = appendInteger(dst, e.sessionID); !ok {
-			return dst, 0, 0, verdict{reason: reasonInvalidField, field: amplitude.FieldSessionID}
+			return dst, 0, 0, Failure{Reason: ReasonInvalidField, Field: amplitude.FieldSessionID}
 		}
 	}
 	for _, f := range e.fields {
 		dst = append(dst, f.field.key...)
 		var ok bool
 		if dst, ok = e.appendField(dst, f); !ok {
-			return dst, 0, 0, verdict{reason: reasonInvalidField, field: f.field.name}
+			return dst, 0, 0, Failure{Reason: ReasonInvalidField, Field: f.field.name}
 		}
 	}
 	if e.seen&fieldLibrary.bit == 0 {
@@ -273,22 +294,22 @@ func (e *encoder) write(dst []byte, name string, record plog.LogRecord) (out []b
 	}
 	var at string
 	if dst, at = e.appendOperations(dst, amplitude.FieldUserProperties, e.user); at != "" {
-		return dst, 0, 0, verdict{reason: reasonInvalidField, field: at}
+		return dst, 0, 0, Failure{Reason: ReasonInvalidField, Field: at}
 	}
 	if dst, at = e.appendOperations(dst, amplitude.FieldGroupProperties, e.group); at != "" {
-		return dst, 0, 0, verdict{reason: reasonInvalidField, field: at}
+		return dst, 0, 0, Failure{Reason: ReasonInvalidField, Field: at}
 	}
 	if dst, at = appendGroups(dst, e.groups); at != "" {
-		return dst, 0, 0, verdict{reason: reasonInvalidField, field: at}
+		return dst, 0, 0, Failure{Reason: ReasonInvalidField, Field: at}
 	}
-	return append(dst, '}'), user, device, verdict{}
+	return append(dst, '}'), user, device, Failure{}
 }
 
 // writeID writes an id that Amplitude takes. One that it would refuse is left out, since a refused
 // id fails the whole request and the other id may do.
-func (e *encoder) writeID(dst []byte, f *field, value pcommon.Value, hash func(string) identity) ([]byte, identity, verdict) {
+func (e *Encoder) writeID(dst []byte, f *field, value pcommon.Value, hash func(string) Identity) ([]byte, Identity, Failure) {
 	if value == (pcommon.Value{}) {
-		return dst, 0, verdict{}
+		return dst, 0, Failure{}
 	}
 	var id string
 	switch value.Type() {
@@ -297,26 +318,26 @@ func (e *encoder) writeID(dst []byte, f *field, value pcommon.Value, hash func(s
 	case pcommon.ValueTypeInt:
 		id = strconv.FormatInt(value.Int(), 10)
 	default:
-		return dst, 0, verdict{reason: reasonInvalidField, field: f.name}
+		return dst, 0, Failure{Reason: ReasonInvalidField, Field: f.name}
 	}
 	id, problem := amplitude.CheckID(id, e.minIDLength)
 	switch problem {
 	case amplitude.IDOK:
 	case amplitude.IDEmpty:
-		e.lost[lossEmptyID]++
-		return dst, 0, verdict{}
+		e.Lost[LossEmptyID]++
+		return dst, 0, Failure{}
 	case amplitude.IDPlaceholder:
-		e.lost[lossPlaceholderID]++
-		return dst, 0, verdict{}
+		e.Lost[LossPlaceholderID]++
+		return dst, 0, Failure{}
 	case amplitude.IDTooShort:
-		e.lost[lossShortID]++
-		return dst, 0, verdict{}
+		e.Lost[LossShortID]++
+		return dst, 0, Failure{}
 	default:
-		e.lost[lossLongID]++
-		return dst, 0, verdict{}
+		e.Lost[LossLongID]++
+		return dst, 0, Failure{}
 	}
 	dst = append(dst, f.key...)
-	return appendString(dst, id), hash(id), verdict{}
+	return AppendString(dst, id), hash(id), Failure{}
 }
 
 // appendInsertID keeps an id that is longer than what Amplitude keeps distinct, by its hash.
@@ -325,7 +346,7 @@ func appendInsertID(dst []byte, value pcommon.Value) ([]byte, bool) {
 	case pcommon.ValueTypeStr:
 		id := value.Str()
 		if amplitude.UTF16Length(id) <= amplitude.MaxStringLength {
-			return appendString(dst, id), true
+			return AppendString(dst, id), true
 		}
 		sum := xxh3.HashString128(id).Bytes()
 		dst = append(dst, '"')
@@ -368,7 +389,7 @@ func appendInteger(dst []byte, value pcommon.Value) ([]byte, bool) {
 }
 
 // appendField appends the value of a field in the type that Amplitude wants.
-func (e *encoder) appendField(dst []byte, f member) ([]byte, bool) {
+func (e *Encoder) appendField(dst []byte, f member) ([]byte, bool) {
 	switch f.field.kind {
 	case amplitude.KindString, amplitude.KindID:
 		switch f.value.Type() {
@@ -406,7 +427,7 @@ func (e *encoder) appendField(dst []byte, f member) ([]byte, bool) {
 }
 
 // appendProperties appends the members of an object whose nesting level is depth.
-func (e *encoder) appendProperties(dst []byte, properties []member, depth int) []byte {
+func (e *Encoder) appendProperties(dst []byte, properties []member, depth int) []byte {
 	first := true
 	for i := range properties {
 		p := &properties[i]
@@ -427,7 +448,7 @@ func (e *encoder) appendProperties(dst []byte, properties []member, depth int) [
 
 // appendOperations appends operations on user or group properties, by operator. It returns the name
 // of the operation whose value does not fit its operator, or "".
-func (e *encoder) appendOperations(dst []byte, family string, operations []member) (out []byte, failed string) {
+func (e *Encoder) appendOperations(dst []byte, family string, operations []member) (out []byte, failed string) {
 	if len(operations) == 0 {
 		return dst, ""
 	}
@@ -467,7 +488,7 @@ func (e *encoder) appendOperations(dst []byte, family string, operations []membe
 			}
 			var ok bool
 			if dst, ok = e.appendOperand(dst, operator, op); !ok {
-				return dst[:start], family + "." + operator + "." + fieldName(op.name)
+				return dst[:start], family + "." + operator + "." + BoundName(op.name)
 			}
 		}
 		switch {
@@ -487,7 +508,7 @@ func (e *encoder) appendOperations(dst []byte, family string, operations []membe
 }
 
 // appendOperand appends one property of an operation and a comma. It reports false when the value cannot be used.
-func (e *encoder) appendOperand(dst []byte, operator string, p *member) ([]byte, bool) {
+func (e *Encoder) appendOperand(dst []byte, operator string, p *member) ([]byte, bool) {
 	// Level 1 is the object of operators, level 2 the operator's object.
 	const depth = 2
 	kind := p.value.Type()
@@ -497,7 +518,7 @@ func (e *encoder) appendOperand(dst []byte, operator string, p *member) ([]byte,
 		return append(dst, `"`+amplitude.UnsetValue+`",`...), true
 	case kind == pcommon.ValueTypeEmpty:
 		// Amplitude does not say what setting a property to null does; removing one is $unset.
-		e.lost[lossNull]++
+		e.Lost[LossNull]++
 		return dst, true
 	case operator == amplitude.OpAdd && kind != pcommon.ValueTypeInt && kind != pcommon.ValueTypeDouble:
 		return dst, false
@@ -538,7 +559,7 @@ func appendGroups(dst []byte, groups []member) (out []byte, failed string) {
 			dst, ok = appendGroupValue(dst, group.value)
 		}
 		if !ok {
-			return dst, amplitude.FieldGroups + "." + fieldName(group.name)
+			return dst, amplitude.FieldGroups + "." + BoundName(group.name)
 		}
 	}
 	return append(dst, '}'), ""

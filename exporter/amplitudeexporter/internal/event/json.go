@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+package event // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 
 import (
 	"encoding/base64"
@@ -22,8 +22,8 @@ const (
 	maxBytesValue = amplitude.MaxStringLength / 4 * 3
 )
 
-// appendString appends s as a JSON string. Valid UTF-8 stays as it is.
-func appendString(dst []byte, s string) []byte {
+// AppendString appends s as a JSON string. Valid UTF-8 stays as it is.
+func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	if isPlain(s) {
 		dst = append(dst, s...)
@@ -124,7 +124,7 @@ func needsEscape(w uint64) bool {
 
 // appendText appends s as a JSON string, cut to the length that Amplitude keeps.
 func appendText(dst []byte, s string) []byte {
-	return appendString(dst, amplitude.Truncate(s, amplitude.MaxStringLength))
+	return AppendString(dst, amplitude.Truncate(s, amplitude.MaxStringLength))
 }
 
 // appendFloat appends f in the shortest form that reads back as f, in the way of encoding/json. f must be finite.
@@ -149,23 +149,24 @@ func isFinite(f float64) bool {
 	return !math.IsNaN(f) && !math.IsInf(f, 0)
 }
 
-// losses counts values left out of an event, by cause.
-type losses [lossCauses]int
+// Losses counts values left out of events, by cause.
+type Losses [LossCauses]int
 
+// Causes of losses.
 const (
-	lossNotFinite = iota
-	lossTooDeep
-	lossNull
-	lossEmptyID
-	lossPlaceholderID
-	lossShortID
-	lossLongID
-	lossCauses
+	LossNotFinite = iota
+	LossTooDeep
+	LossNull
+	LossEmptyID
+	LossPlaceholderID
+	LossShortID
+	LossLongID
+	LossCauses
 )
 
 // appendValue appends v as JSON. depth is the nesting level of the container that v is in. It
 // reports false, with dst unchanged, for a value that JSON or Amplitude cannot hold.
-func (e *encoder) appendValue(dst []byte, v pcommon.Value, depth int) ([]byte, bool) {
+func (e *Encoder) appendValue(dst []byte, v pcommon.Value, depth int) ([]byte, bool) {
 	switch v.Type() {
 	case pcommon.ValueTypeStr:
 		return appendText(dst, v.Str()), true
@@ -175,7 +176,7 @@ func (e *encoder) appendValue(dst []byte, v pcommon.Value, depth int) ([]byte, b
 		return strconv.AppendInt(dst, v.Int(), 10), true
 	case pcommon.ValueTypeDouble:
 		if !isFinite(v.Double()) {
-			e.lost[lossNotFinite]++
+			e.Lost[LossNotFinite]++
 			return dst, false
 		}
 		return appendFloat(dst, v.Double()), true
@@ -183,13 +184,13 @@ func (e *encoder) appendValue(dst []byte, v pcommon.Value, depth int) ([]byte, b
 		return appendBase64(dst, v.Bytes()), true
 	case pcommon.ValueTypeMap:
 		if depth >= amplitude.MaxDepth {
-			e.lost[lossTooDeep]++
+			e.Lost[LossTooDeep]++
 			return dst, false
 		}
 		return e.appendMap(dst, v.Map(), depth+1), true
 	case pcommon.ValueTypeSlice:
 		if depth >= amplitude.MaxDepth {
-			e.lost[lossTooDeep]++
+			e.Lost[LossTooDeep]++
 			return dst, false
 		}
 		return e.appendSlice(dst, v.Slice(), depth+1), true
@@ -199,7 +200,7 @@ func (e *encoder) appendValue(dst []byte, v pcommon.Value, depth int) ([]byte, b
 }
 
 // appendMap appends m, whose own nesting level is depth. Of a key that is there twice the first counts.
-func (e *encoder) appendMap(dst []byte, m pcommon.Map, depth int) []byte {
+func (e *Encoder) appendMap(dst []byte, m pcommon.Map, depth int) []byte {
 	level := e.names.open()
 	dst = append(dst, '{')
 	first := true
@@ -211,7 +212,7 @@ func (e *encoder) appendMap(dst []byte, m pcommon.Map, depth int) []byte {
 		if !first {
 			dst = append(dst, ',')
 		}
-		dst = appendString(dst, key)
+		dst = AppendString(dst, key)
 		dst = append(dst, ':')
 		var ok bool
 		if dst, ok = e.appendValue(dst, value, depth); !ok {
@@ -224,7 +225,7 @@ func (e *encoder) appendMap(dst []byte, m pcommon.Map, depth int) []byte {
 	return append(dst, '}')
 }
 
-func (e *encoder) appendSlice(dst []byte, s pcommon.Slice, depth int) []byte {
+func (e *Encoder) appendSlice(dst []byte, s pcommon.Slice, depth int) []byte {
 	dst = append(dst, '[')
 	first := true
 	for _, value := range s.All() {
@@ -252,3 +253,6 @@ func appendBase64(dst []byte, b pcommon.ByteSlice) []byte {
 	dst = base64.StdEncoding.AppendEncode(dst, raw)
 	return append(dst, '"')
 }
+
+// LossNames are the causes of losses as written in metrics.
+var LossNames = [LossCauses]string{"not_finite", "too_deep", "null", "empty_id", "placeholder_id", "short_id", "long_id"}

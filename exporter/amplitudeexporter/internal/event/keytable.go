@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+package event // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 
 import (
 	"strings"
@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxKeys and maxKeyBytes bound what an encoder remembers of attribute names.
+	// maxKeys and maxKeyBytes bound what an Encoder remembers of attribute names.
 	maxKeys     = 4096
 	maxKeyBytes = 256 << 10
 )
@@ -71,7 +71,7 @@ func newKey(attribute string) *key {
 
 func (k *key) setName(s section, name string) {
 	k.section, k.name = s, name
-	k.json = string(append(appendString(nil, name), ':'))
+	k.json = string(append(AppendString(nil, name), ':'))
 }
 
 // setOperation reads "<operator>.<property>", or the operator alone for the one that has no property.

@@ -1,0 +1,74 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package event // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+
+// Reason is why an event cannot be delivered, or why a record is not an event. The list is closed.
+type Reason uint8
+
+// The reasons, in the order of an event's way.
+const (
+	// Found before sending; the first two are records of others, not failures.
+	ReasonNotAnEvent Reason = iota + 1
+	ReasonNotAllowed
+	ReasonNoID
+	ReasonInvalidID
+	ReasonBlankEventType
+	ReasonReservedEventType
+	ReasonUnknownField
+	ReasonInvalidField
+	ReasonTooLarge
+	// Answers of Amplitude about single events.
+	ReasonMissingField
+	ReasonRejectedField
+	ReasonRejectedID
+	ReasonSilenced
+	ReasonRefused
+	ReasonForbidden
+	// Answers about the whole request.
+	ReasonInvalidAPIKey
+	ReasonBadRequest
+	// The Collector stops and the slow lane has no storage.
+	ReasonShutdown
+	ReasonCount
+)
+
+var ReasonNames = [ReasonCount]string{
+	ReasonNotAnEvent:        "not_an_event",
+	ReasonNotAllowed:        "not_allowed",
+	ReasonNoID:              "no_id",
+	ReasonInvalidID:         "invalid_id",
+	ReasonBlankEventType:    "blank_event_type",
+	ReasonReservedEventType: "reserved_event_type",
+	ReasonUnknownField:      "unknown_field",
+	ReasonInvalidField:      "invalid_field",
+	ReasonTooLarge:          "too_large",
+	ReasonMissingField:      "missing_field",
+	ReasonRejectedField:     "rejected_field",
+	ReasonRejectedID:        "rejected_id",
+	ReasonSilenced:          "silenced",
+	ReasonRefused:           "refused",
+	ReasonForbidden:         "forbidden",
+	ReasonInvalidAPIKey:     "invalid_api_key",
+	ReasonBadRequest:        "bad_request",
+	ReasonShutdown:          "shutdown",
+}
+
+// String returns the reason as written in metrics and dead letters.
+func (r Reason) String() string {
+	return ReasonNames[r]
+}
+
+// MeantAsEvent tells whether a record with this problem was meant to reach Amplitude.
+func (r Reason) MeantAsEvent() bool {
+	return r != ReasonNotAnEvent && r != ReasonNotAllowed
+}
+
+// Failure is why and where an event failed.
+type Failure struct {
+	Reason Reason
+	// Field is the event's field at fault, if one is known.
+	Field string
+	// Status is the HTTP status of the answer, 0 when the event was never sent.
+	Status int
+}

@@ -1,0 +1,62 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package records
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// grid makes logs of so many resources, scopes in each and records in each scope.
+func grid(resources, scopes, each int) plog.Logs {
+	logs := plog.NewLogs()
+	for r := range resources {
+		resource := logs.ResourceLogs().AppendEmpty()
+		resource.SetSchemaUrl("https://example.com/resource")
+		resource.Resource().Attributes().PutInt("resource", int64(r))
+		for s := range scopes {
+			scope := resource.ScopeLogs().AppendEmpty()
+			scope.SetSchemaUrl("https://example.com/scope")
+			scope.Scope().SetName(strconv.Itoa(s))
+			for n := range each {
+				scope.LogRecords().AppendEmpty().Body().SetInt(int64(n))
+			}
+		}
+	}
+	return logs
+}
+
+func TestCollectKeepsEverything(t *testing.T) {
+	logs := grid(2, 3, 4)
+	copied := Collect(All(logs))
+	assert.Equal(t, logs, copied)
+	copied.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Body().SetStr("changed")
+	assert.Equal(t, grid(2, 3, 4), logs, "a copy")
+}
+
+func TestCollectOfSome(t *testing.T) {
+	all := slices.Collect(All(grid(2, 2, 2)))
+	require.Len(t, all, 8)
+	some := Collect(slices.Values([]Ref{all[1], all[6], all[7]}))
+	require.Equal(t, 2, some.ResourceLogs().Len(), "only what the records belong to")
+	assert.Equal(t, 1, some.ResourceLogs().At(0).ScopeLogs().Len())
+	assert.Equal(t, 1, some.ResourceLogs().At(1).ScopeLogs().Len())
+	assert.Equal(t, 3, some.LogRecordCount())
+	assert.Zero(t, Collect(slices.Values([]Ref(nil))).ResourceLogs().Len())
+}
+
+func TestAllStops(t *testing.T) {
+	seen := 0
+	for range All(grid(2, 2, 2)) {
+		if seen++; seen == 3 {
+			break
+		}
+	}
+	assert.Equal(t, 3, seen)
+}
