@@ -12,6 +12,12 @@ GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@v2.15.1
 PROMTOOL := set -e -o pipefail; echo "==> installing promtool, which the tests of alerts and dashboard run"; \
 	cd "$$(mktemp -d)" && apt-get -o APT::Sandbox::User=root download -qq prometheus && \
 	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - -C /usr/local ./usr/bin/promtool --strip-components=2 && rm prometheus_*.deb
+# What the caller exported for programs of their own does not reach ours: see internal/cleanenv. Its proxies stay, for
+# compilers and package managers; what starts a program takes them away.
+OURS    := $(shell sed -e '/^$$/d' -e '/^\#/d' -e 's/\*$$/%/' internal/cleanenv/variables.txt)
+unexport $(filter-out HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY,$(filter $(OURS),$(.VARIABLES)))
+# A go.work in a folder above would exclude our modules.
+export GOWORK := off
 BINARY  := bin/otelcol-amplitude
 COMMANDS := bin/otelcol-amplitude-explain bin/otelcol-amplitude-replay
 PACKAGE := ./...
@@ -203,7 +209,7 @@ bin/shop-go: $(wildcard examples/shop-go/*.go) examples/go.mod | need-go
 	@echo "==> building $@"
 	@$(GO) build -C examples -o ../$@ ./shop-go
 
-bin/demo: $(wildcard examples/demo/*.go) examples/go.mod | need-go
+bin/demo: $(wildcard examples/demo/*.go internal/cleanenv/*) examples/go.mod | need-go
 	@echo "==> building $@"
 	@$(GO) build -C examples -o ../$@ ./demo
 

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/component"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 type options struct {
@@ -43,6 +45,7 @@ func main() {
 	only := flag.String("parts", "", "measure only these, separated by commas: processor, exporter, growth, collector; they make no page")
 	asSink := flag.Bool("sink", false, "be the other end, for the measurements themselves")
 	flag.Parse()
+	cleanenv.Process() // and so for the programs that are measured
 	if *only != "" {
 		o.parts = strings.Split(*only, ",")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pooling"
 )
 
@@ -27,7 +28,7 @@ func validate(t *testing.T, config string, sets ...string) (string, error) {
 		arguments = append(arguments, "--config", "yaml:"+set)
 	}
 	cmd := exec.Command(harness.Binary(t, "otelcol-amplitude"), arguments...)
-	cmd.Env = append(os.Environ(), harness.NewAddresses(t).Environ(t.TempDir())...)
+	cmd.Env = cleanenv.Environ(harness.NewAddresses(t).Environ(t.TempDir())...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -67,7 +68,7 @@ func TestProtoPoolingIsRefused(t *testing.T) {
 			defer cancel()
 			cmd := exec.CommandContext(ctx, harness.Binary(t, "otelcol-amplitude"), "--feature-gates", pooling.Gate, "--config", config,
 				"--config", "yaml:service::pipelines::logs: "+pipeline, "--config", "yaml:exporters::debug: {}", "--config", "yaml:service::telemetry::metrics::level: none")
-			cmd.Env = append(os.Environ(), harness.NewAddresses(t).Environ(t.TempDir())...)
+			cmd.Env = cleanenv.Environ(harness.NewAddresses(t).Environ(t.TempDir())...)
 			out, err := cmd.CombinedOutput()
 			require.Error(t, err, "it ends by itself")
 			assert.Contains(t, string(out), "the feature gate pdata.useProtoPooling is on")

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 // patience bounds waits; the machine may be slow.
@@ -118,7 +119,7 @@ func TestStorageThatCannotBeOpened(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, harness.Binary(t, "otelcol-amplitude"), "--config", "testdata/limits.yaml")
-			cmd.Env = append(append(os.Environ(), harness.NewAddresses(t).Environ(dir)...), "E2E_ENDPOINT=http://127.0.0.1:1/2/httpapi")
+			cmd.Env = cleanenv.Environ(append(harness.NewAddresses(t).Environ(dir), "E2E_ENDPOINT=http://127.0.0.1:1/2/httpapi")...)
 			out, err := cmd.CombinedOutput()
 			require.Error(t, err)
 			require.NoError(t, ctx.Err(), "it ends by itself\n%s", out)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 // startSpanEvents runs examples/span-events.yaml as it is, on addresses of the test.
@@ -50,9 +51,14 @@ func TestSpanEventsOfEmitters(t *testing.T) {
 // TestSpanEventsOfAnApplication runs a real application with the OpenFeature SDK inside OpenTelemetry spans.
 func TestSpanEventsOfAnApplication(t *testing.T) {
 	collector := startSpanEvents(t)
-	app := exec.Command("go", "-C", "examples", "run", "./spans-go", "-endpoint", "http://"+collector.OTLPHTTP, "-users", "10")
-	app.Dir = harness.Root()
-	out, err := app.CombinedOutput()
+	program := filepath.Join(t.TempDir(), "spans-go")
+	build := exec.Command("go", "-C", "examples", "build", "-o", program, "./spans-go")
+	build.Dir = harness.Root()
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	app := exec.Command(program, "-endpoint", "http://"+collector.OTLPHTTP, "-users", "10")
+	app.Env = cleanenv.Environ()
+	out, err = app.CombinedOutput()
 	require.NoError(t, err, string(out))
 
 	// Ten users, each evaluated twice: one exposure each.

@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { freePorts, startCollector } from "./lib/collector.js";
+import { environment } from "./lib/environment.js";
 import { client } from "./lib/sandbox.js";
 
 const main = fileURLToPath(new URL("../../examples/shop-node/main.js", import.meta.url));
@@ -16,7 +17,7 @@ test("what customers saw while the Collector was away arrives once it is there",
   const away = createServer((socket) => socket.destroy()).listen(port, "127.0.0.1");
   const tried = new Promise((resolve) => away.once("connection", resolve));
   const shop = spawn("node", [main], {
-    env: { ...process.env, PORT: "0", OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` }, stdio: ["ignore", "pipe", "inherit"],
+    env: environment({ PORT: "0", SHOP_COLLECTOR: `http://127.0.0.1:${port}` }), stdio: ["ignore", "pipe", "inherit"],
   });
   t.after(() => shop.kill("SIGKILL"));
   const ended = new Promise((resolve) => shop.once("exit", resolve));

@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 // in returns a path in deploy/.
@@ -84,7 +85,7 @@ func TestConfigurationsAreValid(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			cmd := exec.Command(harness.Binary(t, "otelcol-amplitude"), append([]string{"validate"}, tc.arguments...)...)
-			cmd.Env = append(os.Environ(), "AMPLITUDE_API_KEY=0123456789abcdef", "MY_POD_IP=127.0.0.1", "REDIS_PASSWORD=secret")
+			cmd.Env = cleanenv.Environ("AMPLITUDE_API_KEY=0123456789abcdef", "MY_POD_IP=127.0.0.1", "REDIS_PASSWORD=secret")
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, string(out))
 		})

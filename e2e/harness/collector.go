@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
@@ -75,6 +76,16 @@ func (a Addresses) Environ(dir string) []string {
 	}
 }
 
+// Isolated is a command that has network ports of its own where the system allows it, so that the usual ports are free.
+// Elsewhere it uses the machine's.
+func Isolated(name string, arguments ...string) *exec.Cmd {
+	const up = "ip link set lo up"
+	if exec.Command("unshare", "-rn", "sh", "-c", up).Run() != nil {
+		return exec.Command(name, arguments...) //nolint:gosec // the test names it
+	}
+	return exec.Command("unshare", append([]string{"-rn", "sh", "-c", up + ` && exec "$0" "$@"`, name}, arguments...)...) //nolint:gosec // as above
+}
+
 // Collector is a running Collector process.
 type Collector struct {
 	Addresses
@@ -122,7 +133,7 @@ func Start(t testing.TB, config string, options Options) *Collector {
 		logs:      &buffer{},
 		done:      make(chan error, 1),
 	}
-	c.cmd.Env = append(append(os.Environ(), c.Environ(options.Dir)...), options.Env...)
+	c.cmd.Env = cleanenv.Environ(append(c.Environ(options.Dir), options.Env...)...)
 	c.cmd.Stdout, c.cmd.Stderr = c.logs, c.logs
 	require.NoError(t, c.cmd.Start())
 	go func() { c.done <- c.cmd.Wait() }()

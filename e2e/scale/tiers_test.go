@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 // edge starts a Collector of the first tier, with changes to its configuration.
@@ -76,7 +77,7 @@ func TestKafkaConfigurations(t *testing.T) {
 			}
 			cmd := exec.Command(harness.Binary(t, program), arguments...)
 			cmd.Dir = t.TempDir()
-			cmd.Env = append(cmd.Environ(), "AMPLITUDE_API_KEY=0123456789abcdef")
+			cmd.Env = cleanenv.Environ("AMPLITUDE_API_KEY=0123456789abcdef")
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 		})

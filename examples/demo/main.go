@@ -19,6 +19,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 const (
@@ -53,6 +55,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "demo: there is no shop %q: name shop-go, shop-node or shop-web\n", *name)
 		os.Exit(2)
 	}
+	cleanenv.Process() // and so for the Collector and the shops, which inherit it
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, s, *once)
 	stop()
@@ -76,10 +79,16 @@ func run(ctx context.Context, s shop, once bool) error {
 		fmt.Println("==> the shop opens:", s.says)
 		sent, err := s.letIn(ctx)
 		if err != nil {
+			if ctx.Err() == nil {
+				printProblem(os.Stdout)
+			}
 			return err
 		}
 		arrived, differences := waitForArrival(ctx, sent)
 		printReport(os.Stdout, sent, arrived, differences)
+		if len(differences) > 0 {
+			printProblem(os.Stdout)
+		}
 		if once {
 			if len(differences) > 0 {
 				return errors.New("what arrived is not what the shop sent")
@@ -131,7 +140,17 @@ func get(ctx context.Context, url string) (*http.Response, error) {
 	}
 	if response.StatusCode != http.StatusOK {
 		_ = response.Body.Close()
-		return nil, fmt.Errorf("%s answered %s", url, response.Status)
+		return nil, &unexpectedStatus{url: url, code: response.StatusCode}
 	}
 	return response, nil
+}
+
+// unexpectedStatus is an answer other than 200.
+type unexpectedStatus struct {
+	url  string
+	code int
+}
+
+func (e *unexpectedStatus) Error() string {
+	return fmt.Sprintf("%s answered %d %s", e.url, e.code, http.StatusText(e.code))
 }

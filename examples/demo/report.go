@@ -7,9 +7,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -74,7 +76,11 @@ func readArrived(ctx context.Context, sent summary) (summary, error) {
 		var user struct {
 			Properties map[string]any `json:"user_properties"`
 		}
-		if err := getJSON(ctx, sandboxURL+"/_sandbox/users/"+url.PathEscape(id), &user); err != nil {
+		err := getJSON(ctx, sandboxURL+"/_sandbox/users/"+url.PathEscape(id), &user)
+		if status := (*unexpectedStatus)(nil); errors.As(err, &status) && status.code == http.StatusNotFound {
+			continue // no event of this user has arrived
+		}
+		if err != nil {
 			return arrived, err
 		}
 		properties := map[string]string{}

@@ -95,7 +95,7 @@ func (s shop) keepOpen(ctx context.Context) <-chan error {
 // command is a program that is asked to end when ctx does. Its own process group keeps Ctrl-C from it.
 func command(ctx context.Context, line []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...) //nolint:gosec // one of the table of shops
-	cmd.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+ports[1].address)
+	cmd.Env = append(os.Environ(), "SHOP_COLLECTOR=http://"+ports[1].address)
 	ownGroup(cmd)
 	cmd.Cancel = func() error { return askToEnd(cmd.Process) }
 	cmd.WaitDelay = stopTimeout

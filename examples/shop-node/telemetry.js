@@ -15,7 +15,7 @@ import { Outbox } from "./outbox.js";
 // Without this the SDK keeps to itself what it could not send.
 diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.WARN);
 
-const endpoint = process.env.OTEL_EXPORTER_OTLP_ENDPOINT ?? "http://127.0.0.1:4318";
+const endpoint = process.env.SHOP_COLLECTOR ?? "http://127.0.0.1:4318";
 
 const provider = new LoggerProvider({
   resource: resourceFromAttributes({ "service.name": "shop-node", "deployment.environment.name": "demo" }),

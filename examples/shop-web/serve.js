@@ -8,7 +8,7 @@ import { context } from "esbuild";
 const here = fileURLToPath(new URL(".", import.meta.url));
 
 // open returns { url, close }.
-export async function open({ port = 8587, collector = process.env.OTEL_EXPORTER_OTLP_ENDPOINT ?? "http://127.0.0.1:4318" } = {}) {
+export async function open({ port = 8587, collector = process.env.SHOP_COLLECTOR ?? "http://127.0.0.1:4318" } = {}) {
   const page = await context({
     absWorkingDir: here, entryPoints: ["src/shop.js"], outdir: "public", bundle: true, format: "esm", target: "es2022", minify: true, write: false,
     define: { COLLECTOR: JSON.stringify(collector) }, logLevel: "error",

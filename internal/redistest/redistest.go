@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
@@ -59,6 +60,7 @@ func (s *Server) Revive() {
 	arguments := append([]string{}, s.arguments...)
 	arguments = append(arguments, "--port", s.Port(), "--bind", "127.0.0.1", "--dir", s.t.TempDir(), "--save", "", "--appendonly", "no")
 	s.process = exec.CommandContext(context.Background(), binary, arguments...) //nolint:gosec // the server under test
+	s.process.Env = cleanenv.Environ()
 	require.NoError(s.t, s.process.Start())
 	require.Eventually(s.t, s.answers, startTimeout, pollInterval, "redis-server does not answer")
 }

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { environment } from "./environment.js";
 
 const repository = fileURLToPath(new URL("../../..", import.meta.url));
 
@@ -29,7 +30,7 @@ export async function startCollector({ configs = [], env = {}, port } = {}) {
     `service::telemetry::metrics::readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: ${metrics}}}}}]`,
   ];
   const child = spawn("bin/otelcol-amplitude", ["config.example.yaml", ...configs, ...changes.map((change) => `yaml:${change}`)].flatMap((config) => ["--config", config]), {
-    cwd: repository, env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "pipe"],
+    cwd: repository, env: environment(env), stdio: ["ignore", "ignore", "pipe"],
   });
   let log = "", code;
   child.stderr.on("data", (text) => { log += text; });

@@ -21,6 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/extensiontest"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 const (
@@ -103,7 +105,7 @@ func TestKilledAtAnyMomentNothingIsHidden(t *testing.T) {
 	next, events, records := 0, 0, 0
 	for round := range 12 {
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKillChild$")
-		child.Env = append(os.Environ(), killDirectory+"="+directory,
+		child.Env = cleanenv.Environ(killDirectory+"="+directory,
 			"DEDUP_KILL_BEGUN="+strconv.FormatInt(begun, 10), "DEDUP_KILL_FROM="+strconv.Itoa(next))
 		child.Stderr = os.Stderr
 		stdout, err := child.StdoutPipe()
