@@ -13,6 +13,8 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
 // defaultEventName is the event name of OpenTelemetry's conventions for feature flags.
@@ -101,8 +103,8 @@ func (c *Config) Validate() error {
 		errs = errors.New("one of `span_event_names` and `spans` must not be empty")
 	}
 	return errors.Join(errs,
-		validNames("span_event_names", c.SpanEventNames),
-		validNames("copy_attributes", c.CopyAttributes))
+		check.Names("span_event_names", c.SpanEventNames),
+		check.Names("copy_attributes", c.CopyAttributes))
 }
 
 // Validate implements [confmap.Validator].
@@ -113,11 +115,11 @@ func (c *SpanConfig) Validate() error {
 	}
 	stars := 0
 	for _, name := range c.Names {
-		switch strings.Count(name, star) {
+		switch strings.Count(name, pattern.Star) {
 		case 0:
 		case 1:
 			stars++
-			if name == star {
+			if name == pattern.Star {
 				errs = errors.Join(errs, errors.New("`names` must not contain \"*\" alone: every span would be an evaluation"))
 			}
 		default:
@@ -141,7 +143,7 @@ func (c *SpanConfig) Validate() error {
 		}
 		targets[to] = from
 	}
-	return errors.Join(errs, validNames("names", c.Names), validNames("skip_if_true", c.SkipIfTrue))
+	return errors.Join(errs, check.Names("names", c.Names), check.Names("skip_if_true", c.SkipIfTrue))
 }
 
 // Validate implements [confmap.Validator].
@@ -160,27 +162,5 @@ func (c *LaunchDarklyConfig) Validate() error {
 			errs = errors.Join(errs, fmt.Errorf("`groups` must map a LaunchDarkly context kind to a group type (got %q: %q)", kind, c.Groups[kind]))
 		}
 	}
-	return errors.Join(errs, oneOf("variant", c.Variant, variantIndex, variantValue))
-}
-
-func oneOf(key, found string, allowed ...string) error {
-	if slices.Contains(allowed, found) {
-		return nil
-	}
-	return fmt.Errorf("`%s` must be %s (got %q)", key, strings.Join(allowed, " or "), found)
-}
-
-// validNames says which name of a list is blank or there twice.
-func validNames(key string, names []string) error {
-	seen := make(map[string]struct{}, len(names))
-	for _, name := range names {
-		if strings.TrimSpace(name) == "" {
-			return fmt.Errorf("`%s` must not contain an empty name (got %q)", key, name)
-		}
-		if _, twice := seen[name]; twice {
-			return fmt.Errorf("`%s` must not contain a name twice (got %q)", key, name)
-		}
-		seen[name] = struct{}{}
-	}
-	return nil
+	return errors.Join(errs, check.OneOf("variant", c.Variant, variantIndex, variantValue))
 }

@@ -4,35 +4,15 @@
 package featureflageventsconnector // import "github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector"
 
 import (
-	"strings"
-
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
-// star stands for any text in the name of a span.
-const star = "*"
-
-// namePattern is a span name; if open, any text may stand between prefix and suffix.
-type namePattern struct {
-	prefix, suffix string
-	open           bool
-}
-
-// match tells whether name fits, and what the star stands for.
-func (p *namePattern) match(name string) (starText string, ok bool) {
-	if !p.open {
-		return "", name == p.prefix
-	}
-	if len(name) < len(p.prefix)+len(p.suffix) || !strings.HasPrefix(name, p.prefix) || !strings.HasSuffix(name, p.suffix) {
-		return "", false
-	}
-	return name[len(p.prefix) : len(name)-len(p.suffix)], true
-}
-
-// spanRule recognises spans that are evaluations themselves.
+// spanRule recognizes spans that are evaluations themselves.
 type spanRule struct {
-	names         []namePattern
+	names         pattern.List
 	eventName     string
 	renames       map[string]string
 	starAttribute string
@@ -40,31 +20,27 @@ type spanRule struct {
 }
 
 func newSpanRule(cfg *SpanConfig) spanRule {
-	rule := spanRule{
+	return spanRule{
+		names:         pattern.NewList(cfg.Names),
 		eventName:     cfg.EventName,
 		renames:       cfg.Attributes,
 		starAttribute: cfg.StarAttribute,
 		skipIfTrue:    cfg.SkipIfTrue,
 	}
-	for _, name := range cfg.Names {
-		prefix, suffix, open := strings.Cut(name, star)
-		rule.names = append(rule.names, namePattern{prefix: prefix, suffix: suffix, open: open})
-	}
-	return rule
 }
 
 func (r *spanRule) matches(name string) bool {
-	_, ok := r.star(name)
-	return ok
+	return r.names.Match(name)
 }
 
-func (r *spanRule) star(name string) (string, bool) {
+// star is what the star in the name of a span stands for.
+func (r *spanRule) star(name string) string {
 	for i := range r.names {
-		if text, ok := r.names[i].match(name); ok {
-			return text, true
+		if text, ok := r.names[i].Capture(name); ok {
+			return text
 		}
 	}
-	return "", false
+	return ""
 }
 
 // skips tells whether an attribute says that the span is no evaluation.
@@ -95,7 +71,7 @@ func (r *spanRule) copyAttributes(span ptrace.Span, to pcommon.Map) {
 	if r.starAttribute == "" {
 		return
 	}
-	if text, _ := r.star(span.Name()); text != "" {
+	if text := r.star(span.Name()); text != "" {
 		putIfAbsent(to, r.starAttribute, pcommon.NewValueStr(text))
 	}
 }

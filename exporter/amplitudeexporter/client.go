@@ -21,6 +21,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
 )
 
 const (
@@ -40,9 +42,9 @@ type client struct {
 	gzip      bool
 	now       func() time.Time
 
-	// bodies keeps buffers for the requests in flight and their compressed form. A sync.Pool would lose them at
-	// every second garbage collection, and growing one anew moves a megabyte about several times.
-	bodies      chan *payload
+	// bodies keeps buffers for the requests in flight and their compressed form: growing one anew moves a megabyte
+	// about several times.
+	bodies      freelist.List[*payload]
 	compressors sync.Pool // of *gzip.Writer
 }
 
@@ -64,7 +66,7 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 		gzip:      cfg.compressed(),
 		now:       now,
 	}
-	c.bodies = make(chan *payload, 2*(cfg.Concurrency+1))
+	c.bodies = freelist.New[*payload](2 * (cfg.Concurrency + 1))
 	c.compressors.New = func() any {
 		w, _ := gzip.NewWriterLevel(io.Discard, gzipLevel)
 		return w
@@ -86,19 +88,17 @@ func keepConnections(settings *confighttp.ClientConfig, n int) {
 // back to the pool only when nobody has it any more.
 type payload struct {
 	data  []byte
-	idle  chan *payload
+	idle  freelist.List[*payload]
 	users atomic.Int32
 }
 
 // newPayload returns an empty body that the caller must release.
 func (c *client) newPayload() *payload {
-	var p *payload
-	select {
-	case p = <-c.bodies:
-		p.data = p.data[:0]
-	default:
+	p, ok := c.bodies.Get()
+	if !ok {
 		p = &payload{idle: c.bodies}
 	}
+	p.data = p.data[:0]
 	p.users.Store(1)
 	return p
 }
@@ -111,10 +111,7 @@ func (p *payload) release() {
 	if p.users.Add(-1) > 0 || cap(p.data) > maxKeptBody {
 		return
 	}
-	select {
-	case p.idle <- p:
-	default:
-	}
+	p.idle.Put(p)
 }
 
 func (p *payload) reader() io.ReadCloser {

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -23,6 +21,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 )
 
 // Values of the keys that are words.
@@ -175,45 +174,33 @@ func createDefaultConfig() component.Config {
 func (c *Config) Validate() error {
 	var errs []error
 	if c.APIKey == "" && !c.DryRun {
-		errs = append(errs, errors.New("api_key is required: set it to the API key of the Amplitude project"))
+		errs = append(errs, errors.New("`api_key` is required: set it to the API key of the Amplitude project"))
 	}
-	errs = append(errs, oneOf("region", c.Region, regionUS, regionEU), oneOf("api", c.API, apiHTTPV2, apiBatch))
+	errs = append(errs, check.OneOf("region", c.Region, regionUS, regionEU), check.OneOf("api", c.API, apiHTTPV2, apiBatch))
 	if err := validateEndpoint(c.ClientConfig.Endpoint); err != nil {
 		errs = append(errs, err)
 	}
 	// Amplitude takes no other compression.
 	if c.ClientConfig.Compression != "" {
-		errs = append(errs, oneOf("compression", string(c.ClientConfig.Compression), compressionGzip, compressionNone))
+		errs = append(errs, check.OneOf("compression", string(c.ClientConfig.Compression), compressionGzip, compressionNone))
 	}
 	if len(c.Events) == 0 {
-		errs = append(errs, errors.New(`events must name at least one pattern (["*"] lets every event leave)`))
+		errs = append(errs, errors.New("`events` must name at least one pattern ([\"*\"] lets every event leave)"))
 	}
 	for i, pattern := range c.Events {
 		if pattern == "" {
-			errs = append(errs, fmt.Errorf("events must not hold an empty pattern (at position %d)", i))
+			errs = append(errs, fmt.Errorf("`events` must not hold an empty pattern (at position %d)", i))
 		}
 	}
-	if c.MinIDLength < 1 || c.MinIDLength > amplitude.MaxStringLength {
-		errs = append(errs, fmt.Errorf("min_id_length must be between 1 and %d (got %d)", amplitude.MaxStringLength, c.MinIDLength))
-	}
-	if c.Concurrency < 1 {
-		errs = append(errs, fmt.Errorf("concurrency must be positive (got %d)", c.Concurrency))
-	}
-	if c.ClientConfig.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("timeout must not be negative (got %s)", c.ClientConfig.Timeout))
-	}
+	errs = append(errs,
+		check.Between("min_id_length", c.MinIDLength, 1, amplitude.MaxStringLength),
+		check.Positive("concurrency", c.Concurrency),
+		check.NotNegative("timeout", c.ClientConfig.Timeout))
 	if queue := c.QueueConfig.Get(); queue != nil && queue.NumConsumers != 1 {
-		errs = append(errs, fmt.Errorf("sending_queue::num_consumers must be 1, or events of one user could overtake each other; "+
-			"use concurrency for parallel requests (got %d)", queue.NumConsumers))
+		errs = append(errs, fmt.Errorf("`sending_queue::num_consumers` must be 1, or events of one user could overtake each other; "+
+			"use `concurrency` for parallel requests (got %d)", queue.NumConsumers))
 	}
 	return errors.Join(errs...)
-}
-
-func oneOf(key, found string, allowed ...string) error {
-	if slices.Contains(allowed, found) {
-		return nil
-	}
-	return fmt.Errorf("%s must be %s (got %q)", key, strings.Join(allowed, " or "), found)
 }
 
 // validateEndpoint checks a URL without repeating it, since it may hold a password.
@@ -223,13 +210,13 @@ func validateEndpoint(endpoint string) error {
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return errors.New("endpoint must be a valid URL")
+		return errors.New("`endpoint` must be a valid URL")
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return fmt.Errorf("endpoint must be a full URL that starts with http:// or https:// (got %q)", u.Redacted())
+		return fmt.Errorf("`endpoint` must be a full URL that starts with http:// or https:// (got %q)", u.Redacted())
 	}
 	if u.Path == "" || u.Path == "/" {
-		return fmt.Errorf("endpoint must be a full URL with its path, such as %s%s (got %q)", hosts[regionUS], amplitude.PathHTTPV2, u.Redacted())
+		return fmt.Errorf("`endpoint` must be a full URL with its path, such as %s%s (got %q)", hosts[regionUS], amplitude.PathHTTPV2, u.Redacted())
 	}
 	return nil
 }
@@ -241,8 +228,9 @@ func (c *RateLimitConfig) Validate() error {
 		key   string
 		value float64
 	}{{"events_per_second", c.EventsPerSecond}, {"requests_per_second", c.RequestsPerSecond}} {
-		if limit.value < 0 || math.IsNaN(limit.value) || math.IsInf(limit.value, 0) {
-			errs = append(errs, fmt.Errorf("%s must not be negative (got %v)", limit.key, limit.value))
+		errs = append(errs, check.NotNegative(limit.key, limit.value))
+		if math.IsInf(limit.value, 1) {
+			errs = append(errs, fmt.Errorf("`%s` must be finite (got %v)", limit.key, limit.value))
 		}
 	}
 	return errors.Join(errs...)
@@ -250,22 +238,14 @@ func (c *RateLimitConfig) Validate() error {
 
 // Validate returns what is wrong.
 func (c *SlowLaneConfig) Validate() error {
-	if c.MaxEvents < 1 {
-		return fmt.Errorf("max_events must be positive (got %d)", c.MaxEvents)
-	}
-	return nil
+	return check.Positive("max_events", c.MaxEvents)
 }
 
 // Validate returns what is wrong, one error per key.
 func (c *DeadLetterConfig) Validate() error {
-	var errs []error
-	if c.MaxMegabytes < 1 {
-		errs = append(errs, fmt.Errorf("max_megabytes must be positive (got %d)", c.MaxMegabytes))
-	}
-	if c.MaxBackups < 0 {
-		errs = append(errs, fmt.Errorf("max_backups must not be negative (got %d)", c.MaxBackups))
-	}
-	return errors.Join(errs...)
+	return errors.Join(
+		check.Positive("max_megabytes", c.MaxMegabytes),
+		check.NotNegative("max_backups", c.MaxBackups))
 }
 
 // officialURL is where Amplitude itself takes the events of this project.

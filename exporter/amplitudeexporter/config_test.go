@@ -4,6 +4,7 @@
 package amplitudeexporter
 
 import (
+	"math"
 	"path/filepath"
 	"testing"
 	"time"
@@ -95,25 +96,26 @@ func TestWrongConfig(t *testing.T) {
 		settings map[string]any
 		want     string
 	}{
-		{"no key", map[string]any{"api_key": ""}, "api_key is required"},
-		{"region", map[string]any{"region": "mars"}, `region must be us or eu (got "mars")`},
-		{"api", map[string]any{"api": "v1"}, `api must be http_v2 or batch (got "v1")`},
-		{"endpoint without scheme", map[string]any{"endpoint": "localhost/2/httpapi"}, "endpoint must be a full URL that starts with http"},
-		{"endpoint without path", map[string]any{"endpoint": "http://user:hunter2@localhost"}, "endpoint must be a full URL with its path"},
-		{"endpoint that is none", map[string]any{"endpoint": "http://[::1/2"}, "endpoint must be a valid URL"},
-		{"compression", map[string]any{"compression": "zstd"}, `compression must be gzip or none`},
-		{"no patterns", map[string]any{"events": []any{}}, "events must name at least one pattern"},
-		{"empty pattern", map[string]any{"events": []any{"a", ""}}, "events must not hold an empty pattern (at position 1)"},
-		{"min_id_length", map[string]any{"min_id_length": 0}, "min_id_length must be between 1 and 1024 (got 0)"},
-		{"concurrency", map[string]any{"concurrency": -1}, "concurrency must be positive (got -1)"},
-		{"timeout", map[string]any{"timeout": "-1s"}, "timeout must not be negative (got -1s)"},
-		{"consumers", map[string]any{"sending_queue": map[string]any{"enabled": true, "num_consumers": 4}}, "sending_queue::num_consumers must be 1"},
+		{"no key", map[string]any{"api_key": ""}, "`api_key` is required"},
+		{"region", map[string]any{"region": "mars"}, "`region` must be us or eu (got \"mars\")"},
+		{"api", map[string]any{"api": "v1"}, "`api` must be http_v2 or batch (got \"v1\")"},
+		{"endpoint without scheme", map[string]any{"endpoint": "localhost/2/httpapi"}, "`endpoint` must be a full URL that starts with http"},
+		{"endpoint without path", map[string]any{"endpoint": "http://user:hunter2@localhost"}, "`endpoint` must be a full URL with its path"},
+		{"endpoint that is none", map[string]any{"endpoint": "http://[::1/2"}, "`endpoint` must be a valid URL"},
+		{"compression", map[string]any{"compression": "zstd"}, "`compression` must be gzip or none"},
+		{"no patterns", map[string]any{"events": []any{}}, "`events` must name at least one pattern"},
+		{"empty pattern", map[string]any{"events": []any{"a", ""}}, "`events` must not hold an empty pattern (at position 1)"},
+		{"min_id_length", map[string]any{"min_id_length": 0}, "`min_id_length` must be between 1 and 1024 (got 0)"},
+		{"concurrency", map[string]any{"concurrency": -1}, "`concurrency` must be positive (got -1)"},
+		{"timeout", map[string]any{"timeout": "-1s"}, "`timeout` must not be negative (got -1s)"},
+		{"consumers", map[string]any{"sending_queue": map[string]any{"enabled": true, "num_consumers": 4}}, "`sending_queue::num_consumers` must be 1"},
 		{"queue size", map[string]any{"sending_queue": map[string]any{"enabled": true, "queue_size": -1}}, "queue_size"},
-		{"rate", map[string]any{"rate_limit": map[string]any{"events_per_second": -1}}, "rate_limit: events_per_second must not be negative (got -1)"},
-		{"request rate", map[string]any{"rate_limit": map[string]any{"requests_per_second": -0.5}}, "requests_per_second must not be negative (got -0.5)"},
-		{"slow lane", map[string]any{"slow_lane": map[string]any{"max_events": 0}}, "slow_lane: max_events must be positive (got 0)"},
-		{"dead letter size", map[string]any{"dead_letter": map[string]any{"max_megabytes": 0}}, "dead_letter: max_megabytes must be positive (got 0)"},
-		{"dead letter backups", map[string]any{"dead_letter": map[string]any{"max_backups": -1}}, "max_backups must not be negative (got -1)"},
+		{"rate", map[string]any{"rate_limit": map[string]any{"events_per_second": -1}}, "rate_limit: `events_per_second` must not be negative (got -1)"},
+		{"request rate", map[string]any{"rate_limit": map[string]any{"requests_per_second": -0.5}}, "`requests_per_second` must not be negative (got -0.5)"},
+		{"endless rate", map[string]any{"rate_limit": map[string]any{"events_per_second": math.Inf(1)}}, "rate_limit: `events_per_second` must be finite (got +Inf)"},
+		{"slow lane", map[string]any{"slow_lane": map[string]any{"max_events": 0}}, "slow_lane: `max_events` must be positive (got 0)"},
+		{"dead letter size", map[string]any{"dead_letter": map[string]any{"max_megabytes": 0}}, "dead_letter: `max_megabytes` must be positive (got 0)"},
+		{"dead letter backups", map[string]any{"dead_letter": map[string]any{"max_backups": -1}}, "`max_backups` must not be negative (got -1)"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := createDefaultConfig()

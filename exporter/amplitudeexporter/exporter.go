@@ -20,6 +20,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
 )
 
 // logInterval is how often a message with the same words is written at most.
@@ -42,9 +43,9 @@ type amplitudeExporter struct {
 	dead     *deadLetter
 	order    *batchOrder // nil when batches are partitioned
 
-	// idle keeps batches for the next: one for the queue, one for the slow lane. Unlike a sync.Pool it is not
-	// emptied by the garbage collector, with all that an encoder has learnt of attribute names.
-	idle         chan *batch
+	// idle keeps batches, with all that their encoders have learned of attribute names: one for the queue, one for
+	// the slow lane.
+	idle         freelist.List[*batch]
 	partitioners sync.Pool // of *partitioner
 
 	// unknown is used up by the first record whose name keeps it from leaving.
@@ -76,7 +77,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	if queue := cfg.QueueConfig.Get(); queue == nil || !queue.Batch.HasValue() || len(queue.Batch.Get().Partition.MetadataKeys) == 0 {
 		x.order = &batchOrder{}
 	}
-	x.idle = make(chan *batch, 2)
+	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
 	return x, nil
 }
@@ -116,23 +117,18 @@ func (x *amplitudeExporter) shutdown(ctx context.Context) error {
 const maxKeptJSON = 16 << 20
 
 func (x *amplitudeExporter) getBatch() *batch {
-	select {
-	case b := <-x.idle:
+	if b, ok := x.idle.Get(); ok {
 		return b
-	default:
-		return &batch{encoder: event.NewEncoder(x.cfg.eventSettings(x.set.BuildInfo.Version)), maxEvent: x.envelope.maxEvent()}
 	}
+	return &batch{encoder: event.NewEncoder(x.cfg.eventSettings(x.set.BuildInfo.Version)), maxEvent: x.envelope.maxEvent()}
 }
 
 func (x *amplitudeExporter) putBatch(b *batch) {
 	b.reset()
 	if cap(b.json) > maxKeptJSON {
-		return // one huge batch must not hold memory for ever
+		return // one huge batch must not hold memory forever
 	}
-	select {
-	case x.idle <- b:
-	default:
-	}
+	x.idle.Put(b)
 }
 
 // push delivers a batch. Its error asks for another try of exactly those records that are left over.

@@ -43,8 +43,9 @@ type listedPackage struct {
 	GoFiles               []string
 }
 
-// oneOf is the name of the functions by which the components check words: oneOf(key, value, word, word, ...).
-const oneOf = "oneOf"
+// oneOf is the name of the functions that check words, in whatever case: check.OneOf(key, value, word, word, ...), and
+// that of the sandbox, which imports nothing of ours.
+const oneOf = "oneof"
 
 // readSources reads the named packages, and those of this module that the component imports.
 func readSources(root, component string, packages map[string]bool) (*sources, error) {
@@ -160,7 +161,10 @@ func (s *sources) comments(pkg string, file *ast.File) {
 // check keeps the words of a call of oneOf for the field that is checked.
 func (s *sources) check(call *ast.CallExpr, local map[*types.Var]fieldName) {
 	called, ok := call.Fun.(*ast.Ident)
-	if !ok || called.Name != oneOf || len(call.Args) < 3 {
+	if selector, qualified := call.Fun.(*ast.SelectorExpr); qualified {
+		called, ok = selector.Sel, true
+	}
+	if !ok || strings.ToLower(called.Name) != oneOf || len(call.Args) < 3 {
 		return
 	}
 	value := call.Args[1]

@@ -6,12 +6,12 @@ package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/ote
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 )
 
 const (
@@ -209,9 +209,9 @@ func createDefaultConfig() *Config {
 
 // Validate checks the keys of the top level and the rules between sections.
 func (cfg *Config) Validate() error {
-	errs := []error{oneOf("other_records", cfg.OtherRecords, otherPass, otherDrop)}
-	if cfg.MaxExperimentProperties < 0 {
-		errs = append(errs, fmt.Errorf("`max_experiment_properties` must not be negative, found %d", cfg.MaxExperimentProperties))
+	errs := []error{
+		check.OneOf("other_records", cfg.OtherRecords, otherPass, otherDrop),
+		check.NotNegative("max_experiment_properties", cfg.MaxExperimentProperties),
 	}
 	owner := map[string]string{}
 	for _, section := range []struct {
@@ -224,7 +224,7 @@ func (cfg *Config) Validate() error {
 	} {
 		for _, name := range section.names {
 			if other, taken := owner[name]; taken && other != section.name {
-				errs = append(errs, fmt.Errorf("`event_names` of %s and of %s must differ, found %q in both", other, section.name, name))
+				errs = append(errs, fmt.Errorf("`event_names` of %s and of %s must differ (got %q in both)", other, section.name, name))
 			}
 			owner[name] = section.name
 		}
@@ -240,8 +240,8 @@ func (cfg *ExposureConfig) Validate() error {
 		nameList("variant", cfg.Variant, true),
 		nameList("experiment_key", cfg.ExperimentKey, false),
 		nameList("off_variants", cfg.OffVariants, false),
-		oneOf("wire", cfg.Wire, wireTransformed, wireRaw),
-		oneOf("unassigned", cfg.Unassigned, unassignedEvent, unassignedIdentify, unassignedDrop),
+		check.OneOf("wire", cfg.Wire, wireTransformed, wireRaw),
+		check.OneOf("unassigned", cfg.Unassigned, unassignedEvent, unassignedIdentify, unassignedDrop),
 	)
 }
 
@@ -258,7 +258,7 @@ func (cfg *EvaluationConfig) Validate() error {
 	}
 	for _, reason := range cfg.SkipReasons {
 		if reason != strings.ToLower(reason) {
-			errs = append(errs, fmt.Errorf("`skip_reasons` must be in lower case, found %q", reason))
+			errs = append(errs, fmt.Errorf("`skip_reasons` must be in lower case (got %q)", reason))
 		}
 	}
 	return errors.Join(errs...)
@@ -273,7 +273,7 @@ func (cfg *AssignmentConfig) Validate() error {
 		nameList("environment", cfg.Environment, false),
 	}
 	if strings.HasPrefix(cfg.PropertyPrefix, amplitude.AttrPrefix) || len(cfg.PropertyPrefix) > maxNames {
-		errs = append(errs, fmt.Errorf("`property_prefix` must not begin with %q or be longer than %d bytes, found %q", amplitude.AttrPrefix, maxNames, cfg.PropertyPrefix))
+		errs = append(errs, fmt.Errorf("`property_prefix` must not begin with %q or be longer than %d bytes (got %q)", amplitude.AttrPrefix, maxNames, cfg.PropertyPrefix))
 	}
 	return errors.Join(errs...)
 }
@@ -285,17 +285,15 @@ func (cfg *IdentityConfig) Validate() error {
 		nameList("device_id", cfg.DeviceID, false),
 		nameList("session_id", cfg.SessionID, false),
 		nameList("context_id", cfg.ContextID, false),
-		oneOf("context_id_as", cfg.ContextIDAs, asUserID, asDeviceID, asIgnore),
-	}
-	if cfg.MinIDLength < 1 || cfg.MinIDLength > amplitude.MaxStringLength {
-		errs = append(errs, fmt.Errorf("`min_id_length` must be between 1 and %d, found %d", amplitude.MaxStringLength, cfg.MinIDLength))
+		check.OneOf("context_id_as", cfg.ContextIDAs, asUserID, asDeviceID, asIgnore),
+		check.Between("min_id_length", cfg.MinIDLength, 1, amplitude.MaxStringLength),
 	}
 	if len(cfg.Groups) > amplitude.MaxGroupTypes {
-		errs = append(errs, fmt.Errorf("`groups` must name at most %d group types, found %d", amplitude.MaxGroupTypes, len(cfg.Groups)))
+		errs = append(errs, fmt.Errorf("`groups` must name at most %d group types (got %d)", amplitude.MaxGroupTypes, len(cfg.Groups)))
 	}
 	for groupType, attribute := range cfg.Groups {
 		if strings.TrimSpace(groupType) == "" || strings.TrimSpace(attribute) == "" {
-			errs = append(errs, fmt.Errorf("`groups` must map a group type to an attribute name, found %q: %q", groupType, attribute))
+			errs = append(errs, fmt.Errorf("`groups` must map a group type to an attribute name (got %q: %q)", groupType, attribute))
 		}
 	}
 	return errors.Join(errs...)
@@ -308,14 +306,7 @@ func (cfg *EventPropertiesConfig) Validate() error {
 
 // Validate checks the section; the framework prefixes its name.
 func (cfg *InsertIDConfig) Validate() error {
-	return oneOf("format", cfg.Format, insertIDStrong, insertIDSDK)
-}
-
-func oneOf(key, found string, allowed ...string) error {
-	if slices.Contains(allowed, found) {
-		return nil
-	}
-	return fmt.Errorf("`%s` must be one of %s, found %q", key, strings.Join(allowed, ", "), found)
+	return check.OneOf("format", cfg.Format, insertIDStrong, insertIDSDK)
 }
 
 // nameList checks a list of names: none blank, none twice, not too many.
@@ -324,15 +315,7 @@ func nameList(key string, names []string, required bool) error {
 		return fmt.Errorf("`%s` must name at least one attribute", key)
 	}
 	if len(names) > maxNames {
-		return fmt.Errorf("`%s` must not have more than %d entries, found %d", key, maxNames, len(names))
+		return fmt.Errorf("`%s` must not have more than %d entries (got %d)", key, maxNames, len(names))
 	}
-	for i, name := range names {
-		if strings.TrimSpace(name) == "" {
-			return fmt.Errorf("`%s` must not hold a blank entry, found %q", key, name)
-		}
-		if slices.Contains(names[:i], name) {
-			return fmt.Errorf("`%s` must not hold an entry twice, found %q", key, name)
-		}
-	}
-	return nil
+	return check.Names(key, names)
 }

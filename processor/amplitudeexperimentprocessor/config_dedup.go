@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configtls"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 )
 
 const (
@@ -115,13 +117,11 @@ func (cfg *DedupConfig) Validate() error {
 	if !cfg.Enabled {
 		return nil
 	}
-	errs := []error{oneOf("mode", cfg.Mode, dedupModeLatest, dedupModeUniquePerDay)}
+	errs := []error{check.OneOf("mode", cfg.Mode, dedupModeLatest, dedupModeUniquePerDay)}
 	if _, err := newBucketer(cfg.Window, cfg.TimeZone); err != nil {
 		errs = append(errs, err)
 	}
-	if cfg.MaxEntries < 1 || cfg.MaxEntries > maxDedupEntries {
-		errs = append(errs, fmt.Errorf("`max_entries` must be between 1 and %d, found %d", maxDedupEntries, cfg.MaxEntries))
-	}
+	errs = append(errs, check.Between("max_entries", cfg.MaxEntries, 1, maxDedupEntries))
 	return errors.Join(errs...)
 }
 
@@ -136,23 +136,21 @@ func (cfg *RedisConfig) Validate() error {
 	}
 	for _, address := range cfg.addresses() {
 		if _, _, err := net.SplitHostPort(address); err != nil {
-			errs = append(errs, fmt.Errorf("an address must be host:port, found %q", address))
+			errs = append(errs, fmt.Errorf("an address must be host:port (got %q)", address))
 		}
 	}
 	if cfg.MasterName != "" && (cfg.Cluster || len(cfg.Addresses) == 0) {
 		errs = append(errs, errRedisSentinel)
 	}
-	if cfg.DB < 0 {
-		errs = append(errs, fmt.Errorf("`db` must not be negative, found %d", cfg.DB))
-	}
+	errs = append(errs, check.NotNegative("db", cfg.DB))
 	if cfg.DB != 0 && cfg.isCluster() {
 		errs = append(errs, errRedisDB)
 	}
 	if len(cfg.KeyPrefix) > maxRedisKeyPrefixLength {
-		errs = append(errs, fmt.Errorf("`key_prefix` must not be longer than %d bytes, found %d", maxRedisKeyPrefixLength, len(cfg.KeyPrefix)))
+		errs = append(errs, fmt.Errorf("`key_prefix` must not be longer than %d bytes (got %d)", maxRedisKeyPrefixLength, len(cfg.KeyPrefix)))
 	}
 	if cfg.Timeout <= 0 || cfg.Timeout > maxRedisTimeout {
-		errs = append(errs, fmt.Errorf("`timeout` must be positive and at most %s, found %s", maxRedisTimeout, cfg.Timeout))
+		errs = append(errs, fmt.Errorf("`timeout` must be positive and at most %s (got %s)", maxRedisTimeout, cfg.Timeout))
 	}
 	return errors.Join(errs...)
 }

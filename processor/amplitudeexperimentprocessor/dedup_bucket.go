@@ -25,7 +25,7 @@ type bucketer struct {
 func newBucketer(window, timeZone string) (*bucketer, error) {
 	zone, err := time.LoadLocation(timeZone)
 	if err != nil || timeZone == "" || timeZone == "Local" {
-		return nil, fmt.Errorf("`time_zone` must be the name of a time zone such as UTC or Europe/Berlin, found %q", timeZone)
+		return nil, fmt.Errorf("`time_zone` must be the name of a time zone such as UTC or Europe/Berlin (got %q)", timeZone)
 	}
 	if window == dedupWindowDay {
 		if zone == time.UTC {
@@ -35,7 +35,7 @@ func newBucketer(window, timeZone string) (*bucketer, error) {
 	}
 	length, err := time.ParseDuration(window)
 	if err != nil || length < minDedupWindow || length > maxDedupWindow {
-		return nil, fmt.Errorf("`window` must be %s or a duration between %s and %s, found %q", dedupWindowDay, minDedupWindow, maxDedupWindow, window)
+		return nil, fmt.Errorf("`window` must be %s or a duration between %s and %s (got %q)", dedupWindowDay, minDedupWindow, maxDedupWindow, window)
 	}
 	return &bucketer{length: length.Milliseconds()}, nil
 }

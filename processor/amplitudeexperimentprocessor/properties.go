@@ -14,14 +14,14 @@ import (
 // keep removes every attribute but those that the allow-list lets travel as event properties, and
 // makes these fit Amplitude's limits. own is how many event properties the event has besides.
 func (sh *shaper) keep(s *scratch, e *event, attributes pcommon.Map, own int) {
-	if sh.include == nil {
+	if len(sh.include) == 0 {
 		s.takeAll(e, attributes)
 		return
 	}
 	clear(s.kept)
 	t := sh.tables[e.source]
 	goes := func(name string, value pcommon.Value) bool {
-		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || t.isTaken(e.facts, name, value) || !sh.include.match(name) {
+		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || t.isTaken(e.facts, name, value) || !sh.include.Match(name) {
 			return true
 		}
 		if _, twice := s.kept[name]; twice {
@@ -60,51 +60,4 @@ func mayTravel(name string) bool {
 	return !strings.HasPrefix(name, amplitude.AttrPrefix) &&
 		!strings.HasPrefix(name, amplitude.ExperimentPrefix) &&
 		!strings.HasPrefix(name, "exception.")
-}
-
-// patterns match attribute names; only * is special, and stands for any text.
-type patterns struct {
-	// parts are the texts between the stars of each pattern.
-	parts [][]string
-}
-
-// newPatterns returns nil for no patterns.
-func newPatterns(list []string) *patterns {
-	if len(list) == 0 {
-		return nil
-	}
-	p := &patterns{}
-	for _, pattern := range list {
-		p.parts = append(p.parts, strings.Split(pattern, "*"))
-	}
-	return p
-}
-
-func (p *patterns) match(name string) bool {
-	for _, parts := range p.parts {
-		if matchParts(parts, name) {
-			return true
-		}
-	}
-	return false
-}
-
-func matchParts(parts []string, name string) bool {
-	first, rest := parts[0], parts[1:]
-	if len(rest) == 0 {
-		return name == first
-	}
-	if !strings.HasPrefix(name, first) {
-		return false
-	}
-	name = name[len(first):]
-	last := rest[len(rest)-1]
-	for _, middle := range rest[:len(rest)-1] {
-		at := strings.Index(name, middle)
-		if at < 0 {
-			return false
-		}
-		name = name[at+len(middle):]
-	}
-	return strings.HasSuffix(name, last)
 }

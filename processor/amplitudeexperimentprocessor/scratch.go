@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/xpdata"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 )
 
@@ -64,22 +65,19 @@ type scratch struct {
 	extra []plog.LogRecord
 }
 
-// scratchPool keeps one scratch per processor between batches. Unlike a sync.Pool it is not emptied by
-// the garbage collector, which runs more often than a batch comes.
+// scratchPool keeps one scratch for each CPU between batches.
 type scratchPool struct {
 	in   *interpreter
-	free chan *scratch
+	idle freelist.List[*scratch]
 }
 
 func newScratchPool(in *interpreter) *scratchPool {
-	return &scratchPool{in: in, free: make(chan *scratch, runtime.GOMAXPROCS(0))}
+	return &scratchPool{in: in, idle: freelist.New[*scratch](runtime.GOMAXPROCS(0))}
 }
 
 func (p *scratchPool) get() *scratch {
-	select {
-	case s := <-p.free:
+	if s, ok := p.idle.Get(); ok {
 		return s
-	default:
 	}
 	s := &scratch{nothing: pcommon.NewValueEmpty(), kept: map[string]struct{}{}, names: knownNames{}}
 	s.reader = reader{minIDLength: p.in.cfg.Identity.MinIDLength, tables: p.in.tables, counts: &s.counts}
@@ -92,13 +90,10 @@ func (p *scratchPool) get() *scratch {
 
 func (p *scratchPool) put(s *scratch) {
 	s.reset()
-	select {
-	case p.free <- s:
-	default:
-	}
+	p.idle.Put(s)
 }
 
-// What a scratch may keep between batches: one huge batch must not hold memory for ever.
+// What a scratch may keep between batches: one huge batch must not hold memory forever.
 const (
 	maxPooled      = 1 << 14 // elements of a list
 	maxPooledBytes = 1 << 21 // bytes of text

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
 // The values that are held while a record is rewritten.
@@ -28,12 +29,12 @@ const (
 // names, the rest goes.
 type shaper struct {
 	cfg     *Config
-	include *patterns
+	include pattern.List
 	tables  [numSources]*table
 }
 
 func newShaper(cfg *Config, tables [numSources]*table) *shaper {
-	return &shaper{cfg: cfg, include: newPatterns(cfg.EventProperties.Include), tables: tables}
+	return &shaper{cfg: cfg, include: pattern.NewList(cfg.EventProperties.Include), tables: tables}
 }
 
 // event is one event to be written.

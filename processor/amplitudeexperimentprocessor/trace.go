@@ -154,7 +154,7 @@ func (t *trace) wrote(sh *shaper, of source, event plog.LogRecord) {
 		switch {
 		case !mayTravel(name):
 			because = "attributes of this name never travel"
-		case sh.include == nil || !sh.include.match(name):
+		case !sh.include.Match(name):
 			because = "not in event_properties.include"
 		}
 		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: name, Because: because})

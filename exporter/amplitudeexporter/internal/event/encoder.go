@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
 // Identity is the hash of a user or device id; 0 means that the event has none. Equal hashes of
@@ -83,7 +84,7 @@ type Settings struct {
 
 // Encoder writes log records as Amplitude events. It keeps the memory it works in; use it from one goroutine.
 type Encoder struct {
-	allowed     patterns
+	allowed     pattern.List
 	minIDLength int
 	// library and partner are the JSON of these fields for events that bring none; partner may be empty.
 	library string
@@ -114,7 +115,7 @@ type Encoder struct {
 // NewEncoder returns an encoder with these settings.
 func NewEncoder(s Settings) *Encoder {
 	e := &Encoder{
-		allowed:     s.Allowed,
+		allowed:     pattern.NewList(s.Allowed),
 		minIDLength: s.MinIDLength,
 		library:     string(appendText([]byte(fieldLibrary.key), "otelcol-amplitude/"+s.Version)),
 	}
@@ -147,7 +148,7 @@ func (e *Encoder) checkName(name string) Reason {
 	if name == "" {
 		return ReasonNotAnEvent
 	}
-	if !e.allowed.match(name) {
+	if !e.allowed.Match(name) {
 		return ReasonNotAllowed
 	}
 	if strings.TrimSpace(name) == "" {

@@ -38,10 +38,8 @@ type held struct {
 // result within its bucket, the note in the journal that must come before the send. Neither failing
 // makes a record a repeat.
 func (s *State) Reserve(ctx context.Context, records []Record, verdicts []Verdict) *Reservation {
-	var r *Reservation
-	select {
-	case r = <-s.idle:
-	default:
+	r, ok := s.idle.Get()
+	if !ok {
 		r = &Reservation{}
 	}
 	r.state = s
@@ -213,10 +211,7 @@ func (r *Reservation) end() {
 	r.intents = false
 	r.remote.reset()
 	r.state = nil
-	select {
-	case s.idle <- r:
-	default:
-	}
+	s.idle.Put(r)
 }
 
 func resize[T any](slice []T, length int) []T {

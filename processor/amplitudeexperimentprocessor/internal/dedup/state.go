@@ -16,6 +16,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
 )
 
 const (
@@ -38,7 +40,7 @@ type State struct {
 	seed   seed
 	shift  uint8 // what of a hash is left to choose the shard
 	shards []shard
-	idle   chan *Reservation // to be used again
+	idle   freelist.List[*Reservation]
 
 	batches atomic.Uint64
 	entries atomic.Int64
@@ -75,7 +77,7 @@ func New(set Settings) (*State, error) {
 		seed:   newSeed(),
 		shift:  uint8(64 - bits.TrailingZeros(uint(count))),
 		shards: make([]shard, count),
-		idle:   make(chan *Reservation, maxIdle),
+		idle:   freelist.New[*Reservation](maxIdle),
 	}
 	for i := range s.shards {
 		s.shards[i].table.seed = s.seed

@@ -1,0 +1,78 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pattern matches names with patterns in which only * is special.
+package pattern // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
+
+import "strings"
+
+// Star stands for any text, also none.
+const Star = "*"
+
+// Pattern is a text in which each * stands for any text.
+type Pattern struct {
+	// head is before the first star, tail after the last; without a star, head is all.
+	head, tail string
+	// between are the texts from one star to the next.
+	between []string
+	open    bool
+}
+
+// New reads a pattern; every text is one.
+func New(text string) Pattern {
+	parts := strings.Split(text, Star)
+	last := len(parts) - 1
+	if last == 0 {
+		return Pattern{head: text}
+	}
+	return Pattern{head: parts[0], between: parts[1:last], tail: parts[last], open: true}
+}
+
+// Match tells whether all of name is what the pattern says. It takes time in proportion to the length of name for
+// each star.
+func (p *Pattern) Match(name string) bool {
+	_, ok := p.Capture(name)
+	return ok
+}
+
+// Capture tells the same, and what the star stands for; of several stars, what lies from the first to the last.
+func (p *Pattern) Capture(name string) (starred string, ok bool) {
+	if !p.open {
+		return "", name == p.head
+	}
+	if len(name) < len(p.head)+len(p.tail) || !strings.HasPrefix(name, p.head) || !strings.HasSuffix(name, p.tail) {
+		return "", false
+	}
+	starred = name[len(p.head) : len(name)-len(p.tail)]
+	rest := starred
+	for _, text := range p.between {
+		at := strings.Index(rest, text)
+		if at < 0 {
+			return "", false
+		}
+		rest = rest[at+len(text):]
+	}
+	return starred, true
+}
+
+// List is a list of patterns.
+type List []Pattern
+
+// NewList reads patterns.
+func NewList(texts []string) List {
+	list := make(List, len(texts))
+	for i, text := range texts {
+		list[i] = New(text)
+	}
+	return list
+}
+
+// Match tells whether one of the patterns matches name.
+func (l List) Match(name string) bool {
+	for i := range l {
+		if l[i].Match(name) {
+			return true
+		}
+	}
+	return false
+}
