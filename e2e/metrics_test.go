@@ -127,6 +127,7 @@ func recordsOfEveryKind() plog.Logs {
 	add("$assignment", now, map[string]any{"variants": variants, "user_id": "user-2"})
 	add("Order placed", now, map[string]any{"amplitude.user_id": "user-3", "total": math.Inf(1)})
 	add("Order placed", now, map[string]any{"total": 1})
+	add("feature_flag.evaluated", now, map[string]any{"feature_flag.key": "f"})
 	return logs
 }
 

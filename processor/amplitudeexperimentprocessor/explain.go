@@ -10,20 +10,25 @@ import (
 	"go.uber.org/zap"
 )
 
-// explainEvery is how often one kind of rejection is explained in the log.
+// explainEvery is how often the log repeats itself about one reason.
 const explainEvery = time.Minute
 
-// explainer tells an operator why records were rejected: each reason at once, then at most once a
-// minute, with the number since the last time.
+// explainer tells an operator what became of records that are no events: each reason at once, then at most
+// once a minute, with the number since the last time.
 type explainer struct {
 	logger *zap.Logger
 	now    func() time.Time
 
-	mu      sync.Mutex
-	reasons [numRejectReasons]struct {
-		count int
-		next  time.Time
-	}
+	mu         sync.Mutex
+	rejected   [numRejectReasons]tally
+	skipped    [numSkipReasons]tally
+	nearMisses [numNearMisses]tally
+}
+
+// tally counts what has not been told yet.
+type tally struct {
+	count int
+	next  time.Time
 }
 
 func newExplainer(logger *zap.Logger, now func() time.Time) *explainer {
@@ -33,31 +38,50 @@ func newExplainer(logger *zap.Logger, now func() time.Time) *explainer {
 // explain is told what happened in a batch.
 func (e *explainer) explain(c *counts) {
 	for reason := range c.rejected {
-		n := c.rejected[reason] + c.flagsLeftOut[reason]
-		if n == 0 {
-			continue
-		}
-		if total := e.due(reason, n); total > 0 {
+		if total := e.due(&e.rejected[reason], c.rejected[reason]+c.flagsLeftOut[reason]); total > 0 {
 			e.logger.Warn("records or flags could not become Amplitude events",
 				zap.String("reason", rejectNames[reason]),
 				zap.Int("count", total),
-				zap.String("example_flag", c.example[reason]),
+				zap.String("example_flag", printable(c.example[reason])),
 				zap.String("hint", rejectHints[reason]))
+		}
+	}
+	for reason := range c.skipped {
+		if total := e.due(&e.skipped[reason], c.skipped[reason]); total > 0 {
+			e.logger.Info("records were skipped: they do not count as exposures or assignments",
+				zap.String("reason", skipNames[reason]),
+				zap.Int("count", total),
+				zap.String("example_flag", printable(c.skippedExample[reason])),
+				zap.String("hint", skipHints[reason]))
+		}
+	}
+	for kind := range c.nearMisses {
+		if total := e.due(&e.nearMisses[kind], c.nearMisses[kind]); total > 0 {
+			near := &c.nearExample[kind]
+			e.logger.Warn("records look like flag evaluations, exposures or assignments, but are not recognized",
+				zap.String("reason", nearMissNames[kind]),
+				zap.Int("count", total),
+				zap.String("service", printable(near.service)),
+				zap.String("found", printable(near.found)),
+				zap.String("did_you_mean", near.meant),
+				zap.String("hint", nearMissHints[kind]))
 		}
 	}
 }
 
 // due adds to the count of a reason and returns all of it when it is time to tell, else 0.
-func (e *explainer) due(reason, n int) int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r := &e.reasons[reason]
-	r.count += n
-	now := e.now()
-	if now.Before(r.next) {
+func (e *explainer) due(reason *tally, n int) int {
+	if n == 0 {
 		return 0
 	}
-	total := r.count
-	r.count, r.next = 0, now.Add(explainEvery)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	reason.count += n
+	now := e.now()
+	if now.Before(reason.next) {
+		return 0
+	}
+	total := reason.count
+	reason.count, reason.next = 0, now.Add(explainEvery)
 	return total
 }

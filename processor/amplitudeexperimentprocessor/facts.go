@@ -87,6 +87,7 @@ type interpreter struct {
 	groupTypes  []string
 	skipReasons map[string]skipReason
 	offVariants [numSources][]string
+	nearMisses  *nearMissFinder
 }
 
 func newInterpreter(cfg *Config, registry *flagRegistry) *interpreter {
@@ -97,6 +98,7 @@ func newInterpreter(cfg *Config, registry *flagRegistry) *interpreter {
 		groupTypes:  sortedKeys(cfg.Identity.Groups),
 		skipReasons: make(map[string]skipReason, len(cfg.Evaluation.SkipReasons)),
 	}
+	in.nearMisses = newNearMissFinder(cfg, in.names)
 	for _, of := range []source{sourceExposure, sourceEvaluation, sourceAssignment} {
 		in.tables[of] = newTable(cfg, of)
 	}

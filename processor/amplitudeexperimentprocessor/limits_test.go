@@ -108,6 +108,7 @@ func TestClosedLists(t *testing.T) {
 	require.NoError(t, err)
 	for name, words := range map[string][]string{
 		"outcome":         outcomeNames[:],
+		"near_miss":       nearMissNames[:],
 		"skip_reason":     skipNames[:],
 		"reject_reason":   rejectNames[:],
 		"id_problem":      rejectNames[rejectReasonOfID(idEmpty) : rejectReasonOfID(idNotAnID)+1],

@@ -55,6 +55,9 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	defer p.scratch.put(s)
 
 	incoming := p.read(s, ld, begin.UnixMilli(), explain.FromContext(ctx))
+	if incoming > len(s.plans) {
+		p.interpreter.nearMisses.search(&s.counts, ld, incoming, begin)
+	}
 	s.verdicts = slices.Grow(s.verdicts, len(s.records))[:len(s.records)]
 	reservation := p.dedup.reserve(ctx, s.records, s.verdicts)
 	accepted := false
@@ -213,6 +216,9 @@ func (p *experimentProcessor) apply(s *scratch, f *facts, record plog.LogRecord,
 	switch f.outcome {
 	case outcomeSkipped:
 		c.skipped[f.skip]++
+		if f.flagKey != "" {
+			c.skippedExample[f.skip] = f.flagKey
+		}
 	case outcomeRejected:
 		c.rejected[f.reject]++
 		if f.flagKey != "" {

@@ -22,8 +22,11 @@ type counts struct {
 	rejected     [numRejectReasons]int
 	flagsLeftOut [numRejectReasons]int
 	ids          [numIDProblems]int
-	// example holds a flag key of a rejected record per reason, for the explanation.
+	// example holds a flag key of a rejected record per reason, for the explanation; skippedExample of a skipped one.
 	example           [numRejectReasons]string
+	skippedExample    [numSkipReasons]string
+	nearMisses        [numNearMisses]int
+	nearExample       [numNearMisses]nearExample
 	extraEvents       int
 	late              int
 	propertiesLeftOut int
@@ -56,6 +59,7 @@ type telemetry struct {
 	rejected     [numRejectReasons]metric.MeasurementOption
 	flagsLeftOut [numRejectReasons]metric.MeasurementOption
 	ids          [numIDProblems]metric.MeasurementOption
+	nearMisses   [numNearMisses]metric.MeasurementOption
 }
 
 // Label names; those of the metadata's attributes with a name_override share "reason".
@@ -88,6 +92,9 @@ func newTelemetry(settings processor.Settings) (*telemetry, error) {
 		t.rejected[i] = labels(id, attribute.String(labelReason, name))
 		t.flagsLeftOut[i] = t.rejected[i]
 	}
+	for i, name := range nearMissNames {
+		t.nearMisses[i] = labels(id, attribute.String(labelReason, name))
+	}
 	for i := idEmpty; i < numIDProblems; i++ {
 		t.ids[i] = t.rejected[rejectReasonOfID(i)]
 	}
@@ -118,6 +125,7 @@ func (t *telemetry) done(ctx context.Context, c *counts) {
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentRejected, c.rejected[:], t.rejected[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentFlagsLeftOut, c.flagsLeftOut[:], t.flagsLeftOut[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentIdsIgnored, c.ids[:], t.ids[:])
+	addEach(ctx, t.builder.ProcessorAmplitudeExperimentNearMisses, c.nearMisses[:], t.nearMisses[:])
 	add(ctx, t.builder.ProcessorAmplitudeExperimentExtraEvents, c.extraEvents, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentLate, c.late, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentPropertiesLeftOut, c.propertiesLeftOut, t.all)

@@ -96,17 +96,20 @@ func (in *interpreter) whyForeign(name string, record plog.LogRecord) string {
 		return "an $identify is ours only if an edge Collector made it of an un-exposure"
 	case !cfg.Enabled && slices.Contains(cfg.EventNames, name):
 		return "evaluation.enabled is false"
-	case name == "" && in.names[record.Body().AsString()] != sourceNone:
+	}
+	kind, near, isNear := in.nearMisses.look(record)
+	switch {
+	case isNear && kind == nearSimilarName:
+		return fmt.Sprintf("its event name is none of ours; names are compared exactly: did you mean %q?", near.meant)
+	case isNear && near.found == near.meant:
 		return "it has no event name; a name in the body does not count"
+	case isNear:
+		return fmt.Sprintf("it has no event name, though it has %s: did you mean %q?", near.found, near.meant)
 	case name == "":
 		return "it has no event name"
+	default:
+		return "its event name is none of ours"
 	}
-	for known := range in.names {
-		if strings.EqualFold(strings.TrimSpace(name), known) {
-			return fmt.Sprintf("its event name is none of ours; it is compared exactly, and %q would be one", known)
-		}
-	}
-	return "its event name is none of ours"
 }
 
 // decided tells how the reading of a record ended.

@@ -38,6 +38,7 @@ type TelemetryBuilder struct {
 	ProcessorAmplitudeExperimentFlagsLeftOut         metric.Int64Counter
 	ProcessorAmplitudeExperimentIdsIgnored           metric.Int64Counter
 	ProcessorAmplitudeExperimentLate                 metric.Int64Counter
+	ProcessorAmplitudeExperimentNearMisses           metric.Int64Counter
 	ProcessorAmplitudeExperimentPropertiesLeftOut    metric.Int64Counter
 	ProcessorAmplitudeExperimentRecords              metric.Int64Counter
 	ProcessorAmplitudeExperimentRejected             metric.Int64Counter
@@ -220,6 +221,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_amplitude_experiment_late",
 		metric.WithDescription("Events sent for the history only, because a newer result of the same subject was sent before. [Development]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentNearMisses, err = builder.meter.Int64Counter(
+		"otelcol_processor_amplitude_experiment_near_misses",
+		metric.WithDescription("Records that are not recognized and look as if they were meant to be, by reason. Of many records, a sample is looked at. [Development]"),
+		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentPropertiesLeftOut, err = builder.meter.Int64Counter(

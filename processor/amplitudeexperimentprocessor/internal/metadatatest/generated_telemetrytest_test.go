@@ -45,6 +45,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorAmplitudeExperimentFlagsLeftOut.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentIdsIgnored.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentLate.Add(context.Background(), 1)
+	tb.ProcessorAmplitudeExperimentNearMisses.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentPropertiesLeftOut.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentRecords.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentRejected.Add(context.Background(), 1)
@@ -81,6 +82,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentLate(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAmplitudeExperimentNearMisses(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentPropertiesLeftOut(t, testTel,

@@ -1,0 +1,71 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package didyoumean // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
+
+const (
+	// maxLength bounds the names that are compared, in bytes, and with it the work.
+	maxLength = 64
+	// maxDistance is how many edits a name may be away at most.
+	maxDistance = 3
+	// lettersPerEdit: a short name may be fewer edits away, or every short name would be near another.
+	lettersPerEdit = 4
+)
+
+// Closest returns the candidate that name was probably meant to be: the one that is the fewest edits away, if it is
+// near enough. A change of case is no edit, and swapping two neighboring letters is one. A candidate itself is not
+// near: it returns false if name is one. It allocates nothing.
+func Closest(name string, candidates []string) (string, bool) {
+	if name == "" || len(name) > maxLength {
+		return "", false
+	}
+	best, least := "", maxDistance+1
+	for _, candidate := range candidates {
+		if candidate == name {
+			return "", false
+		}
+		allowed := min(maxDistance, len(candidate)/lettersPerEdit, least-1)
+		if len(candidate) > maxLength || max(len(name)-len(candidate), len(candidate)-len(name)) > allowed {
+			continue
+		}
+		if edits := distance(name, candidate); edits <= allowed {
+			best, least = candidate, edits
+		}
+	}
+	return best, best != ""
+}
+
+// distance counts the edits (a byte inserted, removed, replaced, or swapped with its neighbor) from a to b, which
+// are at most maxLength long. Case of ASCII letters does not count.
+func distance(a, b string) int {
+	var rows [3][maxLength + 1]uint8
+	before, above, row := &rows[0], &rows[1], &rows[2]
+	for j := range len(b) + 1 {
+		row[j] = uint8(j)
+	}
+	for i := range len(a) {
+		before, above, row = above, row, before
+		row[0] = uint8(i + 1)
+		x := lower(a[i])
+		for j := range len(b) {
+			y := lower(b[j])
+			edits := above[j]
+			if x != y {
+				edits++
+			}
+			edits = min(edits, above[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && x == lower(b[j-1]) && lower(a[i-1]) == y {
+				edits = min(edits, before[j-1]+1)
+			}
+			row[j+1] = edits
+		}
+	}
+	return int(row[len(b)])
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}

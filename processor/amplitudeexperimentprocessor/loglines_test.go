@@ -1,0 +1,142 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// reasonCase is a record that is not recognized, skipped or rejected for the reason that it is named after.
+type reasonCase struct {
+	reason string
+	config string
+	event  string
+	record attrs
+	// before is sent first.
+	before attrs
+}
+
+var skipCases = func() []reasonCase {
+	cases := []reasonCase{
+		{reason: "error_type", event: evaluationEvent, record: evaluated(attrs{"error.type": "timeout"})},
+		{reason: "other_reason", config: "evaluation: {skip_reasons: [holdback]}", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.reason": "HOLDBACK"})},
+		{reason: "no_flag_key", event: evaluationEvent, record: evaluated(attrs{"feature_flag.key": ""})},
+		{reason: "no_variant", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": ""})},
+		{reason: "no_flags", event: "$assignment", record: attrs{"user_id": "user-12345"}},
+		{reason: "track_exposure", event: "$exposure", record: exposure(attrs{"metadata": attrs{"trackExposure": false}})},
+		{reason: "unassigned", config: "exposure: {unassigned: drop}", event: "$exposure", record: exposure(attrs{"variant": "off"})},
+		{reason: "nothing_to_set", config: "{exposure: {unassigned: identify}, set_user_properties: false}", event: "$exposure", record: exposure(attrs{"variant": "off"})},
+	}
+	for i := skipError; i < skipOtherReason; i++ {
+		cases = append(cases, reasonCase{reason: skipNames[i], event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.reason": skipNames[i]})})
+	}
+	return cases
+}()
+
+var rejectCases = []reasonCase{
+	{reason: "no_id", event: "$exposure", record: attrs{"flag_key": "my-flag", "variant": "on"}},
+	{reason: "empty_id", event: "$exposure", record: exposure(attrs{"user_id": " "})},
+	{reason: "placeholder_id", event: "$exposure", record: exposure(attrs{"user_id": "null"})},
+	{reason: "short_id", event: "$exposure", record: exposure(attrs{"user_id": "abc"})},
+	{reason: "long_id", event: "$exposure", record: exposure(attrs{"user_id": strings.Repeat("x", 2000)})},
+	{reason: "not_an_id", event: "$exposure", record: exposure(attrs{"user_id": true})},
+	{reason: "no_flag_key", event: "$exposure", record: exposure(attrs{"flag_key": ""})},
+	{reason: "long_flag_key", event: "$exposure", record: exposure(attrs{"flag_key": strings.Repeat("long\x1b", 400)})},
+	{reason: "bad_variant", event: "$exposure", record: exposure(attrs{"variant": attrs{"color": "red"}})},
+	{reason: "property_limit", config: "max_experiment_properties: 1", event: "$exposure", record: exposure(nil), before: exposure(attrs{"flag_key": "first"})},
+}
+
+var nearMissCases = []reasonCase{
+	{reason: "no_event_name", record: evaluated(nil)},
+	{reason: "similar_event_name", event: "feature_flag.evaluated", record: evaluated(nil)},
+}
+
+// TestLogLines: what the log says about each reason that a record is skipped, rejected or not recognized, in
+// testdata/log-lines.txt. No reason is silent.
+func TestLogLines(t *testing.T) {
+	var written strings.Builder
+	for _, list := range []struct {
+		title string
+		words []string
+		cases []reasonCase
+	}{
+		{"skipped", skipNames[:], skipCases},
+		{"rejected", rejectNames[:], rejectCases},
+		{"near misses", nearMissNames[:], nearMissCases},
+	} {
+		fmt.Fprintf(&written, "# %s\n", list.title)
+		byReason := map[string]reasonCase{}
+		for _, one := range list.cases {
+			byReason[one.reason] = one
+		}
+		for _, word := range list.words {
+			one, ok := byReason[word]
+			require.True(t, ok, "no record is %s: %s", list.title, word)
+			if one.config == "" {
+				one.config = "{}"
+			}
+			p, _, logs := logged(t, one.config)
+			if one.before != nil {
+				require.NoError(t, p.ConsumeLogs(t.Context(), batch(t, one.event, one.before)))
+			}
+			ld := batch(t, one.event, one.record)
+			ld.ResourceLogs().At(0).Resource().Attributes().PutStr("service.name", "checkout")
+			require.NoError(t, p.ConsumeLogs(t.Context(), ld))
+			require.Len(t, logs.All(), 1, word)
+			line := logs.All()[0]
+			require.Equal(t, word, line.ContextMap()["reason"])
+			fmt.Fprintf(&written, "\n%s: %s\n", line.Level, line.Message)
+			for _, field := range line.Context {
+				fmt.Fprintf(&written, "    %s: %v\n", field.Key, line.ContextMap()[field.Key])
+			}
+		}
+		written.WriteString("\n")
+	}
+	const golden = "log-lines.txt"
+	if *update {
+		require.NoError(t, os.WriteFile(filepath.Join("testdata", golden), []byte(written.String()), 0o600))
+	}
+	want, err := os.ReadFile(filepath.Join("testdata", golden))
+	require.NoError(t, err)
+	assert.Equal(t, string(want), written.String(), "run the test with -update and look at the difference")
+}
+
+// TestLogIsNotFlooded: each reason at once, then once a minute with the number.
+func TestLogIsNotFlooded(t *testing.T) {
+	for _, one := range []reasonCase{skipCases[0], rejectCases[0], nearMissCases[0]} {
+		t.Run(one.reason, func(t *testing.T) {
+			p, _, logs := logged(t, "{}")
+			now := time.Now()
+			p.explainer.now = func() time.Time { return now }
+			send := func(n int) {
+				ld := plog.NewLogs()
+				for range n {
+					record(t, ld, one.event, one.record)
+				}
+				require.NoError(t, p.ConsumeLogs(t.Context(), ld))
+			}
+			count := func() int64 { return logs.All()[logs.Len()-1].ContextMap()["count"].(int64) }
+			send(1)
+			require.Equal(t, 1, logs.Len())
+			assert.Equal(t, int64(1), count())
+			now = now.Add(explainEvery - time.Nanosecond)
+			send(2)
+			send(3)
+			require.Equal(t, 1, logs.Len(), "not within the minute")
+			now = now.Add(time.Nanosecond)
+			send(4)
+			require.Equal(t, 2, logs.Len())
+			assert.Equal(t, int64(9), count(), "with those that were not told yet")
+		})
+	}
+}
