@@ -132,7 +132,7 @@ sbom: $(BINARY) ## List everything inside the Collector, with licences, as Cyclo
 
 .PHONY: deploy-check
 deploy-check: lint-deploy need-redis need-promtool $(BINARY) ## Check everything in deploy/: configurations, alerts, dashboard, packaging
-	$(GO) test ./internal/operations ./deploy/... ./e2e/deploy
+	$(GO) test ./tools/operations ./deploy/... ./e2e/deploy
 
 .PHONY: release-check
 release-check: need-go ## Check .goreleaser.yaml (builds goreleaser the first time)

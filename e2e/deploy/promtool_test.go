@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/operations"
+	"github.com/otelcol-amplitude/otelcol-amplitude/tools/operations"
 )
 
 // promtool runs promtool and returns what it wrote.

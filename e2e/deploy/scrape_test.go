@@ -18,8 +18,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/operations"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
+	"github.com/otelcol-amplitude/otelcol-amplitude/tools/operations"
 )
 
 const wait = 30 * time.Second

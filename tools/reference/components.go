@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/reference"
+package main // import "github.com/otelcol-amplitude/otelcol-amplitude/tools/reference"
 
 import (
 	"fmt"

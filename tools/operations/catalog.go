@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package operations // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/operations"
+package operations // import "github.com/otelcol-amplitude/otelcol-amplitude/tools/operations"
 
 import (
 	"cmp"

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command generate writes the Grafana dashboard and the Prometheus alert rules.
-package main // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/operations/generate"
+package main // import "github.com/otelcol-amplitude/otelcol-amplitude/tools/operations/generate"
 
 import (
 	"flag"
@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/operations"
+	"github.com/otelcol-amplitude/otelcol-amplitude/tools/operations"
 )
 
 func main() {
