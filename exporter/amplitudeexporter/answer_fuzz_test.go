@@ -47,29 +47,3 @@ func FuzzInterpret(f *testing.F) {
 		}
 	})
 }
-
-// FuzzQueueIndex feeds any text as the index of the queue on disk: reading never begins after where it would.
-func FuzzQueueIndex(f *testing.F) {
-	f.Add([]byte{})
-	f.Add([]byte{0x19, 3, 0, 0, 0, 0, 0, 0, 0, 0x21, 9, 0, 0, 0, 0, 0, 0, 0, 0x2a, 8, 1, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte{0x19, 3, 0, 0, 0, 0, 0, 0, 0, 0x2a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		before, ok := parseQueueIndex(raw)
-		if !ok {
-			return
-		}
-		changed := before
-		rewound := changed.rewind()
-		if rewound == nil {
-			return
-		}
-		after, ok := parseQueueIndex(rewound)
-		require.True(t, ok)
-		require.Empty(t, after.unfinished)
-		require.Less(t, after.fields[fieldRead], before.fields[fieldRead])
-		require.Equal(t, before.fields[fieldWrite], after.fields[fieldWrite])
-		for _, index := range before.unfinished {
-			require.LessOrEqual(t, after.fields[fieldRead], index, "nothing unfinished is passed over")
-		}
-	})
-}

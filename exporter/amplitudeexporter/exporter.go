@@ -41,7 +41,6 @@ type amplitudeExporter struct {
 	sender   *sender
 	slow     *slowLane
 	dead     *deadLetter
-	order    *batchOrder // nil when batches are partitioned
 
 	// idle keeps batches, with all that their encoders have learned of attribute names: one for the queue, one for
 	// the slow lane.
@@ -74,9 +73,6 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.health = newHealth(cfg, set.Logger)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
 	x.slow = newSlowLane(x)
-	if queue := cfg.QueueConfig.Get(); queue == nil || !queue.Batch.HasValue() || len(queue.Batch.Get().Partition.MetadataKeys) == 0 {
-		x.order = &batchOrder{}
-	}
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
 	return x, nil

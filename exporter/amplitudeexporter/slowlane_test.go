@@ -4,25 +4,23 @@
 package amplitudeexporter
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/storagetest"
 )
 
-var storageID = component.MustNewID("file_storage")
+var storageID = storagetest.ID
 
 // persistent are settings with a queue on disk that hands on each request by itself.
 func persistent(url string) map[string]any {
@@ -35,14 +33,9 @@ func persistent(url string) map[string]any {
 // storageHost has a file storage in a directory, which must outlive the exporter.
 func storageHost(t *testing.T, directory string) (host *statusHost, closeStorage func()) {
 	t.Helper()
-	factory := filestorage.NewFactory()
-	cfg := factory.CreateDefaultConfig().(*filestorage.Config)
-	cfg.Directory = directory
-	files, err := factory.Create(t.Context(), extensiontest.NewNopSettings(factory.Type()), cfg)
-	require.NoError(t, err)
-	require.NoError(t, files.Start(t.Context(), &statusHost{}))
+	files, closeStorage := storagetest.File(t, directory)
 	host = &statusHost{extensions: map[component.ID]component.Component{storageID: files}}
-	return host, sync.OnceFunc(func() { assert.NoError(t, files.Shutdown(context.WithoutCancel(t.Context()))) })
+	return host, closeStorage
 }
 
 func throttled(ids ...string) scriptedAnswer {
@@ -263,31 +256,10 @@ func TestSlowLaneLeavesOthersAlone(t *testing.T) {
 	server.then()
 }
 
-// brokenStorage is a storage that cannot write.
-type brokenStorage struct {
-	component.StartFunc
-	component.ShutdownFunc
-}
-
-func (brokenStorage) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
-	return brokenClient{storage.NewNopClient()}, nil
-}
-
-type brokenClient struct{ storage.Client }
-
-func (brokenClient) Batch(_ context.Context, operations ...*storage.Operation) error {
-	for _, o := range operations {
-		if o.Type == storage.Set {
-			return storage.ErrStorageFull
-		}
-	}
-	return nil
-}
-
 // TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull: they leave the queue only once they are on disk.
 func TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull(t *testing.T) {
 	cfg := newConfig(t, map[string]any{"sending_queue": map[string]any{"enabled": true, "storage": "file_storage"}})
-	host := &statusHost{extensions: map[component.ID]component.Component{storageID: brokenStorage{}}}
+	host := &statusHost{extensions: map[component.ID]component.Component{storageID: storagetest.Full{}}}
 	server := newScript(t, throttled("e1"))
 	cfg.ClientConfig.Endpoint = server.url()
 	// The queue itself would not take anything with this storage: ask the exporter below it.
@@ -399,4 +371,19 @@ func TestNothingIsParkedBeforeWhatIsTriedAgain(t *testing.T) {
 			assert.Equal(t, tc.want, got)
 		})
 	}
+}
+
+// TestDamagedSlowLaneIsSaidAtTheStart: with its range unknown, new events would be written over old ones.
+func TestDamagedSlowLaneIsSaidAtTheStart(t *testing.T) {
+	host, closeStorage := storageHost(t, t.TempDir())
+	defer closeStorage()
+	r := newRig(t, nil, nil)
+	client, err := host.extensions[storageID].(storage.Extension).GetClient(t.Context(), component.KindExporter, r.settings.ID, slowStoreName)
+	require.NoError(t, err)
+	require.NoError(t, client.Set(t.Context(), slowRangeKey, []byte("short")))
+	require.NoError(t, client.Close(t.Context()))
+	x, err := newExporter(newConfig(t, persistent("http://localhost:1/2/httpapi")), r.settings, r.clock)
+	require.NoError(t, err)
+	require.ErrorContains(t, x.start(t.Context(), host), "holds 5 bytes instead of 16")
+	require.NoError(t, x.shutdown(t.Context()))
 }

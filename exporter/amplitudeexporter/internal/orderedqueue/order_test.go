@@ -1,16 +1,13 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package amplitudeexporter
+package orderedqueue
 
 import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,6 +15,8 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records/recordstest"
 )
 
 // helper plays exporterhelper's batcher and retries, whose goroutines cannot be made to meet at will.
@@ -29,20 +28,20 @@ type helper struct {
 }
 
 // batch makes a batch of requests with one event each.
-func (h *helper) batch(ids ...string) *queueRequest {
+func (h *helper) batch(ids ...string) *request {
 	h.t.Helper()
 	parts := h.split(0, exporterhelper.RequestSizerTypeItems, ids...)
 	require.Len(h.t, parts, 1)
 	return parts[0]
 }
 
-func (h *helper) split(size int, sizer exporterhelper.RequestSizerType, ids ...string) (parts []*queueRequest) {
+func (h *helper) split(size int, sizer exporterhelper.RequestSizerType, ids ...string) (parts []*request) {
 	h.t.Helper()
 	merged := []xexporterhelper.Request{}
 	for i, id := range ids {
 		logs := plog.NewLogs()
-		exposure(newRecords(logs), "user-00001", id)
-		next := newQueueRequest(logs, h.order)
+		recordstest.AppendExposure(recordstest.AppendSlice(logs), "user-00001", id)
+		next := newRequest(logs, h.order)
 		var err error
 		if i == 0 {
 			merged, err = next.MergeSplit(h.t.Context(), 0, sizer, nil)
@@ -56,16 +55,16 @@ func (h *helper) split(size int, sizer exporterhelper.RequestSizerType, ids ...s
 		require.NoError(h.t, err)
 	}
 	for _, part := range merged {
-		parts = append(parts, part.(*queueRequest))
+		parts = append(parts, part.(*request))
 	}
 	return parts
 }
 
 // send hands a batch over and repeats it as long as the error allows.
-func (h *helper) send(r *queueRequest) error {
+func (h *helper) send(r *request) error {
 	for {
 		err := h.order.deliver(h.t.Context(), r, func(_ context.Context, logs plog.Logs) error {
-			h.pushed = append(h.pushed, insertIDs(logs)...)
+			h.pushed = append(h.pushed, recordstest.InsertIDs(logs)...)
 			if len(h.answers) == 0 {
 				return nil
 			}
@@ -76,7 +75,7 @@ func (h *helper) send(r *queueRequest) error {
 		if err == nil || consumererror.IsPermanent(err) || errors.Is(err, errStopped) {
 			return err
 		}
-		r = r.OnError(err).(*queueRequest)
+		r = r.OnError(err).(*request)
 	}
 }
 
@@ -91,7 +90,7 @@ func TestBatchesArriveInTheOrderOfTheirBeginnings(t *testing.T) {
 	left := func(ids ...string) error {
 		logs := plog.NewLogs()
 		for _, id := range ids {
-			exposure(newRecords(logs), "user-00001", id)
+			recordstest.AppendExposure(recordstest.AppendSlice(logs), "user-00001", id)
 		}
 		return consumererror.NewLogs(errBusy, logs)
 	}
@@ -115,7 +114,7 @@ func TestBatchesArriveInTheOrderOfTheirBeginnings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &helper{t: t, order: &batchOrder{}, answers: tc.answers}
-			batches := []*queueRequest{h.batch("a"), h.batch("b"), h.batch("c", "d")}
+			batches := []*request{h.batch("a"), h.batch("b"), h.batch("c", "d")}
 			var results []error
 			for _, at := range tc.arrivals {
 				results = append(results, h.send(batches[at]))
@@ -145,7 +144,7 @@ func TestPartsOfABatchKeepTheirOrder(t *testing.T) {
 			parts := h.split(tc.size, tc.sizer, "a", "b", "c", "d", "e")
 			var got [][]string
 			for _, part := range parts {
-				got = append(got, insertIDs(part.logs))
+				got = append(got, recordstest.InsertIDs(part.logs))
 				assert.Equal(t, part.logs.LogRecordCount(), part.ItemsCount())
 			}
 			assert.Equal(t, tc.want, got)
@@ -156,64 +155,4 @@ func TestPartsOfABatchKeepTheirOrder(t *testing.T) {
 			assert.Empty(t, h.order.coming)
 		})
 	}
-}
-
-// TestFlushMeetsFill makes batches whose time is up in the moment in which the next one is full.
-func TestFlushMeetsFill(t *testing.T) {
-	for name, batch := range map[string]map[string]any{
-		"whole": {"flush_timeout": "1ms", "min_size": 5},
-		"split": {"flush_timeout": "1ms", "min_size": 3, "max_size": 4},
-	} {
-		t.Run(name, func(t *testing.T) {
-			const rounds = 200
-			server := newScript(t)
-			r := newRig(t, map[string]any{
-				"endpoint":      server.url(),
-				"sending_queue": map[string]any{"enabled": true, "batch": batch},
-			}, nil)
-			garbage := makeGarbage()
-			defer garbage()
-			var want []string
-			for round := range rounds {
-				for _, size := range []int{1, 5} {
-					logs := plog.NewLogs()
-					records := newRecords(logs)
-					for range size {
-						id := strconv.Itoa(len(want))
-						exposure(records, "user-00001", id)
-						want = append(want, id)
-					}
-					require.NoError(t, r.ConsumeLogs(t.Context(), logs))
-					if size == 1 {
-						// The second comes about when the time of the first is up.
-						for at := time.Now().Add(980*time.Microsecond + time.Duration(round%60)*time.Microsecond); time.Now().Before(at); {
-						}
-					}
-				}
-			}
-			require.NoError(t, r.Shutdown(t.Context()))
-			assert.Equal(t, want, delivered(server))
-		})
-	}
-}
-
-// makeGarbage keeps the collector of garbage busy, so that goroutines stop in odd records.All.
-func makeGarbage() (stop func()) {
-	done := make(chan struct{})
-	var workers sync.WaitGroup
-	for range 4 {
-		workers.Go(func() {
-			for kept := [][]byte{}; ; kept = append(kept, make([]byte, 1000)) {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				if len(kept) > 2000 {
-					kept = nil
-				}
-			}
-		})
-	}
-	return func() { close(done); workers.Wait() }
 }

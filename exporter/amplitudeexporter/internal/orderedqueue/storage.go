@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 
 import (
 	"context"
@@ -63,7 +63,7 @@ func (c *queueClient) Batch(ctx context.Context, operations ...*storage.Operatio
 		switch {
 		case o.Type == storage.Get:
 			reads = append(reads, o)
-		case o.Type != storage.Set || o.Key != queueIndexKey:
+		case o.Type != storage.Set || o.Key != indexKey:
 			return err
 		}
 	}

@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 
 import (
 	"context"
@@ -20,24 +20,24 @@ import (
 type batchOrder struct {
 	mu sync.Mutex
 	// coming are the batches that were begun and have not arrived, in order.
-	coming []*turn
+	coming []*ticket
 }
 
-// turn is a batch's records.Ref in the order.
-type turn struct {
+// ticket is a batch's records.Ref in the order.
+type ticket struct {
 	logs plog.Logs
 	// arrived is set once the batch was handed to the exporter, which may happen again for retries.
 	arrived bool
 	// carried are the earlier batches that are delivered with this one.
-	carried []*turn
+	carried []*ticket
 	// done is set when the batch that carried this one has ended, and err is how.
 	done bool
 	err  error
 }
 
 // begin takes the next records.Ref. The logs may still grow until another records.Ref is taken.
-func (o *batchOrder) begin(logs plog.Logs) *turn {
-	t := &turn{logs: logs}
+func (o *batchOrder) begin(logs plog.Logs) *ticket {
+	t := &ticket{logs: logs}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.coming = append(o.coming, t)
@@ -45,24 +45,24 @@ func (o *batchOrder) begin(logs plog.Logs) *turn {
 }
 
 // deliver pushes a batch behind all that were begun before it.
-func (o *batchOrder) deliver(ctx context.Context, r *queueRequest, push consumer.ConsumeLogsFunc) error {
-	if o == nil || r.turn == nil {
+func (o *batchOrder) deliver(ctx context.Context, r *request, push consumer.ConsumeLogsFunc) error {
+	if o == nil || r.ticket == nil {
 		return push(ctx, r.logs)
 	}
 	if o.arrive(r) {
-		return r.turn.err
+		return r.ticket.err
 	}
 	err := push(ctx, r.logs)
 	if err == nil || consumererror.IsPermanent(err) {
-		o.finish(r.turn, err)
+		o.finish(r.ticket, err)
 	}
 	return err
 }
 
 // arrive takes the batch out of those to come, and tells whether another one carried it. Earlier ones
 // that have not arrived are put before it.
-func (o *batchOrder) arrive(r *queueRequest) (done bool) {
-	t := r.turn
+func (o *batchOrder) arrive(r *request) (done bool) {
+	t := r.ticket
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if t.done || t.arrived {
@@ -88,7 +88,7 @@ func (o *batchOrder) arrive(r *queueRequest) (done bool) {
 }
 
 // finish ends the batches that were carried.
-func (o *batchOrder) finish(t *turn, err error) {
+func (o *batchOrder) finish(t *ticket, err error) {
 	if len(t.carried) == 0 {
 		return
 	}
@@ -96,6 +96,6 @@ func (o *batchOrder) finish(t *turn, err error) {
 	defer o.mu.Unlock()
 	for _, earlier := range t.carried {
 		earlier.done, earlier.err = true, err
-		o.coming = slices.DeleteFunc(o.coming, func(other *turn) bool { return other == earlier })
+		o.coming = slices.DeleteFunc(o.coming, func(other *ticket) bool { return other == earlier })
 	}
 }

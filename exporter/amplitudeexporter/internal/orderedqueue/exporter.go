@@ -1,0 +1,114 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
+
+import (
+	"context"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+)
+
+// Settings are what an exporter gives to its queue.
+type Settings struct {
+	Queue configoptional.Optional[exporterhelper.QueueBatchConfig]
+	Retry configretry.BackOffConfig
+
+	// Deliver takes one batch after the other, in order. A consumererror.Logs asks for another try of a part.
+	Deliver consumer.ConsumeLogsFunc
+	// Start runs before the queue starts, Shutdown after it has stopped.
+	Start    component.StartFunc
+	Shutdown component.ShutdownFunc
+
+	// Received is told of the records that the queue took.
+	Received func(ctx context.Context, records int)
+	// Unreadable is told of a request on disk, of this size in bytes, that cannot be read back.
+	Unreadable func(err error, size int)
+	// Log may bound how often it writes.
+	Log *zap.Logger
+}
+
+// NewLogs returns an exporter of logs that is fed by the queue.
+func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.Logs, error) {
+	o := &ordered{settings: s, id: set.ID}
+	var order *batchOrder
+	if s.keepsOrder() {
+		order = &batchOrder{}
+	}
+	helper, err := xexporterhelper.NewLogsRequest(
+		ctx, set,
+		func(_ context.Context, logs plog.Logs) (xexporterhelper.Request, error) {
+			return newRequest(logs, order), nil
+		},
+		func(ctx context.Context, r xexporterhelper.Request) error {
+			return order.deliver(ctx, r.(*request), s.Deliver)
+		},
+		// The host that exporterhelper hands on is the queue's.
+		exporterhelper.WithStart(func(ctx context.Context, _ component.Host) error { return s.Start(ctx, o.host) }),
+		exporterhelper.WithShutdown(s.Shutdown),
+		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
+		// The HTTP client has its own timeout, for each request.
+		exporterhelper.WithTimeout(exporterhelper.TimeoutConfig{Timeout: 0}),
+		exporterhelper.WithRetry(s.Retry),
+		xexporterhelper.WithQueueBatch(s.Queue, xexporterhelper.QueueBatchSettings{
+			Encoding: encoding{order: order, unreadable: s.Unreadable}, ReferenceCounter: references{},
+		}),
+	)
+	if err != nil {
+		return nil, err
+	}
+	o.Logs = helper
+	return o, nil
+}
+
+// keepsOrder tells whether there is one order of batches: with partitions there are several.
+func (s *Settings) keepsOrder() bool {
+	queue := s.Queue.Get()
+	return queue == nil || !queue.Batch.HasValue() || len(queue.Batch.Get().Partition.MetadataKeys) == 0
+}
+
+// ordered is the exporter in front of its queue.
+type ordered struct {
+	exporter.Logs
+	settings Settings
+	id       component.ID
+	host     component.Host
+
+	stop    sync.Once
+	stopped error
+}
+
+// Start starts the exporter and its queue, whose storage may become full.
+func (o *ordered) Start(ctx context.Context, host component.Host) error {
+	o.host = host
+	if queue := o.settings.Queue.Get(); queue != nil && queue.StorageID != nil {
+		keepOrder(ctx, host, *queue.StorageID, o.id, o.settings.Log)
+		host = &queueHost{Host: host, storageID: *queue.StorageID, log: o.settings.Log}
+	}
+	return o.Logs.Start(ctx, host)
+}
+
+// Shutdown may be called twice, which the retries of exporterhelper do not bear.
+func (o *ordered) Shutdown(ctx context.Context) error {
+	o.stop.Do(func() { o.stopped = o.Logs.Shutdown(ctx) })
+	return o.stopped
+}
+
+// ConsumeLogs hands the logs to the queue and counts them if it took them.
+func (o *ordered) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
+	n := logs.LogRecordCount()
+	if err := o.Logs.ConsumeLogs(ctx, logs); err != nil {
+		return err
+	}
+	o.settings.Received(ctx, n)
+	return nil
+}

@@ -1,0 +1,132 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+const (
+	// clientName is the name of the queue's client within the storage extension.
+	clientName = "logs"
+	// indexKey is where exporterhelper's queue keeps which requests it has, as protobuf.
+	indexKey = "qmv0"
+	// maxGap bounds the requests between the first unfinished one and the next to read; more means
+	// that the index is not understood.
+	maxGap = 1 << 20
+)
+
+// The fields of the index: two sizes, the next request to read, the next to write, all 64 bits wide
+// and left out when 0, and the list of those that were handed out and not finished.
+const (
+	fieldItems protowire.Number = iota + 1
+	fieldBytes
+	fieldRead
+	fieldWrite
+	fieldUnfinished
+)
+
+// index is what exporterhelper's queue knows about the requests on disk.
+type index struct {
+	fields     [fieldWrite + 1]uint64
+	unfinished []uint64
+}
+
+// parseIndex returns false for anything that is not exactly as known.
+func parseIndex(raw []byte) (q index, ok bool) {
+	for len(raw) > 0 {
+		field, kind, n := protowire.ConsumeTag(raw)
+		if n < 0 || field < fieldItems || field > fieldUnfinished {
+			return q, false
+		}
+		raw = raw[n:]
+		switch {
+		case kind == protowire.Fixed64Type:
+			var value uint64
+			if value, n = protowire.ConsumeFixed64(raw); n < 0 {
+				return q, false
+			}
+			if field == fieldUnfinished {
+				q.unfinished = append(q.unfinished, value)
+			} else {
+				q.fields[field] = value
+			}
+		case kind == protowire.BytesType && field == fieldUnfinished:
+			var list []byte
+			if list, n = protowire.ConsumeBytes(raw); n < 0 || len(list)%8 != 0 {
+				return q, false
+			}
+			for ; len(list) > 0; list = list[8:] {
+				q.unfinished = append(q.unfinished, binary.LittleEndian.Uint64(list))
+			}
+		default:
+			return q, false
+		}
+		raw = raw[n:]
+	}
+	return q, true
+}
+
+// rewind makes the first unfinished request the next to read. It returns nil when there is nothing to do.
+func (q *index) rewind() []byte {
+	if len(q.unfinished) == 0 {
+		return nil
+	}
+	first := slices.Min(q.unfinished)
+	if read := q.fields[fieldRead]; slices.Max(q.unfinished) >= read || read > q.fields[fieldWrite] || read-first > maxGap {
+		return nil
+	}
+	q.fields[fieldRead] = first
+	var raw []byte
+	for field, value := range q.fields {
+		if value != 0 {
+			raw = protowire.AppendTag(raw, protowire.Number(field), protowire.Fixed64Type)
+			raw = protowire.AppendFixed64(raw, value)
+		}
+	}
+	return raw
+}
+
+// keepOrder runs before the queue opens its storage. The queue would move the requests that the
+// last run had begun behind all others, so that after a restart a user's older event overtakes a newer
+// one and the user property ends wrong. Here they stay where they are: reading begins at the first of
+// them again. Requests in between that were finished are gone from the storage, and an empty one takes
+// their records.Ref. Whatever is not as expected is left to the queue.
+func keepOrder(ctx context.Context, host component.Host, storageID, id component.ID, log *zap.Logger) {
+	extension, ok := host.GetExtensions()[storageID].(storage.Extension)
+	if !ok {
+		return
+	}
+	client, err := extension.GetClient(ctx, component.KindExporter, id, clientName)
+	if err != nil {
+		return
+	}
+	defer func() { _ = client.Close(ctx) }()
+	raw, err := client.Get(ctx, indexKey)
+	if err != nil || len(raw) == 0 {
+		return
+	}
+	found, ok := parseIndex(raw)
+	if !ok {
+		log.Warn("The queue on disk has an unknown format: events that were being sent may now come after later ones")
+		return
+	}
+	unfinished := len(found.unfinished)
+	rewound := found.rewind()
+	if rewound == nil {
+		return
+	}
+	if err := client.Set(ctx, indexKey, rewound); err != nil {
+		log.Warn("Failed to keep the order of the queue on disk", zap.Error(err))
+		return
+	}
+	log.Info("Requests that were being sent are sent again, in their order", zap.Int("requests", unfinished))
+}
