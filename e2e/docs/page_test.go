@@ -193,12 +193,12 @@ func files(t testing.TB, patterns ...string) []string {
 	return found
 }
 
-// pages reads all Markdown files that somebody reads; what is in internal/ is put into pages by generators.
+// pages reads all Markdown files that somebody reads; what is in tools/ is put into pages by generators.
 func pages(t testing.TB) []*page {
 	t.Helper()
 	var all []*page
 	for _, name := range files(t, "*.md") {
-		if strings.Contains(name, "testdata/") || strings.HasPrefix(name, "internal/") {
+		if strings.Contains(name, "testdata/") || strings.HasPrefix(name, "tools/") {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(harness.Root(), filepath.FromSlash(name)))
