@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -20,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 // mark separates what the blocks of a page print.
@@ -60,9 +62,9 @@ func TestCommands(t *testing.T) {
 		}
 		ran++
 		t.Run(p.path, func(t *testing.T) {
-			cmd := isolated("bash", "-c", prelude+script)
+			cmd := harness.Isolated("bash", "-c", prelude+script)
 			cmd.Dir = checkout
-			cmd.Env = append(os.Environ(), "AMPLITUDE_API_KEY=sandbox")
+			cmd.Env = cleanenv.Environ("AMPLITUDE_API_KEY=sandbox")
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
 			err := cmd.Run()
@@ -88,7 +90,7 @@ func pageScript(t *testing.T, p *page) string {
 			commands++
 		case "file", "manifest":
 			if argument != "" { // the name of the file
-				fmt.Fprintf(&script, "cat >%s <<'=== end'\n%s=== end\n", argument, b.text)
+				fmt.Fprintf(&script, "mkdir -p %s\ncat >%s <<'=== end'\n%s=== end\n", path.Dir(argument), argument, b.text)
 			}
 		case "run":
 			fmt.Fprintf(&script, "echo; echo '%s%d %s'\n%s\n", mark, i, b.at, b.text)
@@ -106,14 +108,20 @@ func pageScript(t *testing.T, p *page) string {
 func TestManifestBuilds(t *testing.T) {
 	eachBlock(t, "manifest", func(t *testing.T, p *page, i int, argument string) {
 		require.NotEmpty(t, argument, "a manifest needs the name of its file: manifest NAME")
-		checkout := freshCopy(t)
-		require.NoError(t, os.WriteFile(filepath.Join(checkout, argument), []byte(p.blocks[i].text), 0o600))
-		require.NoError(t, os.Mkdir(filepath.Join(checkout, "_build"), 0o750))
-		build := exec.Command("go", "tool", "-modfile=internal/tools/go.mod", "builder", "--config", argument)
-		build.Dir = checkout
-		out, err := build.CombinedOutput()
+		builder := filepath.Join(t.TempDir(), "builder")
+		tool := exec.Command("go", "build", "-modfile=internal/tools/go.mod", "-o", builder, "go.opentelemetry.io/collector/cmd/builder")
+		tool.Dir = harness.Root()
+		out, err := tool.CombinedOutput()
 		require.NoError(t, err, "%s", out)
-		built, err := filepath.Glob(filepath.Join(checkout, "_build", "my-*"))
+		manifest := filepath.Join(freshCopy(t), argument)
+		folder := filepath.Dir(manifest)
+		require.NoError(t, os.MkdirAll(folder, 0o750))
+		require.NoError(t, os.WriteFile(manifest, []byte(p.blocks[i].text), 0o600))
+		build := exec.Command(builder, "--config", filepath.Base(manifest))
+		build.Dir = folder
+		out, err = build.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		built, err := filepath.Glob(filepath.Join(folder, "_build", "my-*"))
 		require.NoError(t, err)
 		require.Len(t, built, 1)
 		for _, b := range p.blocks {
@@ -146,7 +154,7 @@ func comparePrinted(t *testing.T, p *page, out string) {
 // freshCopy copies what a clone would have, and what make has built: it is no older there, so make builds nothing again.
 func freshCopy(t *testing.T) string {
 	t.Helper()
-	root, to := harness.Root(), t.TempDir()
+	root, to := harness.Root(), filepath.Join(t.TempDir(), "otelcol-amplitude")
 	for _, file := range files(t) {
 		info, err := os.Lstat(filepath.Join(root, file))
 		require.NoError(t, err)
@@ -174,14 +182,4 @@ func copyFile(t *testing.T, from, to string, info os.FileInfo) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(to, content, info.Mode().Perm()))
 	require.NoError(t, os.Chtimes(to, info.ModTime(), info.ModTime()))
-}
-
-// isolated runs a command with network ports of its own where the system allows it, so that the usual ports of the pages
-// are free. Elsewhere it uses the machine's.
-func isolated(name string, arguments ...string) *exec.Cmd {
-	const up = "ip link set lo up"
-	if exec.Command("unshare", "-rn", "sh", "-c", up).Run() != nil {
-		return exec.Command(name, arguments...)
-	}
-	return exec.Command("unshare", append([]string{"-rn", "sh", "-c", up + ` && exec "$0" "$@"`, name}, arguments...)...)
 }

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 // TestConfigurations asks the Collector whether it would start with each configuration.
@@ -36,7 +37,7 @@ func validate(t *testing.T, collector, text string) {
 	t.Helper()
 	cmd := exec.Command(collector, append([]string{"validate"}, configArguments(t, text)...)...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "AMPLITUDE_API_KEY=0123456789abcdef", "AMPLITUDE_EU_API_KEY=0123456789abcdef", "ID_SALT=salt")
+	cmd.Env = cleanenv.Environ("AMPLITUDE_API_KEY=0123456789abcdef", "AMPLITUDE_EU_API_KEY=0123456789abcdef", "ID_SALT=salt")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }

@@ -9,7 +9,7 @@
 //	<!-- test: validate -->            a configuration, or a part of one over config.example.yaml: the Collector's own check
 //	<!-- test: validate contrib -->    the same with the Collector of e2e/docs/builder-config.yaml, in `make docs-test`
 //	<!-- test: file NAME -->           a file that the commands of the page use; of YAML, also validated
-//	<!-- test: manifest -->            lines of builder-config.yaml, versions and paths aside
+//	<!-- test: manifest -->            lines of builder-config.yaml, versions and paths aside; `manifest PATH` is also built, PATH from the checkout
 //	<!-- test: part of PATH -->        the YAML of the block is in the file
 //	<!-- test: from PATH -->           the lines of the block stand in the file
 //	<!-- test: record -->              log records, one attribute a line, a blank line between two; `record contrib` uses the last configuration of the page
