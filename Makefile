@@ -1,4 +1,4 @@
-# Every target a developer needs, in the order a newcomer would type them. `make` alone lists them.
+# Every target that somebody needs, in groups by what they are here for. `make` alone lists them.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -8,10 +8,6 @@ TOOL    := $(GO) tool -modfile=internal/tools/go.mod
 SECURITY := $(GO) tool -modfile=internal/tools/security/go.mod
 LINT    := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
 GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@v2.15.1
-# promtool out of Debian's package prometheus, without the server that the package would start.
-PROMTOOL := set -e -o pipefail; echo "==> installing promtool, which the tests of alerts and dashboard run"; \
-	cd "$$(mktemp -d)" && apt-get -o APT::Sandbox::User=root download -qq prometheus && \
-	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - -C /usr/local ./usr/bin/promtool --strip-components=2 && rm prometheus_*.deb
 # What the caller exported for programs of their own does not reach ours: see internal/cleanenv. Its proxies stay, for
 # compilers and package managers; what starts a program takes them away.
 OURS    := $(shell sed -e '/^$$/d' -e '/^\#/d' -e 's/\*$$/%/' internal/cleanenv/variables.txt)
@@ -20,7 +16,10 @@ unexport $(filter-out HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY,$(filter $(OURS)
 export GOWORK := off
 BINARY  := bin/otelcol-amplitude
 COMMANDS := bin/otelcol-amplitude-explain bin/otelcol-amplitude-replay
+# What `make test` and `make quick` are told on the command line; nothing that is exported counts.
 PACKAGE := ./...
+RUN     :=
+BASE    :=
 # Modules of their own, so that who takes the components does not get what these require.
 MODULES := examples bench
 
@@ -30,7 +29,9 @@ SOURCES := builder-config.yaml go.mod go.sum $(shell find internal processor exp
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Try
 
 .PHONY: run
 run: $(BINARY) bin/shop-go bin/demo ## Start the Collector with a local Amplitude and drive a small shop through it (ONCE=1: stop after it)
@@ -44,13 +45,22 @@ shop-node: $(BINARY) bin/demo examples/shop-node/node_modules/.package-lock.json
 shop-web: $(BINARY) bin/demo examples/shop-web/node_modules/.package-lock.json $(if $(ONCE),e2e/browser/node_modules/.package-lock.json) ## The same with a page whose visitor is you (ONCE=1: Chromium is, and it stops)
 	@bin/demo -shop $@ $(if $(ONCE),-once)
 
-.PHONY: test
-test: need-redis need-promtool $(BINARY) bin/shop-go bin/demo ## Run all tests, unit and end to end, with the race detector
-	$(GO) test -race -timeout 20m $(PACKAGE)
-	$(if $(filter ./...,$(PACKAGE)),cd examples && $(GO) test -race ./...)
+##@ Develop
 
 .PHONY: build
 build: $(BINARY) $(COMMANDS) ## Build the Collector to bin/otelcol-amplitude, and beside it the commands that explain its decisions and send dead letters again
+
+.PHONY: quick
+quick: need-go ## Test the packages that differ from main and what imports them, without race detector and end-to-end tests (BASE=origin/main)
+	@$(GO) run ./tools/quick $(if $(BASE),-base '$(BASE)')
+
+# All tests need everything. Of a single package only end-to-end tests need the built programs; another tool that is
+# missing is named by the test.
+MODULE := $(strip $(foreach module,$(MODULES),$(if $(filter ./$(module) ./$(module)/%,$(PACKAGE)),$(module))))
+.PHONY: test
+test: need-go $(if $(filter ./...,$(PACKAGE)),need-test-tools) $(if $(filter ./... ./e2e%,$(PACKAGE)),$(BINARY) bin/shop-go bin/demo) ## Run all tests, unit and end to end, with the race detector (PACKAGE=./internal/amplitude RUN=TestName: those only)
+	$(GO) $(if $(MODULE),-C $(MODULE)) test -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(if $(MODULE),$(patsubst ./$(MODULE)%,.%,$(PACKAGE)),$(PACKAGE))
+	$(if $(filter ./...,$(PACKAGE)),for module in $(MODULES); do $(GO) -C "$$module" test $(if $(RUN),-run '$(RUN)') ./... || exit 1; done)
 
 .PHONY: generate
 generate: need-go ## Regenerate what is made from each metadata.yaml, references and schemas in docs, dashboard and alerts
@@ -78,10 +88,50 @@ lint-deploy: need-go $(BINARY) ## Check workflows, package scripts and the syste
 		echo "the systemd unit was not checked: there is no systemd-analyze here"; \
 	fi
 
-.PHONY: bench
-bench: need-go ## Measure side by side with what else would do the job; writes docs/performance.md and .svg (BENCH=flags of bench/main.go)
-	@cd bench && $(GO) tool -modfile=../internal/tools/go.mod builder --config builder-config.yaml
-	@cd bench && $(GO) build -o build/bench . && build/bench -collector build/otelcol-bench -docs ../docs $(BENCH)
+.PHONY: check
+check: need-go ## What has to hold before a change is merged: generated files current, formatted, linted, tested
+	$(MAKE) generate
+	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema deploy || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
+	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { echo "run 'make fmt'"; exit 1; }
+	$(GO) mod tidy -diff
+	for module in $(MODULES); do $(GO) -C "$$module" mod tidy -diff || exit 1; done
+	$(MAKE) lint lint-deploy
+	$(MAKE) test
+	$(MAKE) chaos SECONDS=90
+
+.PHONY: screenshots
+screenshots: need-go ## Make the pictures of docs/images again, from the page as it is (needs Node.js and Chromium)
+	cd e2e/browser && npm ci --no-fund --no-audit && npm run screenshots
+
+# promtool comes out of Debian's package prometheus, without the server that the package would start.
+.PHONY: deps
+deps: ## Install the Debian packages that tests use (as root): redis-server, chromium, promtool
+	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "make deps installs Debian packages: run it as root on Debian or Ubuntu. Elsewhere install redis-server, promtool and Chromium yourself."; exit 1; }
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server chromium
+	@command -v promtool >/dev/null || { set -e -o pipefail; echo "==> installing promtool, which the tests of alerts and dashboard run"; \
+		cd "$$(mktemp -d)" && apt-get -o APT::Sandbox::User=root download -qq prometheus && \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - -C /usr/local ./usr/bin/promtool --strip-components=2 && rm prometheus_*.deb; }
+
+##@ Prove
+
+.PHONY: e2e
+e2e: need-test-tools $(BINARY) bin/shop-go bin/demo ## Run the end-to-end tests against the built Collector
+	$(GO) test -count=1 -timeout 20m ./e2e/...
+
+.PHONY: web
+web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
+	cd e2e/amplitude-sdk && npm test
+	cd e2e/browser && npm test
+	$(MAKE) shop-node ONCE=1
+	$(MAKE) shop-web ONCE=1
+
+# The tests of the documentation that take longer: with the commands of all pages, and a Collector with contributors' components.
+.PHONY: docs-test
+docs-test: $(BINARY) $(COMMANDS) bin/otelcol-docs bin/shop-go bin/demo ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
+	$(GO) test -count=1 -tags docs -timeout 20m ./e2e/docs
+	@echo "links to elsewhere, which no test follows:"
+	@git ls-files '*.md' | grep -v testdata/ | xargs grep -ohE 'https?://[^][ )>"`]+' | grep -vE '//(127\.0\.0\.1|localhost)' | sort -u | sed 's/^/  /'
 
 # A run that ends in the middle of an input can report "context deadline exceeded" (go.dev/issue/48591):
 # without a failing input that is no finding.
@@ -97,10 +147,6 @@ fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a
 			grep '^fuzz: elapsed' bin/fuzz.log | tail -n 1; \
 		done; \
 	done
-
-.PHONY: e2e
-e2e: need-redis need-promtool $(BINARY) bin/shop-go bin/demo ## Run the end-to-end tests against the built Collector
-	$(GO) test -count=1 -timeout 20m ./e2e/...
 
 .PHONY: chaos
 chaos: need-redis $(BINARY) $(if $(RACE),$(BINARY)-race) ## Kill, cut off and refuse everything around the Collector, then look for a lost event (SECONDS=90, SEED=n repeats a run, RACE=1 looks for data races in the Collector too)
@@ -122,16 +168,23 @@ scale-test: need-redis $(BINARY) bin/otelcol-amplitude-scale ## Run the layouts 
 scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale ## Print the figures of docs/scaling.md: 1, 2 and 4 processes, Redis, bytes on disk (5 minutes of a quiet machine)
 	$(GO) test -count=1 -v -tags scalebench -timeout 20m -run TestFigures ./e2e/scale
 
+.PHONY: bench
+bench: need-go ## Measure side by side with what else would do the job; writes docs/performance.md and .svg (BENCH=flags, BENCH=-h lists them)
+ifneq (,$(filter -h -help --help,$(BENCH)))
+	@cd bench && $(GO) run ./usage
+else
+	@cd bench && $(GO) tool -modfile=../internal/tools/go.mod builder --config builder-config.yaml
+	@cd bench && $(GO) build -o build/bench . && build/bench -collector build/otelcol-bench -docs ../docs $(BENCH)
+endif
+
 .PHONY: vulncheck
 vulncheck: need-go ## Look for known vulnerabilities in what our code calls (needs https://vuln.go.dev, or DB=file:///a/copy)
 	$(SECURITY) govulncheck $(if $(DB),-db $(DB)) ./...
 
-.PHONY: sbom
-sbom: $(BINARY) ## List everything inside the Collector, with licences, as CycloneDX: bin/sbom.cdx.json
-	$(SECURITY) cyclonedx-gomod bin -json -output bin/sbom.cdx.json -version "$$($(BINARY) --version | awk '{print $$NF}')" $(BINARY)
+##@ Release
 
 .PHONY: deploy-check
-deploy-check: lint-deploy need-redis need-promtool $(BINARY) ## Check everything in deploy/: configurations, alerts, dashboard, packaging
+deploy-check: lint-deploy need-test-tools $(BINARY) ## Check everything in deploy/: configurations, alerts, dashboard, packaging
 	$(GO) test ./tools/operations ./deploy/... ./e2e/deploy
 
 .PHONY: release-check
@@ -142,40 +195,9 @@ release-check: need-go ## Check .goreleaser.yaml (builds goreleaser the first ti
 snapshot: need-go ## Build archives and packages of all platforms to dist/, without signing or publishing
 	$(GORELEASER) release --snapshot --clean --skip=publish,sign,sbom
 
-.PHONY: web
-web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
-	cd e2e/amplitude-sdk && npm test
-	cd e2e/browser && npm test
-	$(MAKE) shop-node ONCE=1
-	$(MAKE) shop-web ONCE=1
-
-# The tests of the documentation that take longer: with the commands of all pages, and a Collector with contributors' components.
-.PHONY: docs-test
-docs-test: $(BINARY) $(COMMANDS) bin/otelcol-docs bin/shop-go bin/demo ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
-	$(GO) test -count=1 -tags docs -timeout 20m ./e2e/docs
-	@echo "links to elsewhere, which no test follows:"
-	@git ls-files '*.md' | grep -v testdata/ | xargs grep -ohE 'https?://[^][ )>"`]+' | grep -vE '//(127\.0\.0\.1|localhost)' | sort -u | sed 's/^/  /'
-
-.PHONY: screenshots
-screenshots: need-go ## Make the pictures of docs/images again, from the page as it is (needs Node.js and Chromium)
-	cd e2e/browser && npm ci --no-fund --no-audit && npm run screenshots
-
-.PHONY: check
-check: need-go ## What has to hold before a change is merged: generated files current, formatted, linted, tested
-	$(MAKE) generate
-	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema deploy || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
-	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { echo "run 'make fmt'"; exit 1; }
-	$(GO) mod tidy -diff
-	for module in $(MODULES); do $(GO) -C "$$module" mod tidy -diff || exit 1; done
-	$(MAKE) lint lint-deploy
-	$(MAKE) test
-	$(MAKE) chaos SECONDS=90
-
-.PHONY: deps
-deps: ## Install the Debian packages that tests use (as root): redis-server, chromium, promtool
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server chromium
-	@command -v promtool >/dev/null || { $(PROMTOOL); }
+.PHONY: sbom
+sbom: $(BINARY) ## List everything inside the Collector, with licences, as CycloneDX: bin/sbom.cdx.json
+	$(SECURITY) cyclonedx-gomod bin -json -output bin/sbom.cdx.json -version "$$($(BINARY) --version | awk '{print $$NF}')" $(BINARY)
 
 # The builder compiles some hundred packages the first time; it says what it is doing.
 $(BINARY): $(SOURCES) | need-go
@@ -227,23 +249,15 @@ need-node:
 need-go:
 	@command -v $(GO) >/dev/null || { echo "make: '$(GO)' was not found: install Go 1.26 or newer from https://go.dev/dl/ and try again"; exit 1; }
 
-# Tests of shared de-duplication run a real Redis. Root on Debian gets it installed; others are told.
+# Nothing is installed unasked.
+REDIS    := command -v redis-server >/dev/null || { echo "make: 'redis-server' was not found, which the tests of shared de-duplication run. Debian and Ubuntu: make deps, as root; macOS: brew install redis; others: https://redis.io/docs/latest/operate/oss_and_stack/install/"; false; }
+PROMTOOL := command -v promtool >/dev/null || { echo "make: 'promtool' was not found, which the tests of alerts and dashboard run. Debian and Ubuntu: make deps, as root; macOS: brew install prometheus; others: https://prometheus.io/download/"; false; }
+
 .PHONY: need-redis
 need-redis:
-	@command -v redis-server >/dev/null && exit 0; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "==> installing redis-server, which the tests of shared de-duplication run"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
-	else \
-		echo "make: 'redis-server' was not found: install it (Debian and Ubuntu: sudo apt-get install redis-server; macOS: brew install redis) and try again"; exit 1; \
-	fi
+	@$(REDIS)
 
-# Root on Debian gets promtool installed; others are told.
-.PHONY: need-promtool
-need-promtool:
-	@command -v promtool >/dev/null && exit 0; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && { $(PROMTOOL); }; \
-	else \
-		echo "make: 'promtool' was not found: it comes with Prometheus (macOS: brew install prometheus; Debian and Ubuntu: make deps as root; others: https://prometheus.io/download/); try again"; exit 1; \
-	fi
+# Both are looked for, so that one try tells all that is missing.
+.PHONY: need-test-tools
+need-test-tools:
+	@missing=0; { $(REDIS); } || missing=1; { $(PROMTOOL); } || missing=1; exit $$missing

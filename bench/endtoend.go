@@ -23,6 +23,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/bench/cmdline"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
@@ -97,8 +98,8 @@ type load struct {
 	missed int
 }
 
-func endToEnd(o options, d *document) error {
-	if o.collector == "" {
+func endToEnd(o cmdline.Options, d *document) error {
+	if o.Collector == "" {
 		return nil
 	}
 	bodies, err := encodeLoad()
@@ -113,7 +114,7 @@ func endToEnd(o options, d *document) error {
 	runs := make([][]load, len(compared))
 	for range loadRounds {
 		for i := range compared {
-			one, err := runPipeline(o.collector, &compared[i], to, bodies)
+			one, err := runPipeline(o.Collector, &compared[i], to, bodies)
 			if err != nil {
 				return errors.Join(fmt.Errorf("%s: %w", compared[i].name, err), to.stop())
 			}

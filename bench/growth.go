@@ -15,11 +15,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/bench/cmdline"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 )
 
 // growth shows the cost of a record against the size of each thing that can be large.
-func growth(o options, d *document) error {
+func growth(o cmdline.Options, d *document) error {
 	d.printf("\n## Cost against size\n")
 	for _, curve := range []struct {
 		of    string
@@ -43,11 +44,11 @@ func growth(o options, d *document) error {
 }
 
 // grow prints a curve, with what one more of the thing costs from the row before: on a straight line, always the same.
-func grow(o options, d *document, of string, sizes []int, batch func(int) func(*rand.Rand, int) plog.Logs, m maker) error {
+func grow(o cmdline.Options, d *document, of string, sizes []int, batch func(int) func(*rand.Rand, int) plog.Logs, m maker) error {
 	d.printf("\n| %s | CPU ns/record | for each one more | allocations |\n|--:|--:|--:|--:|\n", of)
 	last := time.Duration(0)
 	for i, size := range sizes {
-		results, err := measure(options{rounds: max(o.rounds, 3), batches: min(o.batches, 20)}, workload{"growth", "", batch(size)}, []maker{m})
+		results, err := measure(cmdline.Options{Rounds: max(o.Rounds, 3), Batches: min(o.Batches, 20)}, workload{"growth", "", batch(size)}, []maker{m})
 		if err != nil {
 			return err
 		}
@@ -113,10 +114,10 @@ func batchSizes(d *document) error {
 }
 
 // states fills the de-duplication state with users and then asks for known ones at random.
-func states(o options, d *document) error {
+func states(o cmdline.Options, d *document) error {
 	d.printf("\n| Users in the state | heap bytes per user | CPU ns per repeat, 1 core | repeats per second: 2 cores / 1 core |\n|--:|--:|--:|--:|\n")
 	perUser := 0.0
-	for users := 10_000; users <= o.users; users *= 10 {
+	for users := 10_000; users <= o.Users; users *= 10 {
 		var err error
 		if perUser, err = state(d, users); err != nil {
 			return err

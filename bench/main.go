@@ -7,52 +7,38 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"go.opentelemetry.io/collector/component"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/bench/cmdline"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
-
-type options struct {
-	rounds, batches int
-	users           int
-	collector       string
-	docs            string
-	parts           []string
-}
 
 // part is a measurement that can be made alone.
 type part struct {
 	name string
-	run  func(options, *document) error
+	run  func(cmdline.Options, *document) error
 }
 
 // parts are all measurements, in the order of the page.
-var parts = []part{{"processor", processorSuites}, {"exporter", exporterSuites}, {"growth", growth}, {"collector", endToEnd}}
+var parts = []part{{cmdline.Processor, processorSuites}, {cmdline.Exporter, exporterSuites}, {cmdline.Growth, growth}, {cmdline.Collector, endToEnd}}
 
 func main() {
-	var o options
-	flag.IntVar(&o.rounds, "rounds", 9, "interleaved rounds")
-	flag.IntVar(&o.batches, "batches", 100, "batches of 1,000 records in a round")
-	flag.IntVar(&o.users, "users", 10_000_000, "largest number of users in the growth of the state")
-	flag.StringVar(&o.collector, "collector", "", "the built Collector; without it nothing is measured end to end")
-	flag.StringVar(&o.docs, "docs", "", "folder to write performance.md and performance.svg to")
-	only := flag.String("parts", "", "measure only these, separated by commas: processor, exporter, growth, collector; they make no page")
-	asSink := flag.Bool("sink", false, "be the other end, for the measurements themselves")
-	flag.Parse()
-	cleanenv.Process() // and so for the programs that are measured
-	if *only != "" {
-		o.parts = strings.Split(*only, ",")
+	o, err := cmdline.Parse(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
 	}
-	var err error
-	if *asSink {
+	cleanenv.Process() // and so for the programs that are measured
+	switch {
+	case err != nil:
+	case o.Sink:
 		err = serve()
-	} else {
+	default:
 		err = run(o)
 	}
 	if err != nil {
@@ -64,16 +50,11 @@ func main() {
 // maker starts a contender.
 type maker func() (contender, component.Component, error)
 
-func run(o options) error {
-	for _, name := range o.parts {
-		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
-			return fmt.Errorf("-parts: there is no part %q", name)
-		}
-	}
+func run(o cmdline.Options) error {
 	d := &document{}
-	d.head(o.rounds, o.batches)
+	d.head(o.Rounds, o.Batches)
 	for _, p := range parts {
-		if len(o.parts) > 0 && !slices.Contains(o.parts, p.name) {
+		if len(o.Parts) > 0 && !slices.Contains(o.Parts, p.name) {
 			continue
 		}
 		if err := p.run(o, d); err != nil {
@@ -81,14 +62,14 @@ func run(o options) error {
 		}
 	}
 	d.printf("%s", profiles)
-	if o.docs == "" || len(o.parts) > 0 {
+	if o.Docs == "" || len(o.Parts) > 0 {
 		return nil
 	}
-	return d.write(o.docs)
+	return d.write(o.Docs)
 }
 
 // measure starts the contenders, compares them and stops them.
-func measure(o options, w workload, makers []maker, limits ...contender) (results []figures, err error) {
+func measure(o cmdline.Options, w workload, makers []maker, limits ...contender) (results []figures, err error) {
 	var contenders []contender
 	for _, m := range makers {
 		c, started, err := m()
@@ -102,7 +83,7 @@ func measure(o options, w workload, makers []maker, limits ...contender) (result
 		}()
 		contenders = append(contenders, c)
 	}
-	return compareAll(w, append(contenders, limits...), o.rounds, o.batches)
+	return compareAll(w, append(contenders, limits...), o.Rounds, o.Batches)
 }
 
 // ratio is how many times the CPU time of b that of a is.
@@ -122,7 +103,7 @@ func allocationFree(allocs float64) float64 {
 	return allocs
 }
 
-func processorSuites(o options, d *document) error {
+func processorSuites(o cmdline.Options, d *document) error {
 	w1Results, err := measure(o, w1, []maker{ours, transformW1}, clone(), decode())
 	if err != nil {
 		return err
@@ -156,7 +137,7 @@ func processorSuites(o options, d *document) error {
 	return nil
 }
 
-func exporterSuites(o options, d *document) error {
+func exporterSuites(o cmdline.Options, d *document) error {
 	events, err := shaped(w1)
 	if err != nil {
 		return err

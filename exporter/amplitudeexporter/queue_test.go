@@ -115,7 +115,10 @@ func TestFlushMeetsFill(t *testing.T) {
 		"split": {"flush_timeout": "1ms", "min_size": 3, "max_size": 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const rounds = 200
+			rounds := 200
+			if testing.Short() {
+				rounds = 40
+			}
 			server := newScript(t)
 			r := newRig(t, map[string]any{
 				"endpoint":      server.url(),
