@@ -196,12 +196,12 @@ snapshot: need-go ## Build archives and packages of all platforms to dist/, with
 	$(GORELEASER) release --snapshot --clean --skip=publish,sign,sbom
 
 .PHONY: sbom
-sbom: $(BINARY) ## List everything inside the Collector, with licences, as CycloneDX: bin/sbom.cdx.json
+sbom: $(BINARY) ## List everything inside the Collector, with licenses, as CycloneDX: bin/sbom.cdx.json
 	$(SECURITY) cyclonedx-gomod bin -json -output bin/sbom.cdx.json -version "$$($(BINARY) --version | awk '{print $$NF}')" $(BINARY)
 
 # The builder compiles some hundred packages the first time; it says what it is doing.
 $(BINARY): $(SOURCES) | need-go
-	@echo "==> building $(BINARY) (a few minutes the first time, seconds afterwards)"
+	@echo "==> building $(BINARY) (a few minutes the first time, seconds afterward)"
 	@mkdir -p bin
 	@$(TOOL) builder --config builder-config.yaml
 	@mv _build/otelcol-amplitude $@

@@ -131,7 +131,7 @@ func processorSuites(o cmdline.Options, d *document) error {
 	if results, err = measure(o, w4, []maker{ours}, decode()); err != nil {
 		return err
 	}
-	d.suite("W4: 1,000 records that are none of ours", results)
+	d.suite("W4: 1,000 records that are not about a flag", results)
 	d.target("amplitude_experiment / decoding the same bytes", ratio(results, 1, 0), 0.03, false)
 	d.target("Allocations per record, without those of the batch", allocationFree(results[0].allocs), 0, false)
 	return nil

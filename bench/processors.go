@@ -77,7 +77,7 @@ func transformW1() (contender, component.Component, error) {
 	})
 }
 
-// restarted is a processor that hands on what it holds back when it is shut down, and is then started anew.
+// restarted is a processor that hands on what it holds back when it is shut down, and is then started again.
 type restarted struct {
 	processor.Logs
 	start func() (processor.Logs, error)

@@ -23,7 +23,7 @@ const profiles = `
 ## Where the time goes
 
 Processor on W1, by CPU profile: writing events 35 %, reading records 34 % (half of it going over the attributes and checking them),
-remembering them 16 %, deciding about repeats 14 %. No function of ours or of pdata holds more than 7 %: what is left is spread
+remembering them 16 %, deciding about repeats 14 %. No function of these components or of pdata holds more than 7 %: what is left is spread
 over the checks that the rules ask for (UTF-8, white space, placeholders, lengths), pointers that pdata makes us follow, the barriers
 that Go puts before each pointer written while garbage is collected, and memory that a batch of a thousand records reads twice: once
 to decide, once to write. Deciding first is what makes a refused batch harmless. Of the two allocations, one is the value of the
@@ -33,7 +33,7 @@ old entries, batches small enough for the second-level cache.
 
 A repeat is spared the writing and the remembering, hence costs about three fifths of an event: it has to be read whole to be known as one.
 log_dedup hashes three attributes and checks nothing, so that a factor of 14 would leave less than the reading alone takes. A
-record that is none of ours costs the look at its event name and, if it has none, at each attribute, since old conventions put the name
+record that is not about a flag costs the look at its event name and, if it has none, at each attribute, since old conventions put the name
 there; that is memory which decoding has just filled, and about what reading alone costs.
 
 Cost grows in a straight line with attributes, flags and properties: each one more costs about the same, within the machine's

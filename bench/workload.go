@@ -152,5 +152,5 @@ var (
 	w2   = workload{"W2", "1,000 assignments of 10 flags", assignments(10)}
 	w350 = workload{"W3 50 %", "W1 with half of it repeats", repeats(50)}
 	w395 = workload{"W3 95 %", "W1 with 95 % repeats", repeats(95)}
-	w4   = workload{"W4", "1,000 records that are none of ours", foreign}
+	w4   = workload{"W4", "1,000 records that are not about a flag", foreign}
 )

@@ -122,13 +122,13 @@ func scriptEverywhere(r plog.LogRecord) {
 // TestHostileRecords sends each hostile record between two good ones.
 func TestHostileRecords(t *testing.T) {
 	collector := harness.Start(t, "testdata/hostile.yaml", harness.Options{})
-	neighbours, largest := 0, 0
+	neighbors, largest := 0, 0
 	for name, hostile := range hostileRecords {
-		logs := exposures(neighbours, 3)
+		logs := exposures(neighbors, 3)
 		records := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
 		hostile(records.At(1))
 		collector.SendLogs(t, logs)
-		neighbours += 3
+		neighbors += 3
 		resident := collector.Resident(t)
 		assert.LessOrEqual(t, resident, maxHostileMegabytes, "megabytes after %s", name)
 		largest = max(largest, resident)
@@ -139,15 +139,15 @@ func TestHostileRecords(t *testing.T) {
 		for _, event := range collector.Events(t) {
 			stored[event.Text("user_id")] = true
 		}
-		for i := range neighbours {
+		for i := range neighbors {
 			if i%3 != 1 && !stored[fmt.Sprintf("user-%06d", i)] {
 				return false
 			}
 		}
 		return true
-	}, 30*time.Second, 100*time.Millisecond, "every neighbour of a hostile record arrives")
+	}, 30*time.Second, 100*time.Millisecond, "every neighbor of a hostile record arrives")
 	in := collector.Metric(t, "otelcol_processor_amplitude_experiment_records")
-	assert.InDelta(t, neighbours, in, 0, "every record has an outcome")
+	assert.InDelta(t, neighbors, in, 0, "every record has an outcome")
 
 	// Nobody's properties were cleared, and no header was injected.
 	assert.Equal(t, map[string]any{"[Experiment] delivery": "treatment"}, collector.UserProperties(t, "user-000000"))
@@ -160,7 +160,7 @@ func TestHostileRecords(t *testing.T) {
 	}
 }
 
-// TestHostileRequests posts what is no OTLP, or too much of it; ordinary events flow afterwards.
+// TestHostileRequests posts what is no OTLP, or too much of it; ordinary events flow afterward.
 func TestHostileRequests(t *testing.T) {
 	collector := harness.Start(t, "testdata/hostile.yaml", harness.Options{})
 	proto, err := (&plog.ProtoMarshaler{}).MarshalLogs(exposures(0, 3))

@@ -274,9 +274,9 @@ func TestUnreadable(t *testing.T) {
 		{"another processor", "", append(yaml("processors: {amplitude_experiment/a: {}}"), "--processor", "amplitude_experiment/b"), []string{`processors has no "amplitude_experiment/b", only: amplitude_experiment/a`}},
 		{"several exporters", "", yaml("{processors: {amplitude_experiment: {}}, exporters: {amplitude/a: {}, amplitude/b: {}}}"), []string{"choose one with --exporter: amplitude/a, amplitude/b"}},
 		{"no such exporter", "", append(yaml("processors: {amplitude_experiment: {}}"), "--exporter", "amplitude/x"), []string{`exporters has no "amplitude/x", only: none of this type`}},
-		{"unknown key", "", yaml("processors: {amplitude_experiment: {colour: red}}"), []string{"processors::amplitude_experiment", "colour"}},
+		{"unknown key", "", yaml("processors: {amplitude_experiment: {color: red}}"), []string{"processors::amplitude_experiment", "color"}},
 		{"invalid value", "", yaml("processors: {amplitude_experiment: {other_records: keep}}"), []string{"processors::amplitude_experiment", "`other_records` must be pass or drop"}},
-		{"exporter's unknown key", "", yaml("{processors: {amplitude_experiment: {}}, exporters: {amplitude: {colour: red}}}"), []string{"exporters::amplitude", "colour"}},
+		{"exporter's unknown key", "", yaml("{processors: {amplitude_experiment: {}}, exporters: {amplitude: {color: red}}}"), []string{"exporters::amplitude", "color"}},
 		{"a section of no configuration", "", []string{"--processor", "amplitude_experiment/a"}, []string{"give it with --config"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -302,7 +302,7 @@ func TestConfig(t *testing.T) {
 		{"an empty section", []string{"--config", "yaml:{processors: {amplitude_experiment: }}"}, "rejected (short_id)"},
 		{"from the environment", []string{"--config", "yaml:processors::amplitude_experiment::identity::min_id_length: ${env:EXPLAIN_TEST_MIN}"}, "the exporter does not send it: invalid_id"},
 		{"merged", []string{"--config", "yaml:{processors: {amplitude_experiment: {}}, exporters: {amplitude/x: {min_id_length: 1}}}", "--config", "yaml:processors::amplitude_experiment::identity::min_id_length: 1"}, `"user_id": "u"`},
-		{"by name", []string{"--config", "yaml:{processors: {amplitude_experiment: {}, amplitude_experiment/x: {exposure: {event_names: [other]}, evaluation: {event_names: [$$exposure]}}}}", "--processor", "amplitude_experiment/x"}, "recognised as         evaluation"},
+		{"by name", []string{"--config", "yaml:{processors: {amplitude_experiment: {}, amplitude_experiment/x: {exposure: {event_names: [other]}, evaluation: {event_names: [$$exposure]}}}}", "--processor", "amplitude_experiment/x"}, "recognized as         evaluation"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			status, out, stderr := command(t, record, tc.args...)

@@ -130,7 +130,7 @@ func plural(word string, n int) string {
 	return word + "s"
 }
 
-// lines writes labelled lines in two columns, under headings.
+// lines writes labeled lines in two columns, under headings.
 type lines struct{ text []byte }
 
 const (
@@ -194,7 +194,7 @@ func (l *lines) recognized(r explain.Recognized) {
 	} else {
 		l.add("event name", "%q  from %s", r.EventName, r.From)
 	}
-	l.add("recognised as", "%s", r.As)
+	l.add("recognized as", "%s", r.As)
 }
 
 func (l *lines) fact(f *explain.Fact) {

@@ -87,7 +87,7 @@ func exposures(n int) plog.Logs {
 	return logs
 }
 
-// TestFixAndReplay loses events to a wrong key, mends it, and sends the dead letters again, twice.
+// TestFixAndReplay loses events to a wrong key, corrects it, and sends the dead letters again, twice.
 func TestFixAndReplay(t *testing.T) {
 	amplitude := sandbox.New(t)
 	path := filepath.Join(t.TempDir(), "dead.jsonl")

@@ -96,7 +96,7 @@ func (l *launchDarkly) translate(attributes pcommon.Map) (hasUser bool) {
 }
 
 // translateContext leaves in the attribute called name the key of the context's user. A context that
-// has none leaves nothing there: the key of an organisation must not pass for a user's.
+// has none leaves nothing there: the key of an organization must not pass for a user's.
 func (l *launchDarkly) translateContext(attributes pcommon.Map, name string, key pcommon.Value) bool {
 	canonical := key.Str()
 	context := l.contexts.read(canonical)

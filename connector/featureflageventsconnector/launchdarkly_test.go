@@ -27,7 +27,7 @@ func TestLaunchDarklyContexts(t *testing.T) {
 	for _, tc := range []struct {
 		name, key string
 		conf      map[string]any
-		user      string // feature_flag.context.id afterwards; "" means that it is gone
+		user      string // feature_flag.context.id afterward; "" means that it is gone
 		canonical string // kept beside it, if it says more
 	}{
 		{name: "a user alone", key: "user-1", user: "user-1"},

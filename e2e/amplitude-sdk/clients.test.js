@@ -131,7 +131,7 @@ test("a wrong key drops everything, and the client says so", async () => {
   assert.equal((await events()).length, 0);
 });
 
-test("one invalid event is dropped, its neighbours arrive", async () => {
+test("one invalid event is dropped, its neighbors arrive", async () => {
   const amplitude = await analytics();
   const results = await Promise.all([
     amplitude.track("a", {}, { user_id: "user-1" }).promise,

@@ -106,7 +106,7 @@ test("what is larger than the screen is seen, too", async () => {
   assert.deepEqual(rows.map(({ flag }) => flag), ["headline", "recommendations"]);
 });
 
-test("who signs in is exposed anew, under both ids, and their properties follow", async () => {
+test("who signs in is exposed again, under both ids, and their properties follow", async () => {
   await visit.comes(shop.url);
   await looksAtEverything();
   const rows = await visit.sent(3);
@@ -186,7 +186,7 @@ test("without a connection records wait, and arrive once it is back", async () =
   problems = [];
 });
 
-test("what the Collector refuses for good is said, not tried for ever", async () => {
+test("what the Collector refuses for good is said, not tried forever", async () => {
   let requests = 0;
   await page.route(`${collector.otlp}/**`, (route) => {
     requests++;

@@ -98,7 +98,7 @@ func deadLetters(t *testing.T, w *world) string {
 	return text.String()
 }
 
-// freshEvents starts the Collector anew, sends more, and checks that all of it flows and that every
+// freshEvents starts the Collector again, sends more, and checks that all of it flows and that every
 // component's counts say the same.
 func freshEvents(t *testing.T, w *world, people []*person) {
 	t.Helper()

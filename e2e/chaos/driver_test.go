@@ -61,7 +61,7 @@ type driver struct {
 	url    string
 	client *http.Client
 	pace   time.Duration // between the batches of one worker
-	// records is how many exposures a batch has at most; mixed adds records that are none of ours.
+	// records is how many exposures a batch has at most; mixed adds records that are not about a flag.
 	records int
 	mixed   bool
 	// remember bounds the history of each person, for runs that are too long to keep all of it; 0 keeps it.
@@ -148,7 +148,7 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 		for i := range 5 {
 			foreign := records.AppendEmpty()
 			foreign.SetEventName([]string{"", "page.view", "feature_flag.evaluation"}[i%3])
-			foreign.Body().SetStr("none of ours, or without a user")
+			foreign.Body().SetStr("not about a flag, or without a user")
 		}
 	}
 	body, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)

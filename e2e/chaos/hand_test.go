@@ -17,20 +17,23 @@ import (
 // recoveryTimeout bounds how long nothing may arrive after a fault has ended. The machine may be slow.
 const recoveryTimeout = 90 * time.Second
 
-// hand does one bad thing after the other, in an order that depends only on its seed.
+// hand is the fault injector. It causes one fault after the other, in an order that depends only on its seed, and waits
+// after each until events arrive again.
 type hand struct {
 	random *rand.Rand
 	world  *world
 	driver *driver
+	// log has a line for each fault, and counts their number by name.
 	log    []string
 	counts map[string]int
-	// longest is how long it took at most until events arrived again after a fault.
+	// longest is how long it took at most until events arrived again after a fault, and longestWhat which one it was.
 	longest     time.Duration
 	longestWhat string
-	advanced    time.Duration
+	// advanced is by how much the clock of the local Amplitude was set ahead.
+	advanced time.Duration
 }
 
-// fault is one kind of bad thing. It begins, lasts, and is over when begin returns.
+// fault is one kind of fault. It begins, lasts, and is over when do returns.
 type fault struct {
 	name string
 	// long faults take more than a short run has.
@@ -54,7 +57,7 @@ func faults() []fault {
 			h.fillQueue(t)
 			h.world.sender.Kill()
 			h.linger(300)
-			h.world.link.mend(t)
+			h.world.link.repair(t)
 			h.world.revive(t)
 		}},
 		{name: "kill Redis", do: func(_ *testing.T, h *hand) {
@@ -89,7 +92,7 @@ func faults() []fault {
 			h.world.sender.Stop(t)
 			h.world.revive(t)
 			h.linger(300)
-			h.world.link.mend(t)
+			h.world.link.repair(t)
 		}},
 		{name: "hang", do: func(t *testing.T, h *hand) {
 			h.script(t, 1, map[string]any{"action": "hang", "delay": "3s"})
@@ -167,7 +170,7 @@ func (h *hand) fillQueue(t *testing.T) {
 		"a full queue makes senders wait")
 }
 
-// work does bad things until end; each kind once before any kind again.
+// work causes faults until end, each kind once before any kind again. A short run takes no long ones, and the worst first.
 func (h *hand) work(t *testing.T, end time.Time, short bool) {
 	t.Helper()
 	all := faults()

@@ -60,7 +60,9 @@ func obligations(people []*person) (all []*obligation, byNumber map[int]*obligat
 	return all, byNumber
 }
 
-// judge compares what the applications sent with what is stored.
+// judge is the oracle: it compares what these people were exposed to, and which of it the Collector acknowledged, with
+// the events and user properties that the local Amplitude has stored. It returns what is wrong and how many events the exposures
+// amount to.
 func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 	t.Helper()
 	all, byNumber := obligations(people)

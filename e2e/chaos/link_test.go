@@ -24,13 +24,13 @@ type link struct {
 func newLink(t *testing.T, target string) *link {
 	t.Helper()
 	l := &link{address: "127.0.0.1:0", target: target, open: map[net.Conn]struct{}{}}
-	l.mend(t)
+	l.repair(t)
 	t.Cleanup(l.cut)
 	return l
 }
 
-// mend lets connections through again.
-func (l *link) mend(t *testing.T) {
+// repair lets connections through again.
+func (l *link) repair(t *testing.T) {
 	t.Helper()
 	listener, err := net.Listen("tcp", l.address)
 	require.NoError(t, err)

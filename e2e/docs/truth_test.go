@@ -35,7 +35,7 @@ const (
 	none            = "–"
 )
 
-// rig is a processor between a test and a sink that can refuse.
+// rig is a processor under test: the test consumes on one side, and a sink that can refuse keeps what comes out.
 type rig struct {
 	processor.Logs
 	sink      consumertest.LogsSink

@@ -70,6 +70,6 @@ function customer(request) {
   try {
     return cookie ? decodeURIComponent(cookie[1]).trim() : "";
   } catch {
-    return ""; // not a cookie of ours
+    return ""; // not a cookie of this shop
   }
 }

@@ -82,7 +82,7 @@ type Config struct {
 	API string `mapstructure:"api"`
 
 	// Events are patterns of event names that may leave; only `*` is special. Events that are not of Amplitude
-	// Experiment count towards the bill.
+	// Experiment count toward the bill.
 	Events []string `mapstructure:"events"`
 
 	// MinIDLength is the shortest user or device id, in UTF-16 code units, that the project takes.

@@ -48,7 +48,7 @@ var (
 
 // Config configures the processor. Every key is optional.
 type Config struct {
-	// Exposure says how records that tell of an exposure are recognised and sent.
+	// Exposure says how records that tell of an exposure are recognized and sent.
 	Exposure ExposureConfig `mapstructure:"exposure"`
 	// Evaluation says how flag evaluations after OpenTelemetry's semantic conventions are read.
 	Evaluation EvaluationConfig `mapstructure:"evaluation"`
@@ -56,7 +56,7 @@ type Config struct {
 	Assignment AssignmentConfig `mapstructure:"assignment"`
 	// Identity says where the ids of an event are found.
 	Identity IdentityConfig `mapstructure:"identity"`
-	// OtherRecords is what happens to records that are none of ours: they pass through as they are, or are dropped.
+	// OtherRecords is what happens to all other records: they pass through as they are, or are dropped.
 	OtherRecords string `mapstructure:"other_records"`
 	// SetUserProperties adds the user property `[Experiment] <flag key>` to the events.
 	SetUserProperties bool `mapstructure:"set_user_properties"`
@@ -70,7 +70,7 @@ type Config struct {
 	Dedup DedupConfig `mapstructure:"dedup"`
 }
 
-// ExposureConfig says how explicit exposure records are recognised and sent.
+// ExposureConfig says how explicit exposure records are recognized and sent.
 // In lists of attribute names the first one that holds a usable value is taken.
 type ExposureConfig struct {
 	// EventNames are the event names that make a record an exposure, compared exactly.

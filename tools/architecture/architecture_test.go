@@ -39,7 +39,7 @@ var floors = []struct {
 	{folders: []string{"e2e", "deploy"}, oneRoom: true},
 }
 
-// roomOf finds the floor of a package of ours and the room on it.
+// roomOf finds the floor of a package of this module and the room on it.
 func roomOf(pkg string) (floor int, room string, found bool) {
 	parts := strings.Split(pkg, "/")
 	for i, f := range floors {

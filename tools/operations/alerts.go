@@ -125,7 +125,7 @@ otelcol_exporter_queue_size > 0.1 * otelcol_exporter_queue_capacity`,
 unless
 sum by (job, instance) (rate(otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|already_shaped|duplicate"}[30m])) > 0`,
 		Summary:     "Records come in, but no experiment event comes of them.",
-		Description: "{{ $labels.instance }} accepts log records and recognises none. An instrumentation may have changed its event names.",
+		Description: "{{ $labels.instance }} accepts log records and recognizes none. An instrumentation may have changed its event names.",
 	},
 	{
 		Name: "AmplitudeRecordsRejected", Severity: warning, For: "30m",

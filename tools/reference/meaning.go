@@ -79,7 +79,7 @@ func withoutName(field, comment string) string {
 	}
 }
 
-// special gives keys of a section the meaning that a comment of ours lists for them.
+// special gives keys of a section the meaning that a comment in this repository lists for them.
 func special(section *key, comment string) {
 	for _, line := range specialKey.FindAllStringSubmatch(comment, -1) {
 		for _, k := range section.keys {

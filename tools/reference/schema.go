@@ -105,7 +105,7 @@ func (k *key) sectionSchema() schema {
 	}
 }
 
-// collectorSchema is the schema of a Collector's configuration, with no component of ours yet. Components of others
+// collectorSchema is the schema of a Collector's configuration, with none of these components yet. Components of others
 // may be anything.
 func collectorSchema() schema {
 	properties := schema{}
@@ -115,7 +115,7 @@ func collectorSchema() schema {
 	return schema{"type": "object", "properties": properties, "additionalProperties": false, "definitions": schema{}}
 }
 
-// add lets a component of ours, of any name, be only what its schema says.
+// add lets one of these components, of any name, be only what its schema says.
 func (s schema) add(c *config, one schema) {
 	s["definitions"].(schema)[c.name()] = one
 	section := s["properties"].(schema)[c.section()].(schema)

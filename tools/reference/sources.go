@@ -44,7 +44,7 @@ type listedPackage struct {
 }
 
 // oneOf is the name of the functions that check words, in whatever case: check.OneOf(key, value, word, word, ...), and
-// that of the sandbox, which imports nothing of ours.
+// that of the sandbox, which imports nothing of this module.
 const oneOf = "oneof"
 
 // readSources reads the named packages, and those of this module that the component imports.

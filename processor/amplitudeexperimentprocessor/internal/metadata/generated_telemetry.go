@@ -165,7 +165,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ProcessorAmplitudeExperimentDedupEntries, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_amplitude_experiment_dedup_entries",
-		metric.WithDescription("Subjects that the de-duplication state remembers, and earlier results of theirs. [Development]"),
+		metric.WithDescription("Subjects that the de-duplication state remembers, and their earlier results. [Development]"),
 		metric.WithUnit("{entry}"),
 	)
 	errs = errors.Join(errs, err)
