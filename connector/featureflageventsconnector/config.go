@@ -14,6 +14,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
@@ -30,6 +31,7 @@ var (
 	_ confmap.Validator   = (*Config)(nil)
 	_ confmap.Validator   = (*SpanConfig)(nil)
 	_ confmap.Validator   = (*LaunchDarklyConfig)(nil)
+	_ confmap.Unmarshaler = (*Config)(nil)
 	_ confmap.Unmarshaler = (*SpanConfig)(nil)
 )
 
@@ -88,6 +90,11 @@ func createDefaultConfig() *Config {
 		},
 		LaunchDarkly: LaunchDarklyConfig{Enabled: true, UserKind: kindUser, Variant: variantIndex},
 	}
+}
+
+// Unmarshal implements [confmap.Unmarshaler]; it says of keys that do not exist what was probably meant.
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	return didyoumean.Unmarshal(conf, c)
 }
 
 // Unmarshal implements [confmap.Unmarshaler]: the elements of a list have no other place for defaults.

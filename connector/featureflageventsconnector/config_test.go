@@ -102,8 +102,16 @@ func TestWrongConfig(t *testing.T) {
 			require.ErrorContains(t, confmap.Validate(cfg), tc.want)
 		})
 	}
-	unknown := confmap.NewFromStringMap(map[string]any{"span_events": []any{"a"}})
-	require.ErrorContains(t, unknown.Unmarshal(NewFactory().CreateDefaultConfig()), "span_events")
+	for _, tc := range []struct {
+		value map[string]any
+		want  string
+	}{
+		{map[string]any{"span_events": []any{"a"}}, "span_events"},
+		{map[string]any{"user_kind": "a"}, `"user_kind" is at the wrong place: did you mean "launchdarkly::user_kind"?`},
+		{span(map[string]any{"name": []any{"a"}}), `"spans[0]::name" is not a key: did you mean "spans[0]::names"?`},
+	} {
+		require.ErrorContains(t, confmap.NewFromStringMap(tc.value).Unmarshal(NewFactory().CreateDefaultConfig()), tc.want)
+	}
 }
 
 func span(of map[string]any) map[string]any {

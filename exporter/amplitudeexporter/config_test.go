@@ -130,6 +130,23 @@ func TestWrongConfig(t *testing.T) {
 	}
 }
 
+func TestUnknownKeys(t *testing.T) {
+	for _, tc := range []struct {
+		settings map[string]any
+		want     string
+	}{
+		{map[string]any{"api_kye": "k"}, `"api_kye" is not a key: did you mean "api_key"?`},
+		{map[string]any{"storage": "file_storage"}, `"storage" is at the wrong place: did you mean "sending_queue::storage"?`},
+		{map[string]any{"dead_letter": map[string]any{"dry_run": true}}, `"dead_letter::dry_run" is at the wrong place: did you mean "dry_run"?`},
+		{map[string]any{"tls": map[string]any{"ca": "x"}}, "'tls' has invalid keys: ca"},
+		{map[string]any{"sending_queue": map[string]any{"enabled": true, "que_size": 1}}, `"sending_queue::que_size" is not a key: did you mean "sending_queue::queue_size"?`},
+	} {
+		err := confmap.NewFromStringMap(tc.settings).Unmarshal(createDefaultConfig())
+		require.ErrorContains(t, err, tc.want)
+		assert.NotContains(t, err.Error(), "struct {", "types are named")
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	safe := map[string]any{
 		"sending_queue":    map[string]any{"enabled": true, "storage": "file_storage"},

@@ -10,6 +10,8 @@ import (
 
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 )
 
 var _ confmap.Unmarshaler = (*Config)(nil)
@@ -18,11 +20,12 @@ var _ confmap.Unmarshaler = (*Config)(nil)
 // Unmarshal of a squashed confighttp.ClientConfig decodes with unused keys allowed.
 func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 	if err := conf.Unmarshal(cfg); err != nil {
-		return err
+		return didyoumean.WithKeys(err, conf, cfg)
 	}
 	if err := conf.Unmarshal(reflect.New(knownKeys).Interface()); err != nil {
 		// A type without a name shows as its whole definition.
-		return errors.New(strings.ReplaceAll(err.Error(), knownKeys.String(), reflect.TypeFor[Config]().String()))
+		err = errors.New(strings.ReplaceAll(err.Error(), knownKeys.String(), reflect.TypeFor[Config]().String()))
+		return didyoumean.WithKeys(err, conf, cfg)
 	}
 	cfg.Region = strings.ToLower(cfg.Region)
 	return nil
@@ -31,7 +34,7 @@ func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 // clientKeys has the fields of confighttp.ClientConfig and none of its methods.
 type clientKeys confighttp.ClientConfig
 
-// knownKeys is Config with clientKeys in records.Ref of the client's configuration.
+// knownKeys is Config with clientKeys in place of the client's configuration.
 var knownKeys = func() reflect.Type {
 	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
 	for i := range fields {

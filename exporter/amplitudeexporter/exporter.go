@@ -20,6 +20,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
 )
 
@@ -49,6 +50,8 @@ type amplitudeExporter struct {
 
 	// unknown is used up by the first record whose name keeps it from leaving.
 	unknown sync.Once
+	// stopIDs ends what start told the processors of this Collector about min_id_length.
+	stopIDs func()
 
 	mu sync.Mutex
 	// refused counts the batches in a row of which Amplitude refused every request.
@@ -81,6 +84,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 // start connects. What it starts runs until shutdown, whatever becomes of ctx.
 func (x *amplitudeExporter) start(ctx context.Context, host component.Host) error {
 	x.health.start(host)
+	x.stopIDs = amplitude.ExportIDsFrom(x.cfg.MinIDLength)
 	for _, store := range [...]string{storeQueue, storeSlowLane} {
 		// From the start, so that the first one is seen as an increase.
 		x.tel.ExporterAmplitudeUnreadableRequests.Add(ctx, 0, x.tel.with("store", store))
@@ -104,6 +108,9 @@ func (x *amplitudeExporter) shutdown(ctx context.Context) error {
 	err := errors.Join(x.slow.shutdown(ctx), x.dead.close())
 	if x.sender.client != nil {
 		x.sender.client.http.CloseIdleConnections()
+	}
+	if x.stopIDs != nil {
+		x.stopIDs()
 	}
 	x.tel.Shutdown()
 	return err
@@ -133,6 +140,11 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs) error {
 	defer x.putBatch(b)
 	b.addLogs(logs)
 	x.tel.losses(ctx, &b.encoder.Lost)
+	if n := b.encoder.Lost[event.LossShortID]; n > 0 {
+		x.log.Warn("Ids shorter than min_id_length are left out of their events: an event whose user id is left out goes out under its device alone",
+			zap.Int("ids", n), zap.Int("min_id_length", x.cfg.MinIDLength),
+			zap.String("hint", "if the Amplitude project takes shorter ids, lower min_id_length here and identity::min_id_length in the processor amplitude_experiment"))
+	}
 
 	d := &delivery{sender: x.sender, batch: b}
 	if x.slow.busy() {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // TestMixedRecords counts each record that is not sent, with its reason, and sends the others.
@@ -42,6 +43,29 @@ func TestMixedRecords(t *testing.T) {
 	assert.Equal(t, map[string]int{"delivered": 2, "ignored": 2, "dropped": 3}, r.counts("events", "outcome"))
 	assert.Equal(t, map[string]int{"not_an_event": 1, "not_allowed": 1, "no_id": 1, "invalid_id": 1, "unknown_field": 1}, r.counts("undelivered_events", "reason"))
 	assert.Equal(t, map[string]int{"": 7}, r.counts("received_events", ""))
+}
+
+// TestShortIDsAreNotLostInSilence: the event goes out under its device, and the log says what to do.
+func TestShortIDsAreNotLostInSilence(t *testing.T) {
+	server := newScript(t)
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	shortest, running := amplitude.ShortestExportedID()
+	assert.True(t, running)
+	assert.Equal(t, amplitude.DefaultMinIDLength, shortest, "processors of this Collector know it from the start")
+	for range 2 {
+		logs := numbered(2)
+		setUser(logs, 1, "u1")
+		logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(1).Attributes().PutStr("amplitude.device_id", "device-1")
+		require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+	}
+	assert.Equal(t, map[string]int{"short_id": 2}, r.counts("dropped_values", "cause"))
+	warned := r.logs.FilterMessageSnippet("Ids shorter than min_id_length are left out").All()
+	require.Len(t, warned, 1, "not for each batch")
+	assert.Equal(t, int64(5), warned[0].ContextMap()["min_id_length"])
+	assert.Contains(t, warned[0].ContextMap()["hint"], "identity::min_id_length in the processor")
+	r.stop()
+	_, running = amplitude.ShortestExportedID()
+	assert.False(t, running)
 }
 
 func TestNothingToSend(t *testing.T) {

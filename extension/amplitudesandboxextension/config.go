@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 )
 
 // defaultEndpoint is on the loopback interface: whoever reaches the sandbox reads all that was sent to it.
@@ -30,10 +31,18 @@ type Config struct {
 	Sandbox sandbox.Config `mapstructure:",squash"`
 }
 
-var _ confmap.Validator = (*Config)(nil)
+var (
+	_ confmap.Unmarshaler = (*Config)(nil)
+	_ confmap.Validator   = (*Config)(nil)
+)
 
 func createDefaultConfig() component.Config {
 	return &Config{Endpoint: defaultEndpoint, Sandbox: sandbox.DefaultConfig()}
+}
+
+// Unmarshal says of keys that do not exist what was probably meant.
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	return didyoumean.Unmarshal(conf, c)
 }
 
 // Validate checks the endpoint; the sandbox's configuration checks itself.

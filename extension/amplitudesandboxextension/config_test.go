@@ -82,5 +82,11 @@ func TestValidate(t *testing.T) {
 			require.ErrorContains(t, confmap.Validate(cfg), tc.want)
 		})
 	}
-	require.ErrorContains(t, confmap.NewFromStringMap(map[string]any{"no_such_key": 1}).Unmarshal(createDefaultConfig()), "no_such_key")
+	for key, want := range map[string]string{
+		"no_such_key":   "no_such_key",
+		"min_id_length": `"min_id_length" is at the wrong place: did you mean "behavior::min_id_length"?`,
+		"endpiont":      `"endpiont" is not a key: did you mean "endpoint"?`,
+	} {
+		require.ErrorContains(t, confmap.NewFromStringMap(map[string]any{key: 1}).Unmarshal(createDefaultConfig()), want)
+	}
 }

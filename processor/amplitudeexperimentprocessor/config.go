@@ -12,6 +12,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 )
 
 const (
@@ -37,6 +38,8 @@ const (
 )
 
 var (
+	_ confmap.Unmarshaler = (*Config)(nil)
+
 	_ confmap.Validator = (*Config)(nil)
 	_ confmap.Validator = (*ExposureConfig)(nil)
 	_ confmap.Validator = (*EvaluationConfig)(nil)
@@ -205,6 +208,11 @@ func createDefaultConfig() *Config {
 		InsertID:          InsertIDConfig{Format: insertIDStrong},
 		Dedup:             createDefaultDedupConfig(),
 	}
+}
+
+// Unmarshal says of keys that do not exist what was probably meant.
+func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
+	return didyoumean.Unmarshal(conf, cfg)
 }
 
 // Validate checks the keys of the top level and the rules between sections.

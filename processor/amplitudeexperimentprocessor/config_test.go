@@ -103,5 +103,10 @@ func TestInvalidConfig(t *testing.T) {
 }
 
 func TestUnknownKeyIsRefused(t *testing.T) {
-	require.ErrorContains(t, confmap.NewFromStringMap(map[string]any{"exposures": nil}).Unmarshal(createDefaultConfig()), "exposures")
+	for key, want := range map[string]string{
+		"exposures":     `"exposures" is not a key: did you mean "exposure"?`,
+		"min_id_length": `"min_id_length" is at the wrong place: did you mean "identity::min_id_length"?`,
+	} {
+		require.ErrorContains(t, confmap.NewFromStringMap(map[string]any{key: nil}).Unmarshal(createDefaultConfig()), want)
+	}
 }

@@ -4,6 +4,7 @@
 package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 
 import (
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/processor"
@@ -18,6 +19,8 @@ type instance struct {
 	explainer   *explainer
 	scratch     *scratchPool
 	now         func() time.Time
+	// comparedIDLength is used up by the warning about the exporter's min_id_length.
+	comparedIDLength sync.Once
 	// users counts the pipelines; the factory guards it.
 	users int
 }

@@ -35,6 +35,7 @@ func (*experimentProcessor) Capabilities() consumer.Capabilities {
 
 // Start loads what was remembered, if it is kept anywhere.
 func (p *experimentProcessor) Start(ctx context.Context, host component.Host) error {
+	p.compareIDLength(p.explainer.logger)
 	return p.dedup.Start(ctx, host)
 }
 
