@@ -26,6 +26,7 @@ export async function startCollector({ configs = [], env = {}, port } = {}) {
     `receivers::otlp::protocols::http::endpoint: 127.0.0.1:${http}`,
     `exporters::amplitude::endpoint: http://127.0.0.1:${sandbox}/2/httpapi`,
     `extensions::amplitude_sandbox::endpoint: 127.0.0.1:${sandbox}`,
+    `extensions::amplitude_sandbox::otlp_endpoint: http://127.0.0.1:${http}`,
     `extensions::health_check::endpoint: 127.0.0.1:${health}`,
     `service::telemetry::metrics::readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: ${metrics}}}}}]`,
   ];

@@ -53,6 +53,7 @@ func TestAnswers(t *testing.T) {
 		{name: "2: path", path: "/3/httpapi", body: payload(good), status: 400, answer: `{"code":400,"error":"Invalid request path"}` + "\n"},
 		{name: "2: method", method: "GET", status: 400, answer: `{"code":400,"error":"Invalid request path"}` + "\n"},
 		{name: "3: content type", header: []string{"Content-Type", "text/plain"}, body: payload(good), status: 400, answer: jsonError},
+		{name: "3: a form's content type refused", header: []string{"Content-Type", "application/x-www-form-urlencoded"}, body: payload(good), behavior: func(b *sandbox.Behavior) { b.ContentType = "reject" }, status: 400, answer: jsonError},
 		{name: "3: content type accepted", header: []string{"Content-Type", "text/plain"}, body: payload(good), behavior: func(b *sandbox.Behavior) { b.ContentType = "accept" }, status: 200, answer: `{"code":200,"server_upload_time":1795348800000,"payload_size_bytes":70,"events_ingested":1}` + "\n"},
 		{name: "4: unknown coding", header: []string{"Content-Encoding", "br"}, body: payload(good), status: 400, answer: jsonError},
 		{name: "4: not gzip", header: []string{"Content-Encoding", "gzip"}, body: payload(good), status: 400, answer: jsonError},
@@ -97,8 +98,9 @@ func TestAnswers(t *testing.T) {
 		{name: "14b: placeholder", body: payload(`{"event_type":"e","user_id":"Anonymous"}`), status: 400, answer: `{"code":400,"error":"Invalid field values on some events"}` + "\n"},
 		{name: "14b: indexed", body: payload(good, `{"event_type":"e","user_id":" null "}`), behavior: func(b *sandbox.Behavior) { b.InvalidIDIndexed = true }, status: 400, answer: invalidField("user_id", "1")},
 		{name: "14b: zero as a number", body: payload(`{"event_type":"e","device_id":0}`), behavior: func(b *sandbox.Behavior) { b.InvalidIDIndexed = true }, status: 400, answer: invalidField("device_id", "0")},
-		{name: "14b: empty", body: payload(`{"event_type":"e","device_id":"","user_id":"user-1"}`), status: 400, answer: `{"code":400,"error":"Invalid field values on some events"}` + "\n"},
-		{name: "14b: empty is absent", body: payload(`{"event_type":"e","device_id":"","user_id":"user-1"}`), behavior: func(b *sandbox.Behavior) { b.EmptyID = "absent" }, status: 200, answer: `{"code":200,"server_upload_time":1795348800000,"payload_size_bytes":85,"events_ingested":1}` + "\n"},
+		{name: "14b: empty", body: payload(`{"event_type":"e","device_id":"","user_id":"user-1"}`), behavior: func(b *sandbox.Behavior) { b.EmptyID = "invalid" }, status: 400, answer: `{"code":400,"error":"Invalid field values on some events"}` + "\n"},
+		{name: "14b: empty is absent", body: payload(`{"event_type":"e","device_id":"","user_id":"user-1"}`), status: 200, answer: `{"code":200,"server_upload_time":1795348800000,"payload_size_bytes":85,"events_ingested":1}` + "\n"},
+		{name: "14b: both empty", body: payload(`{"event_type":"e","device_id":"","user_id":""}`), status: 400, answer: missingDevice},
 		{name: "14c: short", body: payload(good, `{"event_type":"e","user_id":"2","device_id":"device-1"}`), status: 400, answer: `{"code":400,"events_with_invalid_id_lengths":{"user_id":[1]},"error":"Invalid id length for user_id or device_id"}` + "\n"},
 		{name: "14c: both short", body: payload(`{"event_type":"e","user_id":"2","device_id":3}`), status: 400, answer: `{"code":400,"events_with_invalid_id_lengths":{"device_id":[0],"user_id":[0]},"error":"Invalid id length for user_id or device_id"}` + "\n"},
 		{name: "14c: short, allowed by options", body: `{"api_key":"sandbox","options":{"min_id_length":1},"events":[{"event_type":"e","user_id":"2"}]}`, status: 200, answer: `{"code":200,"server_upload_time":1795348800000,"payload_size_bytes":95,"events_ingested":1}` + "\n"},
@@ -154,12 +156,15 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestPreflight(t *testing.T) {
-	s := newTester(t)
+	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) { c.AllowedOrigins = []string{"http://shop.example"} }))
 	status, body, header := s.do(http.MethodOptions, "/2/httpapi", "", "Origin", "http://shop.example", "Access-Control-Request-Method", "POST")
 	assert.Equal(t, http.StatusNoContent, status)
 	assert.Empty(t, body)
 	assert.Equal(t, "*", header.Get("Access-Control-Allow-Origin"))
 	assert.Contains(t, header.Get("Access-Control-Allow-Headers"), "Content-Type")
+	status, _, header = s.do(http.MethodOptions, "/2/httpapi", "", "Origin", "http://evil.example", "Access-Control-Request-Method", "POST")
+	assert.Equal(t, http.StatusForbidden, status)
+	assert.Empty(t, header.Get("Access-Control-Allow-Origin"))
 }
 
 // TestVerdicts checks what the sandbox says of each event of a refused request.

@@ -36,6 +36,8 @@ func (s *Server) controlRoutes() map[string]http.HandlerFunc {
 		"GET /_sandbox/keys":                  s.getKeys,
 		"GET /_sandbox/stats":                 s.getStats,
 		"GET /_sandbox/await":                 s.getAwait,
+		"GET /_sandbox/send":                  s.getSend,
+		"POST /_sandbox/send":                 s.postSend,
 
 		"POST /_sandbox/reset":         s.postReset,
 		"GET /_sandbox/config":         s.getConfig,

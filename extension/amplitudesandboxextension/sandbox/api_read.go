@@ -27,10 +27,12 @@ type requestView struct {
 	Key        string      `json:"api_key,omitempty"`
 	Retry      int         `json:"retry"` // how often the same events came before
 	Fault      string      `json:"fault,omitempty"`
+	Warnings   []string    `json:"warnings,omitempty"` // what Amplitude may not have taken, or takes in silence
 	Answer     any         `json:"answer,omitempty"`
 	Headers    http.Header `json:"headers,omitempty"`
 	Body       any         `json:"body,omitempty"`
 	Cut        bool        `json:"body_cut,omitempty"`
+	Note       string      `json:"body_note,omitempty"` // why no body can be shown although there is one
 }
 
 func (q *request) view(full bool) requestView {
@@ -38,10 +40,13 @@ func (q *request) view(full bool) requestView {
 		ID: q.id, Method: q.method, Path: q.path, ReceivedAt: q.receivedAt.UnixMilli(),
 		TookMS: float64(q.took.Microseconds()) / float64(time.Millisecond/time.Microsecond), Status: q.status, Events: q.events,
 		BytesWire: q.wireBytes, Bytes: q.bodyBytes, Encoding: q.header.Get("Content-Encoding"), Key: q.key,
-		Retry: q.retry, Fault: q.fault, Answer: jsonOrText(q.answer), Cut: q.cut,
+		Retry: q.retry, Fault: q.fault, Warnings: q.warnings, Answer: jsonOrText(q.answer), Cut: q.cut, Note: q.bodyNote(),
 	}
 	if full {
-		v.Headers, v.Body = q.header, jsonOrText(q.body)
+		v.Headers = q.header
+		if v.Note == "" {
+			v.Body = jsonOrText(q.body)
+		}
 	}
 	return v
 }

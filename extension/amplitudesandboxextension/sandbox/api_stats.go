@@ -34,6 +34,7 @@ type Overview struct {
 	Warnings             int                       `json:"warnings"`
 	Unsorted             int                       `json:"unsorted"` // events older than the newest of their user
 	Faults               int                       `json:"faults"`
+	Foreign              map[string]int            `json:"foreign"` // requests of other sites' pages that were refused, by origin
 }
 
 // Stats returns the counts since the start or the last reset.
@@ -47,6 +48,7 @@ func (s *Server) Stats() Overview {
 		Duplicates: s.stats.verdicts[Duplicate], Invalid: s.stats.verdicts[Invalid], Throttled: s.stats.verdicts[Throttled],
 		Identifies: s.stats.verdicts[Identify], EventsByType: maps.Clone(s.stats.types),
 		EventsKept: s.events.n, EventsForgotten: s.events.gone, Warnings: s.stats.warnings, Unsorted: s.stats.unsorted, Faults: len(s.faults),
+		Foreign: maps.Clone(s.stats.foreign),
 	}
 	for path, e := range s.stats.endpoints {
 		copied := *e

@@ -6,6 +6,7 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/extens
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,8 +34,9 @@ const (
 	DedupeDeviceInsert = "device+insert"
 	DedupeInsert       = "insert"
 
-	Accept = "accept"
-	Reject = "reject"
+	Accept     = "accept"
+	Reject     = "reject"
+	AcceptForm = "form" // JSON, and JSON under the type of a form
 
 	BytesDecompressed = "decompressed"
 	BytesWire         = "wire"
@@ -63,6 +65,12 @@ type Config struct {
 	Weights map[string]map[string]float64 `mapstructure:"weights"`
 	// AllowedHosts are host names, beside localhost and the address listened on, that a request may name.
 	AllowedHosts []string `mapstructure:"allowed_hosts"`
+	// AllowedOrigins are origins, such as https://shop.example, whose pages may send events; "*" is every site, as at
+	// Amplitude. Pages of this machine may always.
+	AllowedOrigins []string `mapstructure:"allowed_origins"`
+	// OTLPEndpoint is the OTLP/HTTP receiver that the page's Send form sends log records to when it sends them through
+	// the Collector; /v1/logs is added. Empty: the form sends to the sandbox only.
+	OTLPEndpoint string `mapstructure:"otlp_endpoint"`
 }
 
 // ProjectConfig is one project of the sandbox.
@@ -158,7 +166,8 @@ type Behavior struct {
 	// SilencedDevices are device ids whose requests get a 400.
 	SilencedDevices []string `mapstructure:"silenced_devices"`
 
-	// ContentType is what happens to a request whose Content-Type is not JSON.
+	// ContentType is what happens to a request whose Content-Type is not JSON: refused, accepted, or accepted when it is
+	// that of a form, which curl --data sends.
 	ContentType string `mapstructure:"content_type"`
 	// AcceptGzip takes bodies that are compressed with gzip.
 	AcceptGzip bool `mapstructure:"accept_gzip"`
@@ -208,13 +217,14 @@ const (
 	NumbersFloat64 = "float64"
 )
 
-// DefaultConfig is a sandbox with the one key "sandbox", strict as Amplitude is.
+// DefaultConfig is a sandbox with the one key "sandbox".
 func DefaultConfig() Config {
 	return Config{
-		APIKeys:   []configopaque.String{"sandbox"},
-		Region:    RegionUS,
-		Behavior:  DefaultBehavior(),
-		Retention: DefaultRetention(),
+		APIKeys:      []configopaque.String{"sandbox"},
+		Region:       RegionUS,
+		Behavior:     DefaultBehavior(),
+		Retention:    DefaultRetention(),
+		OTLPEndpoint: "http://127.0.0.1:4318",
 	}
 }
 
@@ -227,7 +237,7 @@ func DefaultBehavior() Behavior {
 		EPSWindow:              30 * time.Second,
 		DailyQuota:             500_000,
 		MinIDLength:            amplitude.DefaultMinIDLength,
-		EmptyID:                EmptyIDInvalid,
+		EmptyID:                EmptyIDAbsent,
 		MissingIDField:         amplitude.FieldDeviceID,
 		IndexMode:              IndexAll,
 		DedupeWindow:           amplitude.DedupeWindow,
@@ -239,7 +249,7 @@ func DefaultBehavior() Behavior {
 		PropUpdateLimit:        1800,
 		NullProperties:         NullIgnore,
 		BigNumbers:             NumbersExact,
-		ContentType:            Reject,
+		ContentType:            AcceptForm,
 		AcceptGzip:             true,
 		EmptyEvents:            Accept,
 		UnknownKeys:            Accept,
@@ -281,6 +291,14 @@ func (c *Config) Validate() error {
 				errs = append(errs, fmt.Errorf("weights::%s::%s must be positive (got %v)", flag, variant, w))
 			}
 		}
+	}
+	for _, origin := range c.AllowedOrigins {
+		if u, err := url.Parse(origin); origin != AnyOrigin && (err != nil || u.Scheme == "" || u.Host == "" || strings.Trim(u.Path, "/") != "") {
+			errs = append(errs, fmt.Errorf(`allowed_origins must be origins such as https://shop.example, or "*" (got %q)`, origin))
+		}
+	}
+	if u, err := url.Parse(c.OTLPEndpoint); c.OTLPEndpoint != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
+		errs = append(errs, fmt.Errorf("otlp_endpoint must be a URL such as http://127.0.0.1:4318 (got %q)", c.OTLPEndpoint))
 	}
 	return errors.Join(errs...)
 }
@@ -343,7 +361,7 @@ func (b *Behavior) Validate() error {
 		oneOf("dedupe_key", b.DedupeKey, DedupeDeviceInsert, DedupeInsert),
 		oneOf("null_properties", b.NullProperties, NullIgnore, NullSet),
 		oneOf("big_numbers", b.BigNumbers, NumbersExact, NumbersFloat64),
-		oneOf("content_type", b.ContentType, Accept, Reject),
+		oneOf("content_type", b.ContentType, AcceptForm, Accept, Reject),
 		oneOf("empty_events", b.EmptyEvents, Accept, Reject),
 		oneOf("unknown_keys", b.UnknownKeys, Accept, Reject),
 	)

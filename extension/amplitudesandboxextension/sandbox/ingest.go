@@ -4,9 +4,9 @@
 package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -26,6 +26,7 @@ type ingestion struct {
 	behavior Behavior // as it was when the request arrived
 	endpoint Endpoint
 	batch    bool
+	formType bool // the content type is that of a form
 
 	body    []byte
 	parsed  *body
@@ -38,8 +39,8 @@ type ingestion struct {
 	failed  bool
 }
 
-// ingest answers POST /2/httpapi and POST /batch.
-func (s *Server) ingest(w http.ResponseWriter, r *http.Request) {
+// ingest answers POST /2/httpapi and POST /batch, and returns the number of the request.
+func (s *Server) ingest(w http.ResponseWriter, r *http.Request) uint64 {
 	in := s.begin(r)
 	defer s.finish(in)
 	fault, needBody := s.takeFault(in.log.path, nil, false)
@@ -52,9 +53,10 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) {
 	handle := func() answer { return in.handle(r) }
 	if fault != nil {
 		in.suffer(w, r, fault, handle)
-		return
+		return in.log.id
 	}
 	in.respond(w, handle())
+	return in.log.id
 }
 
 // begin notes the request.
@@ -86,7 +88,8 @@ func (in *ingestion) handle(r *http.Request) answer {
 	return in.settle()
 }
 
-// transport is steps 3 to 6: content type, coding, presence and size of the body.
+// transport is steps 3 to 6: content type, coding, presence and size of the body. The body is read in any case, so that
+// the request log shows it.
 func (in *ingestion) transport(r *http.Request) (answer, bool) {
 	if in.read {
 		return in.refused, in.failed
@@ -97,24 +100,7 @@ func (in *ingestion) transport(r *http.Request) (answer, bool) {
 		_, _ = io.Copy(io.Discard, io.LimitReader(wire, drainLimit))
 		in.log.wireBytes = wire.n
 	}()
-	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); b.ContentType == Reject && (err != nil || mediaType != "application/json") {
-		return b.badRequest(errJSON), true
-	}
-	var plain io.Reader = wire
-	switch coding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); {
-	case coding == "" || coding == "identity":
-	case coding == "gzip" && b.AcceptGzip:
-		unzip, err := gzip.NewReader(wire)
-		if errors.Is(err, io.EOF) {
-			return b.badRequest(errNoBody), true
-		}
-		if err != nil {
-			return b.badRequest(errJSON), true
-		}
-		plain = unzip
-	default:
-		return b.badRequest(errJSON), true
-	}
+	plain, coded := in.uncompressed(r.Header.Get("Content-Encoding"), wire)
 	limit := in.endpoint.MaxBytes
 	if b.LimitBytesOf == BytesWire {
 		limit = drainLimit
@@ -127,6 +113,8 @@ func (in *ingestion) transport(r *http.Request) (answer, bool) {
 	in.body = buffer.Bytes()
 	in.log.setBody(in.body, in.server.config.Retention.RequestBody)
 	switch {
+	case !in.acceptType(r.Header.Get("Content-Type")), !coded:
+		return b.badRequest(errJSON), true
 	case int64(len(in.body)) > limit, b.LimitBytesOf == BytesWire && wire.n > in.endpoint.MaxBytes:
 		return b.failure(http.StatusRequestEntityTooLarge, errTooLarge), true
 	case err != nil:
@@ -135,6 +123,47 @@ func (in *ingestion) transport(r *http.Request) (answer, bool) {
 		return b.badRequest(errNoBody), true
 	}
 	return answer{}, false
+}
+
+// Content types that a body may have.
+const (
+	typeJSON = "application/json"
+	typeForm = "application/x-www-form-urlencoded"
+)
+
+// acceptType is step 3. It notes a form's type, which Amplitude's own examples send without saying so: curl --data does.
+func (in *ingestion) acceptType(contentType string) bool {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case err == nil && mediaType == typeJSON:
+		return true
+	case err == nil && mediaType == typeForm:
+		in.formType = true
+		return in.behavior.ContentType != Reject
+	default:
+		return in.behavior.ContentType == Accept
+	}
+}
+
+// uncompressed is step 4: the body as text, or false and the body as it is when its coding cannot be read.
+func (in *ingestion) uncompressed(coding string, wire io.Reader) (io.Reader, bool) {
+	switch strings.ToLower(strings.TrimSpace(coding)) {
+	case "", "identity":
+		return wire, true
+	case "gzip":
+		buffered := bufio.NewReader(wire)
+		if _, err := buffered.Peek(1); err != nil {
+			return buffered, in.behavior.AcceptGzip // empty
+		}
+		if start, _ := buffered.Peek(2); in.behavior.AcceptGzip && string(start) == "\x1f\x8b" {
+			if unzip, err := gzip.NewReader(buffered); err == nil {
+				return unzip, true
+			}
+		}
+		return buffered, false
+	default:
+		return wire, false
+	}
 }
 
 // firewall is step 7.
@@ -340,6 +369,7 @@ func (in *ingestion) apply(counts map[idKey]int) answer {
 	for _, e := range in.events {
 		out := s.apply(up, e)
 		s.keep(out)
+		in.log.warn(out.warnings...)
 		if out.verdict != Duplicate || b.DedupeCountsAsIngested {
 			ingested++
 		}

@@ -37,6 +37,10 @@ func (s *Server) warn(w warning) {
 func (in *ingestion) lint(now time.Time) {
 	say := func(text string) {
 		in.server.warn(warning{At: now.UnixMilli(), Request: in.log.id, Text: text})
+		in.log.warn(text)
+	}
+	if in.formType {
+		say("the Content-Type is " + typeForm + ", as curl --data sends it: it should be " + typeJSON)
 	}
 	if in.log.keyMisplaced {
 		say("the API key is in the URL or in a header: it belongs in the body only")
@@ -54,6 +58,9 @@ func (in *ingestion) lint(now time.Time) {
 func (s *Server) lintEvent(p *project, e *event, u *user, now time.Time, insertID string, warn func(string)) {
 	if insertID == "" {
 		warn("no insert_id: a retry would be stored twice")
+	}
+	for _, field := range e.empty {
+		warn(field + " is empty: leave it out when there is none, since Amplitude lists the empty text among the ids that it refuses")
 	}
 	if n, ok := e.fields[amplitude.FieldTime].(json.Number); ok {
 		ms, _ := n.Float64()

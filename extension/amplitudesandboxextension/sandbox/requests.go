@@ -6,8 +6,10 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/extens
 import (
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/zeebo/xxh3"
 )
@@ -21,6 +23,7 @@ type request struct {
 	receivedAt time.Time
 	started    time.Time
 	took       time.Duration
+	announced  int64 // Content-Length, -1 when unknown
 	wireBytes  int64
 	bodyBytes  int
 	body       string // decompressed, the beginning of it, the key masked
@@ -31,10 +34,12 @@ type request struct {
 	status     int
 	answer     string
 	fault      string
-	retry      int // how many requests with the same events came before
+	warnings   []string // bounded, each text once
+	retry      int      // how many requests with the same events came before
 	devices    []idKey
 
 	limit        int    // of body
+	bodyRead     bool   // the body was read, so that an empty one is empty
 	full         []byte // the beginning of the body until the answer is known
 	fingerprint  xxh3.Uint128
 	query        string // until the answer is known
@@ -44,13 +49,16 @@ type request struct {
 func newRequest(id uint64, r *http.Request, now time.Time) *request {
 	return &request{
 		id: id, method: r.Method, path: strings.TrimSuffix(r.URL.Path, "/"), header: r.Header.Clone(),
-		receivedAt: now, started: time.Now(), query: r.URL.RawQuery,
+		receivedAt: now, started: time.Now(), query: r.URL.RawQuery, announced: r.ContentLength,
 	}
 }
 
 func (q *request) size() int64 {
 	const overhead = 1024
 	n := int64(len(q.body)+len(q.answer)) + overhead
+	for _, text := range q.warnings {
+		n += int64(len(text))
+	}
 	for name, values := range q.header {
 		n += int64(len(name))
 		for _, v := range values {
@@ -64,7 +72,7 @@ func (q *request) size() int64 {
 const keyReserve = 4 << 10
 
 func (q *request) setBody(body []byte, limit int) {
-	q.bodyBytes, q.limit = len(body), limit
+	q.bodyBytes, q.limit, q.bodyRead = len(body), limit, true
 	q.cut = len(body) > limit
 	q.full = body[:min(len(body), limit+keyReserve)]
 }
@@ -81,13 +89,36 @@ func (q *request) setKey(key string) {
 	}
 }
 
+// requestWarnings bounds the warnings kept with a request; /_sandbox/warnings has all of them.
+const requestWarnings = 20
+
+func (q *request) warn(texts ...string) {
+	for _, text := range texts {
+		if len(q.warnings) < requestWarnings && !contains(q.warnings, text) {
+			q.warnings = append(q.warnings, text)
+		}
+	}
+}
+
+// bodyNote says why there is no body to show although one was announced; "" when there is one, or none was sent.
+func (q *request) bodyNote() string {
+	switch {
+	case q.body != "" && !utf8.ValidString(q.body):
+		return strconv.Itoa(q.bodyBytes) + " bytes that are not text"
+	case !q.bodyRead && q.announced != 0:
+		return "not read"
+	default:
+		return ""
+	}
+}
+
 // setAnswer keeps the answer; the key is masked wherever it stands.
 func (q *request) setAnswer(a answer) {
 	const limit = 16 << 10
 	q.status = a.status
 	q.answer = q.masked(string(a.body[:min(len(a.body), limit)]))
 	if q.full != nil {
-		text := keyMember.ReplaceAllString(q.masked(string(q.full)), "${1}****${2}")
+		text := keyMember.ReplaceAllString(q.masked(string(q.full)), "${1}${3}****${2}")
 		q.body, q.full = strings.Clone(text[:min(len(text), q.limit)]), nil
 	}
 	for _, values := range q.header {
@@ -110,7 +141,7 @@ func (q *request) masked(text string) string {
 }
 
 // keyMember finds the key of a body that cannot be parsed, and in a form.
-var keyMember = regexp.MustCompile(`("api_key"\s*:\s*")[^"]*(")`)
+var keyMember = regexp.MustCompile(`("api_key"\s*:\s*")[^"]*(")|(\bapi_key=)[^&\s]+`)
 
 // maskedFrom is the length from which on the ends of a key are shown.
 const maskedFrom = 12

@@ -20,14 +20,15 @@ func (s *Server) routes() http.Handler {
 		mux.Handle(pattern, s.guard(handler))
 	}
 	mux.Handle(controlPrefix+"/", s.guard(http.HandlerFunc(noSuchPath)))
+	upload := func(w http.ResponseWriter, r *http.Request) { s.ingest(w, r) }
 	ingest := map[string]http.HandlerFunc{
-		amplitude.PathHTTPV2: s.ingest,
-		amplitude.PathBatch:  s.ingest,
+		amplitude.PathHTTPV2: upload,
+		amplitude.PathBatch:  upload,
 
 		amplitude.PathIdentify:      s.identify(amplitude.EventIdentify),
 		amplitude.PathGroupIdentify: s.identify(amplitude.EventGroupIdentify),
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/", s.fromHere(func(w http.ResponseWriter, r *http.Request) {
 		handler, known := ingest[strings.TrimSuffix(r.URL.Path, "/")]
 		switch {
 		case known && r.Method == http.MethodPost:
@@ -37,7 +38,7 @@ func (s *Server) routes() http.Handler {
 		default:
 			s.invalidPath(w, r)
 		}
-	})
+	}))
 	return mux
 }
 
@@ -53,5 +54,6 @@ func preflight(w http.ResponseWriter) {
 func (s *Server) invalidPath(w http.ResponseWriter, r *http.Request) {
 	in := s.begin(r)
 	defer s.finish(in)
+	_, _ = in.transport(r) // for the request log
 	in.respond(w, in.behavior.badRequest(errPath))
 }

@@ -25,6 +25,7 @@ type Server struct {
 	clock   clock
 	handler http.Handler
 	hosts   map[string]bool
+	origins map[string]bool
 
 	mu       sync.Mutex
 	behavior Behavior
@@ -58,10 +59,13 @@ func NewServer(config Config) (*Server, error) {
 	if err := confmap.Validate(&config); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, clock: clock{base: time.Now}, hosts: map[string]bool{}, changed: make(chan struct{})}
+	s := &Server{config: config, clock: clock{base: time.Now}, hosts: map[string]bool{}, origins: map[string]bool{}, changed: make(chan struct{})}
 	s.closed, s.done = context.WithCancel(context.Background())
 	for _, host := range config.AllowedHosts {
 		s.hosts[strings.ToLower(host)] = true
+	}
+	for _, origin := range config.AllowedOrigins {
+		s.origins[strings.ToLower(strings.TrimSuffix(origin, "/"))] = true
 	}
 	s.clear()
 	s.handler = s.routes()

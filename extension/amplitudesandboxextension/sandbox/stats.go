@@ -38,8 +38,12 @@ type stats struct {
 	requests  int
 	events    int
 	warnings  int
-	unsorted  int // events older than the newest of their user
+	unsorted  int            // events older than the newest of their user
+	foreign   map[string]int // requests refused because of the page that made them, by its origin
 }
+
+// originsCounted bounds the origins counted by name; the rest is counted as otherTypes.
+const originsCounted = 20
 
 // EndpointStats counts the requests to one path.
 type EndpointStats struct {
@@ -54,7 +58,7 @@ type EndpointStats struct {
 func newStats(now time.Time) stats {
 	return stats{
 		since: now, verdicts: map[Verdict]int{}, types: map[string]int{}, status: map[string]int{},
-		endpoints: map[string]*EndpointStats{},
+		endpoints: map[string]*EndpointStats{}, foreign: map[string]int{},
 	}
 }
 
@@ -93,4 +97,17 @@ func (s *stats) request(q *request) {
 	e.BytesDecompressed += int64(q.bodyBytes)
 	e.Events += q.events
 	e.Status[status]++
+}
+
+// refuseForeign counts a request of another site. It is no entry of the request log: a page must not push others out.
+func (s *Server) refuseForeign(f *foreign) {
+	const longest = 200
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := f.from[:min(len(f.from), longest)]
+	if _, known := s.stats.foreign[name]; !known && len(s.stats.foreign) >= originsCounted {
+		name = otherTypes
+	}
+	s.stats.foreign[name]++
+	s.notify()
 }

@@ -61,6 +61,7 @@ type event struct {
 	userID, deviceID string
 	derived          bool
 	stripped         []string // ids that were removed for being short
+	empty            []string // ids that are there and empty
 
 	cut bool // some text is beyond the string limit
 }
@@ -173,6 +174,7 @@ func (c *validator) ids(v *validation, e *event) {
 		}
 		text, why := amplitude.CheckID(idText(value), c.minLength)
 		if why == amplitude.IDEmpty && c.behavior.EmptyID == EmptyIDAbsent {
+			e.empty = append(e.empty, id.field)
 			continue
 		}
 		switch why {

@@ -8,6 +8,7 @@ import { Users } from "./views/users.js";
 import { Experiments } from "./views/experiments.js";
 import { Requests } from "./views/requests.js";
 import { Faults } from "./views/faults.js";
+import { Send } from "./views/send.js";
 
 const views = [
   ["live", "Live", Live],
@@ -17,15 +18,18 @@ const views = [
   ["faults", "Faults", Faults],
 ];
 
+// Send is reached from everywhere by its button, and so is no tab.
+const all = [...views, ["send", "Send", Send]];
+
 const help = [
   ["1 to 5", "change the view"], ["/", "find"], ["j  k", "next, previous"], ["Enter", "open or close"],
-  ["p", "pause"], ["t", "light or dark"], ["Esc", "clear"], ["?", "this help"],
+  ["p", "pause"], ["s", "send an exposure"], ["t", "light or dark"], ["Esc", "clear"], ["?", "this help"],
 ];
 
 // place is the view and what is open in it, from the address.
 function place() {
   const [view, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
-  return { view: views.some(([name]) => name === view) ? view : "live", id: decode(rest.join("/")) };
+  return { view: all.some(([name]) => name === view) ? view : "live", id: decode(rest.join("/")) };
 }
 
 function decode(text) {
@@ -61,7 +65,7 @@ function App() {
   }, []);
 
   useEffect(() => {
-    document.title = `${views.find(([name]) => name === where.view)[1]} · Amplitude sandbox`;
+    document.title = `${all.find(([name]) => name === where.view)[1]} · Amplitude sandbox`;
   }, [where.view]);
 
   useEffect(() => {
@@ -78,7 +82,7 @@ function App() {
       if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
       const number = Number(event.key);
       const binding = number >= 1 && number <= views.length ? () => go(views[number - 1][0])
-        : { "?": () => setHelping((h) => !h), t: toggleTheme }[event.key]
+        : { "?": () => setHelping((h) => !h), t: toggleTheme, s: () => go("send") }[event.key]
         ?? (event.key === "Escape" ? () => { setHelping(false); setAsking(false); bindings.current.Escape?.(); } : bindings.current[event.key]);
       if (!binding) return;
       event.preventDefault();
@@ -103,7 +107,7 @@ function App() {
     }
   };
 
-  const [, , View] = views.find(([name]) => name === where.view);
+  const [, , View] = all.find(([name]) => name === where.view);
   return html`
     <header class="top">
       <a class="brand" href="#/live"><img src="/_sandbox/page/icon.svg" alt="" width="24" height="24" /><span>Amplitude sandbox</span></a>
@@ -111,6 +115,7 @@ function App() {
         <a href=${`#/${name}`} aria-current=${name === where.view ? "page" : undefined} title=${`${label} (${i + 1})`}>${label}${name === "faults" && stats?.faults > 0 && html` <span class="badge warn">${stats.faults}</span>`}</a>`)}</nav>
       <div class="tools">
         <span class=${`pulse ${live ? "live" : ""}`} role="status">${live ? "Live" : "Reconnecting"}</span>
+        <a class="button" href="#/send" aria-current=${where.view === "send" ? "page" : undefined} title="Send an exposure (s)">Send</a>
         <button type="button" class="quiet" onClick=${toggleTheme} title="Light or dark (t)" aria-label="Light or dark">◐</button>
         <button type="button" class="quiet" onClick=${() => setHelping(!helping)} title="Keys (?)" aria-label="Keys">?</button>
         ${asking

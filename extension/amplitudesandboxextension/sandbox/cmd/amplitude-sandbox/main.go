@@ -32,21 +32,26 @@ func main() {
 	endpoint := flag.String("endpoint", "127.0.0.1:8585", "address to listen on; port 0 takes a free one")
 	keys := flag.String("keys", "sandbox", "API keys to accept, separated by commas; each is a project of its own")
 	region := flag.String("region", sandbox.RegionUS, "region to answer as: us or eu")
+	origins := flag.String("allowed-origins", "", "origins whose pages may send events, separated by commas; * is every site")
+	otlp := flag.String("otlp-endpoint", sandbox.DefaultConfig().OTLPEndpoint, "OTLP/HTTP receiver of the Collector that the page's Send form sends through")
 	flag.Parse()
-	if err := run(*endpoint, *region, strings.Split(*keys, ",")); err != nil {
+	config := sandbox.DefaultConfig()
+	config.Region, config.OTLPEndpoint, config.APIKeys = *region, *otlp, nil
+	for _, key := range strings.Split(*keys, ",") {
+		config.APIKeys = append(config.APIKeys, configopaque.String(key))
+	}
+	if *origins != "" {
+		config.AllowedOrigins = strings.Split(*origins, ",")
+	}
+	if err := run(*endpoint, config); err != nil {
 		fmt.Fprintln(os.Stderr, "amplitude-sandbox:", err)
 		os.Exit(1)
 	}
 }
 
-func run(endpoint, region string, keys []string) error {
+func run(endpoint string, config sandbox.Config) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	config := sandbox.DefaultConfig()
-	config.Region, config.APIKeys = region, nil
-	for _, key := range keys {
-		config.APIKeys = append(config.APIKeys, configopaque.String(key))
-	}
 	server, err := sandbox.NewServer(config)
 	if err != nil {
 		return err

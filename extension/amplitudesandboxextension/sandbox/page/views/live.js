@@ -99,7 +99,7 @@ function Nothing({ filtered, total, clear }) {
       <p><button type="button" onClick=${clear}>Clear the filter</button></p></${Empty}>`;
   }
   return html`<${Empty} title="Waiting for the first event">
-    <p>Point an Amplitude client or the Collector's exporter at <code>${location.origin}/2/httpapi</code>, or send one event now:</p>
+    <p>Point an Amplitude client or the Collector's exporter at <code>${location.origin}/2/httpapi</code>, or send one event now, from here or with <a href="#/send">the form</a>:</p>
     <div class="command"><pre>${sample()}</pre><${Copy} text=${sample}>Copy</${Copy}></div>
     <p>In the repository, <code>make run</code> starts a Collector with this sandbox and a small shop that emits events.</p>
   </${Empty}>`;
