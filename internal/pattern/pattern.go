@@ -31,28 +31,34 @@ func New(text string) Pattern {
 // Match tells whether all of name is what the pattern says. It takes time in proportion to the length of name for
 // each star.
 func (p *Pattern) Match(name string) bool {
-	_, ok := p.Capture(name)
-	return ok
+	if !p.open {
+		return name == p.head
+	}
+	end := len(name) - len(p.tail)
+	if end < len(p.head) || name[:len(p.head)] != p.head || name[end:] != p.tail {
+		return false
+	}
+	rest := name[len(p.head):end]
+	for _, text := range p.between {
+		at := strings.Index(rest, text)
+		if at < 0 {
+			return false
+		}
+		rest = rest[at+len(text):]
+	}
+	return true
 }
 
 // Capture tells the same, and what the star stands for; of several stars, what lies from the first to the last.
 func (p *Pattern) Capture(name string) (starred string, ok bool) {
-	if !p.open {
-		return "", name == p.head
-	}
-	if len(name) < len(p.head)+len(p.tail) || !strings.HasPrefix(name, p.head) || !strings.HasSuffix(name, p.tail) {
+	switch {
+	case !p.Match(name):
 		return "", false
+	case !p.open:
+		return "", true
+	default:
+		return name[len(p.head) : len(name)-len(p.tail)], true
 	}
-	starred = name[len(p.head) : len(name)-len(p.tail)]
-	rest := starred
-	for _, text := range p.between {
-		at := strings.Index(rest, text)
-		if at < 0 {
-			return "", false
-		}
-		rest = rest[at+len(text):]
-	}
-	return starred, true
 }
 
 // List is a list of patterns.
