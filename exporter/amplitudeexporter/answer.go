@@ -52,8 +52,8 @@ const (
 	longestWait = time.Hour
 )
 
-// outcome is an answer understood.
-type outcome struct {
+// response is an answer understood.
+type response struct {
 	action action
 	status int
 	// reason is that of events that are dead-lettered because of this answer.
@@ -88,59 +88,59 @@ var documentedErrors = []string{
 
 // interpret understands the answer to a request of n events. It depends on nothing else. The status
 // counts; the body only adds to it, since a proxy may have written it.
-func interpret(a answer, n int) outcome {
+func interpret(a answer, n int) response {
 	body := parseBody(a.body)
-	o := outcome{status: a.status, wait: min(a.retryAfter, longestWait), text: body.documentedText()}
+	res := response{status: a.status, wait: min(a.retryAfter, longestWait), text: body.documentedText()}
 	switch code := a.status; {
 	case code >= 200 && code < 300:
-		o.action = actionDone
-		o.wait = 0
-		o.unexpected = body.contradiction(n)
+		res.action = actionDone
+		res.wait = 0
+		res.unexpected = body.contradiction(n)
 	case code == http.StatusRequestEntityTooLarge:
-		o.action, o.reason = actionHalve, event.ReasonTooLarge
+		res.action, res.reason = actionHalve, event.ReasonTooLarge
 	case code == http.StatusTooManyRequests:
-		body.readThrottled(&o, n)
-		body.readRejected(&o, n)
-		if len(o.throttled) == 0 && len(o.throttledIDs) == 0 && len(o.rejected) == 0 {
-			o.action = actionPause
-			o.wait = max(o.wait, projectWait)
+		body.readThrottled(&res, n)
+		body.readRejected(&res, n)
+		if len(res.throttled) == 0 && len(res.throttledIDs) == 0 && len(res.rejected) == 0 {
+			res.action = actionPause
+			res.wait = max(res.wait, projectWait)
 		} else {
-			o.action = actionSift
+			res.action = actionSift
 		}
 	case code == http.StatusBadRequest:
-		interpretBadRequest(&o, body, n)
+		interpretBadRequest(&res, body, n)
 	case code == http.StatusForbidden:
-		o.action, o.reason = actionBisect, event.ReasonForbidden
+		res.action, res.reason = actionBisect, event.ReasonForbidden
 	case isConfigurationError(code):
-		o.action, o.reason = actionGiveUp, event.ReasonBadRequest
+		res.action, res.reason = actionGiveUp, event.ReasonBadRequest
 	case code >= 500 || code < 400 || isTransient(code):
-		o.action = actionRetry
+		res.action = actionRetry
 	default:
 		// Other client errors blame the content, as a filter between here and Amplitude may.
-		o.action, o.reason = actionBisect, event.ReasonRefused
+		res.action, res.reason = actionBisect, event.ReasonRefused
 	}
-	return o
+	return res
 }
 
-func interpretBadRequest(o *outcome, body body, n int) {
+func interpretBadRequest(res *response, body body, n int) {
 	switch {
-	case o.text == "Invalid API key":
-		o.action, o.reason = actionGiveUp, event.ReasonInvalidAPIKey
+	case res.text == "Invalid API key":
+		res.action, res.reason = actionGiveUp, event.ReasonInvalidAPIKey
 		return
-	case o.text == "Invalid request path", o.text == "Missing request body", body.text("missing_field") != "":
-		o.action, o.reason = actionGiveUp, event.ReasonBadRequest
-		return
-	}
-	body.readRejected(o, n)
-	body.readThrottled(o, n)
-	if len(o.rejected) > 0 || len(o.throttled) > 0 || len(o.throttledIDs) > 0 {
-		o.action = actionSift
+	case res.text == "Invalid request path", res.text == "Missing request body", body.text("missing_field") != "":
+		res.action, res.reason = actionGiveUp, event.ReasonBadRequest
 		return
 	}
-	o.action, o.reason = actionBisect, event.ReasonRefused
+	body.readRejected(res, n)
+	body.readThrottled(res, n)
+	if len(res.rejected) > 0 || len(res.throttled) > 0 || len(res.throttledIDs) > 0 {
+		res.action = actionSift
+		return
+	}
+	res.action, res.reason = actionBisect, event.ReasonRefused
 }
 
-// isConfigurationError tells a status that says that the request went to the wrong records.Ref or in the wrong form.
+// isConfigurationError tells a status that says that the request went to the wrong place or in the wrong form.
 func isConfigurationError(code int) bool {
 	switch code {
 	case http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone,
@@ -219,12 +219,12 @@ var rejectedLists = []struct {
 	{"events_with_invalid_id_lengths", event.ReasonRejectedID},
 }
 
-func (b body) readRejected(o *outcome, n int) {
+func (b body) readRejected(res *response, n int) {
 	named := map[int]bool{}
 	add := func(index int, r event.Reason, field string) {
 		if !named[index] {
 			named[index] = true
-			o.rejected = append(o.rejected, rejection{index: index, reason: r, field: knownField(field)})
+			res.rejected = append(res.rejected, rejection{index: index, reason: r, field: knownField(field)})
 		}
 	}
 	for _, list := range rejectedLists {
@@ -244,7 +244,7 @@ func (b body) readRejected(o *outcome, n int) {
 	for _, index := range parseIndexes(b["silenced_events"], n) {
 		add(index, event.ReasonSilenced, "device_id")
 	}
-	slices.SortFunc(o.rejected, func(x, y rejection) int { return x.index - y.index })
+	slices.SortFunc(res.rejected, func(x, y rejection) int { return x.index - y.index })
 }
 
 // knownField is the name if it is one of an event's fields, else "": other text may hold anything.
@@ -260,9 +260,9 @@ func knownField(name string) string {
 	return ""
 }
 
-func (b body) readThrottled(o *outcome, n int) {
-	o.throttled = parseIndexes(b["throttled_events"], n)
-	slices.Sort(o.throttled)
+func (b body) readThrottled(res *response, n int) {
+	res.throttled = parseIndexes(b["throttled_events"], n)
+	slices.Sort(res.throttled)
 	for _, list := range []struct {
 		key      string
 		identify func(string) event.Identity
@@ -276,10 +276,10 @@ func (b body) readThrottled(o *outcome, n int) {
 		var ids map[string]json.RawMessage
 		_ = json.Unmarshal(b[list.key], &ids)
 		for id := range ids {
-			if o.throttledIDs == nil {
-				o.throttledIDs = map[event.Identity]bool{}
+			if res.throttledIDs == nil {
+				res.throttledIDs = map[event.Identity]bool{}
 			}
-			o.throttledIDs[list.identify(id)] = list.quota
+			res.throttledIDs[list.identify(id)] = list.quota
 		}
 	}
 }

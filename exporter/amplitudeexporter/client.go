@@ -164,15 +164,15 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	if c.gzip {
 		request.Header.Set("Content-Encoding", "gzip")
 	}
-	response, err := c.http.Do(request)
+	res, err := c.http.Do(request)
 	if err != nil {
 		return answer{}, transportError(err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	a := answer{status: response.StatusCode, retryAfter: parseRetryAfter(response.Header.Get("Retry-After"), c.now())}
+	defer func() { _ = res.Body.Close() }()
+	a := answer{status: res.StatusCode, retryAfter: parseRetryAfter(res.Header.Get("Retry-After"), c.now())}
 	// An answer cut short still has its status.
-	a.body, _ = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	_, _ = io.CopyN(io.Discard, response.Body, maxDrain)
+	a.body, _ = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	_, _ = io.CopyN(io.Discard, res.Body, maxDrain)
 	return a, nil
 }
 

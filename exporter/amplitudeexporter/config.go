@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"reflect"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -22,6 +24,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 )
 
 // Values of the keys that are words.
@@ -132,10 +135,11 @@ type DeadLetterConfig struct {
 }
 
 var (
-	_ confmap.Validator = (*Config)(nil)
-	_ confmap.Validator = (*RateLimitConfig)(nil)
-	_ confmap.Validator = (*SlowLaneConfig)(nil)
-	_ confmap.Validator = (*DeadLetterConfig)(nil)
+	_ confmap.Unmarshaler = (*Config)(nil)
+	_ confmap.Validator   = (*Config)(nil)
+	_ confmap.Validator   = (*RateLimitConfig)(nil)
+	_ confmap.Validator   = (*SlowLaneConfig)(nil)
+	_ confmap.Validator   = (*DeadLetterConfig)(nil)
 )
 
 func createDefaultConfig() component.Config {
@@ -169,6 +173,35 @@ func createDefaultConfig() component.Config {
 		DeadLetter:   DeadLetterConfig{MaxMegabytes: defaultDeadLetterSize, MaxBackups: defaultDeadLetterCopies},
 	}
 }
+
+// Unmarshal reads the region in any case and refuses keys that do not exist. Without it they would be ignored, at every level: the
+// Unmarshal of a squashed confighttp.ClientConfig decodes with unused keys allowed.
+func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
+	if err := conf.Unmarshal(cfg); err != nil {
+		return didyoumean.WithKeys(err, conf, cfg)
+	}
+	if err := conf.Unmarshal(reflect.New(knownKeys).Interface()); err != nil {
+		// A type without a name shows as its whole definition.
+		err = errors.New(strings.ReplaceAll(err.Error(), knownKeys.String(), reflect.TypeFor[Config]().String()))
+		return didyoumean.WithKeys(err, conf, cfg)
+	}
+	cfg.Region = strings.ToLower(cfg.Region)
+	return nil
+}
+
+// clientKeys has the fields of confighttp.ClientConfig and none of its methods.
+type clientKeys confighttp.ClientConfig
+
+// knownKeys is Config with clientKeys in place of the client's configuration.
+var knownKeys = func() reflect.Type {
+	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
+	for i := range fields {
+		if fields[i].Type == reflect.TypeFor[confighttp.ClientConfig]() {
+			fields[i].Type = reflect.TypeFor[clientKeys]()
+		}
+	}
+	return reflect.StructOf(fields)
+}()
 
 // Validate returns every problem at once, each naming its key.
 func (c *Config) Validate() error {
@@ -290,10 +323,58 @@ type limits struct {
 }
 
 func (c *Config) limits() limits {
-	// "Fewer than 2,000" in one records.Ref, "up to 2,000" in another: stay below both.
+	// "Fewer than 2,000" in one place, "up to 2,000" in another: stay below both.
 	l := limits{bytes: amplitude.MaxRequestBytesV2, events: amplitude.MaxRequestEvents - 1}
 	if c.API == apiBatch {
 		l.bytes = amplitude.MaxRequestBytesBatch
 	}
 	return l
+}
+
+// deliveryDocs is the page that explains each warning.
+const deliveryDocs = "https://github.com/otelcol-amplitude/otelcol-amplitude/blob/main/docs/delivery.md"
+
+// warning is a setting that is allowed but can lose, repeat or reorder events.
+type warning struct {
+	setting string
+	message string
+	link    string
+}
+
+// warnings lists what the configuration puts at risk; each has an anchor in docs/delivery.md.
+func (c *Config) warnings() []warning {
+	var all []warning
+	add := func(setting, anchor, message string) {
+		all = append(all, warning{setting: setting, message: message, link: deliveryDocs + "#" + anchor})
+	}
+	queue := c.QueueConfig.Get()
+	if queue == nil {
+		add("sending_queue::enabled: false", "no-queue", "Without a sending queue every failure goes back to the sender, and events of one user can overtake each other")
+	} else {
+		if queue.StorageID == nil {
+			add("sending_queue::storage", "no-storage", "Without a storage for the sending queue, a restart loses the events that wait in it")
+		}
+		if !queue.BlockOnOverflow {
+			add("sending_queue::block_on_overflow: false", "full-queue", "A full sending queue refuses events instead of making senders wait")
+		}
+		if batch := queue.Batch.Get(); batch != nil && len(batch.Partition.MetadataKeys) > 0 {
+			add("sending_queue::batch::partition", "partitioned-batches", "Partitioned batches can reorder the events of one user")
+		}
+	}
+	switch {
+	case !c.RetryConfig.Enabled:
+		add("retry_on_failure::enabled: false", "no-retry", "Without retries, events are lost when Amplitude cannot be reached")
+	case c.RetryConfig.MaxElapsedTime > 0:
+		add("retry_on_failure::max_elapsed_time", "retries-end", "Events are lost when Amplitude cannot be reached for longer than max_elapsed_time, even with a queue on disk")
+	}
+	if c.ClientConfig.Timeout == 0 {
+		add("timeout: 0", "no-timeout", "Without a timeout, one request that is never answered stops the exporter")
+	}
+	if c.DeadLetter.Path == "" {
+		add("dead_letter::path", "no-dead-letter", "Without a dead letter file, events that Amplitude refuses for good are counted and dropped")
+	}
+	if c.DryRun {
+		add("dry_run: true", "dry-run", "Nothing is sent: this is a dry run")
+	}
+	return all
 }

@@ -5,7 +5,9 @@ package amplitudeexporter
 
 import (
 	"math"
+	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -178,4 +180,19 @@ func TestWarnings(t *testing.T) {
 			assert.Contains(t, warnings[0].link, "docs/delivery.md#")
 		})
 	}
+}
+
+// TestWarningsLinkToTheirAnchors compares the anchors that the code names with those of the page.
+func TestWarningsLinkToTheirAnchors(t *testing.T) {
+	anchors := func(path, pattern string) (found []string) {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+			found = append(found, match[1])
+		}
+		return found
+	}
+	inCode := anchors("config.go", `add\("[^"]+", "([^"]+)"`)
+	assert.NotEmpty(t, inCode)
+	assert.ElementsMatch(t, inCode, anchors("../../docs/delivery.md", `<a id="([^"]+)"></a>`))
 }

@@ -135,21 +135,15 @@ func group(dead []undeliverable) int {
 
 // letter makes the logs of one line.
 func letter(dead []undeliverable, now time.Time) plog.Logs {
-	logs := records.Collect(func(yield func(records.Ref) bool) {
-		for _, u := range dead {
-			if !yield(u.Ref) {
-				return
-			}
-		}
-	})
-	v := dead[0].Failure
+	logs := records.Collect(records.From(dead, func(u undeliverable) records.Ref { return u.Ref }))
+	why := dead[0].Failure
 	attributes := logs.ResourceLogs().At(0).Resource().Attributes()
-	attributes.PutStr(deadLetterReason, v.Reason.String())
-	if v.Field != "" {
-		attributes.PutStr(deadLetterField, v.Field)
+	attributes.PutStr(deadLetterReason, why.Reason.String())
+	if why.Field != "" {
+		attributes.PutStr(deadLetterField, why.Field)
 	}
-	if v.Status != 0 {
-		attributes.PutInt(deadLetterStatus, int64(v.Status))
+	if why.Status != 0 {
+		attributes.PutInt(deadLetterStatus, int64(why.Status))
 	}
 	attributes.PutStr(deadLetterTime, now.UTC().Format(time.RFC3339Nano))
 	return logs

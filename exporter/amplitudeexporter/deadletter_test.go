@@ -142,14 +142,14 @@ func TestDeadLetterGroups(t *testing.T) {
 	assert.Len(t, readDeadLetters(t, path), 2*deadLetterRecords+1)
 }
 
-// TestDeadLetterThatCannotBeWritten: the events stay, their neighbours go.
+// TestDeadLetterThatCannotBeWritten: the events stay, their neighbors go.
 func TestDeadLetterThatCannotBeWritten(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "below")
 	path := filepath.Join(directory, "dead.jsonl")
 	bad := scriptedAnswer{Status: 400, When: "e1", Lists: map[string][]string{"events_with_invalid_fields/time": {"e1"}}, Times: -1}
 	server := newScript(t, bad)
 	r := newRig(t, map[string]any{"endpoint": server.url(), "dead_letter": map[string]any{"path": path}}, nil)
-	// A file in the records.Ref of the directory fails each write.
+	// A file in the place of the directory fails each write.
 	require.NoError(t, os.RemoveAll(directory))
 	require.NoError(t, os.WriteFile(directory, nil, 0o600))
 	logs := numbered(3)

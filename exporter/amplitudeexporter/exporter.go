@@ -6,7 +6,6 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -75,7 +74,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	}
 	x.health = newHealth(cfg, set.Logger)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
-	x.slow = newSlowLane(x)
+	x.slow = newSlowLane(x, cfg.SlowLane.MaxEvents, x.envelope.limits.events, c, x.log)
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
 	return x, nil
@@ -100,7 +99,7 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 	for _, w := range x.cfg.warnings() {
 		x.set.Logger.Warn(w.message, zap.String("setting", w.setting), zap.String("see", w.link))
 	}
-	return x.slow.start(ctx, host)
+	return x.startSlowLane(ctx, host)
 }
 
 // shutdown runs after the queue has stopped.
@@ -148,7 +147,7 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs) error {
 
 	d := &delivery{sender: x.sender, batch: b}
 	if x.slow.busy() {
-		d.held = x.slow.holds
+		d.resting = x.slow.rests
 	}
 	if len(b.events) > 0 {
 		p := x.partitioners.Get().(*partitioner)
@@ -158,147 +157,6 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs) error {
 	unwritten := x.settle(ctx, d)
 	x.park(ctx, d)
 	return x.leftOver(ctx, d, unwritten)
-}
-
-// settle ends what is decided about a delivery: suspects, delivered and undeliverable events. An
-// undeliverable event that cannot be written to the dead letter file becomes pending again; records
-// of that kind that are no events are returned.
-func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) (unwritten []undeliverable) {
-	x.judgeSuspects(d)
-	delivered := 0
-	var dead []undeliverable
-	var source []*batchEvent
-	for i := range d.batch.events {
-		switch e := &d.batch.events[i]; e.state {
-		case stateDelivered:
-			delivered++
-		case stateUndeliverable:
-			dead = append(dead, undeliverable{e.Ref, e.failure})
-			source = append(source, e)
-		}
-	}
-	if x.cfg.DryRun {
-		x.tel.events(ctx, outcomeDryRun, delivered)
-		x.log.Info("Dry run: nothing was sent", zap.Int("events", delivered), zap.Int("bytes", len(d.batch.json)))
-		x.showEvent(d.batch)
-	} else if delivered > 0 {
-		x.tel.events(ctx, outcomeDelivered, delivered)
-		x.health.firstDelivery(delivered)
-	}
-	var ignored tally
-	for _, r := range d.batch.rejected {
-		if r.Reason.MeantAsEvent() {
-			dead = append(dead, r)
-		} else {
-			ignored[r.Reason]++
-			if r.Reason == event.ReasonNotAllowed {
-				x.unknown.Do(func() { x.explainNotAllowed(r.Ref) })
-			}
-		}
-	}
-	x.count(ctx, outcomeIgnored, &ignored)
-	written, err := x.bury(ctx, dead)
-	if err != nil {
-		d.fail(err, 0)
-	}
-	for i := written; i < len(dead); i++ {
-		if i < len(source) {
-			source[i].state = statePending
-		} else {
-			unwritten = append(unwritten, dead[i])
-		}
-	}
-	return unwritten
-}
-
-// bury writes undeliverable records to the dead letter file, if there is one, and counts them. It
-// returns how many are done with.
-func (x *amplitudeExporter) bury(ctx context.Context, dead []undeliverable) (int, error) {
-	if len(dead) == 0 {
-		return 0, nil
-	}
-	outcome, written := outcomeDropped, len(dead)
-	var err error
-	if x.dead != nil {
-		outcome = outcomeDeadLettered
-		if written, err = x.dead.write(dead, x.clock.Now()); err != nil {
-			err = fmt.Errorf("failed to write the dead letter file: %w", err)
-		}
-	}
-	var buried tally
-	for _, u := range dead[:written] {
-		buried[u.Reason]++
-	}
-	x.count(ctx, outcome, &buried)
-	if written > 0 {
-		first := dead[0]
-		x.log.Warn("Events cannot be delivered", zap.Int("events", written), zap.String("outcome", outcomeNames[outcome]),
-			zap.Stringer("first_reason", first.Reason), zap.String("field", first.Field), zap.Int("status", first.Status))
-	}
-	return written, err
-}
-
-// tally is a number of records by reason.
-type tally [event.ReasonCount]int
-
-// count counts records that end here, and explains those that were none of ours.
-func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
-	for r, n := range by {
-		if n == 0 {
-			continue
-		}
-		x.tel.events(ctx, outcome, n)
-		x.tel.undelivered(ctx, event.Reason(r), n)
-		if outcome == outcomeIgnored {
-			x.log.Info("Passed over records that are no events for this exporter", zap.Int("records", n), zap.Stringer("reason", event.Reason(r)))
-		}
-	}
-}
-
-// explainNotAllowed says what to do about a record whose event name keeps it from leaving. Most often the processor is missing.
-func (x *amplitudeExporter) explainNotAllowed(p records.Ref) {
-	service := zap.Skip()
-	if name, ok := p.Resource.Resource().Attributes().Get("service.name"); ok {
-		service = zap.String("service", event.BoundName(name.AsString()))
-	}
-	x.set.Logger.Warn("A record stays here because `events` does not allow its event name: put the processor amplitude_experiment "+
-		"before this exporter, in the same pipeline; if the record is to leave as it is, add its name to `events`",
-		zap.String("event_name", event.BoundName(p.Record.EventName())), service)
-}
-
-// judgeSuspects decides about events that were refused, without an explanation, when they were alone.
-// If anything else got through, the event is to blame; if not, the sender may be, and the events are
-// tried again until it has happened to several batches in a row.
-func (x *amplitudeExporter) judgeSuspects(d *delivery) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if d.accepted > 0 {
-		x.refused = 0
-	}
-	suspects := 0
-	for i := range d.batch.events {
-		if d.batch.events[i].state == stateSuspect {
-			suspects++
-		}
-	}
-	if suspects == 0 {
-		return
-	}
-	next := stateUndeliverable
-	if d.accepted == 0 {
-		x.refused++
-		if x.refused < refusedBatches {
-			next = statePending
-			d.fail(errors.New("amplitude refuses every request"), refusalWait)
-		} else {
-			x.refused = 0
-		}
-	}
-	for i := range d.batch.events {
-		if e := &d.batch.events[i]; e.state == stateSuspect {
-			e.state = next
-		}
-	}
 }
 
 // park moves throttled events to the slow lane. Those that find no room become pending again, and so do
@@ -389,9 +247,9 @@ func (x *amplitudeExporter) unreadable(store string, err error, where zap.Field)
 		zap.String("store", store), where, zap.Error(err))
 }
 
-func fatalError(o *outcome) error {
-	if o.reason == event.ReasonInvalidAPIKey {
+func fatalError(res *response) error {
+	if res.reason == event.ReasonInvalidAPIKey {
 		return errInvalidAPIKey
 	}
-	return statusError{*o}
+	return statusError{*res}
 }

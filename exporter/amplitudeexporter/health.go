@@ -89,11 +89,11 @@ func (h *health) change(to componentstatus.Status, err error) bool {
 }
 
 // misconfigured reports, once, that nothing can be delivered until the configuration changes.
-func (h *health) misconfigured(o outcome) {
-	if o.reason != event.ReasonInvalidAPIKey {
-		if h.change(componentstatus.StatusPermanentError, statusError{o}) {
+func (h *health) misconfigured(res response) {
+	if res.reason != event.ReasonInvalidAPIKey {
+		if h.change(componentstatus.StatusPermanentError, statusError{res}) {
 			h.log.Error("Amplitude cannot take events this way: check endpoint, region and api",
-				zap.String("url", h.url), zap.Int("status", o.status), zap.String("answer", o.text))
+				zap.String("url", h.url), zap.Int("status", res.status), zap.String("answer", res.text))
 		}
 		return
 	}

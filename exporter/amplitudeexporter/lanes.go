@@ -71,7 +71,7 @@ func (p *partitioner) lightest() int32 {
 	return int32(lightest)
 }
 
-// join puts event i in one group with the earlier events of this event.Identity. The root is the earliest event.
+// join puts event i in one group with the earlier events of this identity. The root is the earliest event.
 func (p *partitioner) join(i int32, id event.Identity) {
 	if id == 0 {
 		return

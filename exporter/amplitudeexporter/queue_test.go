@@ -101,7 +101,7 @@ func TestUnreadableRequestsAreCounted(t *testing.T) {
 			require.Eventually(t, func() bool { return len(server.received()) > before }, patience, poll)
 			assert.Equal(t, map[string]int{store: 1}, second.counts("unreadable_requests", "store"))
 			second.stop()
-			assert.Equal(t, []string{"later"}, delivered(server)[len(delivered(server))-1:], "the neighbours arrive")
+			assert.Equal(t, []string{"later"}, delivered(server)[len(delivered(server))-1:], "the neighbors arrive")
 			assert.Len(t, second.logs.FilterMessageSnippet("cannot be read").FilterField(zap.String("store", store)).All(), 1)
 			assert.NotContains(t, fmt.Sprint(second.logs.All()), "user-00000")
 		})
@@ -150,7 +150,7 @@ func TestFlushMeetsFill(t *testing.T) {
 	}
 }
 
-// makeGarbage keeps the collector of garbage busy, so that goroutines stop in odd records.All.
+// makeGarbage keeps the collector of garbage busy, so that goroutines stop in odd places.
 func makeGarbage() (stop func()) {
 	done := make(chan struct{})
 	var workers sync.WaitGroup

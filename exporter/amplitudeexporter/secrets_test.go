@@ -110,7 +110,7 @@ func TestUserInfoOfTheURLNeverShows(t *testing.T) {
 
 func TestInvalidKeySuggestsTheOtherRegionOnce(t *testing.T) {
 	cfg := newConfig(t, nil)
-	answer := outcome{action: actionGiveUp, status: 400, reason: event.ReasonInvalidAPIKey, text: "Invalid API key"}
+	answer := response{action: actionGiveUp, status: 400, reason: event.ReasonInvalidAPIKey, text: "Invalid API key"}
 	for region, other := range map[string]string{"us": "region: eu", "eu": "region: us"} {
 		r := newRig(t, nil, nil)
 		cfg.Region = region

@@ -67,15 +67,15 @@ func (s *sender) pause(d time.Duration) {
 
 // send sends the events of one request, in order, and returns what its answer asks for. The error is
 // that of a request without an answer.
-func (s *sender) send(ctx context.Context, b *batch, indexes []int32) (outcome, error) {
+func (s *sender) send(ctx context.Context, b *batch, indexes []int32) (response, error) {
 	if left := s.pauseLeft(); left > 0 {
-		return outcome{action: actionPause, wait: left}, errPaused
+		return response{action: actionPause, wait: left}, errPaused
 	}
 	if s.dryRun {
-		return outcome{action: actionDone}, nil
+		return response{action: actionDone}, nil
 	}
 	if err := s.admit(ctx, len(indexes)); err != nil {
-		return outcome{action: actionRetry}, err
+		return response{action: actionRetry}, err
 	}
 	body := s.client.newPayload()
 	body.data = s.envelope.build(body.data, b, indexes)
@@ -85,23 +85,23 @@ func (s *sender) send(ctx context.Context, b *batch, indexes []int32) (outcome, 
 	body.release()
 	s.tel.request(ctx, a.status, err, len(indexes), size, time.Since(start))
 	if err != nil {
-		return outcome{action: actionRetry}, err
+		return response{action: actionRetry}, err
 	}
-	o := interpret(a, len(indexes))
-	switch o.action {
+	res := interpret(a, len(indexes))
+	switch res.action {
 	case actionDone:
 		s.envelope.accepted(size)
-		if o.unexpected != "" {
-			s.tel.unexpected(ctx, o.unexpected)
+		if res.unexpected != "" {
+			s.tel.unexpected(ctx, res.unexpected)
 		}
 	case actionHalve:
 		s.envelope.tooLarge(size)
 	case actionPause:
-		s.pause(o.wait)
+		s.pause(res.wait)
 	case actionGiveUp:
-		s.health.misconfigured(o)
+		s.health.misconfigured(res)
 	}
-	return o, nil
+	return res, nil
 }
 
 // admit waits until the rate limits let a request of n events through.

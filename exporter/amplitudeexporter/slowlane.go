@@ -6,13 +6,12 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
@@ -31,12 +30,44 @@ const (
 // errSlowLaneFull asks for another try of events that find no room.
 var errSlowLaneFull = errors.New("the slow lane is full (slow_lane::max_events)")
 
+// slowLaneExporter is the exporter as the slow lane sees it.
+type slowLaneExporter interface {
+	// identify yields the user and device of each record; zeros for one that this configuration no longer takes.
+	identify(refs iter.Seq[records.Ref]) iter.Seq2[records.Ref, [2]event.Identity]
+	// attempt delivers events, in order and one request at a time, and settles what that came to.
+	attempt(ctx context.Context, refs []records.Ref) attemptResult
+	// giveUp ends events that cannot be delivered any more.
+	giveUp(ctx context.Context, refs []records.Ref, why event.Failure)
+	// pauseLeft is how long nothing may be sent because the project is throttled; endPause ends it.
+	pauseLeft() time.Duration
+	endPause()
+}
+
+// attemptResult is what one try to deliver events of the slow lane came to.
+type attemptResult struct {
+	// results are in the order of the events.
+	results []eventResult
+	// failure is why events are left over that nobody throttled, nil if there are none; wait is for how long to leave them.
+	failure error
+	wait    time.Duration
+}
+
+// eventResult is what became of one event; wait is how long a throttled one has to rest.
+type eventResult struct {
+	state state
+	wait  time.Duration
+}
+
 // slowLane holds the events of users and devices that Amplitude throttles, so that all others go on
 // at full speed. Later events of the same user or device queue up behind. With a storage the events
 // are on disk before they leave the sending queue.
 type slowLane struct {
-	x     *amplitudeExporter
-	store *slowStore // nil without storage
+	exporter slowLaneExporter
+	clock    clock
+	log      *zap.Logger
+	// maxEvents bounds the events kept, and perRequest those of one try.
+	maxEvents, perRequest int
+	store                 *slowStore // nil without storage
 
 	mu sync.Mutex
 	// entries are in the order in which they came.
@@ -69,54 +100,30 @@ type resting struct {
 	burst int
 }
 
-func newSlowLane(x *amplitudeExporter) *slowLane {
-	return &slowLane{x: x, resting: map[event.Identity]*resting{}, wake: make(chan struct{}, 1)}
+func newSlowLane(x slowLaneExporter, maxEvents, perRequest int, c clock, log *zap.Logger) *slowLane {
+	return &slowLane{
+		exporter: x, clock: c, log: log, maxEvents: maxEvents, perRequest: perRequest,
+		resting: map[event.Identity]*resting{}, wake: make(chan struct{}, 1),
+	}
 }
 
-// start reads what a former run left on disk, and begins to work.
-func (s *slowLane) start(ctx context.Context, host component.Host) error {
-	if queue := s.x.cfg.QueueConfig.Get(); queue != nil && queue.StorageID != nil {
-		store, chunks, err := openSlowStore(ctx, host, s.x.set.ID, *queue.StorageID, func(number uint64, err error) {
-			s.x.unreadable(storeSlowLane, err, zap.String("key", chunkKey(number)))
-		})
-		if err != nil {
-			return err
-		}
-		s.store = store
-		s.restore(chunks)
-	}
-	err := s.x.tel.RegisterExporterAmplitudeSlowLaneEventsCallback(func(_ context.Context, o metric.Int64Observer) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		o.Observe(int64(len(s.entries)), metric.WithAttributeSet(s.x.tel.base))
-		return nil
-	})
-	if err != nil {
-		return err
-	}
+// start takes up what a former run left in the storage, if there is one, and begins to work.
+func (s *slowLane) start(store *slowStore, left []*slowChunk) {
+	s.store = store
+	s.restore(left)
 	work, cancel := context.WithCancel(context.Background())
 	s.cancel, s.stopped = cancel, make(chan struct{})
 	go s.work(work)
-	return nil
 }
 
 // restore takes up the events of a former run; each may be tried at once.
 func (s *slowLane) restore(chunks []*slowChunk) {
-	b := s.x.getBatch()
-	defer s.x.putBatch(b)
 	for _, c := range chunks {
-		before := len(s.entries)
-		for p := range records.All(c.logs) {
-			events := len(b.events)
-			b.add(p)
-			e := &slowEntry{Ref: p, chunk: c}
-			// A record that this configuration no longer takes has no event.Identity; the next round ends it.
-			if len(b.events) > events {
-				e.user, e.device = b.events[events].user, b.events[events].device
-			}
-			s.enter(e, time.Time{})
+		c.live = 0
+		for ref, ids := range s.exporter.identify(records.All(c.logs)) {
+			s.enter(&slowEntry{Ref: ref, user: ids[0], device: ids[1], chunk: c}, time.Time{})
+			c.live++
 		}
-		c.live = len(s.entries) - before
 		c.logs = plog.Logs{}
 	}
 }
@@ -145,15 +152,20 @@ func maxTime(a, b time.Time) time.Time {
 	return b
 }
 
-// busy tells whether there is anything in the slow lane. Only add puts something there.
-func (s *slowLane) busy() bool {
+// waiting is how many events are in the slow lane.
+func (s *slowLane) waiting() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.entries) > 0
+	return len(s.entries)
 }
 
-// holds tells whether events of the user or device wait here.
-func (s *slowLane) holds(user, device event.Identity) bool {
+// busy tells whether there is anything in the slow lane. Only add puts something there.
+func (s *slowLane) busy() bool {
+	return s.waiting() > 0
+}
+
+// rests tells whether events of the user or device wait here.
+func (s *slowLane) rests(user, device event.Identity) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.resting[user] != nil || s.resting[device] != nil
@@ -164,18 +176,12 @@ func (s *slowLane) holds(user, device event.Identity) bool {
 func (s *slowLane) add(ctx context.Context, events []*batchEvent) (added int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.x.clock.Now()
-	if room := max(0, s.x.cfg.SlowLane.MaxEvents-len(s.entries)); room < len(events) {
+	now := s.clock.Now()
+	if room := max(0, s.maxEvents-len(s.entries)); room < len(events) {
 		events, err = events[:room], errSlowLaneFull
 	}
 	for part := range slices.Chunk(events, slowChunkEvents) {
-		logs := records.Collect(func(yield func(records.Ref) bool) {
-			for _, e := range part {
-				if !yield(e.Ref) {
-					return
-				}
-			}
-		})
+		logs := records.Collect(records.From(part, func(e *batchEvent) records.Ref { return e.Ref }))
 		c := &slowChunk{live: len(part)}
 		if s.store != nil {
 			if err := s.store.put(ctx, c, logs); err != nil {
@@ -201,7 +207,7 @@ func (s *slowLane) add(ctx context.Context, events []*batchEvent) (added int, er
 func (s *slowLane) work(ctx context.Context) {
 	defer close(s.stopped)
 	for {
-		ready, next := s.plan(s.x.clock.Now())
+		ready, next := s.plan(s.clock.Now())
 		if len(ready) > 0 {
 			s.round(ctx, ready)
 			if ctx.Err() != nil {
@@ -211,7 +217,7 @@ func (s *slowLane) work(ctx context.Context) {
 		}
 		var timer <-chan time.Time
 		if next > 0 {
-			timer = s.x.clock.After(next)
+			timer = s.clock.After(next)
 		}
 		select {
 		case <-ctx.Done():
@@ -229,7 +235,7 @@ func (s *slowLane) plan(now time.Time) (ready []*slowEntry, next time.Duration) 
 	if len(s.entries) == 0 {
 		return nil, 0
 	}
-	if wait := max(s.retryAt.Sub(now), s.x.sender.pauseLeft()); wait > 0 {
+	if wait := max(s.retryAt.Sub(now), s.exporter.pauseLeft()); wait > 0 {
 		return nil, wait
 	}
 	// An event that has to wait makes all later ones of its user and device wait.
@@ -240,7 +246,7 @@ func (s *slowLane) plan(now time.Time) (ready []*slowEntry, next time.Duration) 
 		delete(blocked, 0)
 	}
 	for _, e := range s.entries {
-		if len(ready) >= s.x.envelope.limits.events {
+		if len(ready) >= s.perRequest {
 			break
 		}
 		_, byUser := blocked[e.user]
@@ -271,94 +277,61 @@ func (s *slowLane) plan(now time.Time) (ready []*slowEntry, next time.Duration) 
 	return ready, next
 }
 
-// round tries to deliver the events, one request at a time.
+// round tries to deliver the events.
 func (s *slowLane) round(ctx context.Context, ready []*slowEntry) {
-	b := s.x.getBatch()
-	defer s.x.putBatch(b)
-	var encoded, other []*slowEntry
-	for _, e := range ready {
-		events := len(b.events)
-		b.add(e.Ref)
-		if len(b.events) > events {
-			encoded = append(encoded, e)
-		} else {
-			other = append(other, e)
-		}
+	refs := make([]records.Ref, len(ready))
+	for i, e := range ready {
+		refs[i] = e.Ref
 	}
-	d := &delivery{sender: s.x.sender, batch: b}
-	if len(encoded) > 0 {
-		indexes := make([]int32, len(encoded))
-		for i := range indexes {
-			indexes[i] = int32(i)
-		}
-		d.run(ctx, [][]int32{indexes})
-	}
-	unwritten := s.x.settle(ctx, d)
-	if d.accepted > 0 {
-		s.x.health.fine()
-	}
-	s.conclude(ctx, d, encoded, other, len(unwritten) > 0)
+	s.conclude(ctx, ready, s.exporter.attempt(ctx, refs))
 }
 
 // conclude takes out what is done with, and sets when the rest is due.
-func (s *slowLane) conclude(ctx context.Context, d *delivery, encoded, other []*slowEntry, keepOther bool) {
+func (s *slowLane) conclude(ctx context.Context, tried []*slowEntry, a attemptResult) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.x.clock.Now()
+	now := s.clock.Now()
 	touched := map[*slowChunk]struct{}{}
-	tried := map[event.Identity]int{}
-	refused := map[event.Identity]struct{}{}
-	for i, e := range encoded {
+	// bursts are how many events of each user and device were tried; throttled are those that had enough.
+	bursts := map[event.Identity]int{}
+	throttled := map[event.Identity]struct{}{}
+	for i, e := range tried {
+		result := a.results[i]
 		for _, id := range [...]event.Identity{e.user, e.device} {
-			tried[id]++
-			if d.batch.events[i].state == stateThrottled {
-				refused[id] = struct{}{}
+			r := s.resting[id]
+			if r == nil {
+				continue
 			}
-		}
-	}
-	remove := func(e *slowEntry) {
-		e.gone = true
-		e.chunk.live--
-		touched[e.chunk] = struct{}{}
-		for _, id := range [...]event.Identity{e.user, e.device} {
-			if r := s.resting[id]; r != nil {
+			bursts[id]++
+			switch result.state {
+			case stateThrottled:
+				throttled[id] = struct{}{}
+				r.due = maxTime(r.due, now.Add(result.wait))
+			case stateDelivered, stateUndeliverable:
 				if r.events--; r.events == 0 {
 					delete(s.resting, id)
 				}
 			}
 		}
-	}
-	for i, e := range encoded {
-		switch ev := &d.batch.events[i]; ev.state {
-		case stateDelivered, stateUndeliverable:
-			remove(e)
-		case stateThrottled:
-			for _, id := range [...]event.Identity{e.user, e.device} {
-				if r := s.resting[id]; r != nil {
-					r.due = maxTime(r.due, now.Add(ev.wait))
-				}
-			}
+		if result.state == stateDelivered || result.state == stateUndeliverable {
+			e.gone = true
+			e.chunk.live--
+			touched[e.chunk] = struct{}{}
 		}
 	}
-	for id, n := range tried {
+	for id, n := range bursts {
 		if r := s.resting[id]; r != nil {
-			if _, throttled := refused[id]; throttled {
+			if _, enough := throttled[id]; enough {
 				r.burst = max(1, min(r.burst, n)/2)
 			} else {
 				r.burst = min(2*r.burst, slowBurst)
 			}
 		}
 	}
-	if !keepOther {
-		for _, e := range other {
-			remove(e)
-		}
-	}
-	if d.failure != nil {
+	if a.failure != nil {
 		s.backOff = min(max(2*s.backOff, slowBackOff), slowBackOffMax)
-		s.retryAt = now.Add(max(s.backOff, d.wait))
-		s.x.health.failing(d.failure)
-		s.x.log.Info("The slow lane has to wait", zap.Error(d.failure), zap.Int("events", len(s.entries)))
+		s.retryAt = now.Add(max(s.backOff, a.wait))
+		s.log.Info("The slow lane has to wait", zap.Error(a.failure), zap.Int("events", len(s.entries)))
 	} else {
 		s.backOff, s.retryAt = 0, time.Time{}
 	}
@@ -369,7 +342,7 @@ func (s *slowLane) conclude(ctx context.Context, d *delivery, encoded, other []*
 	for c := range touched {
 		if err := s.store.shrink(ctx, c, s.remaining(c)); err != nil {
 			// The events are done; should they come back after a restart, their insert_id makes that harmless.
-			s.x.log.Warn("Failed to update the storage of the slow lane", zap.Error(err))
+			s.log.Warn("Failed to update the storage of the slow lane", zap.Error(err))
 		}
 	}
 }
@@ -409,28 +382,22 @@ func (s *slowLane) close(ctx context.Context) error {
 // lastTry runs when the worker has ended, so nothing else touches the entries.
 func (s *slowLane) lastTry(ctx context.Context) {
 	s.retryAt = time.Time{}
-	s.x.sender.pausedUntil.Store(nil)
+	s.exporter.endPause()
 	for _, r := range s.resting {
 		r.due, r.burst = time.Time{}, len(s.entries)
 	}
 	for before := 0; len(s.entries) != before && ctx.Err() == nil; {
 		before = len(s.entries)
-		if ready, _ := s.plan(s.x.clock.Now()); len(ready) > 0 {
+		if ready, _ := s.plan(s.clock.Now()); len(ready) > 0 {
 			s.round(ctx, ready)
 		}
 	}
-	var left []undeliverable
-	for _, e := range s.entries {
-		left = append(left, undeliverable{e.Ref, event.Failure{Reason: event.ReasonShutdown}})
+	left := make([]records.Ref, len(s.entries))
+	for i, e := range s.entries {
+		left[i] = e.Ref
 	}
 	s.mu.Lock()
 	s.entries = nil
 	s.mu.Unlock()
-	if n, err := s.x.bury(context.WithoutCancel(ctx), left); err != nil {
-		s.x.log.Error("Events of the slow lane are lost: the dead letter file cannot be written",
-			zap.Int("events", len(left)-n), zap.Error(err))
-		var lost tally
-		lost[event.ReasonShutdown] = len(left) - n
-		s.x.count(context.WithoutCancel(ctx), outcomeDropped, &lost)
-	}
+	s.exporter.giveUp(ctx, left, event.Failure{Reason: event.ReasonShutdown})
 }

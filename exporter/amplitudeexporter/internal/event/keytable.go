@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxKeys and maxKeyBytes bound what an Encoder remembers of attribute names.
+	// maxKeys and maxKeyBytes bound what an encoder remembers of attribute names.
 	maxKeys     = 4096
 	maxKeyBytes = 256 << 10
 )

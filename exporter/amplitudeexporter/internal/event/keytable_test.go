@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestEncoderKnowsNothingOfEarlierRecords: what an Encoder remembers of attribute names changes no event.
+// TestEncoderKnowsNothingOfEarlierRecords: what an encoder remembers of attribute names changes no event.
 func TestEncoderKnowsNothingOfEarlierRecords(t *testing.T) {
 	names := []string{
 		"plan", "a\"b", "[Experiment] Flag Key", "amplitude.city", "amplitude.price", "amplitude.nothing", "amplitude.", "",

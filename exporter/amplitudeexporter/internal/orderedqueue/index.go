@@ -99,7 +99,7 @@ func (q *index) rewind() []byte {
 // last run had begun behind all others, so that after a restart a user's older event overtakes a newer
 // one and the user property ends wrong. Here they stay where they are: reading begins at the first of
 // them again. Requests in between that were finished are gone from the storage, and an empty one takes
-// their records.Ref. Whatever is not as expected is left to the queue.
+// their place. Whatever is not as expected is left to the queue.
 func keepOrder(ctx context.Context, host component.Host, storageID, id component.ID, log *zap.Logger) {
 	extension, ok := host.GetExtensions()[storageID].(storage.Extension)
 	if !ok {

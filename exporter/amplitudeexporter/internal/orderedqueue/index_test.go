@@ -20,7 +20,7 @@ import (
 
 var testID = component.MustNewIDWithName("amplitude", "test")
 
-// TestUnknownIndexIsLeftAlone writes texts in the records.Ref of the index that are not as expected.
+// TestUnknownIndexIsLeftAlone writes texts in the place of the index that are not as expected.
 func TestUnknownIndexIsLeftAlone(t *testing.T) {
 	const list = byte(fieldUnfinished<<3) | byte(protowire.BytesType)
 	fixed := func(field protowire.Number, value uint64) []byte {

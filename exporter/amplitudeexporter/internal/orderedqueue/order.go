@@ -23,7 +23,7 @@ type batchOrder struct {
 	coming []*ticket
 }
 
-// ticket is a batch's records.Ref in the order.
+// ticket is a batch's place in the order.
 type ticket struct {
 	logs plog.Logs
 	// arrived is set once the batch was handed to the exporter, which may happen again for retries.
@@ -35,7 +35,7 @@ type ticket struct {
 	err  error
 }
 
-// begin takes the next records.Ref. The logs may still grow until another records.Ref is taken.
+// begin takes the next place. The logs may still grow until another place is taken.
 func (o *batchOrder) begin(logs plog.Logs) *ticket {
 	t := &ticket{logs: logs}
 	o.mu.Lock()

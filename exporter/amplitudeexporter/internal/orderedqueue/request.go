@@ -6,6 +6,7 @@ package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/e
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
@@ -17,7 +18,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// request is what exporterhelper's queue and batcher handle: logs that know their records.Ref among the batches.
+// request is what exporterhelper's queue and batcher handle: logs that know their place among the batches.
 type request struct {
 	logs plog.Logs
 	// items is the number of records that the queue was told of.
@@ -72,13 +73,7 @@ func (r *request) split(maxSize int, sizer exporterhelper.RequestSizerType) []xe
 	var part []records.Ref
 	filled := 0
 	end := func() {
-		logs := records.Collect(func(yield func(records.Ref) bool) {
-			for _, p := range part {
-				if !yield(p) {
-					return
-				}
-			}
-		})
+		logs := records.Collect(slices.Values(part))
 		next := newRequest(logs, r.order)
 		if r.order != nil {
 			if len(parts) == 0 {

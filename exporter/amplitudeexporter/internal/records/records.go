@@ -32,6 +32,17 @@ func All(logs plog.Logs) iter.Seq[Ref] {
 	}
 }
 
+// From yields the record of each element of a list.
+func From[E any](list []E, ref func(E) Ref) iter.Seq[Ref] {
+	return func(yield func(Ref) bool) {
+		for _, e := range list {
+			if !yield(ref(e)) {
+				return
+			}
+		}
+	}
+}
+
 // Collect copies records into new logs, keeping their order, resources and scopes.
 func Collect(refs iter.Seq[Ref]) plog.Logs {
 	logs := plog.NewLogs()

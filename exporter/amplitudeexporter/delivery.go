@@ -32,14 +32,14 @@ const (
 type delivery struct {
 	sender *sender
 	batch  *batch
-	// held reports the users and devices that wait in the slow lane; nil when the slow lane itself delivers.
-	held func(user, device event.Identity) bool
+	// resting reports the users and devices that wait in the slow lane; nil when the slow lane itself delivers.
+	resting func(user, device event.Identity) bool
 
 	mu sync.Mutex
 	// accepted is the number of requests that Amplitude took.
 	accepted int
 	// fatal is set when no event can be delivered until the configuration changes.
-	fatal *outcome
+	fatal *response
 	// failure is why events are left over, and wait the longest wait that an answer asked for.
 	failure error
 	wait    time.Duration
@@ -85,21 +85,21 @@ func (d *delivery) runLane(ctx context.Context, indexes []int32) {
 			todo = append(todo, next[n:])
 			next = next[:n]
 		}
-		if fatal := d.fatalOutcome(); fatal != nil {
+		if fatal := d.fatalResponse(); fatal != nil {
 			d.giveUp(fatal, next)
 			for _, left := range todo {
 				d.giveUp(fatal, left)
 			}
 			return
 		}
-		o, err := d.sender.send(ctx, d.batch, next)
+		res, err := d.sender.send(ctx, d.batch, next)
 		if err != nil {
-			d.fail(err, o.wait)
+			d.fail(err, res.wait)
 			return
 		}
-		left, goOn := l.apply(o, next)
+		left, goOn := l.apply(res, next)
 		if !goOn {
-			if fatal := d.fatalOutcome(); fatal != nil {
+			if fatal := d.fatalResponse(); fatal != nil {
 				for _, rest := range todo {
 					d.giveUp(fatal, rest)
 				}
@@ -114,31 +114,31 @@ func (d *delivery) runLane(ctx context.Context, indexes []int32) {
 
 // apply does what an answer asks for. It returns the runs of events to send next, in order, and
 // false when the lane has to stop.
-func (l *lane) apply(o outcome, sent []int32) (next [][]int32, goOn bool) {
-	switch o.action {
+func (l *lane) apply(res response, sent []int32) (next [][]int32, goOn bool) {
+	switch res.action {
 	case actionDone:
 		l.accept(sent)
 		return nil, true
 	case actionSift:
-		return l.sift(o, sent)
+		return l.sift(res, sent)
 	case actionHalve:
 		if len(sent) == 1 {
-			l.condemn(sent[0], event.Failure{Reason: event.ReasonTooLarge, Status: o.status})
+			l.markUndeliverable(sent[0], event.Failure{Reason: event.ReasonTooLarge, Status: res.status})
 			return nil, true
 		}
 		if l.refusals++; l.refusals > l.allowed {
-			l.fail(statusError{o}, refusalWait)
+			l.fail(statusError{res}, refusalWait)
 			return nil, false
 		}
 		return halves(sent), true
 	case actionBisect:
-		return l.refuse(o, sent)
+		return l.refuse(res, sent)
 	case actionGiveUp:
-		l.setFatal(&o)
-		l.giveUp(&o, sent)
+		l.setFatal(&res)
+		l.giveUp(&res, sent)
 		return nil, false
 	default:
-		l.fail(statusError{o}, o.wait)
+		l.fail(statusError{res}, res.wait)
 		return nil, false
 	}
 }
@@ -160,11 +160,11 @@ func (l *lane) accept(sent []int32) {
 }
 
 // sift takes out the events that an answer names; the others go on at once.
-func (l *lane) sift(o outcome, sent []int32) (next [][]int32, goOn bool) {
-	named := make(map[int]struct{}, len(o.rejected))
-	for _, r := range o.rejected {
+func (l *lane) sift(res response, sent []int32) (next [][]int32, goOn bool) {
+	named := make(map[int]struct{}, len(res.rejected))
+	for _, r := range res.rejected {
 		named[r.index] = struct{}{}
-		l.condemn(sent[r.index], event.Failure{Reason: r.reason, Field: r.field, Status: o.status})
+		l.markUndeliverable(sent[r.index], event.Failure{Reason: r.reason, Field: r.field, Status: res.status})
 	}
 	removed := len(named)
 	throttled := 0
@@ -173,13 +173,13 @@ func (l *lane) sift(o outcome, sent []int32) (next [][]int32, goOn bool) {
 			continue
 		}
 		e := &l.batch.events[i]
-		_, byIndex := slices.BinarySearch(o.throttled, n)
-		userQuota, byUser := o.throttledIDs[e.user]
-		deviceQuota, byDevice := o.throttledIDs[e.device]
+		_, byIndex := slices.BinarySearch(res.throttled, n)
+		userQuota, byUser := res.throttledIDs[e.user]
+		deviceQuota, byDevice := res.throttledIDs[e.device]
 		if !byIndex && !byUser && !byDevice {
 			continue
 		}
-		wait := max(throttleWait, o.wait)
+		wait := max(throttleWait, res.wait)
 		if userQuota || deviceQuota {
 			wait = quotaWait
 		}
@@ -188,33 +188,33 @@ func (l *lane) sift(o outcome, sent []int32) (next [][]int32, goOn bool) {
 	}
 	if removed+throttled == 0 {
 		// Lists that name nobody in this request: without them a 429 is about the project, a 400 about anybody.
-		if o.status == http.StatusTooManyRequests {
-			o.action, o.wait = actionPause, max(o.wait, projectWait)
-			l.sender.pause(o.wait)
+		if res.status == http.StatusTooManyRequests {
+			res.action, res.wait = actionPause, max(res.wait, projectWait)
+			l.sender.pause(res.wait)
 		} else {
-			o.action, o.reason = actionBisect, event.ReasonRefused
+			res.action, res.reason = actionBisect, event.ReasonRefused
 		}
-		return l.apply(o, sent)
+		return l.apply(res, sent)
 	}
 	l.rounds++
 	rest := slices.DeleteFunc(sent, func(i int32) bool { return l.batch.events[i].state != statePending })
 	if len(rest) > 0 && l.rounds > maxSiftRounds {
-		l.fail(fmt.Errorf("too many answers in a row name further events: %w", statusError{o}), 0)
+		l.fail(fmt.Errorf("too many answers in a row name further events: %w", statusError{res}), 0)
 		return nil, false
 	}
 	return [][]int32{rest}, true
 }
 
 // refuse narrows down a refusal that does not say which event is meant.
-func (l *lane) refuse(o outcome, sent []int32) (next [][]int32, goOn bool) {
+func (l *lane) refuse(res response, sent []int32) (next [][]int32, goOn bool) {
 	l.refusals++
 	if len(sent) == 1 {
 		// Something on the way may refuse the sender and not the event: that is known once all lanes are done.
 		e := &l.batch.events[sent[0]]
-		e.state, e.failure = stateSuspect, event.Failure{Reason: o.reason, Status: o.status}
+		e.state, e.failure = stateSuspect, event.Failure{Reason: res.reason, Status: res.status}
 	}
 	if l.refusals > l.allowed {
-		l.fail(statusError{o}, max(o.wait, refusalWait))
+		l.fail(statusError{res}, max(res.wait, refusalWait))
 		return nil, false
 	}
 	if len(sent) == 1 {
@@ -238,14 +238,14 @@ func (l *lane) throttle(e *batchEvent, wait time.Duration) {
 
 // withoutThrottled takes out the events that have to queue up behind earlier ones of their user or device.
 func (l *lane) withoutThrottled(run []int32) []int32 {
-	if l.throttled == nil && l.held == nil {
+	if l.throttled == nil && l.resting == nil {
 		return run
 	}
 	return slices.DeleteFunc(run, func(i int32) bool {
 		e := &l.batch.events[i]
 		userWait, byUser := l.throttled[e.user]
 		deviceWait, byDevice := l.throttled[e.device]
-		if !byUser && !byDevice && (l.held == nil || !l.held(e.user, e.device)) {
+		if !byUser && !byDevice && (l.resting == nil || !l.resting(e.user, e.device)) {
 			return false
 		}
 		l.throttle(e, max(userWait, deviceWait))
@@ -253,27 +253,27 @@ func (l *lane) withoutThrottled(run []int32) []int32 {
 	})
 }
 
-// condemn marks an event that can never be delivered.
-func (d *delivery) condemn(i int32, v event.Failure) {
-	d.batch.events[i].state, d.batch.events[i].failure = stateUndeliverable, v
+// markUndeliverable marks an event that can never be delivered.
+func (d *delivery) markUndeliverable(i int32, why event.Failure) {
+	d.batch.events[i].state, d.batch.events[i].failure = stateUndeliverable, why
 }
 
-func (d *delivery) giveUp(o *outcome, run []int32) {
+func (d *delivery) giveUp(res *response, run []int32) {
 	for _, i := range run {
-		d.condemn(i, event.Failure{Reason: o.reason, Status: o.status})
+		d.markUndeliverable(i, event.Failure{Reason: res.reason, Status: res.status})
 	}
 }
 
-func (d *delivery) fatalOutcome() *outcome {
+func (d *delivery) fatalResponse() *response {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.fatal
 }
 
-func (d *delivery) setFatal(o *outcome) {
+func (d *delivery) setFatal(res *response) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.fatal = o
+	d.fatal = res
 }
 
 // fail notes why a lane stopped. A status says more than the pause that follows from it.
@@ -288,13 +288,13 @@ func (d *delivery) fail(err error, wait time.Duration) {
 
 // statusError is an answer that did not take the events.
 type statusError struct {
-	outcome outcome
+	response
 }
 
 // Error names the status and, if it is a documented one, the text. It holds no id, payload or key.
 func (e statusError) Error() string {
-	if e.outcome.text == "" {
-		return fmt.Sprintf("amplitude answered with status %d", e.outcome.status)
+	if e.text == "" {
+		return fmt.Sprintf("amplitude answered with status %d", e.status)
 	}
-	return fmt.Sprintf("amplitude answered with status %d: %s", e.outcome.status, e.outcome.text)
+	return fmt.Sprintf("amplitude answered with status %d: %s", e.status, e.text)
 }

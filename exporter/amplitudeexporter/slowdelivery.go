@@ -1,0 +1,123 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+)
+
+var _ slowLaneExporter = (*amplitudeExporter)(nil)
+
+// startSlowLane starts the slow lane, whose storage is that of the sending queue.
+func (x *amplitudeExporter) startSlowLane(ctx context.Context, host component.Host) (err error) {
+	err = x.tel.RegisterExporterAmplitudeSlowLaneEventsCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(int64(x.slow.waiting()), x.tel.all)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var store *slowStore
+	var left []*slowChunk
+	if queue := x.cfg.QueueConfig.Get(); queue != nil && queue.StorageID != nil {
+		store, left, err = openSlowStore(ctx, host, x.set.ID, *queue.StorageID, func(number uint64, err error) {
+			x.unreadable(storeSlowLane, err, zap.String("key", chunkKey(number)))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	x.slow.start(store, left)
+	return nil
+}
+
+// identify yields the user and device of each record; zeros for one that this configuration no longer takes.
+func (x *amplitudeExporter) identify(refs iter.Seq[records.Ref]) iter.Seq2[records.Ref, [2]event.Identity] {
+	return func(yield func(records.Ref, [2]event.Identity) bool) {
+		b := x.getBatch()
+		defer x.putBatch(b)
+		for ref := range refs {
+			b.reset()
+			b.add(ref)
+			var ids [2]event.Identity
+			for _, e := range b.events {
+				ids = [2]event.Identity{e.user, e.device}
+			}
+			if !yield(ref, ids) {
+				return
+			}
+		}
+	}
+}
+
+// attempt delivers events of the slow lane, in order and one request at a time, and settles what that came to.
+func (x *amplitudeExporter) attempt(ctx context.Context, refs []records.Ref) attemptResult {
+	b := x.getBatch()
+	defer x.putBatch(b)
+	// results has a result for each event; at are the indexes of those that are events, and thus of b.events.
+	a := attemptResult{results: make([]eventResult, len(refs))}
+	var at []int
+	for i, ref := range refs {
+		before := len(b.events)
+		b.add(ref)
+		if len(b.events) > before {
+			at = append(at, i)
+		}
+	}
+	d := &delivery{sender: x.sender, batch: b}
+	if len(at) > 0 {
+		indexes := make([]int32, len(at))
+		for i := range indexes {
+			indexes[i] = int32(i)
+		}
+		d.run(ctx, [][]int32{indexes})
+	}
+	others := stateUndeliverable
+	if unwritten := x.settle(ctx, d); len(unwritten) > 0 {
+		others = statePending
+	}
+	for i := range a.results {
+		a.results[i].state = others
+	}
+	for i, e := range b.events {
+		a.results[at[i]] = eventResult{e.state, e.wait}
+	}
+	if d.accepted > 0 {
+		x.health.fine()
+	}
+	if d.failure != nil {
+		x.health.failing(d.failure)
+	}
+	a.failure, a.wait = d.failure, d.wait
+	return a
+}
+
+// giveUp ends events that cannot be delivered any more.
+func (x *amplitudeExporter) giveUp(ctx context.Context, refs []records.Ref, why event.Failure) {
+	ctx = context.WithoutCancel(ctx)
+	left := make([]undeliverable, len(refs))
+	for i, ref := range refs {
+		left[i] = undeliverable{ref, why}
+	}
+	if n, err := x.writeDeadLetters(ctx, left); err != nil {
+		x.log.Error("Events of the slow lane are lost: the dead letter file cannot be written",
+			zap.Int("events", len(left)-n), zap.Error(err))
+		var lost tally
+		lost[why.Reason] = len(left) - n
+		x.count(ctx, outcomeDropped, &lost)
+	}
+}
+
+func (x *amplitudeExporter) pauseLeft() time.Duration { return x.sender.pauseLeft() }
+
+func (x *amplitudeExporter) endPause() { x.sender.pausedUntil.Store(nil) }
