@@ -91,7 +91,7 @@ lint-deploy: need-go $(BINARY) ## Check workflows, package scripts and the syste
 .PHONY: check
 check: need-go ## What has to hold before a change is merged: generated files current, formatted, linted, tested
 	$(MAKE) generate
-	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema deploy || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
+	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '*/*/README.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema deploy || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
 	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { echo "run 'make fmt'"; exit 1; }
 	$(GO) mod tidy -diff
 	for module in $(MODULES); do $(GO) -C "$$module" mod tidy -diff || exit 1; done

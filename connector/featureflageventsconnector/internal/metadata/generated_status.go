@@ -14,5 +14,5 @@ var (
 )
 
 const (
-	TracesToLogsStability = component.StabilityLevelAlpha
+	TracesToLogsStability = component.StabilityLevelDevelopment
 )

@@ -14,5 +14,5 @@ var (
 )
 
 const (
-	LogsStability = component.StabilityLevelAlpha
+	LogsStability = component.StabilityLevelDevelopment
 )
