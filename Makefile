@@ -24,7 +24,7 @@ BASE    :=
 MODULES := examples bench
 
 # What the Collector is built from: when none of it is newer than the binary, there is nothing to do.
-SOURCES := builder-config.yaml go.mod go.sum $(shell find internal processor exporter extension connector -type f \
+SOURCES := builder-config.yaml go.mod go.sum $(shell find internal sandbox processor exporter extension connector -type f \
 	-not -name '*_test.go' -not -path '*/testdata/*' -not -name '*.md' 2>/dev/null)
 
 .PHONY: help

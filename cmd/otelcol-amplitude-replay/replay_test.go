@@ -25,7 +25,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
-	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
+	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
 // newExporter starts the exporter amplitude in front of a sandbox, without a queue.

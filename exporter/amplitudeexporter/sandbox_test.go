@@ -19,7 +19,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
+	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
 // pair is an exporter in front of a local Amplitude; both live by the same clock.

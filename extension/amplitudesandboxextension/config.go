@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/collector/config/configtls"
 	"go.opentelemetry.io/collector/confmap"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
+	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
 // defaultEndpoint is on the loopback interface: whoever reaches the sandbox reads all that was sent to it.

@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/internal/metadata"
-	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/sandbox"
+	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
 // sandboxExtension serves a sandbox while the Collector runs.

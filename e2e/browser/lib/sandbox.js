@@ -16,7 +16,7 @@ export async function start() {
   }
   const folder = mkdtempSync(path.join(tmpdir(), "amplitude-sandbox-"));
   const program = path.join(folder, "amplitude-sandbox");
-  execFileSync("go", ["build", "-o", program, "./extension/amplitudesandboxextension/sandbox/cmd/amplitude-sandbox"], { cwd: repository, stdio: "inherit" });
+  execFileSync("go", ["build", "-o", program, "./cmd/amplitude-sandbox"], { cwd: repository, stdio: "inherit" });
   const child = spawn(program, ["-endpoint", "127.0.0.1:0"], { env: environment(), stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const lines = createInterface({ input: child.stdout });

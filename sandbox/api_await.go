@@ -1,0 +1,145 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// Bounds of the wait of /_sandbox/await.
+const (
+	awaitStandard = 10 * time.Second
+	awaitLongest  = 5 * time.Minute
+)
+
+// condition is what /_sandbox/await waits for: a property of a user, a number of events, or both.
+type condition struct {
+	user, property, value string
+	hasValue, absent      bool
+	filter                *filter // nil: no events asked for
+	count                 int
+}
+
+// holds tells whether the condition is met, and what it saw. The caller holds the lock.
+func (c *condition) holds(s *Server) (bool, map[string]any) {
+	seen := map[string]any{}
+	met := true
+	if c.user != "" {
+		_, u := s.findUser(c.user)
+		var value any
+		exists := false
+		if u != nil {
+			value, exists = u.properties[c.property]
+		}
+		seen["user_found"] = u != nil
+		if c.property != "" {
+			seen["value"] = value
+			switch {
+			case c.absent:
+				met = u != nil && !exists
+			case c.hasValue:
+				met = exists && asText(value) == c.value
+			default:
+				met = exists
+			}
+		} else {
+			met = u != nil
+		}
+	}
+	if c.filter != nil {
+		n := 0
+		for i := 0; i < s.events.n; i++ {
+			if c.filter.matches(s.events.at(i)) {
+				n++
+			}
+		}
+		seen["events"] = n
+		met = met && n >= c.count
+	}
+	return met, seen
+}
+
+// getAwait waits until a user has a property value or events have arrived: 200 then, 408 when time is up first.
+func (s *Server) getAwait(w http.ResponseWriter, r *http.Request) {
+	c, timeout, err := awaitQuery(r)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	began := time.Now()
+	for {
+		s.mu.Lock()
+		met, seen := c.holds(s)
+		changed := s.changed
+		s.mu.Unlock()
+		seen["waited_ms"] = time.Since(began).Milliseconds()
+		if met {
+			seen["met"] = true
+			writeJSON(w, http.StatusOK, seen)
+			return
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			seen["met"] = false
+			seen["error"] = fmt.Sprintf("not met within %s", timeout)
+			writeJSON(w, http.StatusRequestTimeout, seen)
+			return
+		case <-r.Context().Done():
+			return
+		case <-s.closed.Done():
+			writeError(w, http.StatusServiceUnavailable, "the sandbox is stopping")
+			return
+		}
+	}
+}
+
+func awaitQuery(r *http.Request) (*condition, time.Duration, error) {
+	q := r.URL.Query()
+	timeout := awaitStandard
+	if text := q.Get("timeout"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 || d > awaitLongest {
+			return nil, 0, errQuery(`timeout must be a duration up to 5m, such as "10s" (got ` + string(encode(text)) + ")")
+		}
+		timeout = d
+	}
+	c := &condition{
+		user: q.Get("user"), property: q.Get("property"), value: q.Get("value"), hasValue: q.Has("value"), absent: q.Get("absent") == "true",
+	}
+	// A flag with a user and no property means the flag's experiment property.
+	if flag := q.Get("flag"); flag != "" && c.user != "" && c.property == "" && (c.hasValue || c.absent) {
+		c.property = amplitude.ExperimentPrefix + flag
+		q.Del("flag")
+		r.URL.RawQuery = q.Encode()
+	}
+	if c.property != "" && c.user == "" {
+		return nil, 0, errQuery("property needs user: a user_id or device_id")
+	}
+	for _, name := range []string{"count", "user_id", "device_id", "event_type", "flag", "verdict", "text"} {
+		if !q.Has(name) {
+			continue
+		}
+		f, err := queryFilter(r)
+		if err != nil {
+			return nil, 0, err
+		}
+		count, err := number(r, "count", 1)
+		if err != nil {
+			return nil, 0, err
+		}
+		c.filter, c.count = f, int(min(count, 1<<31))
+		break
+	}
+	if c.user == "" && c.filter == nil {
+		return nil, 0, errQuery("nothing to wait for: give user and property, or a filter of events with count")
+	}
+	return c, timeout, nil
+}

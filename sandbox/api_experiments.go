@@ -1,0 +1,193 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"cmp"
+	"math"
+	"net/http"
+	"slices"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// experimentView is one run of a flag as the experiment page shows it.
+type experimentView struct {
+	Project       int           `json:"project"`
+	Flag          string        `json:"flag"`
+	ExperimentKey string        `json:"experiment_key,omitempty"`
+	Users         int           `json:"users"` // distinct, with an exposure
+	Exposures     int           `json:"exposures"`
+	Unexposures   int           `json:"unexposures"`
+	Changes       int           `json:"variant_changes"`
+	Jumpers       int           `json:"users_who_changed"`
+	Assignments   int           `json:"assignments"` // assignment events that name the flag
+	Unassigned    int           `json:"exposures_without_assignment"`
+	First         int64         `json:"first"` // ms, event time
+	Last          int64         `json:"last"`
+	Variants      []variantView `json:"variants"`
+	SRM           srmView       `json:"srm"`
+}
+
+type variantView struct {
+	Variant    string  `json:"variant"`
+	Users      int     `json:"users"`       // whose latest variant it is
+	FirstUsers int     `json:"first_users"` // who met it first; what the sample-ratio test counts
+	Exposures  int     `json:"exposures"`
+	Expected   float64 `json:"expected_share"`
+}
+
+// States of a sample-ratio test.
+const (
+	srmTooEarly = "too_early"
+	srmSingle   = "one_variant"
+	srmOK       = "ok"
+	srmMismatch = "mismatch"
+)
+
+// srmView is the outcome of a sample-ratio test.
+type srmView struct {
+	State     string  `json:"state"` // too_early, one_variant, ok or mismatch
+	ChiSquare float64 `json:"chi_square"`
+	PValue    float64 `json:"p_value"` // 1 when there is no test
+	Weights   string  `json:"weights"` // equal or configured
+}
+
+const (
+	// srmUsers is the number of users below which a test says nothing.
+	srmUsers = 100
+	// srmAlpha is the p-value below which the ratio is taken for broken.
+	srmAlpha = 0.01
+)
+
+// getExperiments answers with every run, the busiest first.
+func (s *Server) getExperiments(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	views, distinct := []experimentView{}, 0
+	for _, p := range s.order {
+		distinct += len(p.flags.propertied)
+		for _, x := range p.flags.order {
+			views = append(views, x.view(p.number, p.flags.assigned[x.flag], s.config.Weights[x.flag]))
+		}
+	}
+	s.mu.Unlock()
+	slices.SortStableFunc(views, func(a, b experimentView) int {
+		return cmp.Or(cmp.Compare(b.Users, a.Users), cmp.Compare(a.Flag, b.Flag), cmp.Compare(a.ExperimentKey, b.ExperimentKey))
+	})
+	writeJSON(w, http.StatusOK, map[string]any{
+		"experiments":           views,
+		"experiment_properties": map[string]int{"used": distinct, "limit": amplitude.MaxExperimentProperties},
+	})
+}
+
+func (x *experiment) view(project, assignments int, weights map[string]float64) experimentView {
+	v := experimentView{
+		Project: project, Flag: x.flag, ExperimentKey: x.run, Users: x.users, Exposures: x.exposures, Unexposures: x.unexposures,
+		Changes: x.changes, Jumpers: x.jumpers, Assignments: assignments, Unassigned: x.unassigned, First: x.first, Last: x.last,
+		Variants: []variantView{},
+	}
+	for _, one := range x.variants {
+		v.Variants = append(v.Variants, variantView{Variant: one.key, Users: one.users, FirstUsers: one.first, Exposures: one.exposures})
+	}
+	for key := range weights {
+		if !slices.ContainsFunc(v.Variants, func(one variantView) bool { return one.Variant == key }) {
+			v.Variants = append(v.Variants, variantView{Variant: key})
+		}
+	}
+	slices.SortFunc(v.Variants, func(a, b variantView) int { return cmp.Compare(a.Variant, b.Variant) })
+	v.SRM = sampleRatio(v.Variants, weights)
+	return v
+}
+
+// sampleRatio fills in the expected shares and compares them with who met which variant first.
+func sampleRatio(variants []variantView, weights map[string]float64) srmView {
+	out := srmView{PValue: 1, Weights: "equal"}
+	if weights != nil {
+		out.Weights = "configured"
+	}
+	sum, users := 0.0, 0
+	for i := range variants {
+		v := &variants[i]
+		v.Expected = 1
+		if weights != nil {
+			v.Expected = weights[v.Variant] // a variant that nobody expects has weight 0
+		}
+		sum += v.Expected
+		users += v.FirstUsers
+	}
+	tested, unexpected := 0, 0
+	for i := range variants {
+		v := &variants[i]
+		if sum > 0 {
+			v.Expected /= sum
+		}
+		want := v.Expected * float64(users)
+		if want == 0 {
+			unexpected += v.FirstUsers
+			continue
+		}
+		tested++
+		difference := float64(v.FirstUsers) - want
+		out.ChiSquare += difference * difference / want
+	}
+	switch {
+	case users < srmUsers:
+		out.State, out.ChiSquare = srmTooEarly, 0
+	case tested < 2 && unexpected == 0:
+		out.State, out.ChiSquare = srmSingle, 0
+	case unexpected > 0:
+		out.State, out.PValue = srmMismatch, 0
+	default:
+		out.PValue = chiSquareTail(out.ChiSquare, tested-1)
+		out.State = srmOK
+		if out.PValue < srmAlpha {
+			out.State = srmMismatch
+		}
+	}
+	return out
+}
+
+// chiSquareTail is the probability of a chi-square of at least x with the given degrees of freedom: the regularized
+// upper incomplete gamma function Q(df/2, x/2), by series below its mean and by continued fraction above.
+func chiSquareTail(x float64, df int) float64 {
+	const terms, precision = 500, 1e-15
+	a, z := float64(df)/2, x/2
+	if z <= 0 {
+		return 1
+	}
+	logGamma, _ := math.Lgamma(a)
+	front := math.Exp(a*math.Log(z) - z - logGamma)
+	if z < a+1 {
+		term := 1 / a
+		sum := term
+		for n := 1; n < terms && math.Abs(term) > math.Abs(sum)*precision; n++ {
+			term *= z / (a + float64(n))
+			sum += term
+		}
+		return max(0, 1-front*sum)
+	}
+	const tiny = 1e-300
+	b := z + 1 - a
+	c, d := 1/tiny, 1/b
+	h := d
+	for n := 1; n < terms; n++ {
+		an := -float64(n) * (float64(n) - a)
+		b += 2
+		d = an*d + b
+		if math.Abs(d) < tiny {
+			d = tiny
+		}
+		c = b + an/c
+		if math.Abs(c) < tiny {
+			c = tiny
+		}
+		d = 1 / d
+		step := d * c
+		h *= step
+		if math.Abs(step-1) < precision {
+			break
+		}
+	}
+	return front * h
+}

@@ -1,0 +1,138 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// UserSummary is a user in a list.
+type UserSummary struct {
+	AmplitudeID int64             `json:"amplitude_id"`
+	UserID      string            `json:"user_id,omitempty"`
+	Devices     []string          `json:"devices"`
+	Experiments map[string]string `json:"experiments"`
+	Events      int               `json:"events"`
+	Duplicates  int               `json:"duplicates"`
+	Jumps       int               `json:"variant_changes"`
+	FirstSeen   int64             `json:"first_seen"` // ms
+	LastSeen    int64             `json:"last_seen"`  // ms
+	MergedInto  int64             `json:"merged_into,omitempty"`
+}
+
+// User is one user with everything that is known.
+type User struct {
+	UserSummary
+	Project          int            `json:"project"`
+	UserProperties   map[string]any `json:"user_properties"`
+	Groups           map[string]any `json:"groups"`
+	Fields           map[string]any `json:"fields"` // device, location, language; null: reset
+	History          []Change       `json:"history"`
+	HistoryForgotten int            `json:"history_forgotten"`
+	MergedFrom       []int64        `json:"merged_from,omitempty"`
+}
+
+func (u *user) summary() UserSummary {
+	s := UserSummary{
+		AmplitudeID: u.id, UserID: u.userID, Devices: slices.Clone(u.devices), Experiments: map[string]string{},
+		Events: u.events, Duplicates: u.duplicates, FirstSeen: u.first.UnixMilli(), LastSeen: u.last.UnixMilli(), MergedInto: u.mergedInto,
+	}
+	if s.Devices == nil {
+		s.Devices = []string{}
+	}
+	for name, value := range u.properties {
+		if flag, ok := strings.CutPrefix(name, amplitude.ExperimentPrefix); ok {
+			s.Experiments[flag] = asText(value)
+		}
+	}
+	for i := range u.history {
+		if u.history[i].Jump {
+			s.Jumps++
+		}
+	}
+	return s
+}
+
+func (u *user) detail(p *project) User {
+	d := User{
+		UserSummary: u.summary(), Project: p.number, UserProperties: maps.Clone(map[string]any(u.properties)),
+		Groups: maps.Clone(u.groups), Fields: maps.Clone(u.fields), History: slices.Clone(u.history),
+		HistoryForgotten: u.forgotten, MergedFrom: slices.Clone(u.mergedFrom),
+	}
+	if d.Groups == nil {
+		d.Groups = map[string]any{}
+	}
+	if d.Fields == nil {
+		d.Fields = map[string]any{}
+	}
+	if d.History == nil {
+		d.History = []Change{}
+	}
+	return d
+}
+
+// findUser looks in every project for a user_id, a device_id or an Amplitude ID. The caller holds the lock.
+func (s *Server) findUser(id string) (*project, *user) {
+	for _, p := range s.order {
+		if u := p.identities.find(id); u != nil {
+			return p, u
+		}
+	}
+	if n, err := strconv.ParseInt(id, 10, 64); err == nil {
+		for _, p := range s.order {
+			if u := p.identities.byID[n]; u != nil {
+				return p, u
+			}
+		}
+	}
+	return nil, nil
+}
+
+// getUser answers with one user.
+func (s *Server) getUser(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	s.mu.Lock()
+	p, u := s.findUser(id)
+	if u == nil {
+		s.mu.Unlock()
+		writeError(w, http.StatusNotFound, "no event of this user_id or device_id has been stored")
+		return
+	}
+	d := u.detail(p)
+	s.mu.Unlock()
+	writeJSON(w, http.StatusOK, d)
+}
+
+// getUsers answers with the users seen last, newest first.
+func (s *Server) getUsers(w http.ResponseWriter, r *http.Request) {
+	limit, err := number(r, "limit", standardLimit)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	text := strings.ToLower(r.URL.Query().Get("text"))
+	s.mu.Lock()
+	users, total := []UserSummary{}, 0
+	for _, p := range s.order {
+		total += len(p.identities.byID)
+		for at := p.identities.recent.Back(); at != nil && len(users) < int(min(limit, 1<<31)); at = at.Prev() {
+			u := at.Value.(*user)
+			if text == "" || u.matches(text) {
+				users = append(users, u.summary())
+			}
+		}
+	}
+	s.mu.Unlock()
+	writeJSON(w, http.StatusOK, map[string]any{"users": users, "total": total})
+}
+
+func (u *user) matches(text string) bool {
+	return containsFold(u.userID, text) || slices.ContainsFunc(u.devices, func(d string) bool { return containsFold(d, text) })
+}

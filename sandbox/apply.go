@@ -1,0 +1,373 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// project is the state of one API key.
+type project struct {
+	number     int
+	apiKey     string
+	region     string
+	identities *identities
+	dedupe     dedupe
+	accounts   accounts
+	groups     map[string]properties // type and value to properties
+	flags      *experiments
+}
+
+// propertyGroups are the fields of which one resets the others that are not sent.
+var propertyGroups = [][]string{
+	{"platform", "os_name", "os_version", "device_brand", "device_manufacturer", "device_model", "carrier"},
+	{"country", "region", "city", "dma"},
+}
+
+// upload is the part of a request that applying its events needs.
+type upload struct {
+	project    *project
+	endpoint   string
+	request    uint64
+	receivedAt time.Time
+	gap        time.Duration // how far the client's clock is behind
+}
+
+// apply takes a valid event into the project; it returns its entry.
+func (s *Server) apply(up *upload, e *event) *entry {
+	b, p, now := &s.behavior, up.project, up.receivedAt
+	out := s.newEntry(up, e)
+	insertID := e.insertID()
+	if !e.identify() || b.DedupeIdentify {
+		if first, seen := s.duplicateOf(p, e, insertID, out.seq, now); seen {
+			out.verdict, out.firstSeq, out.firstAt = Duplicate, first.seq, first.at
+			out.reason = "the insert_id was received before"
+			if u := p.identities.find(e.userID); e.userID != "" && u != nil {
+				out.amplitudeID = u.id
+				u.duplicates++
+			}
+			return out
+		}
+	}
+	if contains(b.BlockedEventTypes, e.eventType()) || contains(b.DeletedEventTypes, e.eventType()) {
+		out.verdict, out.reason = Dropped, "the event type is blocked"
+		if contains(b.DeletedEventTypes, e.eventType()) {
+			out.reason = "the event type is deleted"
+		}
+		return out
+	}
+	u := p.identities.resolve(e.userID, e.deviceID, now)
+	out.amplitudeID = u.id
+	warn := func(text string) { out.warnings = append(out.warnings, text) }
+	s.lintEvent(p, e, u, now, insertID, warn)
+
+	ops := s.transform(out, e, warn)
+	if skip, _ := e.fields[amplitude.FieldSkipUserPropertiesSync].(bool); !skip {
+		s.applyProperties(out, u, ops, e, warn)
+	}
+	if groups := e.object(amplitude.FieldGroups); len(groups) > 0 {
+		s.applyGroups(p, u, groups, e, warn)
+	}
+	if e.identify() {
+		out.verdict = Identify
+	} else {
+		out.verdict = Stored
+		u.events++
+		p.flags.observe(out, u)
+	}
+	p.flags.properties(out)
+	return out
+}
+
+// newEntry is what is known of an event before its verdict.
+func (s *Server) newEntry(up *upload, e *event) *entry {
+	s.seq++
+	out := &entry{
+		seq: s.seq, project: up.project, request: up.request, index: e.index, receivedAt: up.receivedAt,
+		endpoint: up.endpoint, event: string(e.raw), eventType: e.eventType(),
+		userID: e.userID, deviceID: e.deviceID, derived: e.derived, insertID: e.insertID(),
+	}
+	out.eventTime = up.receivedAt.UnixMilli()
+	if n, ok := e.fields[amplitude.FieldTime].(json.Number); ok {
+		if f, err := n.Float64(); err == nil {
+			out.eventTime = int64(f)
+		}
+	}
+	out.eventTime += up.gap.Milliseconds()
+	out.describe(e)
+	return out
+}
+
+// describe finds the flags and the variant that the event is about.
+func (out *entry) describe(e *event) {
+	props := e.object(amplitude.FieldEventProperties)
+	text := func(names ...string) string {
+		for _, name := range names {
+			if s, ok := props[name].(string); ok {
+				return s
+			}
+		}
+		return ""
+	}
+	switch out.eventType {
+	case amplitude.EventRawExposure, amplitude.EventExposure:
+		if flag := text(amplitude.PropertyFlagKey, amplitude.RawFlagKey); flag != "" {
+			out.flags = []string{flag}
+		}
+		out.variant = text(amplitude.PropertyVariant, amplitude.RawVariant)
+		out.run = text(amplitude.PropertyExperimentKey, amplitude.RawExperimentKey)
+	case amplitude.EventAssignment:
+		for name := range props {
+			if flag, ok := strings.CutSuffix(name, amplitude.SuffixVariant); ok {
+				out.flags = append(out.flags, strings.TrimPrefix(flag, amplitude.ExperimentPrefix))
+			}
+		}
+		slices.Sort(out.flags)
+	}
+}
+
+func (s *Server) duplicateOf(p *project, e *event, insertID string, seq uint64, now time.Time) (firstCopy, bool) {
+	b := &s.behavior
+	var keys []xxh3.Uint128
+	if insertID != "" {
+		if b.DedupeKey == DedupeInsert {
+			keys = append(keys, dedupeKey("", insertID))
+		} else {
+			keys = append(keys, dedupeKey(e.deviceID, insertID))
+		}
+	}
+	if id := idText(e.fields[amplitude.FieldEventID]); b.DedupeEventID && id != "" {
+		keys = append(keys, dedupeKey(e.deviceID, "event_id "+id+" "+idText(e.fields[amplitude.FieldTime])))
+	}
+	for _, key := range keys {
+		if first, seen := p.dedupe.find(key, now, b.DedupeWindow); seen {
+			return first, true
+		}
+	}
+	for _, key := range keys {
+		p.dedupe.add(key, seq, now, b.DedupeWindow)
+	}
+	return firstCopy{}, false
+}
+
+// transform turns $exposure into the event that Amplitude stores, cuts long text, and returns the event's
+// user_properties with what the exposure adds.
+func (s *Server) transform(out *entry, e *event, warn func(string)) map[string]any {
+	ops := e.object(amplitude.FieldUserProperties)
+	fields := e.fields
+	changed := false
+	if len(e.stripped) > 0 {
+		fields, changed = maps.Clone(fields), true
+		for _, id := range e.stripped {
+			delete(fields, id)
+			warn(id + " was removed: it is too short")
+		}
+	}
+	if e.cut {
+		fields, changed = cutText(fields, s.behavior.StringLimit).(map[string]any), true
+		ops, _ = fields[amplitude.FieldUserProperties].(map[string]any)
+		warn("text was cut at " + strconv.Itoa(s.behavior.StringLimit) + " characters")
+	}
+	if s.behavior.BigNumbers == NumbersFloat64 {
+		if rounded, lost := roundNumbers(fields); lost {
+			fields, changed = rounded.(map[string]any), true
+			ops, _ = fields[amplitude.FieldUserProperties].(map[string]any)
+			warn("numbers beyond 2^53 were rounded")
+		}
+	}
+	if e.eventType() == amplitude.EventRawExposure {
+		fields, ops = exposure(fields, ops, warn)
+		changed = true
+		out.eventType = amplitude.EventExposure
+	}
+	if changed {
+		out.before = out.event
+		out.event = string(encode(fields))
+	}
+	return ops
+}
+
+// exposure is the transformation of $exposure.
+func exposure(fields, ops map[string]any, warn func(string)) (map[string]any, map[string]any) {
+	fields = maps.Clone(fields)
+	fields[amplitude.FieldEventType] = amplitude.EventExposure
+	raw, _ := fields[amplitude.FieldEventProperties].(map[string]any)
+	props := make(map[string]any, len(raw))
+	for name, value := range raw {
+		switch name {
+		case amplitude.RawFlagKey:
+			name = amplitude.PropertyFlagKey
+		case amplitude.RawVariant:
+			if value == nil || value == "" {
+				continue
+			}
+			name = amplitude.PropertyVariant
+		case amplitude.RawExperimentKey:
+			name = amplitude.PropertyExperimentKey
+		}
+		props[name] = value
+	}
+	fields[amplitude.FieldEventProperties] = props
+	flag, ok := raw[amplitude.RawFlagKey].(string)
+	if !ok || flag == "" {
+		warn("$exposure without a flag_key that is text: no user property changes")
+		return fields, ops
+	}
+	name := amplitude.ExperimentPrefix + flag
+	merged := make(map[string]any, len(ops)+1)
+	maps.Copy(merged, ops)
+	op, value := amplitude.OpUnset, any(amplitude.UnsetValue)
+	if variant, ok := raw[amplitude.RawVariant].(string); ok && variant != "" {
+		op, value = amplitude.OpSet, variant
+	}
+	members, _ := merged[op].(map[string]any)
+	members = maps.Clone(members)
+	if members == nil {
+		members = map[string]any{}
+	}
+	members[name] = value
+	merged[op] = members
+	fields[amplitude.FieldUserProperties] = merged
+	return fields, merged
+}
+
+// roundNumbers passes numbers through float64, as a server that does so would.
+func roundNumbers(v any) (any, bool) {
+	switch t := v.(type) {
+	case json.Number:
+		f, err := t.Float64()
+		if i, notInt := t.Int64(); err != nil || notInt != nil || (i < 1<<53 && i > -(1<<53)) {
+			return t, false
+		}
+		return json.Number(strconv.FormatFloat(f, 'f', -1, 64)), true
+	case map[string]any:
+		out, any := make(map[string]any, len(t)), false
+		for k, x := range t {
+			y, lost := roundNumbers(x)
+			out[k], any = y, any || lost
+		}
+		return out, any
+	case []any:
+		out, any := make([]any, len(t)), false
+		for i, x := range t {
+			y, lost := roundNumbers(x)
+			out[i], any = y, any || lost
+		}
+		return out, any
+	default:
+		return v, false
+	}
+}
+
+// applyProperties applies user_properties and the fields that the profile shows.
+func (s *Server) applyProperties(out *entry, u *user, ops map[string]any, e *event, warn func(string)) {
+	if len(ops) > 0 {
+		if u.countUpdate(out.receivedAt, s.behavior.PropUpdateLimit) {
+			u.properties.applyOperators(ops, s.behavior.NullProperties, func(c Change) {
+				if !c.Changed {
+					return
+				}
+				c.Seq, c.EventType, c.Time, c.ReceivedAt = out.seq, out.eventType, out.eventTime, out.receivedAt.UnixMilli()
+				u.remember(c, s.config.Retention.History)
+				out.changes = append(out.changes, c)
+			}, warn)
+		} else {
+			warn("over " + strconv.Itoa(s.behavior.PropUpdateLimit) + " property updates in an hour: user properties were not updated")
+		}
+	}
+	for _, group := range propertyGroups {
+		some := false
+		for _, field := range group {
+			some = some || e.fields[field] != nil
+		}
+		if !some {
+			continue
+		}
+		if u.fields == nil {
+			u.fields = map[string]any{}
+		}
+		for _, field := range group {
+			u.fields[field] = e.fields[field]
+		}
+	}
+	if language := e.text("language"); language != "" {
+		if u.fields == nil {
+			u.fields = map[string]any{}
+		}
+		u.fields["language"] = languageName(language)
+	}
+}
+
+// languageName maps the tags that demos use; others stay as they are.
+func languageName(tag string) string {
+	switch strings.ToLower(tag[:min(2, len(tag))]) {
+	case "en":
+		return "English"
+	case "de":
+		return "German"
+	case "fr":
+		return "French"
+	case "es":
+		return "Spanish"
+	case "ja":
+		return "Japanese"
+	default:
+		return tag
+	}
+}
+
+// groupsKept bounds the groups of a project.
+const groupsKept = 100_000
+
+func groupKey(kind, value string) string { return strconv.Itoa(len(kind)) + ":" + kind + value }
+
+// applyGroups keeps the membership and, for $groupidentify, the properties of each group.
+func (s *Server) applyGroups(p *project, u *user, groups map[string]any, e *event, warn func(string)) {
+	types := 0
+	for _, kind := range slices.Sorted(maps.Keys(groups)) {
+		if types++; types > amplitude.MaxGroupTypes {
+			warn("more than " + strconv.Itoa(amplitude.MaxGroupTypes) + " group types: the rest is ignored")
+			return
+		}
+		values := asList(groups[kind])
+		if len(values) > amplitude.MaxGroupValues {
+			warn("more than " + strconv.Itoa(amplitude.MaxGroupValues) + " values of group type " + strconv.Quote(kind) + ": the rest is ignored")
+			values = values[:amplitude.MaxGroupValues]
+		}
+		if e.eventType() == amplitude.EventGroupIdentify {
+			for _, value := range values {
+				key := groupKey(kind, asText(value))
+				if p.groups[key] == nil {
+					if len(p.groups) >= groupsKept {
+						continue
+					}
+					p.groups[key] = properties{}
+				}
+				p.groups[key].applyOperators(e.object(amplitude.FieldGroupProperties), s.behavior.NullProperties, func(Change) {}, warn)
+			}
+			continue
+		}
+		if u.groups == nil {
+			u.groups = map[string]any{}
+		}
+		u.groups[kind] = groups[kind]
+	}
+}
+
+// asText is a group value as text.
+func asText(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	return string(encode(v))
+}

@@ -1,0 +1,397 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/config/configopaque"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// Regions of an Amplitude project.
+const (
+	RegionUS = "us"
+	RegionEU = "eu"
+)
+
+// Values of the switches that are words.
+const (
+	ShortIDReject = "reject" // the request gets a 400 with events_with_invalid_id_lengths
+	ShortIDStrip  = "strip"  // the id is removed from the event
+
+	IndexAll   = "all"   // a 400 lists every failing event of a field
+	IndexFirst = "first" // a 400 lists the first failing event of a field
+
+	DedupeDeviceInsert = "device+insert"
+	DedupeInsert       = "insert"
+
+	Accept     = "accept"
+	Reject     = "reject"
+	AcceptForm = "form" // JSON, and JSON under the type of a form
+
+	BytesDecompressed = "decompressed"
+	BytesWire         = "wire"
+
+	NullIgnore = "ignore"
+	NullSet    = "set"
+
+	EmptyIDInvalid = "invalid"
+	EmptyIDAbsent  = "absent"
+)
+
+// Config is a sandbox: the projects that it answers for, how Amplitude behaves, and how much is kept.
+type Config struct {
+	// APIKeys are the keys of projects in `region`; each key is a project of its own.
+	APIKeys []configopaque.String `mapstructure:"api_keys"`
+	// Region is the one that this server answers as.
+	Region string `mapstructure:"region"`
+	// Projects are further projects, for instance one in the other region, whose key is refused here.
+	Projects []ProjectConfig `mapstructure:"projects"`
+	// Behavior holds every switch on how Amplitude behaves.
+	Behavior Behavior `mapstructure:"behavior"`
+	// Retention bounds what is kept, so that a sandbox can run for days.
+	Retention Retention `mapstructure:"retention"`
+	// Weights are the expected shares of users per flag and variant, for the sample-ratio test;
+	// a flag that is not named has equal shares.
+	Weights map[string]map[string]float64 `mapstructure:"weights"`
+	// AllowedHosts are host names, beside localhost and the address listened on, that a request may name.
+	AllowedHosts []string `mapstructure:"allowed_hosts"`
+	// AllowedOrigins are origins, such as https://shop.example, whose pages may send events; "*" is every site, as at
+	// Amplitude. Pages of this machine may always.
+	AllowedOrigins []string `mapstructure:"allowed_origins"`
+	// OTLPEndpoint is the OTLP/HTTP receiver that the page's Send form sends log records to when it sends them through
+	// the Collector; /v1/logs is added. Empty: the form sends to the sandbox only.
+	OTLPEndpoint string `mapstructure:"otlp_endpoint"`
+}
+
+// ProjectConfig is one project of the sandbox.
+type ProjectConfig struct {
+	// APIKey is the key of the project.
+	APIKey configopaque.String `mapstructure:"api_key"`
+	// Region is where the project is.
+	Region string `mapstructure:"region"`
+}
+
+// Endpoint holds the limits that differ between HTTP V2 and batch.
+type Endpoint struct {
+	// MaxBytes is the size of a body above which the answer is 413.
+	MaxBytes int64 `mapstructure:"max_bytes"`
+	// MaxEvents is the number of events above which the answer is 413.
+	MaxEvents int `mapstructure:"max_events"`
+	// EPSThreshold is the number of events per second of one user or device above which the answer is 429.
+	EPSThreshold int `mapstructure:"eps_threshold"`
+	// ShortIDMode is what an id that is too short does: the request gets a 400, or the id is removed from the event.
+	ShortIDMode string `mapstructure:"short_id_mode"`
+	// DailyQuota tells whether the daily quota applies to this endpoint.
+	DailyQuota bool `mapstructure:"daily_quota"`
+}
+
+// Behavior is how the sandbox answers. The defaults follow the documentation and what has been seen of the
+// service; where the service's behaviour is unknown, a switch offers the alternatives.
+type Behavior struct {
+	// V2 holds the limits of the HTTP V2 API and of every other path but the batch API's.
+	V2 Endpoint `mapstructure:"v2"`
+	// Batch holds the limits of the batch API.
+	Batch Endpoint `mapstructure:"batch"`
+
+	// Strict2000 refuses a request of exactly `max_events` events too ("fewer than 2000").
+	Strict2000 bool `mapstructure:"strict_2000"`
+	// LimitBytesOf is the size that `max_bytes` bounds: of the decompressed body, or of the one on the wire.
+	LimitBytesOf string `mapstructure:"limit_bytes_of"`
+	// EPSWindow is the time over which events per second are averaged.
+	EPSWindow time.Duration `mapstructure:"eps_window"`
+	// DailyQuota is the number of events of one user or device in 24 hours.
+	DailyQuota int `mapstructure:"daily_quota"`
+	// DailyRequiresSpammy counts the quota only of ids that were throttled before.
+	DailyRequiresSpammy bool `mapstructure:"daily_requires_spammy"`
+	// ProjectEPS is the number of events per second of the project; 0 is no limit.
+	ProjectEPS int `mapstructure:"project_eps"`
+	// ProjectLists adds empty lists to the answer to a project over `project_eps`.
+	ProjectLists bool `mapstructure:"project_lists"`
+	// CountRejected counts the events of throttled requests toward the rates too.
+	CountRejected bool `mapstructure:"count_rejected"`
+	// ThrottleBeforeValidation answers 429 before the events are validated.
+	ThrottleBeforeValidation bool `mapstructure:"throttle_before_validation"`
+
+	// MinIDLength is the shortest id unless a request's options say otherwise.
+	MinIDLength int `mapstructure:"min_id_length"`
+	// EmptyID is what an empty user id or device id is taken for.
+	EmptyID string `mapstructure:"empty_id"`
+	// MissingIDField is the field named when an event has neither id.
+	MissingIDField string `mapstructure:"missing_id_field"`
+	// IndexMode is which failing events of a field a 400 lists: all, or the first.
+	IndexMode string `mapstructure:"index_mode"`
+	// InvalidIDIndexed lists the events whose id is a refused placeholder.
+	InvalidIDIndexed bool `mapstructure:"invalid_id_indexed"`
+
+	// DedupeWindow is how long a copy is recognised.
+	DedupeWindow time.Duration `mapstructure:"dedupe_window"`
+	// DedupeKey is what a copy has in common: device and `insert_id`, or `insert_id` alone.
+	DedupeKey string `mapstructure:"dedupe_key"`
+	// DedupeEventID also compares `event_id`, time and device, when an `event_id` is present.
+	DedupeEventID bool `mapstructure:"dedupe_event_id"`
+	// DedupeCountsAsIngested counts duplicates in `events_ingested`.
+	DedupeCountsAsIngested bool `mapstructure:"dedupe_counts_as_ingested"`
+	// DedupeIdentify applies de-duplication to `$identify` and `$groupidentify` too.
+	DedupeIdentify bool `mapstructure:"dedupe_identify"`
+
+	// StringLimit is the length in UTF-16 units beyond which text is cut.
+	StringLimit int `mapstructure:"string_limit"`
+	// MaxDepth is the deepest nesting of properties that RejectDepth lets pass.
+	MaxDepth int `mapstructure:"max_depth"`
+	// RejectDepth answers 400 to properties nested deeper than MaxDepth.
+	RejectDepth bool `mapstructure:"reject_depth"`
+	// PropUpdateLimit is the number of property updates of one user in an hour; more are silently dropped.
+	PropUpdateLimit int `mapstructure:"prop_update_limit"`
+	// NullProperties is what a plain property that is null does: nothing, or set null.
+	NullProperties string `mapstructure:"null_properties"`
+	// BigNumbers is how numbers beyond 2^53 are kept.
+	BigNumbers string `mapstructure:"big_numbers"`
+
+	// WAFPatterns are regular expressions; a body that matches one gets a 403.
+	WAFPatterns []string `mapstructure:"waf_patterns"`
+	// BlockedEventTypes are event types that are accepted, then discarded.
+	BlockedEventTypes []string `mapstructure:"blocked_event_types"`
+	// DeletedEventTypes are event types that are accepted, then discarded.
+	DeletedEventTypes []string `mapstructure:"deleted_event_types"`
+	// SilencedDevices are device ids whose requests get a 400.
+	SilencedDevices []string `mapstructure:"silenced_devices"`
+
+	// ContentType is what happens to a request whose Content-Type is not JSON: refused, accepted, or accepted when it is
+	// that of a form, which curl --data sends.
+	ContentType string `mapstructure:"content_type"`
+	// AcceptGzip takes bodies that are compressed with gzip.
+	AcceptGzip bool `mapstructure:"accept_gzip"`
+	// RejectDuplicateKeys refuses JSON objects that name a key twice.
+	RejectDuplicateKeys bool `mapstructure:"reject_duplicate_keys"`
+	// EmptyEvents is what happens to an empty `events` array.
+	EmptyEvents string `mapstructure:"empty_events"`
+	// UnknownKeys is what happens to an event with a key that Amplitude does not know.
+	UnknownKeys string `mapstructure:"unknown_keys"`
+
+	// JSONBodyNewline ends JSON answers with a line break.
+	JSONBodyNewline bool `mapstructure:"json_body_newline"`
+	// HTMLErrors answers 403, 413 and 5xx with HTML, as a proxy in between would.
+	HTMLErrors bool `mapstructure:"html_errors"`
+	// OmitEmpty leaves empty maps out of throttling answers.
+	OmitEmpty bool `mapstructure:"omit_empty"`
+
+	// StarterPlan warns about batches above 10 events.
+	StarterPlan bool `mapstructure:"starter_plan"`
+	// SharedDeviceUsers is the number of users of one device above which a warning is recorded.
+	SharedDeviceUsers int `mapstructure:"shared_device_users"`
+}
+
+// Retention bounds the memory of a sandbox.
+type Retention struct {
+	// Events bounds the events kept, whatever their verdict; the oldest go first.
+	Events int `mapstructure:"events"`
+	// EventBytes bounds the size of the events kept; the oldest go first.
+	EventBytes int64 `mapstructure:"event_bytes"`
+	// Requests bounds the request log; the oldest go first.
+	Requests int `mapstructure:"requests"`
+	// RequestBytes bounds the size of the request log; the oldest go first.
+	RequestBytes int64 `mapstructure:"request_bytes"`
+	// RequestBody is how much of one body is kept.
+	RequestBody int `mapstructure:"request_body"`
+	// Users bounds the users kept; the least recently seen go first.
+	Users int `mapstructure:"users"`
+	// History bounds the property changes kept of one user.
+	History int `mapstructure:"history"`
+	// DedupeKeys bounds the insert ids remembered.
+	DedupeKeys int `mapstructure:"dedupe_keys"`
+}
+
+// Values of Behavior.BigNumbers.
+const (
+	NumbersExact   = "exact"
+	NumbersFloat64 = "float64"
+)
+
+// DefaultConfig is a sandbox with the one key "sandbox".
+func DefaultConfig() Config {
+	return Config{
+		APIKeys:      []configopaque.String{"sandbox"},
+		Region:       RegionUS,
+		Behavior:     DefaultBehavior(),
+		Retention:    DefaultRetention(),
+		OTLPEndpoint: "http://127.0.0.1:4318",
+	}
+}
+
+// DefaultBehavior is what is documented or has been seen of the service.
+func DefaultBehavior() Behavior {
+	return Behavior{
+		V2:                     Endpoint{MaxBytes: 1 << 20, MaxEvents: amplitude.MaxRequestEvents, EPSThreshold: 30, ShortIDMode: ShortIDReject},
+		Batch:                  Endpoint{MaxBytes: 20 << 20, MaxEvents: amplitude.MaxRequestEvents, EPSThreshold: 1000, ShortIDMode: ShortIDStrip, DailyQuota: true},
+		LimitBytesOf:           BytesDecompressed,
+		EPSWindow:              30 * time.Second,
+		DailyQuota:             500_000,
+		MinIDLength:            amplitude.DefaultMinIDLength,
+		EmptyID:                EmptyIDAbsent,
+		MissingIDField:         amplitude.FieldDeviceID,
+		IndexMode:              IndexAll,
+		DedupeWindow:           amplitude.DedupeWindow,
+		DedupeKey:              DedupeDeviceInsert,
+		DedupeCountsAsIngested: true,
+		DedupeIdentify:         true,
+		StringLimit:            amplitude.MaxStringLength,
+		MaxDepth:               amplitude.MaxDepth,
+		PropUpdateLimit:        1800,
+		NullProperties:         NullIgnore,
+		BigNumbers:             NumbersExact,
+		ContentType:            AcceptForm,
+		AcceptGzip:             true,
+		EmptyEvents:            Accept,
+		UnknownKeys:            Accept,
+		JSONBodyNewline:        true,
+		SharedDeviceUsers:      10,
+	}
+}
+
+// DefaultRetention keeps a few hundred megabytes at most.
+func DefaultRetention() Retention {
+	return Retention{
+		Events: 100_000, EventBytes: 128 << 20,
+		Requests: 2_000, RequestBytes: 32 << 20, RequestBody: 64 << 10,
+		Users: 100_000, History: 200, DedupeKeys: 1_000_000,
+	}
+}
+
+// Validate returns what is wrong, one error per key.
+func (c *Config) Validate() error {
+	var errs []error
+	errs = append(errs, oneOf("region", c.Region, RegionUS, RegionEU))
+	if len(c.APIKeys)+len(c.Projects) == 0 {
+		errs = append(errs, errors.New("api_keys must name at least one key"))
+	}
+	seen := map[string]bool{}
+	for _, p := range c.projects() {
+		switch key := string(p.APIKey); {
+		case key == "":
+			errs = append(errs, errors.New("api_keys must not hold an empty key"))
+		case seen[key]:
+			errs = append(errs, errors.New("api_keys must not name a key twice"))
+		}
+		seen[string(p.APIKey)] = true
+		errs = append(errs, oneOf("projects::region", p.Region, RegionUS, RegionEU))
+	}
+	for flag, weights := range c.Weights {
+		for variant, w := range weights {
+			if !(w > 0) {
+				errs = append(errs, fmt.Errorf("weights::%s::%s must be positive (got %v)", flag, variant, w))
+			}
+		}
+	}
+	for _, origin := range c.AllowedOrigins {
+		if u, err := url.Parse(origin); origin != AnyOrigin && (err != nil || u.Scheme == "" || u.Host == "" || strings.Trim(u.Path, "/") != "") {
+			errs = append(errs, fmt.Errorf(`allowed_origins must be origins such as https://shop.example, or "*" (got %q)`, origin))
+		}
+	}
+	if u, err := url.Parse(c.OTLPEndpoint); c.OTLPEndpoint != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
+		errs = append(errs, fmt.Errorf("otlp_endpoint must be a URL such as http://127.0.0.1:4318 (got %q)", c.OTLPEndpoint))
+	}
+	return errors.Join(errs...)
+}
+
+func oneOf(key, found string, allowed ...string) error {
+	if slices.Contains(allowed, found) {
+		return nil
+	}
+	return fmt.Errorf("%s must be %s (got %q)", key, strings.Join(allowed, " or "), found)
+}
+
+// projects are all projects, those of APIKeys first.
+func (c *Config) projects() []ProjectConfig {
+	all := make([]ProjectConfig, 0, len(c.APIKeys)+len(c.Projects))
+	for _, key := range c.APIKeys {
+		all = append(all, ProjectConfig{APIKey: key, Region: c.Region})
+	}
+	return append(all, c.Projects...)
+}
+
+// Validate returns what is wrong, one error per key.
+func (b *Behavior) Validate() error {
+	var errs []error
+	positive := func(key string, value int64) {
+		if value <= 0 {
+			errs = append(errs, fmt.Errorf("%s must be positive (got %d)", key, value))
+		}
+	}
+	notNegative := func(key string, value int64) {
+		if value < 0 {
+			errs = append(errs, fmt.Errorf("%s must not be negative (got %d)", key, value))
+		}
+	}
+	for _, e := range []struct {
+		name string
+		Endpoint
+	}{{"v2", b.V2}, {"batch", b.Batch}} {
+		positive(e.name+"::max_bytes", e.MaxBytes)
+		positive(e.name+"::max_events", int64(e.MaxEvents))
+		positive(e.name+"::eps_threshold", int64(e.EPSThreshold))
+		errs = append(errs, oneOf(e.name+"::short_id_mode", e.ShortIDMode, ShortIDReject, ShortIDStrip))
+	}
+	positive("daily_quota", int64(b.DailyQuota))
+	positive("min_id_length", int64(b.MinIDLength))
+	positive("string_limit", int64(b.StringLimit))
+	positive("max_depth", int64(b.MaxDepth))
+	positive("prop_update_limit", int64(b.PropUpdateLimit))
+	positive("shared_device_users", int64(b.SharedDeviceUsers))
+	notNegative("project_eps", int64(b.ProjectEPS))
+	for key, d := range map[string]time.Duration{"eps_window": b.EPSWindow, "dedupe_window": b.DedupeWindow} {
+		if d <= 0 {
+			errs = append(errs, fmt.Errorf("%s must be a positive duration (got %s)", key, d))
+		}
+	}
+	errs = append(errs,
+		oneOf("limit_bytes_of", b.LimitBytesOf, BytesDecompressed, BytesWire),
+		oneOf("empty_id", b.EmptyID, EmptyIDInvalid, EmptyIDAbsent),
+		oneOf("missing_id_field", b.MissingIDField, amplitude.FieldDeviceID, amplitude.FieldUserID),
+		oneOf("index_mode", b.IndexMode, IndexAll, IndexFirst),
+		oneOf("dedupe_key", b.DedupeKey, DedupeDeviceInsert, DedupeInsert),
+		oneOf("null_properties", b.NullProperties, NullIgnore, NullSet),
+		oneOf("big_numbers", b.BigNumbers, NumbersExact, NumbersFloat64),
+		oneOf("content_type", b.ContentType, AcceptForm, Accept, Reject),
+		oneOf("empty_events", b.EmptyEvents, Accept, Reject),
+		oneOf("unknown_keys", b.UnknownKeys, Accept, Reject),
+	)
+	for _, pattern := range b.WAFPatterns {
+		if _, err := regexp.Compile(pattern); err != nil {
+			errs = append(errs, fmt.Errorf("waf_patterns must be regular expressions: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Validate returns what is wrong, one error per key.
+func (r *Retention) Validate() error {
+	var errs []error
+	for _, limit := range []struct {
+		key   string
+		value int64
+	}{
+		{"events", int64(r.Events)},
+		{"event_bytes", r.EventBytes},
+		{"requests", int64(r.Requests)},
+		{"request_bytes", r.RequestBytes},
+		{"request_body", int64(r.RequestBody)},
+		{"users", int64(r.Users)},
+		{"history", int64(r.History)},
+		{"dedupe_keys", int64(r.DedupeKeys)},
+	} {
+		if limit.value <= 0 {
+			errs = append(errs, fmt.Errorf("%s must be positive (got %d)", limit.key, limit.value))
+		}
+	}
+	return errors.Join(errs...)
+}

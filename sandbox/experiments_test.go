@@ -1,0 +1,149 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+)
+
+type experiment struct {
+	Flag          string
+	ExperimentKey string `json:"experiment_key"`
+	Users         int
+	Exposures     int
+	Unexposures   int
+	Changes       int `json:"variant_changes"`
+	Jumpers       int `json:"users_who_changed"`
+	Assignments   int
+	Unassigned    int `json:"exposures_without_assignment"`
+	Variants      []struct {
+		Variant    string
+		Users      int
+		FirstUsers int     `json:"first_users"`
+		Expected   float64 `json:"expected_share"`
+	}
+	SRM struct {
+		State  string
+		PValue float64 `json:"p_value"`
+		Chi    float64 `json:"chi_square"`
+	}
+}
+
+func (s *tester) experiments() []experiment {
+	s.t.Helper()
+	var read struct{ Experiments []experiment }
+	s.get("/_sandbox/experiments", &read)
+	return read.Experiments
+}
+
+func exposed(user int, flag, variant string) string {
+	return fmt.Sprintf(`{"event_type":"$exposure","user_id":"user-%d","event_properties":{"flag_key":%q,"variant":%q}}`, user, flag, variant)
+}
+
+// TestSampleRatio compares p-values with the closed forms that exist for 1, 2 and 4 degrees of freedom:
+// erfc(sqrt(x/2)), exp(-x/2) and exp(-x/2)(1+x/2).
+func TestSampleRatio(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		users   map[string]int
+		weights map[string]float64
+		state   string
+		p       float64
+	}{
+		{name: "too early", users: map[string]int{"a": 90, "b": 9}, state: "too_early", p: 1},
+		{name: "even", users: map[string]int{"a": 50, "b": 50}, state: "ok", p: 1},
+		{name: "by chance", users: map[string]int{"a": 60, "b": 40}, state: "ok", p: 0.04550026389635857},
+		{name: "broken", users: map[string]int{"a": 70, "b": 30}, state: "mismatch", p: 6.334248366623973e-05},
+		{name: "three variants", users: map[string]int{"a": 60, "b": 40, "c": 50}, state: "ok", p: 0.1353352832366127},
+		{name: "five variants", users: map[string]int{"a": 30, "b": 20, "c": 25, "d": 20, "e": 25}, state: "ok", p: 0.5718664923800112},
+		{name: "as weighted", users: map[string]int{"a": 90, "b": 10}, weights: map[string]float64{"a": 9, "b": 1}, state: "ok", p: 1},
+		{name: "even against weights", users: map[string]int{"a": 50, "b": 50}, weights: map[string]float64{"a": 9, "b": 1}, state: "mismatch", p: 1.4812825543814188e-40},
+		{name: "a variant that never came", users: map[string]int{"a": 100}, weights: map[string]float64{"a": 1, "b": 1}, state: "mismatch", p: 1.523970604832105e-23},
+		{name: "a variant that nobody expected", users: map[string]int{"a": 100, "z": 1}, weights: map[string]float64{"a": 1}, state: "mismatch", p: 0},
+		{name: "one variant", users: map[string]int{"a": 100}, state: "one_variant", p: 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) {
+				if tc.weights != nil {
+					c.Weights = map[string]map[string]float64{"f": tc.weights}
+				}
+			}))
+			var events []string
+			for variant, n := range tc.users {
+				for range n {
+					events = append(events, exposed(len(events), "f", variant))
+				}
+			}
+			s.v2(events...)
+			got := s.experiments()
+			require.Len(t, got, 1)
+			assert.Equal(t, tc.state, got[0].SRM.State)
+			assert.InEpsilon(t, tc.p+1e-300, got[0].SRM.PValue+1e-300, 1e-9)
+		})
+	}
+}
+
+// TestExperiment counts what users did with one flag over two days.
+func TestExperiment(t *testing.T) {
+	s := newTester(t)
+	assigned := func(user int, variant string) string {
+		return fmt.Sprintf(`{"event_type":"[Experiment] Assignment","user_id":"user-%d","event_properties":{"[Experiment] f.variant":%q,"[Experiment] f.details":"v1"}}`, user, variant)
+	}
+	s.v2(
+		assigned(1, "a"), exposed(1, "f", "a"),
+		exposed(2, "f", "b"), assigned(2, "b"), // the assignment came later on the same day
+		exposed(3, "f", "a"), exposed(3, "f", "a"), // never assigned
+		exposed(1, "f", "b"), exposed(1, "f", "a"), // jumps, and jumps back
+		exposed(2, "f", ""), // leaves
+	)
+	s.Advance(24 * time.Hour)
+	s.v2(exposed(1, "f", "a")) // a day without an assignment
+	got := s.experiments()
+	require.Len(t, got, 1)
+	x := got[0]
+	assert.Equal(t, 3, x.Users)
+	assert.Equal(t, 7, x.Exposures)
+	assert.Equal(t, 1, x.Unexposures)
+	assert.Equal(t, 2, x.Changes)
+	assert.Equal(t, 1, x.Jumpers)
+	assert.Equal(t, 2, x.Assignments)
+	assert.Equal(t, 2, x.Unassigned, "user 3 on the first day, user 1 on the second")
+	require.Len(t, x.Variants, 2)
+	assert.Equal(t, []int{2, 1}, []int{x.Variants[0].Users, x.Variants[1].Users})
+}
+
+func TestRunsAreApart(t *testing.T) {
+	s := newTester(t)
+	run := func(key, variant string) string {
+		return fmt.Sprintf(`{"event_type":"$exposure","user_id":"user-1","event_properties":{"flag_key":"f","variant":%q,"experiment_key":%q}}`, variant, key)
+	}
+	s.v2(run("run-1", "a"), run("run-2", "b"), exposed(1, "f", ""))
+	got := s.experiments()
+	require.Len(t, got, 2)
+	for _, x := range got {
+		assert.Equal(t, 1, x.Users)
+		assert.Zero(t, x.Changes, "another run is no change of variant")
+	}
+	assert.Equal(t, "run-2", got[1].ExperimentKey)
+	assert.Equal(t, 1, got[1].Unexposures, "an un-exposure without a run belongs to the latest one")
+}
+
+func TestPropertyBudget(t *testing.T) {
+	s := newTester(t)
+	s.v2(exposed(1, "f", "a"), exposed(2, "f", "a"), exposed(1, "g", "a"), exposed(1, "g", ""),
+		`{"event_type":"e","user_id":"user-1","user_properties":{"plan":"pro"}}`)
+	var read struct {
+		Properties struct{ Used, Limit int } `json:"experiment_properties"`
+	}
+	s.get("/_sandbox/experiments", &read)
+	assert.Equal(t, 2, read.Properties.Used)
+	assert.Equal(t, 1500, read.Properties.Limit)
+}

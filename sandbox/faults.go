@@ -1,0 +1,212 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Actions of a fault.
+const (
+	FaultStatus           = "status"             // answer Code without ingesting
+	FaultIngestThenStatus = "ingest_then_status" // ingest, then answer Code
+	FaultIngestThenReset  = "ingest_then_reset"  // ingest, then reset the connection
+	FaultResetBeforeRead  = "reset_before_read"  // reset the connection at once
+	FaultSlowHeaders      = "slow_headers"       // answer after Delay
+	FaultSlowBody         = "slow_body"          // stop for Delay in the middle of the answer
+	FaultHang             = "hang"               // never answer; reset after Delay if there is one
+	FaultWrongCode        = "wrong_code"         // HTTP 200 whose body says Code, or HTTP 400 whose body says 200
+	FaultUnindexed400     = "unindexed_400"      // 400 with Text and no lists
+	FaultBilling400       = "billing_400"        // 400 that names the plan
+	FaultRedirect         = "redirect"           // 301 to Location
+)
+
+// Forms of a fault's body.
+const (
+	BodyJSON      = "json"
+	BodyHTML      = "html"
+	BodyEmpty     = "empty"
+	BodyTruncated = "truncated"
+)
+
+// Fault makes the next matching requests go wrong. Faults are consumed in their order.
+type Fault struct {
+	ID int `json:"id"`
+	// Match selects requests; what is empty matches all.
+	Match FaultMatch `json:"match"`
+	// Times is the number of requests; 0 is 1, -1 is all until the fault is deleted.
+	Times int `json:"times"`
+	// Action is one of the Fault constants.
+	Action string `json:"action"`
+	// Code is the HTTP status of status, ingest_then_status and wrong_code.
+	Code int `json:"code,omitempty"`
+	// Body is json, html, empty or truncated.
+	Body string `json:"body,omitempty"`
+	// Headers are added to the answer, for instance Retry-After.
+	Headers map[string]string `json:"headers,omitempty"`
+	// Delay is of slow_headers, slow_body and hang.
+	Delay Duration `json:"delay,omitempty"`
+	// Text is the error of unindexed_400.
+	Text string `json:"text,omitempty"`
+	// Location is where redirect points.
+	Location string `json:"location,omitempty"`
+	// Hits counts the requests that met the fault.
+	Hits int `json:"hits"`
+}
+
+// FaultMatch selects requests.
+type FaultMatch struct {
+	Path     string `json:"path,omitempty"`
+	APIKey   string `json:"api_key,omitempty"`
+	Contains string `json:"contains,omitempty"` // text of the decompressed body, for instance a user id
+}
+
+// Duration is a time.Duration that JSON writes as text such as "1.5s".
+type Duration time.Duration
+
+// MarshalText writes the duration as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
+}
+
+// faultActions holds, per action, whether it needs a code, whether it needs a delay, and whether the request may be
+// read by the ordinary steps (or must not be read at all).
+var faultActions = map[string]struct{ code, delay, ingests bool }{
+	FaultStatus:           {code: true},
+	FaultIngestThenStatus: {code: true, ingests: true},
+	FaultWrongCode:        {code: true, ingests: true},
+	FaultSlowHeaders:      {delay: true, ingests: true},
+	FaultSlowBody:         {delay: true, ingests: true},
+	FaultIngestThenReset:  {ingests: true},
+	FaultResetBeforeRead:  {ingests: true},
+	FaultHang:             {},
+	FaultUnindexed400:     {},
+	FaultBilling400:       {},
+	FaultRedirect:         {},
+}
+
+func (f *Fault) validate() error {
+	needs, known := faultActions[f.Action]
+	switch {
+	case !known:
+		return fmt.Errorf("action must be one of the documented faults (got %q)", f.Action)
+	case needs.code && (f.Code < 200 || f.Code > 599):
+		return fmt.Errorf("code must be an HTTP status from 200 to 599 (got %d)", f.Code)
+	case f.Action == FaultIngestThenStatus && f.Code == 503:
+		return errors.New("code must not be 503 for ingest_then_status: a 503 never ingests")
+	case needs.delay && f.Delay <= 0:
+		return errors.New(`delay must be a positive duration such as "2s"`)
+	case f.Times < -1:
+		return fmt.Errorf("times must be -1 or more (got %d)", f.Times)
+	case !slices.Contains([]string{"", BodyJSON, BodyHTML, BodyEmpty, BodyTruncated}, f.Body):
+		return fmt.Errorf("body must be json, html, empty or truncated (got %q)", f.Body)
+	case f.Match.Path != "" && !strings.HasPrefix(f.Match.Path, "/"):
+		return fmt.Errorf("match.path must start with a slash (got %q)", f.Match.Path)
+	}
+	return nil
+}
+
+// faultsKept bounds the fault script.
+const faultsKept = 1000
+
+// AddFaults appends to the fault script and returns the faults with their ids.
+func (s *Server) AddFaults(faults ...Fault) ([]Fault, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.faults)+len(faults) > faultsKept {
+		return nil, fmt.Errorf("no more than %d faults at a time", faultsKept)
+	}
+	for i := range faults {
+		if err := faults[i].validate(); err != nil {
+			return nil, err
+		}
+	}
+	for i := range faults {
+		f := &faults[i]
+		if f.Times == 0 {
+			f.Times = 1
+		}
+		s.faultID++
+		f.ID, f.Hits = s.faultID, 0
+		added := *f
+		s.faults = append(s.faults, &added)
+	}
+	s.notify()
+	return faults, nil
+}
+
+// RemoveFault deletes a fault, or all of them when id is 0; it tells whether there was one.
+func (s *Server) RemoveFault(id int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := len(s.faults)
+	s.faults = slices.DeleteFunc(s.faults, func(f *Fault) bool { return id == 0 || f.ID == id })
+	s.notify()
+	return len(s.faults) < before
+}
+
+// Faults returns the script as it stands; keys to match are masked.
+func (s *Server) Faults() []Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Fault, 0, len(s.faults))
+	for _, f := range s.faults {
+		copied := *f
+		if copied.Match.APIKey != "" {
+			copied.Match.APIKey = MaskKey(copied.Match.APIKey)
+		}
+		out = append(out, copied)
+	}
+	return out
+}
+
+// takeFault consumes the first fault that matches. It asks for the body when whether one matches depends on it.
+func (s *Server) takeFault(path string, body []byte, read bool) (fault *Fault, needBody bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, f := range s.faults {
+		m := &f.Match
+		if m.Path != "" && strings.TrimSuffix(m.Path, "/") != path {
+			continue
+		}
+		if m.APIKey != "" || m.Contains != "" {
+			if !read {
+				return nil, true
+			}
+			if !strings.Contains(string(body), m.Contains) || (m.APIKey != "" && bodyKey(body) != m.APIKey) {
+				continue
+			}
+		}
+		f.Hits++
+		copied := *f
+		if f.Times > 0 {
+			if f.Times--; f.Times == 0 {
+				s.faults = slices.Delete(s.faults, i, i+1)
+			}
+		}
+		return &copied, false
+	}
+	return nil, false
+}
+
+// bodyKey is the API key of a body, "" when there is none.
+func bodyKey(body []byte) string {
+	var top struct {
+		APIKey string `json:"api_key"`
+	}
+	if err := json.Unmarshal(body, &top); err != nil {
+		return ""
+	}
+	return top.APIKey
+}

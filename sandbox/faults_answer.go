@@ -1,0 +1,182 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// suffer answers a request that met a fault; handle goes through the ordinary steps.
+func (in *ingestion) suffer(w http.ResponseWriter, r *http.Request, f *Fault, handle func() answer) {
+	in.log.fault = f.Action
+	b := &in.behavior
+	if !faultActions[f.Action].ingests {
+		in.look(r)
+	}
+	switch f.Action {
+	case FaultStatus:
+		in.reply(w, f, in.failing(f, f.Code))
+	case FaultIngestThenStatus:
+		if a := handle(); a.status != http.StatusOK {
+			in.respond(w, a)
+			return
+		}
+		in.reply(w, f, in.failing(f, f.Code))
+	case FaultIngestThenReset:
+		if a := handle(); a.status != http.StatusOK {
+			in.respond(w, a)
+			return
+		}
+		in.reset(w)
+	case FaultResetBeforeRead:
+		in.reset(w)
+	case FaultSlowHeaders:
+		a := handle()
+		in.pause(r.Context(), time.Duration(f.Delay))
+		in.reply(w, f, a)
+	case FaultSlowBody:
+		in.trickle(w, r, f, handle())
+	case FaultHang:
+		in.hang(r.Context(), time.Duration(f.Delay))
+		in.reset(w)
+	case FaultWrongCode:
+		a := answer{}
+		if f.Code == http.StatusOK {
+			if a = handle(); a.status == http.StatusOK {
+				a.status = http.StatusBadRequest
+			}
+		} else {
+			in.look(r)
+			a = b.jsonAnswer(f.Code, member{"error", http.StatusText(f.Code)})
+			a.status = http.StatusOK
+		}
+		in.reply(w, f, a)
+	case FaultUnindexed400:
+		text := f.Text
+		if text == "" {
+			text = errFields
+		}
+		in.reply(w, f, b.badRequest(text))
+	case FaultBilling400:
+		in.reply(w, f, b.badRequest("Event volume exceeded: upgrade the plan of this organization"))
+	case FaultRedirect:
+		a := b.jsonAnswer(http.StatusMovedPermanently, member{"error", "Moved Permanently"})
+		a.header = http.Header{"Location": {f.Location}}
+		in.reply(w, f, a)
+	}
+}
+
+// look reads a body that is not going to be ingested, for the request log: its size, key, events, and whether it is a retry.
+func (in *ingestion) look(r *http.Request) {
+	if _, failed := in.transport(r); failed {
+		return
+	}
+	for _, step := range []func(*http.Request) (answer, bool){in.parse, in.shape, in.decode} {
+		if _, failed := step(r); failed {
+			return
+		}
+	}
+	in.server.mu.Lock()
+	defer in.server.mu.Unlock()
+	in.log.retry = in.server.seen(in.log.fingerprint)
+}
+
+// failing is the answer of a fault with a status, in the form that the fault asks for.
+func (in *ingestion) failing(f *Fault, status int) answer {
+	text := http.StatusText(status)
+	switch status {
+	case http.StatusRequestEntityTooLarge:
+		text = errTooLarge
+	case http.StatusTooManyRequests:
+		text = errProject
+	}
+	if f.Text != "" {
+		text = f.Text
+	}
+	switch f.Body {
+	case BodyHTML:
+		return htmlAnswer(status, text)
+	case BodyEmpty:
+		return answer{status: status, contentType: "application/json"}
+	case BodyJSON, BodyTruncated:
+		return in.behavior.jsonAnswer(status, member{"error", text})
+	default:
+		return in.behavior.failure(status, text)
+	}
+}
+
+// reply writes an answer with the fault's headers; a truncated body ends early.
+func (in *ingestion) reply(w http.ResponseWriter, f *Fault, a answer) {
+	if len(f.Headers) > 0 {
+		if a.header == nil {
+			a.header = http.Header{}
+		}
+		for name, value := range f.Headers {
+			a.header.Set(name, value)
+		}
+	}
+	if f.Body != BodyTruncated {
+		in.respond(w, a)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	a.body = a.body[:len(a.body)/2]
+	in.respond(w, a)
+	in.abort(w)
+}
+
+// trickle writes half of the answer, waits, and writes the rest.
+func (in *ingestion) trickle(w http.ResponseWriter, r *http.Request, f *Fault, a answer) {
+	rest := a.body[len(a.body)/2:]
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	a.body = a.body[:len(a.body)/2]
+	in.reply(w, f, a)
+	_ = http.NewResponseController(w).Flush()
+	in.pause(r.Context(), time.Duration(f.Delay))
+	_, _ = w.Write(rest)
+}
+
+// pause waits for d by the wall clock, or until the client or the sandbox goes away.
+func (in *ingestion) pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-in.server.closed.Done():
+	}
+}
+
+// hang waits for ever when there is no delay.
+func (in *ingestion) hang(ctx context.Context, d time.Duration) {
+	if d > 0 {
+		in.pause(ctx, d)
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-in.server.closed.Done():
+	}
+}
+
+// reset closes the connection so that the client sees a reset and no answer.
+func (in *ingestion) reset(w http.ResponseWriter) {
+	in.log.setAnswer(answer{})
+	in.abort(w)
+}
+
+func (in *ingestion) abort(w http.ResponseWriter) {
+	connection, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return // HTTP/2: the answer so far is all there is
+	}
+	if tcp, ok := connection.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = connection.Close()
+}

@@ -1,0 +1,136 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// Answers of the form APIs, which are plain text.
+const (
+	formSuccess      = "success"
+	formMissingEvent = "missing_event"
+	formInvalidKey   = "invalid_api_key"
+	formInvalidEvent = "invalid_event"
+)
+
+// identify answers POST /identify and POST /groupidentify: form fields api_key and identification, an object or
+// an array of objects.
+func (s *Server) identify(eventType string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		in := s.begin(r)
+		defer s.finish(in)
+		fault, needBody := s.takeFault(in.log.path, nil, false)
+		var form url.Values
+		tooLarge := false
+		if fault == nil || fault.Action != FaultResetBeforeRead {
+			form, tooLarge = in.readForm(r)
+		}
+		if needBody {
+			fault, _ = s.takeFault(in.log.path, in.body, true)
+		}
+		handle := func() answer {
+			if tooLarge {
+				return in.behavior.failure(http.StatusRequestEntityTooLarge, errTooLarge)
+			}
+			return in.identifications(form, eventType)
+		}
+		in.read, in.failed = true, true // a form, which is read already
+		if fault != nil {
+			in.suffer(w, r, fault, handle)
+			return
+		}
+		in.respond(w, handle())
+	}
+}
+
+// readForm reads the form of the body, and of the query as the form APIs allow.
+func (in *ingestion) readForm(r *http.Request) (form url.Values, tooLarge bool) {
+	wire := &countingReader{in: r.Body}
+	text, err := io.ReadAll(io.LimitReader(wire, in.endpoint.MaxBytes+1))
+	_, _ = io.Copy(io.Discard, io.LimitReader(wire, drainLimit))
+	in.body, in.log.wireBytes = text, wire.n
+	in.log.setBody(text, in.server.config.Retention.RequestBody)
+	if int64(len(text)) > in.endpoint.MaxBytes {
+		return nil, true
+	}
+	r.Body = io.NopCloser(bytes.NewReader(text))
+	if perr := r.ParseMultipartForm(in.endpoint.MaxBytes); err != nil || (perr != nil && !errors.Is(perr, http.ErrNotMultipart)) {
+		return nil, false
+	}
+	return r.Form, false
+}
+
+func plainAnswer(status int, text string) answer {
+	return answer{status: status, contentType: "text/plain; charset=utf-8", body: []byte(text)}
+}
+
+// identifications applies the form's identifications as the events that they stand for.
+func (in *ingestion) identifications(form url.Values, eventType string) answer {
+	s := in.server
+	key := form.Get("api_key")
+	if key != "" {
+		in.log.setKey(key)
+	}
+	value, err := parseValue([]byte(form.Get("identification")))
+	if err != nil {
+		return plainAnswer(http.StatusBadRequest, formMissingEvent)
+	}
+	s.mu.Lock()
+	p := s.projects[key]
+	s.mu.Unlock()
+	if p == nil || p.region != s.config.Region {
+		return plainAnswer(http.StatusBadRequest, formInvalidKey)
+	}
+	in.project = p
+	for i, one := range asList(value) {
+		fields, ok := one.(map[string]any)
+		if !ok {
+			return plainAnswer(http.StatusBadRequest, formMissingEvent)
+		}
+		fields = identificationEvent(fields, eventType)
+		in.events = append(in.events, &event{index: i, raw: encode(fields), fields: fields})
+	}
+	if len(in.events) == 0 {
+		return plainAnswer(http.StatusBadRequest, formMissingEvent)
+	}
+	in.log.events = len(in.events)
+	in.parsed = &body{fields: map[string]any{}}
+	if a := in.settle(); a.status != http.StatusOK {
+		if a.status == http.StatusBadRequest {
+			return plainAnswer(http.StatusBadRequest, formInvalidEvent)
+		}
+		return a
+	}
+	return plainAnswer(http.StatusOK, formSuccess)
+}
+
+// identificationEvent is the event that an identification stands for. A group's has no user: it is given a device
+// of its own, as clients do.
+func identificationEvent(identification map[string]any, eventType string) map[string]any {
+	fields := map[string]any{}
+	for name, value := range identification {
+		fields[name] = value
+	}
+	fields[amplitude.FieldEventType] = eventType
+	if eventType != amplitude.EventGroupIdentify {
+		return fields
+	}
+	kind := idText(fields["group_type"])
+	if kind != "" {
+		fields[amplitude.FieldGroups] = map[string]any{kind: fields["group_value"]}
+		delete(fields, "group_type")
+		delete(fields, "group_value")
+	}
+	if fields[amplitude.FieldUserID] == nil && fields[amplitude.FieldDeviceID] == nil {
+		fields[amplitude.FieldDeviceID] = "group-" + kind
+	}
+	return fields
+}

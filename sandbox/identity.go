@@ -1,0 +1,215 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"container/list"
+	"time"
+)
+
+// user is one Amplitude ID: a person with a user_id, or an anonymous device.
+type user struct {
+	id         int64
+	userID     string // "" while anonymous
+	devices    []string
+	properties properties
+	history    []Change // oldest first
+	forgotten  int      // changes that left the history
+	fields     map[string]any
+	groups     map[string]any
+	updates    []secondCount // property updates of the last hour
+	flags      map[string]*userFlag
+	mergedFrom []int64
+	mergedInto int64
+	events     int
+	duplicates int
+	newest     float64 // time of the newest event, ms
+	eventID    string  // of the last event
+	first      time.Time
+	last       time.Time
+	place      *list.Element
+}
+
+// secondCount is a number of property updates in one second.
+type secondCount struct {
+	second int64
+	n      int
+}
+
+// userDevices bounds the devices kept of one user.
+const userDevices = 1000
+
+// countUpdate counts one property update and tells whether it is within the limit of the last hour.
+func (u *user) countUpdate(now time.Time, limit int) bool {
+	second := now.Unix()
+	drop, sum := 0, 0
+	for _, s := range u.updates {
+		if s.second <= second-3600 {
+			drop++
+			continue
+		}
+		sum += s.n
+	}
+	u.updates = u.updates[drop:]
+	if sum >= limit {
+		return false
+	}
+	if n := len(u.updates); n > 0 && u.updates[n-1].second == second {
+		u.updates[n-1].n++
+	} else {
+		u.updates = append(u.updates, secondCount{second, 1})
+	}
+	return true
+}
+
+// remember appends to the history, which is bounded.
+func (u *user) remember(c Change, limit int) {
+	if len(u.history) >= limit {
+		n := len(u.history) - limit + 1
+		u.history = append(u.history[:0], u.history[n:]...)
+		u.forgotten += n
+	}
+	u.history = append(u.history, c)
+}
+
+// at returns the properties as they were after the event seq, by rolling the history back;
+// false when the history does not reach back that far.
+func (u *user) at(seq uint64) (properties, bool) {
+	if u.forgotten > 0 && (len(u.history) == 0 || u.history[0].Seq > seq) {
+		return nil, false
+	}
+	then := make(properties, len(u.properties))
+	for name, value := range u.properties {
+		then[name] = value
+	}
+	for i := len(u.history) - 1; i >= 0 && u.history[i].Seq > seq; i-- {
+		if c := u.history[i]; c.existed {
+			then[c.Property] = c.Before
+		} else {
+			delete(then, c.Property)
+		}
+	}
+	return then, true
+}
+
+// identities resolves user and device ids to users, as Amplitude tracks unique users.
+type identities struct {
+	limit   int
+	next    int64
+	byID    map[int64]*user
+	byUser  map[string]*user
+	devices map[string]*user // the last user of each device
+	shared  map[string]int   // devices of more than one user_id: how many
+	recent  *list.List       // least recently seen first
+	evicted int
+}
+
+// firstAmplitudeID makes the ids look like what they are.
+const firstAmplitudeID = 1_000_000_000_001
+
+func newIdentities(limit int) *identities {
+	return &identities{
+		limit: limit, next: firstAmplitudeID,
+		byID: map[int64]*user{}, byUser: map[string]*user{}, devices: map[string]*user{}, shared: map[string]int{}, recent: list.New(),
+	}
+}
+
+// resolve returns the user of an event and binds its device to it.
+func (s *identities) resolve(userID, deviceID string, now time.Time) *user {
+	last := s.devices[deviceID]
+	var u *user
+	switch {
+	case userID == "":
+		u = last
+	case s.byUser[userID] != nil:
+		u = s.byUser[userID]
+		if last != nil && last != u && last.userID == "" && last.mergedInto == 0 {
+			last.mergedInto = u.id
+			u.mergedFrom = append(u.mergedFrom, last.id)
+		}
+	case last != nil && last.userID == "":
+		u = last
+		u.userID = userID
+		s.byUser[userID] = u
+	}
+	if u == nil {
+		u = s.create(userID, now)
+	}
+	u.last = now
+	s.recent.MoveToBack(u.place)
+	if last != u {
+		s.bind(deviceID, u)
+	}
+	return u
+}
+
+func (s *identities) create(userID string, now time.Time) *user {
+	for len(s.byID) >= s.limit {
+		s.forget(s.recent.Front().Value.(*user))
+		s.evicted++
+	}
+	u := &user{id: s.next, userID: userID, properties: properties{}, flags: map[string]*userFlag{}, first: now}
+	s.next++
+	u.place = s.recent.PushBack(u)
+	s.byID[u.id] = u
+	if userID != "" {
+		s.byUser[userID] = u
+	}
+	return u
+}
+
+// bind makes u the last user of a device.
+func (s *identities) bind(deviceID string, u *user) {
+	before := s.devices[deviceID]
+	s.devices[deviceID] = u
+	for _, known := range u.devices {
+		if known == deviceID {
+			return
+		}
+	}
+	if len(u.devices) >= userDevices {
+		if oldest := u.devices[0]; s.devices[oldest] == u {
+			delete(s.devices, oldest)
+		}
+		u.devices = append(u.devices[:0], u.devices[1:]...)
+	}
+	u.devices = append(u.devices, deviceID)
+	if before != nil && before.userID != "" && u.userID != "" && (len(s.shared) < s.limit || s.shared[deviceID] > 0) {
+		s.shared[deviceID] = max(1, s.shared[deviceID]) + 1
+	}
+}
+
+// usersOf is the number of user ids that a device was used by, as far as it is known.
+func (s *identities) usersOf(deviceID string) int { return max(1, s.shared[deviceID]) }
+
+// updatesSince is the number of property updates in the last seconds.
+func (u *user) updatesSince(now time.Time, seconds int64) int {
+	sum := 0
+	for i := len(u.updates) - 1; i >= 0 && u.updates[i].second > now.Unix()-seconds; i-- {
+		sum += u.updates[i].n
+	}
+	return sum
+}
+
+func (s *identities) forget(u *user) {
+	s.recent.Remove(u.place)
+	delete(s.byID, u.id)
+	if u.userID != "" {
+		delete(s.byUser, u.userID)
+	}
+	for _, d := range u.devices {
+		if s.devices[d] == u {
+			delete(s.devices, d)
+			delete(s.shared, d)
+		}
+	}
+}
+
+// find returns a user by user_id, else by device_id.
+func (s *identities) find(id string) *user {
+	if u := s.byUser[id]; u != nil {
+		return u
+	}
+	return s.devices[id]
+}

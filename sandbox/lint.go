@@ -1,0 +1,105 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// Levels of a warning.
+const (
+	levelWarning = "warning"
+	levelInfo    = "info"
+)
+
+// secondsBound is the time, in ms, below which a value is more likely seconds.
+const secondsBound = 1e11
+
+// starterBatch is the number of events in a request that the starter plan advises.
+const starterBatch = 10
+
+// warn keeps a warning. The caller holds the lock.
+func (s *Server) warn(w warning) {
+	if w.Level == "" {
+		w.Level = levelWarning
+	}
+	s.warnings.push(w)
+	s.stats.warnings++
+}
+
+// lint records about a request what real Amplitude accepts in silence although it is most likely a mistake.
+func (in *ingestion) lint(now time.Time) {
+	say := func(text string) {
+		in.server.warn(warning{At: now.UnixMilli(), Request: in.log.id, Text: text})
+		in.log.warn(text)
+	}
+	if in.formType {
+		say("the Content-Type is " + typeForm + ", as curl --data sends it: it should be " + typeJSON)
+	}
+	if in.log.keyMisplaced {
+		say("the API key is in the URL or in a header: it belongs in the body only")
+	}
+	if in.behavior.StarterPlan && len(in.events) > starterBatch {
+		say("more than " + strconv.Itoa(starterBatch) + " events in a request: the starter plan advises against it")
+	}
+	text, _ := in.parsed.fields["client_upload_time"].(string)
+	if sent, err := time.Parse(time.RFC3339Nano, text); err == nil && now.Sub(sent) > clockSkew {
+		say("client_upload_time is " + now.Sub(sent).Round(time.Second).String() + " old: the times of the events are moved by that")
+	}
+}
+
+// lintEvent records the same about one event that is stored.
+func (s *Server) lintEvent(p *project, e *event, u *user, now time.Time, insertID string, warn func(string)) {
+	if insertID == "" {
+		warn("no insert_id: a retry would be stored twice")
+	}
+	for _, field := range e.empty {
+		warn(field + " is empty: leave it out when there is none, since Amplitude lists the empty text among the ids that it refuses")
+	}
+	if n, ok := e.fields[amplitude.FieldTime].(json.Number); ok {
+		ms, _ := n.Float64()
+		switch {
+		case ms < secondsBound:
+			warn("time looks like seconds; it must be milliseconds")
+		case ms > float64(now.Add(24*time.Hour).UnixMilli()):
+			warn("time is more than a day in the future")
+		}
+		if ms < u.newest {
+			s.stats.unsorted++
+		}
+		u.newest = max(u.newest, ms)
+	}
+	if id := idText(e.fields[amplitude.FieldEventID]); id != "" && !e.identify() {
+		if id == u.eventID {
+			warn("event_id " + id + " repeats: it must count up, since it takes part in de-duplication")
+		}
+		u.eventID = id
+	}
+	for _, group := range propertyGroups {
+		sent := 0
+		for _, field := range group {
+			if e.fields[field] != nil {
+				sent++
+			}
+		}
+		if sent > 0 && sent < len(group) {
+			warn("only " + strconv.Itoa(sent) + " of the " + strconv.Itoa(len(group)) + " fields " + strings.Join(group, ", ") + ": the others are reset")
+		}
+	}
+	if n := p.identities.usersOf(e.deviceID); n > s.behavior.SharedDeviceUsers {
+		warn("its device was used by " + strconv.Itoa(n) + " users: anonymous events on it go to the last one")
+	}
+	if u.updatesSince(now, updateSpan) > updateSpan {
+		warn("user_properties come more than once a second for this user: beyond " +
+			strconv.Itoa(s.behavior.PropUpdateLimit) + " an hour they are dropped in silence")
+	}
+}
+
+// updateSpan is the number of seconds over which property updates are averaged for a warning.
+const updateSpan = 10

@@ -1,0 +1,56 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+)
+
+//go:embed page
+var pageFiles embed.FS
+
+// pageFS is the page's files without their folder.
+var pageFS = func() fs.FS {
+	sub, err := fs.Sub(pageFiles, "page")
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return sub
+}()
+
+// getPage answers with the page itself.
+func (s *Server) getPage(w http.ResponseWriter, r *http.Request) {
+	pageHeaders(w.Header())
+	http.ServeFileFS(w, r, pageFS, "index.html")
+}
+
+// getPageFile answers with a file of the page.
+func (s *Server) getPageFile(w http.ResponseWriter, r *http.Request) {
+	pageHeaders(w.Header())
+	name := r.PathValue("file")
+	if info, err := fs.Stat(pageFS, name); err != nil || info.IsDir() {
+		noSuchPath(w, r)
+		return
+	}
+	http.ServeFileFS(w, r, pageFS, name)
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+func getOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(openAPI)
+}
+
+// pageHeaders keep the page to itself: no foreign and no inline script or style, no framing, no sniffing.
+func pageHeaders(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-cache")
+}

@@ -1,0 +1,112 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"cmp"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// guard protects the page and the API under /_sandbox from other sites in the same browser: a request must name a
+// host that is ours (so that a foreign name that resolves to this machine reads nothing) and must not come from
+// another origin.
+func (s *Server) guard(next http.Handler) http.Handler {
+	crossOrigin := http.NewCrossOriginProtection()
+	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusForbidden, "this request comes from another site")
+	}))
+	protected := crossOrigin.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.hostAllowed(r.Host) {
+			writeError(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+" is not allowed: add it to allowed_hosts")
+			return
+		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		protected.ServeHTTP(w, r)
+	})
+}
+
+// hostAllowed tells whether a Host header is an IP address, localhost, or a name of ours. An address cannot be
+// rebound: only names can.
+func (s *Server) hostAllowed(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+	if _, err := netip.ParseAddr(name); err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	return s.hosts[name]
+}
+
+// fromHere protects the ingestion API from other sites in the same browser, which a form's content type lets write
+// without a preflight: a page must be of this machine or of allowed_origins. Amplitude's takes every origin. Clients
+// that are no browsers say neither where they come from nor need to name a host of ours.
+func (s *Server) fromHere(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if refusal := s.foreign(r); refusal != nil {
+			s.refuseForeign(refusal)
+			writeError(w, http.StatusForbidden, refusal.why)
+			return
+		}
+		next(w, r)
+	}
+}
+
+// foreign is a request that a page of another site made.
+type foreign struct {
+	from string // its origin, as the browser says it
+	why  string
+}
+
+// AnyOrigin in Config.AllowedOrigins allows pages of every site to send events.
+const AnyOrigin = "*"
+
+// foreign returns nil for a request that may write.
+func (s *Server) foreign(r *http.Request) *foreign {
+	origin, site := strings.ToLower(r.Header.Get("Origin")), r.Header.Get("Sec-Fetch-Site")
+	browser := origin != "" || site != "" || r.Method != http.MethodPost // which no client of the API sends
+	if !browser || s.origins[AnyOrigin] {
+		return nil
+	}
+	from := cmp.Or(origin, site, r.Host)
+	if !s.hostAllowed(r.Host) {
+		return &foreign{from, "host " + strconv.Quote(r.Host) + " is not allowed: add it to allowed_hosts"}
+	}
+	if origin != "" && (s.origins[origin] || originHere(origin)) {
+		return nil
+	}
+	sameSite := site == "" || site == "same-origin" || site == "none"
+	if sameSite && (origin == "" || originHost(origin) == strings.ToLower(r.Host)) {
+		return nil
+	}
+	return &foreign{from, "this request comes from a page of another site (" + from + "): add its origin to allowed_origins"}
+}
+
+// originHost is the host of an origin, with its port, or "".
+func originHost(origin string) string {
+	parsed, err := url.Parse(origin)
+	if err != nil {
+		return ""
+	}
+	return parsed.Host
+}
+
+// originHere tells whether an origin is a server on this machine, such as that of an application in development. No
+// site can have such an origin: it is what the browser asked for, not what a name resolves to.
+func originHere(origin string) bool {
+	parsed, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	name := parsed.Hostname()
+	addr, err := netip.ParseAddr(name)
+	return (err == nil && addr.IsLoopback()) || name == "localhost" || strings.HasSuffix(name, ".localhost")
+}

@@ -1,0 +1,256 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// Ways of an exposure of the page's Send form.
+const (
+	viaSandbox   = "sandbox"   // straight to this sandbox
+	viaCollector = "collector" // as a log record to Config.OTLPEndpoint
+)
+
+// Servers that the code of the Send form can be for. The form itself sends to none of Amplitude's.
+const (
+	toSandbox = "sandbox"
+	toUS      = RegionUS
+	toEU      = RegionEU
+)
+
+// servers are Amplitude's own.
+var servers = map[string]string{toUS: "https://api2.amplitude.com", toEU: "https://api.eu.amplitude.com"}
+
+// exposureForm is the Send form: one exposure, as Amplitude's page on tracking exposures has it.
+type exposureForm struct {
+	Via           string `json:"via"`
+	To            string `json:"to"` // for which server the code is
+	UserID        string `json:"user_id"`
+	DeviceID      string `json:"device_id"`
+	FlagKey       string `json:"flag_key"`
+	Variant       string `json:"variant"` // empty: none, which is an un-exposure
+	ExperimentKey string `json:"experiment_key"`
+}
+
+func (f *exposureForm) validate() error {
+	if f.Via == "" {
+		f.Via = viaSandbox
+	}
+	if f.To == "" {
+		f.To = toSandbox
+	}
+	return errors.Join(oneOf("via", f.Via, viaSandbox, viaCollector), oneOf("to", f.To, toSandbox, toUS, toEU))
+}
+
+// fact is a member of the form that has a value, under the name that a receiver knows.
+type fact struct{ Name, Value string }
+
+// known leaves out facts without a value: an empty id is one that Amplitude's list of refused ids has.
+func known(facts ...fact) []fact {
+	return slices.DeleteFunc(facts, func(f fact) bool { return f.Value == "" })
+}
+
+// properties are the exposure's facts under Amplitude's names.
+func (f *exposureForm) properties() []fact {
+	return known(
+		fact{amplitude.RawFlagKey, f.FlagKey},
+		fact{amplitude.RawVariant, f.Variant},
+		fact{amplitude.RawExperimentKey, f.ExperimentKey},
+	)
+}
+
+// upload is the body of a request to Amplitude; the key is its first value.
+func (f *exposureForm) upload(key string) string {
+	return execute("amplitude.json", struct {
+		Key, Event      string
+		IDs, Properties []fact
+	}{key, amplitude.EventRawExposure, known(fact{amplitude.FieldUserID, f.UserID}, fact{amplitude.FieldDeviceID, f.DeviceID}), f.properties()})
+}
+
+// logRecord is the exposure as a log record.
+type logRecord struct {
+	Event      string
+	Attributes []fact
+}
+
+func (f *exposureForm) logRecord() logRecord {
+	return logRecord{amplitude.EventRawExposure, append(f.properties(), known(fact{"user.id", f.UserID}, fact{"device.id", f.DeviceID})...)}
+}
+
+// otlp is the body of a request to an OTLP/HTTP receiver.
+func (r logRecord) otlp() string { return execute("collector.json", r) }
+
+// logsURL is where the form sends log records, "" when it cannot.
+func (s *Server) logsURL() string {
+	if s.config.OTLPEndpoint == "" {
+		return ""
+	}
+	return strings.TrimSuffix(s.config.OTLPEndpoint, "/") + "/v1/logs"
+}
+
+// ownKey is a key that this sandbox takes.
+func (s *Server) ownKey() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.order {
+		if p.region == s.config.Region {
+			return p.apiKey
+		}
+	}
+	return ""
+}
+
+// sendView is what the form shows before it sends.
+type sendView struct {
+	URL       string `json:"url"` // of the request that the code makes
+	Code      code   `json:"code"`
+	Collector string `json:"collector"` // where log records go, "" when nowhere
+}
+
+// getSend answers with the code for an exposure.
+func (s *Server) getSend(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f := exposureForm{
+		Via: q.Get("via"), To: q.Get("to"), UserID: q.Get("user_id"), DeviceID: q.Get("device_id"),
+		FlagKey: q.Get("flag_key"), Variant: q.Get("variant"), ExperimentKey: q.Get("experiment_key"),
+	}
+	if err := f.validate(); err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	view := sendView{Collector: s.logsURL()}
+	switch {
+	case f.Via == viaCollector:
+		view.URL = view.Collector
+		view.Code = f.collectorCode(view.URL)
+	case f.To == toSandbox:
+		view.URL = ownURL(r) + amplitude.PathHTTPV2
+		view.Code = f.amplitudeCode(view.URL, s.ownKey())
+	default:
+		view.URL = servers[f.To] + amplitude.PathHTTPV2
+		view.Code = f.amplitudeCode(view.URL, "")
+	}
+	writeJSON(w, http.StatusOK, view)
+}
+
+// ownURL is this sandbox as the client of a request calls it.
+func ownURL(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// sendTimeout bounds the wait for the answer to what the form sends.
+const sendTimeout = 10 * time.Second
+
+// sent is what came of a request of the form.
+type sent struct {
+	URL       string `json:"url"`
+	Status    int    `json:"status"` // 0: no answer
+	Answer    any    `json:"answer,omitempty"`
+	Error     string `json:"error,omitempty"`
+	After     uint64 `json:"after"`                // the newest seq before it
+	RequestID uint64 `json:"request_id,omitempty"` // of a request straight to this sandbox
+}
+
+// postSend sends an exposure to this sandbox or to the Collector that the configuration names, never elsewhere.
+func (s *Server) postSend(w http.ResponseWriter, r *http.Request) {
+	var f exposureForm
+	if !readJSON(w, r, &f) {
+		return
+	}
+	if err := f.validate(); err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if f.Via == viaCollector && s.logsURL() == "" {
+		writeError(w, http.StatusConflict, "no Collector is configured: set otlp_endpoint to its OTLP/HTTP receiver")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), sendTimeout)
+	defer cancel()
+	out := sent{After: s.Stats().LastSeq}
+	if f.Via == viaCollector {
+		s.sendToCollector(ctx, &f, &out)
+	} else {
+		s.sendToSelf(ctx, &f, &out)
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+// sendToSelf takes the request as any other, faults included.
+func (s *Server) sendToSelf(ctx context.Context, f *exposureForm, out *sent) {
+	out.URL = amplitude.PathHTTPV2
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, amplitude.PathHTTPV2, strings.NewReader(f.upload(s.ownKey())))
+	if err != nil {
+		out.Error = err.Error()
+		return
+	}
+	request.Header.Set("Content-Type", typeJSON)
+	request.Header.Set("User-Agent", sendAgent)
+	answer := &recorder{header: http.Header{}}
+	out.RequestID = s.ingest(answer, request)
+	if out.Status = answer.status; out.Status == 0 {
+		out.Error = "no answer: a fault closed the connection"
+		return
+	}
+	out.Answer = jsonOrText(strings.TrimSpace(answer.body.String()))
+}
+
+// sendAgent is the User-Agent of what the form sends.
+const sendAgent = "amplitude-sandbox-send"
+
+// recorder keeps an answer.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *recorder) Header() http.Header { return a.header }
+
+func (a *recorder) WriteHeader(status int) { a.status = status }
+
+func (a *recorder) Write(p []byte) (int, error) { return a.body.Write(p) }
+
+// collectorClient follows no redirect and uses no proxy: what the form sends goes to the configured address or nowhere.
+var collectorClient = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+func (s *Server) sendToCollector(ctx context.Context, f *exposureForm, out *sent) {
+	const longest = 64 << 10
+	out.URL = s.logsURL()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, out.URL, strings.NewReader(f.logRecord().otlp()))
+	if err != nil {
+		out.Error = err.Error()
+		return
+	}
+	request.Header.Set("Content-Type", typeJSON)
+	request.Header.Set("User-Agent", sendAgent)
+	response, err := collectorClient.Do(request)
+	if err != nil {
+		out.Error = fmt.Sprintf("no Collector answers at %s (%v): start one, or set otlp_endpoint", out.URL, errors.Unwrap(err))
+		return
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(response.Body, longest))
+	if err != nil {
+		out.Error = err.Error()
+	}
+	out.Status, out.Answer = response.StatusCode, jsonOrText(strings.TrimSpace(string(text)))
+}
