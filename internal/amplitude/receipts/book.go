@@ -1,0 +1,209 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package receipts // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+
+import (
+	"context"
+	"sync"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+const (
+	slabSize = 256
+	minHeads = 16
+	// keptClaims bounds the memory that is kept when nothing is claimed.
+	keptClaims = 1 << 14
+)
+
+// Book holds the claims of one exporter, 24 bytes and a chain of them by key: its size follows what is on its way.
+type Book struct {
+	mu    sync.Mutex
+	slabs []*[slabSize]claim
+	heads []uint32 // number of the newest claim of a chain, counted from 1
+	used  uint32
+	free  uint32
+	live  int
+}
+
+type claim struct {
+	key, token uint64
+	sink       SinkID
+	next       uint32
+}
+
+// Claimed are the claims of one call of ConsumeLogs, to be taken back if it fails.
+type Claimed struct {
+	open *handle
+	keys []claimedKey
+}
+
+type claimedKey struct {
+	key   uint64
+	place int
+}
+
+// Claim notes that the exporter takes the events of logs that the context's processor registered. It is to be called before
+// the exporter can settle any of them.
+func (k *Book) Claim(ctx context.Context, logs plog.Logs) Claimed {
+	open, _ := ctx.Value(contextKey{}).(*handle)
+	if open == nil {
+		return Claimed{}
+	}
+	b := open.batch
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open != open {
+		return Claimed{}
+	}
+	claimed := Claimed{open: open, keys: make([]claimedKey, 0, len(b.copies))}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at := 0
+	for _, resource := range logs.ResourceLogs().All() {
+		for _, scope := range resource.ScopeLogs().All() {
+			records := scope.LogRecords()
+			for i := range records.Len() {
+				id, ok := records.At(i).Attributes().Get(amplitude.AttrInsertID)
+				if !ok {
+					continue
+				}
+				key := Key(id.Str())
+				place := b.find(key, at)
+				if place < 0 {
+					continue
+				}
+				at = place + 1
+				c := &b.copies[place]
+				c.claims++
+				k.add(claim{key: key, token: c.token, sink: b.sink})
+				claimed.keys = append(claimed.keys, claimedKey{key, place})
+			}
+		}
+	}
+	return claimed
+}
+
+// TakeBack undoes claims that are not settled, because the exporter did not take the events after all.
+// It is to be called before ConsumeLogs returns.
+func (k *Book) TakeBack(claimed Claimed) {
+	if len(claimed.keys) == 0 {
+		return
+	}
+	b := claimed.open.batch
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open != claimed.open {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range claimed.keys {
+		if _, ok := k.take(c.key, true); ok {
+			b.copies[c.place].claims--
+		}
+	}
+}
+
+// Settle tells what became of the event with this key: of its oldest copy, if there are several.
+func (k *Book) Settle(key uint64, outcome Outcome) {
+	k.mu.Lock()
+	c, ok := k.take(key, false)
+	k.mu.Unlock()
+	all := registered()
+	if ok {
+		if s := all[c.sink]; s != nil {
+			s.Settle(c.token, outcome)
+		}
+		return
+	}
+	for _, s := range all {
+		if s != nil && s.SettleFormer(key, outcome) {
+			return
+		}
+	}
+}
+
+// Claims is the number of copies that are claimed and not settled.
+func (k *Book) Claims() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.live
+}
+
+func (k *Book) at(number uint32) *claim {
+	number--
+	return &k.slabs[number/slabSize][number%slabSize]
+}
+
+func (k *Book) head(key uint64) *uint32 { return &k.heads[key&uint64(len(k.heads)-1)] }
+
+func (k *Book) add(c claim) {
+	if k.live >= len(k.heads) {
+		k.grow()
+	}
+	number := k.free
+	if number != 0 {
+		k.free = k.at(number).next
+	} else {
+		if int(k.used) == len(k.slabs)*slabSize {
+			k.slabs = append(k.slabs, new([slabSize]claim))
+		}
+		k.used++
+		number = k.used
+	}
+	head := k.head(c.key)
+	c.next, *head = *head, number
+	*k.at(number) = c
+	k.live++
+}
+
+func (k *Book) grow() {
+	old := k.heads
+	k.heads = make([]uint32, max(minHeads, 2*len(old)))
+	for _, number := range old {
+		// Turn the chain round first, so that pushing its claims one by one keeps the newest first.
+		var turned uint32
+		for number != 0 {
+			c := k.at(number)
+			c.next, turned, number = turned, number, c.next
+		}
+		for turned != 0 {
+			c := k.at(turned)
+			head := k.head(c.key)
+			turned, c.next, *head = c.next, *head, turned
+		}
+	}
+}
+
+// take removes the oldest or the newest claim of a key.
+func (k *Book) take(key uint64, newest bool) (c claim, ok bool) {
+	if k.live == 0 {
+		return c, false
+	}
+	var found *uint32
+	for link := k.head(key); *link != 0; link = &k.at(*link).next {
+		if k.at(*link).key == key {
+			found = link
+			if newest {
+				break
+			}
+		}
+	}
+	if found == nil {
+		return c, false
+	}
+	number := *found
+	c = *k.at(number)
+	*found = c.next
+	*k.at(number) = claim{next: k.free}
+	k.free = number
+	k.live--
+	if k.live == 0 && k.used > keptClaims {
+		k.slabs, k.heads, k.used, k.free = nil, nil, 0, 0
+	}
+	return c, true
+}
