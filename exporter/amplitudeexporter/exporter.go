@@ -20,6 +20,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
 )
 
@@ -41,6 +42,8 @@ type amplitudeExporter struct {
 	sender   *sender
 	slow     *slowLane
 	dead     *deadLetter
+	// book holds the claims of the events that are on their way.
+	book receipts.Book
 
 	// idle keeps batches, with all that their encoders have learned of attribute names: one for the queue, one for
 	// the slow lane.
@@ -74,6 +77,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	}
 	x.health = newHealth(cfg, set.Logger)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
+	x.sender.book = &x.book
 	x.slow = newSlowLane(x, cfg.SlowLane.MaxEvents, x.envelope.limits.events, c, x.log)
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }

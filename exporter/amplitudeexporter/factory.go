@@ -42,7 +42,7 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 	if err != nil {
 		return nil, err
 	}
-	return orderedqueue.NewLogs(ctx, set, orderedqueue.Settings{
+	logs, err := orderedqueue.NewLogs(ctx, set, orderedqueue.Settings{
 		Queue:      cfg.QueueConfig,
 		Retry:      cfg.RetryConfig,
 		Deliver:    x.push,
@@ -52,4 +52,8 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 		Unreadable: func(err error, size int) { x.unreadable(storeQueue, err, zap.Int("bytes", size)) },
 		Log:        x.log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &claiming{Logs: logs, book: &x.book}, nil
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
 // errPaused is why a request was not sent while the project is throttled.
@@ -25,6 +27,7 @@ type sender struct {
 	requests *rate.Limiter
 	tel      *telemetry
 	health   *health
+	book     *receipts.Book
 	// pausedUntil is when the project may be sent to again. It keeps the reading of the steady clock,
 	// or a wall clock that is set back would make the pause longer.
 	pausedUntil atomic.Pointer[time.Time]
@@ -85,6 +88,7 @@ func (s *sender) send(ctx context.Context, b *batch, indexes []int32) (response,
 	body.release()
 	s.tel.request(ctx, a.status, err, len(indexes), size, time.Since(start))
 	if err != nil {
+		s.unanswered(b, indexes)
 		return response{action: actionRetry}, err
 	}
 	res := interpret(a, len(indexes))

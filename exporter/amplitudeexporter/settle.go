@@ -12,6 +12,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
 // settle ends what is decided about a delivery: suspects, delivered and undeliverable events. An
@@ -26,6 +27,7 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) (unwritten 
 		switch e := &d.batch.events[i]; e.state {
 		case stateDelivered:
 			delivered++
+			x.settled(e.Record, receipts.Delivered)
 		case stateUndeliverable:
 			dead = append(dead, undeliverable{e.Ref, e.failure})
 			source = append(source, e)
@@ -45,6 +47,7 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) (unwritten 
 			dead = append(dead, r)
 		} else {
 			ignored[r.Reason]++
+			x.settled(r.Record, receipts.Delivered) // as one that a filter before the exporter took out
 			if r.Reason == event.ReasonNotAllowed {
 				x.unknown.Do(func() { x.explainNotAllowed(r.Ref) })
 			}
@@ -82,6 +85,7 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 	var ended tally
 	for _, u := range dead[:written] {
 		ended[u.Reason]++
+		x.settled(u.Record, receipts.NotDelivered)
 	}
 	x.count(ctx, outcome, &ended)
 	if written > 0 {

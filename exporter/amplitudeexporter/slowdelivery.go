@@ -14,6 +14,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
 var _ slowLaneExporter = (*amplitudeExporter)(nil)
@@ -114,6 +115,9 @@ func (x *amplitudeExporter) giveUp(ctx context.Context, refs []records.Ref, why 
 			zap.Int("events", len(left)-n), zap.Error(err))
 		var lost tally
 		lost[why.Reason] = len(left) - n
+		for _, u := range left[n:] {
+			x.settled(u.Record, receipts.NotDelivered)
+		}
 		x.count(ctx, outcomeDropped, &lost)
 	}
 }

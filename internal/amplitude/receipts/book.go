@@ -31,9 +31,12 @@ type Book struct {
 
 type claim struct {
 	key, token uint64
-	sink       SinkID
-	next       uint32
+	sink       SinkID // with the mark unanswered
+	next       uint32 // claim of the chain
 }
+
+// unanswered marks the claim of an event that was sent without an answer.
+const unanswered SinkID = 1 << 31
 
 // Claimed are the claims of one call of ConsumeLogs, to be taken back if it fails.
 type Claimed struct {
@@ -108,6 +111,18 @@ func (k *Book) TakeBack(claimed Claimed) {
 	}
 }
 
+// Unanswered notes that the event was sent and no answer came: if it is delivered later, that may have been then.
+func (k *Book) Unanswered(key uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.live == 0 {
+		return
+	}
+	if link := k.find(key, false); link != nil {
+		k.at(*link).sink |= unanswered
+	}
+}
+
 // Settle tells what became of the event with this key: of its oldest copy, if there are several.
 func (k *Book) Settle(key uint64, outcome Outcome) {
 	k.mu.Lock()
@@ -115,6 +130,12 @@ func (k *Book) Settle(key uint64, outcome Outcome) {
 	k.mu.Unlock()
 	all := registered()
 	if ok {
+		if c.sink&unanswered != 0 {
+			c.sink &^= unanswered
+			if outcome == Delivered {
+				outcome = Ambiguous
+			}
+		}
 		if s := all[c.sink]; s != nil {
 			s.Settle(c.token, outcome)
 		}
@@ -179,12 +200,8 @@ func (k *Book) grow() {
 	}
 }
 
-// take removes the oldest or the newest claim of a key.
-func (k *Book) take(key uint64, newest bool) (c claim, ok bool) {
-	if k.live == 0 {
-		return c, false
-	}
-	var found *uint32
+// find returns the link to the oldest or the newest claim of a key.
+func (k *Book) find(key uint64, newest bool) (found *uint32) {
 	for link := k.head(key); *link != 0; link = &k.at(*link).next {
 		if k.at(*link).key == key {
 			found = link
@@ -193,6 +210,15 @@ func (k *Book) take(key uint64, newest bool) (c claim, ok bool) {
 			}
 		}
 	}
+	return found
+}
+
+// take removes the oldest or the newest claim of a key.
+func (k *Book) take(key uint64, newest bool) (c claim, ok bool) {
+	if k.live == 0 {
+		return c, false
+	}
+	found := k.find(key, newest)
 	if found == nil {
 		return c, false
 	}

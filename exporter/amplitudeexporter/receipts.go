@@ -1,0 +1,55 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+)
+
+// claiming is the exporter with its queue, which claims the events that it takes from whoever registered them.
+type claiming struct {
+	exporter.Logs
+	book *receipts.Book
+}
+
+// ConsumeLogs claims the events before any of them can be delivered.
+func (c *claiming) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
+	claimed := c.book.Claim(ctx, logs)
+	err := c.Logs.ConsumeLogs(ctx, logs)
+	if err != nil {
+		c.book.TakeBack(claimed)
+	}
+	return err
+}
+
+// keyOf is what the event of a record is claimed and settled by.
+func keyOf(record plog.LogRecord) (key uint64, ok bool) {
+	id, ok := record.Attributes().Get(amplitude.AttrInsertID)
+	if !ok {
+		return 0, false
+	}
+	return receipts.Key(id.Str()), true
+}
+
+// settled tells what became of an event, for good.
+func (x *amplitudeExporter) settled(record plog.LogRecord, outcome receipts.Outcome) {
+	if key, ok := keyOf(record); ok {
+		x.book.Settle(key, outcome)
+	}
+}
+
+// unanswered notes that events were sent, and that nobody knows whether they arrived.
+func (s *sender) unanswered(b *batch, indexes []int32) {
+	for _, i := range indexes {
+		if key, ok := keyOf(b.events[i].Record); ok {
+			s.book.Unanswered(key)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+)
+
+// collected is a Sink that keeps what it is told, by token.
+type collected struct {
+	mu       sync.Mutex
+	outcomes map[uint64]receipts.Outcome
+	twice    int
+}
+
+func (c *collected) Settle(token uint64, outcome receipts.Outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.outcomes[token]; ok {
+		c.twice++
+	}
+	c.outcomes[token] = outcome
+}
+
+func (*collected) SettleFormer(uint64, receipts.Outcome) bool { return false }
+
+func (c *collected) all() map[uint64]receipts.Outcome {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.outcomes)
+}
+
+// registered makes a context as a processor would, in which the records of logs are registered under the tokens 0, 1, ...
+func registered(t *testing.T, logs plog.Logs) (context.Context, *receipts.Batch, *collected) {
+	t.Helper()
+	sink := &collected{outcomes: map[uint64]receipts.Outcome{}}
+	id := receipts.Register(sink)
+	t.Cleanup(func() {
+		receipts.Unregister(id)
+		assert.Zero(t, sink.twice, "one receipt for each copy")
+	})
+	batch := &receipts.Batch{}
+	batch.Begin(id)
+	i := uint64(0)
+	for ref := range records.All(logs) {
+		key, _ := keyOf(ref.Record)
+		batch.Add(key, i)
+		i++
+	}
+	return batch.Context(t.Context()), batch, sink
+}
+
+// TestReceipts tells whoever registered the events what became of each, once.
+func TestReceipts(t *testing.T) {
+	invalid := scriptedAnswer{
+		Status: http.StatusBadRequest, Body: json.RawMessage(`{"code":400,"error":"x"}`),
+		Lists: map[string][]string{"events_with_invalid_fields/time": {"e1"}},
+	}
+	for name, c := range map[string]struct {
+		settings map[string]any
+		answers  []scriptedAnswer
+		prepare  func(logs plog.Logs)
+		want     map[uint64]receipts.Outcome
+	}{
+		"delivered": {
+			want: map[uint64]receipts.Outcome{0: receipts.Delivered, 1: receipts.Delivered, 2: receipts.Delivered},
+		},
+		"one is dropped": {
+			answers: []scriptedAnswer{invalid},
+			want:    map[uint64]receipts.Outcome{0: receipts.Delivered, 1: receipts.NotDelivered, 2: receipts.Delivered},
+		},
+		"one cannot be encoded": {
+			prepare: func(logs plog.Logs) {
+				logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(1).Attributes().PutStr("amplitude.nonsense", "x")
+			},
+			want: map[uint64]receipts.Outcome{0: receipts.Delivered, 1: receipts.NotDelivered, 2: receipts.Delivered},
+		},
+		"one is not allowed": {
+			prepare: func(logs plog.Logs) {
+				logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(1).SetEventName("other")
+			},
+			want: map[uint64]receipts.Outcome{0: receipts.Delivered, 1: receipts.Delivered, 2: receipts.Delivered},
+		},
+		"the first answer is lost": {
+			answers: []scriptedAnswer{{Reset: true}},
+			want:    map[uint64]receipts.Outcome{0: receipts.Ambiguous, 1: receipts.Ambiguous, 2: receipts.Ambiguous},
+		},
+		"dry run": {
+			settings: map[string]any{"dry_run": true},
+			want:     map[uint64]receipts.Outcome{0: receipts.Delivered, 1: receipts.Delivered, 2: receipts.Delivered},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newScript(t, c.answers...)
+			settings := map[string]any{
+				"endpoint":         server.url(),
+				"sending_queue":    map[string]any{"enabled": true, "batch": map[string]any{"flush_timeout": "1ms"}},
+				"retry_on_failure": map[string]any{"enabled": true, "initial_interval": "1ms", "randomization_factor": 0},
+			}
+			maps.Copy(settings, c.settings)
+			r := newRig(t, settings, nil)
+			logs := numbered(3)
+			if c.prepare != nil {
+				c.prepare(logs)
+			}
+			ctx, batch, sink := registered(t, logs)
+			require.NoError(t, r.ConsumeLogs(ctx, logs))
+			batch.Close()
+			for i := range 3 {
+				require.Equal(t, 1, batch.Claims(i))
+			}
+			require.Eventually(t, func() bool { return len(sink.all()) == 3 }, patience, poll)
+			assert.Equal(t, c.want, sink.all())
+		})
+	}
+}
+
+// TestRefusedIsNotClaimed: what the exporter did not take is not its to settle.
+func TestRefusedIsNotClaimed(t *testing.T) {
+	server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	logs := numbered(3)
+	ctx, batch, sink := registered(t, logs)
+	require.Error(t, r.ConsumeLogs(ctx, logs))
+	batch.Close()
+	for i := range 3 {
+		assert.Zero(t, batch.Claims(i))
+	}
+	assert.Empty(t, sink.all())
+}
+
+// TestReceiptsOfTheSlowLane come when the events leave it, or are lost at the end.
+func TestReceiptsOfTheSlowLane(t *testing.T) {
+	throttled := scriptedAnswer{
+		Status: http.StatusTooManyRequests, Body: json.RawMessage(`{"code":429,"error":"x"}`), Times: -1, When: "e1",
+		Lists: map[string][]string{"throttled_events": {"e1"}},
+	}
+	server := newScript(t, throttled)
+	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+	logs := numbered(3)
+	ctx, batch, sink := registered(t, logs)
+	require.NoError(t, r.ConsumeLogs(ctx, logs))
+	batch.Close()
+	assert.Equal(t, map[uint64]receipts.Outcome{0: receipts.Delivered, 2: receipts.Delivered}, sink.all())
+	r.stop()
+	assert.Equal(t, map[uint64]receipts.Outcome{0: receipts.Delivered, 1: receipts.NotDelivered, 2: receipts.Delivered}, sink.all())
+}

@@ -1,0 +1,222 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package receipts_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+)
+
+// noted is a Sink that writes down what it is told.
+type noted struct {
+	mu     sync.Mutex
+	lines  []string
+	former map[uint64]string
+}
+
+func (n *noted) Settle(token uint64, outcome receipts.Outcome) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines = append(n.lines, fmt.Sprint(token, " ", outcome))
+}
+
+func (n *noted) SettleFormer(key uint64, outcome receipts.Outcome) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	name, ok := n.former[key]
+	if ok {
+		n.lines = append(n.lines, fmt.Sprint(name, " ", outcome))
+		delete(n.former, key)
+	}
+	return ok
+}
+
+func logsOf(ids ...string) plog.Logs {
+	logs := plog.NewLogs()
+	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	for _, id := range ids {
+		record := records.AppendEmpty()
+		if id != "" {
+			record.Attributes().PutStr(amplitude.AttrInsertID, id)
+		}
+	}
+	return logs
+}
+
+// handOver registers copies under the tokens 1, 2, ...
+func handOver(t *testing.T, batch *receipts.Batch, sink receipts.SinkID, ids ...string) context.Context {
+	t.Helper()
+	batch.Begin(sink)
+	for i, id := range ids {
+		batch.Add(receipts.Key(id), uint64(i+1))
+	}
+	return batch.Context(t.Context())
+}
+
+func register(t *testing.T) (*noted, receipts.SinkID) {
+	t.Helper()
+	sink := &noted{former: map[uint64]string{}}
+	id := receipts.Register(sink)
+	t.Cleanup(func() { receipts.Unregister(id) })
+	return sink, id
+}
+
+func TestReceiptsReachTheirCopies(t *testing.T) {
+	sink, id := register(t)
+	var batch receipts.Batch
+	var book receipts.Book
+	ctx := handOver(t, &batch, id, "a", "b", "c", "d")
+	// A component between has taken out b, put in others, and changed the order.
+	book.Claim(ctx, logsOf("d", "", "foreign", "a", "c"))
+	batch.Close()
+	assert.Equal(t, []int{1, 0, 1, 1}, []int{batch.Claims(0), batch.Claims(1), batch.Claims(2), batch.Claims(3)})
+
+	book.Settle(receipts.Key("c"), receipts.Delivered)
+	book.Settle(receipts.Key("foreign"), receipts.Delivered)
+	book.Settle(receipts.Key("a"), receipts.NotDelivered)
+	book.Unanswered(receipts.Key("d"))
+	book.Settle(receipts.Key("d"), receipts.Delivered)
+	book.Settle(receipts.Key("d"), receipts.Delivered) // and nothing the second time
+	assert.Equal(t, []string{"3 0", "1 2", "4 1"}, sink.lines)
+	assert.Zero(t, book.Claims())
+}
+
+func TestOneReceiptForEachCopyOfAnEvent(t *testing.T) {
+	sink, id := register(t)
+	var book receipts.Book
+	var first, second receipts.Batch
+	book.Claim(handOver(t, &first, id, "a"), logsOf("a"))
+	ctx := handOver(t, &second, id, "x", "a")
+	book.Claim(ctx, logsOf("a"))
+	book.Settle(receipts.Key("a"), receipts.NotDelivered)
+	book.Settle(receipts.Key("a"), receipts.Delivered)
+	assert.Equal(t, []string{"1 2", "2 0"}, sink.lines, "the first receipt is for the first copy")
+}
+
+func TestTwoExportersClaimTheSameCopy(t *testing.T) {
+	sink, id := register(t)
+	var batch receipts.Batch
+	var one, other receipts.Book
+	ctx := handOver(t, &batch, id, "a")
+	one.Claim(ctx, logsOf("a"))
+	other.Claim(ctx, logsOf("a"))
+	batch.Close()
+	assert.Equal(t, 2, batch.Claims(0))
+	one.Settle(receipts.Key("a"), receipts.Delivered)
+	other.Settle(receipts.Key("a"), receipts.NotDelivered)
+	assert.Equal(t, []string{"1 0", "1 2"}, sink.lines)
+}
+
+func TestClaimsAreTakenBack(t *testing.T) {
+	_, id := register(t)
+	var batch receipts.Batch
+	var book receipts.Book
+	ctx := handOver(t, &batch, id, "a", "b")
+	claimed := book.Claim(ctx, logsOf("a", "b"))
+	book.Settle(receipts.Key("a"), receipts.Delivered) // the exporter got that far
+	book.TakeBack(claimed)
+	batch.Close()
+	assert.Equal(t, 1, batch.Claims(0))
+	assert.Zero(t, batch.Claims(1))
+	assert.Zero(t, book.Claims())
+}
+
+func TestTooLateToClaim(t *testing.T) {
+	_, id := register(t)
+	var batch receipts.Batch
+	var book receipts.Book
+	old := handOver(t, &batch, id, "a")
+	batch.Close()
+	handOver(t, &batch, id, "a") // the same batch is used for the next
+	book.Claim(old, logsOf("a"))
+	book.Claim(t.Context(), logsOf("a"))
+	assert.Zero(t, batch.Claims(0))
+	assert.Zero(t, book.Claims())
+}
+
+func TestReceiptOfAFormerLife(t *testing.T) {
+	one, _ := register(t)
+	other, _ := register(t)
+	other.former[receipts.Key("a")] = "former a"
+	var book receipts.Book
+	book.Settle(receipts.Key("a"), receipts.Delivered)
+	book.Settle(receipts.Key("a"), receipts.Delivered)
+	assert.Empty(t, one.lines)
+	assert.Equal(t, []string{"former a 0"}, other.lines)
+}
+
+func TestReceiptsAfterTheSinkIsGone(t *testing.T) {
+	sink := &noted{}
+	id := receipts.Register(sink)
+	var batch receipts.Batch
+	var book receipts.Book
+	book.Claim(handOver(t, &batch, id, "a"), logsOf("a"))
+	receipts.Unregister(id)
+	book.Settle(receipts.Key("a"), receipts.Delivered)
+	assert.Empty(t, sink.lines)
+}
+
+// TestManyClaims in an order and out of it: each is found, and the memory is used again.
+func TestManyClaims(t *testing.T) {
+	sink, id := register(t)
+	var batch receipts.Batch
+	var book receipts.Book
+	const many = 10_000
+	ids := make([]string, many)
+	for i := range ids {
+		ids[i] = fmt.Sprint("event ", i)
+	}
+	for range 3 {
+		book.Claim(handOver(t, &batch, id, ids...), logsOf(ids...))
+		batch.Close()
+		for i := range ids {
+			require.Equal(t, 1, batch.Claims(i))
+			book.Settle(receipts.Key(ids[(i*7919)%many]), receipts.Delivered)
+		}
+		require.Zero(t, book.Claims())
+	}
+	assert.Len(t, sink.lines, 3*many)
+}
+
+// BenchmarkClaimAndSettle measures both of an event, in batches of 1,000.
+func BenchmarkClaimAndSettle(b *testing.B) {
+	id := receipts.Register(&discard{})
+	defer receipts.Unregister(id)
+	const size = 1000
+	var batch receipts.Batch
+	var book receipts.Book
+	ids, keys := make([]string, size), make([]uint64, size)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("user-%06d device-%06d 0123456789abcdef0123456789abcdef 20000", i, i)
+		keys[i] = receipts.Key(ids[i])
+	}
+	logs := logsOf(ids...)
+	b.ReportAllocs()
+	for b.Loop() {
+		batch.Begin(id)
+		for i := range keys {
+			batch.Add(keys[i], uint64(i))
+		}
+		book.Claim(batch.Context(b.Context()), logs)
+		batch.Close()
+		for _, key := range keys {
+			book.Settle(key, receipts.Delivered)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/size, "ns/event")
+}
+
+type discard struct{}
+
+func (*discard) Settle(uint64, receipts.Outcome)            {}
+func (*discard) SettleFormer(uint64, receipts.Outcome) bool { return false }
