@@ -42,7 +42,7 @@ func TestCheckID(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			got, problem := CheckID(tc.id, tc.min)
 			assert.Equal(t, tc.want, got)
-			assert.Equal(t, tc.problem, problem, problem.String())
+			assert.Equal(t, tc.problem, problem)
 		})
 	}
 }

@@ -21,24 +21,6 @@ const (
 	IDTooLong
 )
 
-// String returns the problem as the snake_case word used in metrics and errors.
-func (p IDProblem) String() string {
-	switch p {
-	case IDOK:
-		return "ok"
-	case IDEmpty:
-		return "empty_id"
-	case IDPlaceholder:
-		return "placeholder_id"
-	case IDTooShort:
-		return "short_id"
-	case IDTooLong:
-		return "long_id"
-	default:
-		return "unknown"
-	}
-}
-
 // longestPlaceholder bounds the ids that are worth comparing with the placeholders.
 const longestPlaceholder = len("00000000-0000-0000-0000-000000000000")
 

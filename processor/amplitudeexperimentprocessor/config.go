@@ -13,28 +13,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
-)
-
-const (
-	wireTransformed = "transformed"
-	wireRaw         = "raw"
-
-	unassignedEvent    = "event"
-	unassignedIdentify = "identify"
-	unassignedDrop     = "drop"
-
-	asUserID   = "user_id"
-	asDeviceID = "device_id"
-	asIgnore   = "ignore"
-
-	otherPass = "pass"
-	otherDrop = "drop"
-
-	insertIDStrong = "strong"
-	insertIDSDK    = "sdk"
-
-	// maxNames bounds a list of attribute names: more is a mistake, and the place in the list is kept in 8 bits.
-	maxNames = 64
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 )
 
 var (
@@ -170,8 +149,8 @@ func createDefaultConfig() *Config {
 			Variant:       []string{amplitude.RawVariant, amplitude.PropertyVariant},
 			ExperimentKey: []string{amplitude.RawExperimentKey, amplitude.PropertyExperimentKey},
 			OffVariants:   []string{"off"},
-			Wire:          wireTransformed,
-			Unassigned:    unassignedEvent,
+			Wire:          experiment.WireTransformed,
+			Unassigned:    experiment.UnassignedEvent,
 		},
 		Evaluation: EvaluationConfig{
 			Enabled:       true,
@@ -198,14 +177,14 @@ func createDefaultConfig() *Config {
 			DeviceID:    []string{amplitude.AttrDeviceID, "device.id", "app.installation.id", "enduser.pseudo.id", "device_id"},
 			SessionID:   []string{amplitude.AttrSessionID, "session.id"},
 			ContextID:   []string{"feature_flag.context.id", "feature_flag.context.key"},
-			ContextIDAs: asUserID,
+			ContextIDAs: experiment.AsUserID,
 			Groups:      map[string]string{},
 			MinIDLength: amplitude.DefaultMinIDLength,
 		},
-		OtherRecords:      otherPass,
+		OtherRecords:      experiment.OtherPass,
 		SetUserProperties: true,
 		EventProperties:   EventPropertiesConfig{Include: []string{}},
-		InsertID:          InsertIDConfig{Format: insertIDStrong},
+		InsertID:          InsertIDConfig{Format: experiment.InsertIDStrong},
 		Dedup:             createDefaultDedupConfig(),
 	}
 }
@@ -215,10 +194,28 @@ func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 	return didyoumean.Unmarshal(conf, cfg)
 }
 
+// mapping translates the configuration for the mapping of records. flagsSeen is told the number of distinct flags.
+func (cfg *Config) mapping(flagsSeen func(int)) (experiment.Settings, error) {
+	window, err := experiment.NewWindow(cfg.Dedup.Window, cfg.Dedup.TimeZone)
+	return experiment.Settings{
+		Exposure:          experiment.ExposureSettings(cfg.Exposure),
+		Evaluation:        experiment.EvaluationSettings(cfg.Evaluation),
+		Assignment:        experiment.AssignmentSettings(cfg.Assignment),
+		Identity:          experiment.IdentitySettings(cfg.Identity),
+		OtherRecords:      cfg.OtherRecords,
+		SetUserProperties: cfg.SetUserProperties,
+		Include:           cfg.EventProperties.Include,
+		MaxProperties:     cfg.MaxExperimentProperties,
+		InsertIDFormat:    cfg.InsertID.Format,
+		Window:            window,
+		FlagsSeen:         flagsSeen,
+	}, err
+}
+
 // Validate checks the keys of the top level and the rules between sections.
 func (cfg *Config) Validate() error {
 	errs := []error{
-		check.OneOf("other_records", cfg.OtherRecords, otherPass, otherDrop),
+		check.OneOf("other_records", cfg.OtherRecords, experiment.OtherPass, experiment.OtherDrop),
 		check.NotNegative("max_experiment_properties", cfg.MaxExperimentProperties),
 	}
 	owner := map[string]string{}
@@ -248,8 +245,8 @@ func (cfg *ExposureConfig) Validate() error {
 		nameList("variant", cfg.Variant, true),
 		nameList("experiment_key", cfg.ExperimentKey, false),
 		nameList("off_variants", cfg.OffVariants, false),
-		check.OneOf("wire", cfg.Wire, wireTransformed, wireRaw),
-		check.OneOf("unassigned", cfg.Unassigned, unassignedEvent, unassignedIdentify, unassignedDrop),
+		check.OneOf("wire", cfg.Wire, experiment.WireTransformed, experiment.WireRaw),
+		check.OneOf("unassigned", cfg.Unassigned, experiment.UnassignedEvent, experiment.UnassignedIdentify, experiment.UnassignedDrop),
 	)
 }
 
@@ -280,8 +277,8 @@ func (cfg *AssignmentConfig) Validate() error {
 		nameList("off_variants", cfg.OffVariants, false),
 		nameList("environment", cfg.Environment, false),
 	}
-	if strings.HasPrefix(cfg.PropertyPrefix, amplitude.AttrPrefix) || len(cfg.PropertyPrefix) > maxNames {
-		errs = append(errs, fmt.Errorf("`property_prefix` must not begin with %q or be longer than %d bytes (got %q)", amplitude.AttrPrefix, maxNames, cfg.PropertyPrefix))
+	if strings.HasPrefix(cfg.PropertyPrefix, amplitude.AttrPrefix) || len(cfg.PropertyPrefix) > experiment.MaxNames {
+		errs = append(errs, fmt.Errorf("`property_prefix` must not begin with %q or be longer than %d bytes (got %q)", amplitude.AttrPrefix, experiment.MaxNames, cfg.PropertyPrefix))
 	}
 	return errors.Join(errs...)
 }
@@ -293,7 +290,7 @@ func (cfg *IdentityConfig) Validate() error {
 		nameList("device_id", cfg.DeviceID, false),
 		nameList("session_id", cfg.SessionID, false),
 		nameList("context_id", cfg.ContextID, false),
-		check.OneOf("context_id_as", cfg.ContextIDAs, asUserID, asDeviceID, asIgnore),
+		check.OneOf("context_id_as", cfg.ContextIDAs, experiment.AsUserID, experiment.AsDeviceID, experiment.AsIgnore),
 		check.Between("min_id_length", cfg.MinIDLength, 1, amplitude.MaxStringLength),
 	}
 	if len(cfg.Groups) > amplitude.MaxGroupTypes {
@@ -314,7 +311,7 @@ func (cfg *EventPropertiesConfig) Validate() error {
 
 // Validate checks the section; the framework prefixes its name.
 func (cfg *InsertIDConfig) Validate() error {
-	return check.OneOf("format", cfg.Format, insertIDStrong, insertIDSDK)
+	return check.OneOf("format", cfg.Format, experiment.InsertIDStrong, experiment.InsertIDSDK)
 }
 
 // nameList checks a list of names: none blank, none twice, not too many.
@@ -322,8 +319,8 @@ func nameList(key string, names []string, required bool) error {
 	if required && len(names) == 0 {
 		return fmt.Errorf("`%s` must name at least one attribute", key)
 	}
-	if len(names) > maxNames {
-		return fmt.Errorf("`%s` must not have more than %d entries (got %d)", key, maxNames, len(names))
+	if len(names) > experiment.MaxNames {
+		return fmt.Errorf("`%s` must not have more than %d entries (got %d)", key, experiment.MaxNames, len(names))
 	}
 	return check.Names(key, names)
 }

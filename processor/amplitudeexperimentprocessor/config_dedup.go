@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"time"
-	_ "time/tzdata" // a container image may have no time zones of its own
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configopaque"
@@ -17,16 +16,12 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 )
 
 const (
 	dedupModeLatest       = "latest"
 	dedupModeUniquePerDay = "unique_per_day"
-
-	dedupWindowDay = "day"
-	minDedupWindow = time.Minute
-	// Amplitude forgets an insert_id after seven days, and so does the state.
-	maxDedupWindow = 7 * 24 * time.Hour
 
 	// The table numbers its entries with 24 bits in each of 64 shards.
 	maxDedupEntries = 1_000_000_000
@@ -101,7 +96,7 @@ func createDefaultDedupConfig() DedupConfig {
 	return DedupConfig{
 		Enabled:    true,
 		Mode:       dedupModeLatest,
-		Window:     dedupWindowDay,
+		Window:     experiment.WindowDay,
 		TimeZone:   "UTC",
 		MaxEntries: defaultDedupEntries,
 		Redis: configoptional.Default(RedisConfig{
@@ -118,7 +113,7 @@ func (cfg *DedupConfig) Validate() error {
 		return nil
 	}
 	errs := []error{check.OneOf("mode", cfg.Mode, dedupModeLatest, dedupModeUniquePerDay)}
-	if _, err := newBucketer(cfg.Window, cfg.TimeZone); err != nil {
+	if _, err := experiment.NewWindow(cfg.Window, cfg.TimeZone); err != nil {
 		errs = append(errs, err)
 	}
 	errs = append(errs, check.Between("max_entries", cfg.MaxEntries, 1, maxDedupEntries))

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 	"go.uber.org/zap"
 )
 
@@ -20,9 +22,9 @@ type explainer struct {
 	now    func() time.Time
 
 	mu         sync.Mutex
-	rejected   [numRejectReasons]tally
-	skipped    [numSkipReasons]tally
-	nearMisses [numNearMisses]tally
+	rejected   [experiment.NumRejectReasons]tally
+	skipped    [experiment.NumSkipReasons]tally
+	nearMisses [experiment.NumNearMisses]tally
 }
 
 // tally counts what has not been told yet.
@@ -36,35 +38,35 @@ func newExplainer(logger *zap.Logger, now func() time.Time) *explainer {
 }
 
 // explain is told what happened in a batch.
-func (e *explainer) explain(c *counts) {
-	for reason := range c.rejected {
-		if total := e.due(&e.rejected[reason], c.rejected[reason]+c.flagsLeftOut[reason]); total > 0 {
+func (e *explainer) explain(c *experiment.Counts) {
+	for reason := range experiment.NumRejectReasons {
+		if total := e.due(&e.rejected[reason], c.Rejected[reason]+c.FlagsLeftOut[reason]); total > 0 {
 			e.logger.Warn("records or flags could not become Amplitude events",
-				zap.String("reason", rejectNames[reason]),
+				zap.String("reason", reason.String()),
 				zap.Int("count", total),
-				zap.String("example_flag", printable(c.example[reason])),
-				zap.String("hint", rejectHints[reason]))
+				zap.String("example_flag", printable.Text(c.ExampleFlag[reason])),
+				zap.String("hint", reason.Hint()))
 		}
 	}
-	for reason := range c.skipped {
-		if total := e.due(&e.skipped[reason], c.skipped[reason]); total > 0 {
+	for reason := range experiment.NumSkipReasons {
+		if total := e.due(&e.skipped[reason], c.Skipped[reason]); total > 0 {
 			e.logger.Info("records were skipped: they do not count as exposures or assignments",
-				zap.String("reason", skipNames[reason]),
+				zap.String("reason", reason.String()),
 				zap.Int("count", total),
-				zap.String("example_flag", printable(c.skippedExample[reason])),
-				zap.String("hint", skipHints[reason]))
+				zap.String("example_flag", printable.Text(c.SkippedFlag[reason])),
+				zap.String("hint", reason.Hint()))
 		}
 	}
-	for kind := range c.nearMisses {
-		if total := e.due(&e.nearMisses[kind], c.nearMisses[kind]); total > 0 {
-			near := &c.nearExample[kind]
+	for kind := range experiment.NumNearMisses {
+		if total := e.due(&e.nearMisses[kind], c.NearMisses.Count[kind]); total > 0 {
+			near := &c.NearMisses.Example[kind]
 			e.logger.Warn("records look like flag evaluations, exposures or assignments, but are not recognized",
-				zap.String("reason", nearMissNames[kind]),
+				zap.String("reason", kind.String()),
 				zap.Int("count", total),
-				zap.String("service", printable(near.service)),
-				zap.String("found", printable(near.found)),
-				zap.String("did_you_mean", near.meant),
-				zap.String("hint", nearMissHints[kind]))
+				zap.String("service", printable.Text(near.Service)),
+				zap.String("found", printable.Text(near.Found)),
+				zap.String("did_you_mean", near.Meant),
+				zap.String("hint", kind.Hint()))
 		}
 	}
 }

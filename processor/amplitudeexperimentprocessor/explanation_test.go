@@ -19,6 +19,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
 // explained is a processor whose every decision is told.
@@ -92,7 +93,7 @@ func compareExplained(t *testing.T, cfg *Config, batches ...plog.Logs) []*explai
 		}
 	}
 	for metric, words := range map[string][]string{
-		"records outcome": outcomeNames[:], "skipped reason": skipNames[:], "rejected reason": rejectNames[:], "flags_left_out reason": rejectNames[:],
+		"records outcome": outcomeWords, "skipped reason": skipWords, "rejected reason": rejectWords, "flags_left_out reason": rejectWords,
 	} {
 		name, label, _ := strings.Cut(metric, " ")
 		for _, word := range words {
@@ -127,7 +128,7 @@ func checkFacts(t *testing.T, x *explain.Explanation) {
 		var told string
 		for _, name := range names {
 			if value, ok := attributes.Get(name); ok {
-				told = shown(value.AsString())
+				told = printable.Cut(value.AsString())
 			}
 		}
 		if told != "" {

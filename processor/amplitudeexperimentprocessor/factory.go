@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/featuregate"
 	"go.opentelemetry.io/collector/processor"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pooling"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
@@ -24,7 +25,6 @@ type factory struct {
 
 	mu        sync.Mutex
 	instances map[component.Config]*instance
-	states    dedupStates
 }
 
 // FactoryOption changes what the processors of a factory are made of.
@@ -68,20 +68,70 @@ func (f *factory) createLogs(_ context.Context, set processor.Settings, cfg comp
 		shared = created
 		f.instances[cfg] = shared
 	}
-	dedup, err := f.states.deduplicator(&shared.cfg.Dedup, set, f.now)
+	shared.pipelines++
+	return &experimentProcessor{instance: shared, factory: f, next: next}, nil
+}
+
+// instance is what all pipelines of one configured processor share. It starts with the first of them, and ends with
+// the last.
+type instance struct {
+	cfg       *Config
+	mapper    *experiment.Mapper
+	memory    *memory
+	telemetry *telemetry
+	explainer *explainer
+	now       func() time.Time
+
+	// The factory guards these: the pipelines that have not shut down, and whether any has started.
+	pipelines int
+	started   bool
+}
+
+func newInstance(cfg *Config, set processor.Settings, now func() time.Time) (*instance, error) {
+	telemetry, err := newTelemetry(set)
 	if err != nil {
 		return nil, err
 	}
-	shared.users++
-	return &experimentProcessor{instance: shared, dedup: dedup, next: next, forget: func() { f.release(cfg, shared) }}, nil
+	settings, err := cfg.mapping(telemetry.flags)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := newMemory(&cfg.Dedup, set, now)
+	if err != nil {
+		return nil, err
+	}
+	return &instance{
+		cfg: cfg, mapper: experiment.New(settings), memory: memory, telemetry: telemetry,
+		explainer: newExplainer(set.Logger, now), now: now,
+	}, nil
 }
 
-// release forgets an instance when the last of its pipelines has shut down.
-func (f *factory) release(cfg component.Config, shared *instance) {
+// start loads what was remembered, if it is kept anywhere; the first pipeline does it for all.
+func (f *factory) start(ctx context.Context, host component.Host, shared *instance) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if shared.users--; shared.users == 0 {
-		delete(f.instances, cfg)
-		shared.telemetry.builder.Shutdown()
+	if shared.started {
+		return nil
 	}
+	shared.compareIDLength()
+	if err := shared.memory.start(ctx, host); err != nil {
+		return err
+	}
+	shared.started = true
+	return shared.telemetry.observe(shared.memory)
+}
+
+// release ends an instance when the last of its pipelines has shut down. What is to be remembered is written.
+func (f *factory) release(ctx context.Context, shared *instance) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if shared.pipelines--; shared.pipelines > 0 {
+		return nil
+	}
+	delete(f.instances, shared.cfg)
+	shared.telemetry.builder.Shutdown()
+	if !shared.started {
+		return nil
+	}
+	return shared.memory.shutdown(ctx)
 }

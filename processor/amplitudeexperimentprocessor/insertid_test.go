@@ -43,14 +43,6 @@ func TestInsertID(t *testing.T) {
 	}
 }
 
-func TestJavaHash(t *testing.T) {
-	for text, want := range map[string]int32{
-		"": 0, "a": 97, "Aa": 2112, "BB": 2112, "hello world": 1794106052, "😀": 1772899, "polygenelubricants": -2147483648,
-	} {
-		assert.Equal(t, want, javaHash(text), text)
-	}
-}
-
 // TestTransitionsAreNumbered: a user who changes within a day and comes back has three events with three ids.
 func TestTransitionsAreNumbered(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)

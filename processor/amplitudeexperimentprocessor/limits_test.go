@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
@@ -100,6 +101,26 @@ func TestRejectionsAreExplained(t *testing.T) {
 	}
 }
 
+// The words that records are counted by.
+var (
+	outcomeWords = append(words(experiment.NumOutcomes), outcomeRefused)
+	skipWords    = words(experiment.NumSkipReasons)
+	rejectWords  = words(experiment.NumRejectReasons)
+
+	nearMissWords = words(experiment.NumNearMisses)
+)
+
+// words returns the words of a closed list of n.
+func words[T interface {
+	~uint8
+	String() string
+}](n T) (list []string) {
+	for i := range n {
+		list = append(list, i.String())
+	}
+	return list
+}
+
 // TestClosedLists: the words that the code counts by are those that metadata.yaml promises, and each rejection has a hint.
 func TestClosedLists(t *testing.T) {
 	file, err := confmaptest.LoadConf("metadata.yaml")
@@ -107,12 +128,12 @@ func TestClosedLists(t *testing.T) {
 	attributes, err := file.Sub("attributes")
 	require.NoError(t, err)
 	for name, words := range map[string][]string{
-		"outcome":         outcomeNames[:],
-		"near_miss":       nearMissNames[:],
-		"skip_reason":     skipNames[:],
-		"reject_reason":   rejectNames[:],
-		"id_problem":      rejectNames[rejectReasonOfID(idEmpty) : rejectReasonOfID(idNotAnID)+1],
-		"left_out_reason": rejectNames[rejectNoFlagKey : rejectPropertyLimit+1],
+		"outcome":         outcomeWords,
+		"near_miss":       nearMissWords,
+		"skip_reason":     skipWords,
+		"reject_reason":   rejectWords,
+		"id_problem":      rejectWords[experiment.RejectEmptyID : experiment.RejectNotAnID+1],
+		"left_out_reason": rejectWords[experiment.RejectNoFlagKey : experiment.RejectPropertyLimit+1],
 	} {
 		attribute, err := attributes.Sub(name)
 		require.NoError(t, err)
@@ -122,10 +143,9 @@ func TestClosedLists(t *testing.T) {
 		}
 		assert.ElementsMatch(t, promised, words, name)
 	}
-	for i, hint := range rejectHints {
-		assert.NotEmpty(t, hint, rejectNames[i])
+	for reason := range experiment.NumRejectReasons {
+		assert.NotEmpty(t, reason.Hint(), reason)
 	}
-	assert.Equal(t, rejectNoID, rejectReasonOfID(idOK))
 }
 
 // TestInstancesAreToldApart: the metrics carry the id of the component.
@@ -200,7 +220,7 @@ func TestTooManyProperties(t *testing.T) {
 	out := r.send(t, batch(t, "$exposure", record))
 	require.Len(t, out, 1)
 	checkEvent(t, out[0])
-	assert.Equal(t, 1500-(amplitude.MaxPropertyKeys-exposureProperties), r.counter(t, "otelcol_processor_amplitude_experiment_properties_left_out", "", ""))
+	assert.Equal(t, 1500-(amplitude.MaxPropertyKeys-4), r.counter(t, "otelcol_processor_amplitude_experiment_properties_left_out", "", ""))
 }
 
 // TestFlagsOfShapedEventsCount: the properties that an edge Collector spent count at the gateway too.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -37,8 +38,8 @@ var skipCases = func() []reasonCase {
 		{reason: "unassigned", config: "exposure: {unassigned: drop}", event: "$exposure", record: exposure(attrs{"variant": "off"})},
 		{reason: "nothing_to_set", config: "{exposure: {unassigned: identify}, set_user_properties: false}", event: "$exposure", record: exposure(attrs{"variant": "off"})},
 	}
-	for i := skipError; i < skipOtherReason; i++ {
-		cases = append(cases, reasonCase{reason: skipNames[i], event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.reason": skipNames[i]})})
+	for reason := experiment.SkipError; reason < experiment.SkipOtherReason; reason++ {
+		cases = append(cases, reasonCase{reason: reason.String(), event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.reason": reason.String()})})
 	}
 	return cases
 }()
@@ -70,9 +71,9 @@ func TestLogLines(t *testing.T) {
 		words []string
 		cases []reasonCase
 	}{
-		{"skipped", skipNames[:], skipCases},
-		{"rejected", rejectNames[:], rejectCases},
-		{"near misses", nearMissNames[:], nearMissCases},
+		{"skipped", skipWords, skipCases},
+		{"rejected", rejectWords, rejectCases},
+		{"near misses", nearMissWords, nearMissCases},
 	} {
 		fmt.Fprintf(&written, "# %s\n", list.title)
 		byReason := map[string]reasonCase{}

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor/processortest"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
@@ -102,48 +103,16 @@ func TestForeignTextIsSafeInTheLog(t *testing.T) {
 	service := fields["service"].(string)
 	assert.True(t, strings.HasPrefix(service, `check\x1b[31mout\n`), service)
 	assert.True(t, strings.HasSuffix(service, "é…"), service)
-	assert.Less(t, len(service), 2*maxShown)
+	assert.Less(t, len(service), 2*printable.MaxBytes)
 }
 
-// TestNearMissesAreSampled: beyond a second's share of looks, records pass unlooked at; the share is spread over a
-// large batch.
-func TestNearMissesAreSampled(t *testing.T) {
-	cfg := configOf(t, "{}")
-	finder := newNearMissFinder(cfg, newRecogniser(cfg))
-	const many = 100 * looksPerSecond
-	ld := plog.NewLogs()
-	for range many {
-		record(t, ld, "feature_flag.evaluated", nil)
-	}
-	now := time.Now()
-	search := func(records int) int {
-		var c counts
-		finder.search(&c, ld, records, now)
-		return c.nearMisses[nearSimilarName]
-	}
-	assert.Equal(t, looksPerSecond, search(many))
-	assert.Zero(t, search(many), "the share of this second is used up")
-	now = now.Add(time.Second)
-	assert.Equal(t, looksPerSecond, search(many))
-}
-
-// TestForeignRecordsAllocateNothing: neither when looked at closely nor when not.
+// TestForeignRecordsAllocateNothing: a batch allocates no more for records that pass.
 func TestForeignRecordsAllocateNothing(t *testing.T) {
-	cfg := configOf(t, "{}")
-	finder := newNearMissFinder(cfg, newRecogniser(cfg))
 	ld := plog.NewLogs()
 	record(t, ld, "", attrs{"http.request.method": "GET", "event.domain": "browser"}).Body().SetStr("cart rendered")
 	record(t, ld, "browser.web_vital", attrs{"name": "lcp"})
 	record(t, ld, "", nil).Body().SetEmptyMap().PutStr("message", "ready")
-	var c counts
-	now := time.Now()
-	assert.Zero(t, testing.AllocsPerRun(100, func() {
-		now = now.Add(time.Second)
-		finder.search(&c, ld, 3, now)
-	}))
-	assert.Zero(t, c.nearMisses)
-
-	p, err := NewFactory().CreateLogs(t.Context(), processortest.NewNopSettings(metadata.Type), cfg, consumertest.NewNop())
+	p, err := NewFactory().CreateLogs(t.Context(), processortest.NewNopSettings(metadata.Type), configOf(t, "{}"), consumertest.NewNop())
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
 	t.Cleanup(func() { require.NoError(t, p.Shutdown(t.Context())) })

@@ -5,65 +5,43 @@ package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/ote
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.opentelemetry.io/collector/pipeline"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
-
-// counts is what happened in one batch.
-type counts struct {
-	outcomes     [numOutcomes]int
-	skipped      [numSkipReasons]int
-	rejected     [numRejectReasons]int
-	flagsLeftOut [numRejectReasons]int
-	ids          [numIDProblems]int
-	// example holds a flag key of a rejected record per reason, for the explanation; skippedExample of a skipped one.
-	example           [numRejectReasons]string
-	skippedExample    [numSkipReasons]string
-	nearMisses        [numNearMisses]int
-	nearExample       [numNearMisses]nearExample
-	extraEvents       int
-	late              int
-	propertiesLeftOut int
-	// changed holds a label per change of variant.
-	changed []string
-}
-
-func (c *counts) reset() {
-	changed := reuse(c.changed)
-	*c = counts{changed: changed}
-}
-
-// leaveOut counts a flag of an assignment that is not told, and returns the reason.
-func (s *scratch) leaveOut(f *facts, reason rejectReason, flag string) rejectReason {
-	s.counts.flagsLeftOut[reason]++
-	s.counts.example[reason] = flag
-	f.trace.flagLeftOut(reason, flag)
-	return reason
-}
 
 // telemetry reports the processor's metrics, all labelled with the component's id.
 type telemetry struct {
 	builder *metadata.TelemetryBuilder
+	logger  *zap.Logger
+	id      attribute.KeyValue
 
 	all      metric.MeasurementOption
 	standard metric.MeasurementOption
 
-	outcomes     [numOutcomes]metric.MeasurementOption
-	skipped      [numSkipReasons]metric.MeasurementOption
-	rejected     [numRejectReasons]metric.MeasurementOption
-	flagsLeftOut [numRejectReasons]metric.MeasurementOption
-	ids          [numIDProblems]metric.MeasurementOption
-	nearMisses   [numNearMisses]metric.MeasurementOption
+	outcomes     [experiment.NumOutcomes]metric.MeasurementOption
+	skipped      [experiment.NumSkipReasons]metric.MeasurementOption
+	refusedBatch metric.MeasurementOption
+	// rejected has the reasons of records, flags and ids.
+	rejected   [experiment.NumRejectReasons]metric.MeasurementOption
+	nearMisses [experiment.NumNearMisses]metric.MeasurementOption
 }
 
-// Label names; those of the metadata's attributes with a name_override share "reason".
+// Words of labels; those of the metadata's attributes with a name_override share "reason".
 const (
+	// outcomeRefused is the outcome of the records of a batch that the next component refused.
+	outcomeRefused = "refused"
+
 	labelProcessor = "processor"
 	labelSignal    = "otel.signal"
 	labelOutcome   = "outcome"
@@ -79,24 +57,25 @@ func newTelemetry(settings processor.Settings) (*telemetry, error) {
 	id := attribute.String(labelProcessor, settings.ID.String())
 	t := &telemetry{
 		builder:  builder,
+		logger:   settings.Logger,
+		id:       id,
 		all:      labels(id),
 		standard: labels(id, attribute.String(labelSignal, pipeline.SignalLogs.String())),
 	}
-	for i, name := range outcomeNames {
-		t.outcomes[i] = labels(id, attribute.String(labelOutcome, name))
+	outcome := func(word string) metric.MeasurementOption { return labels(id, attribute.String(labelOutcome, word)) }
+	reason := func(word string) metric.MeasurementOption { return labels(id, attribute.String(labelReason, word)) }
+	for i := range experiment.NumOutcomes {
+		t.outcomes[i] = outcome(i.String())
 	}
-	for i, name := range skipNames {
-		t.skipped[i] = labels(id, attribute.String(labelReason, name))
+	t.refusedBatch = outcome(outcomeRefused)
+	for i := range experiment.NumSkipReasons {
+		t.skipped[i] = reason(i.String())
 	}
-	for i, name := range rejectNames {
-		t.rejected[i] = labels(id, attribute.String(labelReason, name))
-		t.flagsLeftOut[i] = t.rejected[i]
+	for i := range experiment.NumNearMisses {
+		t.nearMisses[i] = reason(i.String())
 	}
-	for i, name := range nearMissNames {
-		t.nearMisses[i] = labels(id, attribute.String(labelReason, name))
-	}
-	for i := idEmpty; i < numIDProblems; i++ {
-		t.ids[i] = t.rejected[rejectReasonOfID(i)]
+	for i := range experiment.NumRejectReasons {
+		t.rejected[i] = reason(i.String())
 	}
 	return t, nil
 }
@@ -115,21 +94,21 @@ func (t *telemetry) handOver(ctx context.Context, incoming, outgoing int, took t
 // refused reports a batch that the next component refused: what was decided about its records does not
 // count, since the sender still has them.
 func (t *telemetry) refused(ctx context.Context, records int) {
-	t.builder.ProcessorAmplitudeExperimentRecords.Add(ctx, int64(records), t.outcomes[outcomeRefused])
+	t.builder.ProcessorAmplitudeExperimentRecords.Add(ctx, int64(records), t.refusedBatch)
 }
 
 // done reports what became of a batch.
-func (t *telemetry) done(ctx context.Context, c *counts) {
-	addEach(ctx, t.builder.ProcessorAmplitudeExperimentRecords, c.outcomes[:], t.outcomes[:])
-	addEach(ctx, t.builder.ProcessorAmplitudeExperimentSkipped, c.skipped[:], t.skipped[:])
-	addEach(ctx, t.builder.ProcessorAmplitudeExperimentRejected, c.rejected[:], t.rejected[:])
-	addEach(ctx, t.builder.ProcessorAmplitudeExperimentFlagsLeftOut, c.flagsLeftOut[:], t.flagsLeftOut[:])
-	addEach(ctx, t.builder.ProcessorAmplitudeExperimentIdsIgnored, c.ids[:], t.ids[:])
-	addEach(ctx, t.builder.ProcessorAmplitudeExperimentNearMisses, c.nearMisses[:], t.nearMisses[:])
-	add(ctx, t.builder.ProcessorAmplitudeExperimentExtraEvents, c.extraEvents, t.all)
-	add(ctx, t.builder.ProcessorAmplitudeExperimentLate, c.late, t.all)
-	add(ctx, t.builder.ProcessorAmplitudeExperimentPropertiesLeftOut, c.propertiesLeftOut, t.all)
-	for _, flag := range c.changed {
+func (t *telemetry) done(ctx context.Context, c *experiment.Counts) {
+	addEach(ctx, t.builder.ProcessorAmplitudeExperimentRecords, c.Outcomes[:], t.outcomes[:])
+	addEach(ctx, t.builder.ProcessorAmplitudeExperimentSkipped, c.Skipped[:], t.skipped[:])
+	addEach(ctx, t.builder.ProcessorAmplitudeExperimentRejected, c.Rejected[:], t.rejected[:])
+	addEach(ctx, t.builder.ProcessorAmplitudeExperimentFlagsLeftOut, c.FlagsLeftOut[:], t.rejected[:])
+	addEach(ctx, t.builder.ProcessorAmplitudeExperimentIdsIgnored, c.IDsIgnored[:], t.rejected[:])
+	addEach(ctx, t.builder.ProcessorAmplitudeExperimentNearMisses, c.NearMisses.Count[:], t.nearMisses[:])
+	add(ctx, t.builder.ProcessorAmplitudeExperimentExtraEvents, c.ExtraEvents, t.all)
+	add(ctx, t.builder.ProcessorAmplitudeExperimentLate, c.Late, t.all)
+	add(ctx, t.builder.ProcessorAmplitudeExperimentPropertiesLeftOut, c.PropertiesLeftOut, t.all)
+	for _, flag := range c.Changed {
 		t.builder.ProcessorAmplitudeExperimentVariantChanges.Add(ctx, 1, t.all, metric.WithAttributes(attribute.String(labelFlag, flag)))
 	}
 }
@@ -146,7 +125,55 @@ func add(ctx context.Context, counter metric.Int64Counter, n int, option metric.
 	}
 }
 
+// When to warn about the number of distinct flags.
+const (
+	warnSoonFlags = amplitude.MaxExperimentProperties * 8 / 10
+	warnFlags     = amplitude.MaxExperimentProperties
+)
+
 // flags reports the number of distinct flags.
 func (t *telemetry) flags(n int) {
 	t.builder.ProcessorAmplitudeExperimentFlags.Record(context.Background(), int64(n), t.all)
+	if n == warnSoonFlags || n == warnFlags {
+		t.logger.Warn("the number of distinct flags approaches or reaches the experiment properties that an Amplitude project may have: "+
+			"stop flags that are not experiments, or set max_experiment_properties",
+			zap.Int("flags", n), zap.Int("limit", amplitude.MaxExperimentProperties))
+	}
+}
+
+// observe publishes the counts of the memory.
+func (t *telemetry) observe(m *memory) error {
+	if m.state == nil {
+		return nil
+	}
+	reason := func(name string) metric.MeasurementOption {
+		return labels(t.id, attribute.String(labelReason, name))
+	}
+	maxEntries, age := reason("max_entries"), reason("age")
+	register := func(
+		register func(metric.Int64Callback) error, read func(dedup.Stats, metric.Int64Observer),
+	) error {
+		return register(func(_ context.Context, observer metric.Int64Observer) error {
+			read(m.state.Stats(), observer)
+			return nil
+		})
+	}
+	return errors.Join(
+		register(t.builder.RegisterProcessorAmplitudeExperimentDedupEntriesCallback, func(stats dedup.Stats, o metric.Int64Observer) {
+			o.Observe(stats.Entries, t.all)
+		}),
+		register(t.builder.RegisterProcessorAmplitudeExperimentDedupEvictionsCallback, func(stats dedup.Stats, o metric.Int64Observer) {
+			o.Observe(stats.Evicted, maxEntries)
+			o.Observe(stats.Expired, age)
+		}),
+		register(t.builder.RegisterProcessorAmplitudeExperimentDedupRedisBypassedCallback, func(stats dedup.Stats, o metric.Int64Observer) {
+			o.Observe(stats.RedisBypassed, t.all)
+		}),
+		register(t.builder.RegisterProcessorAmplitudeExperimentDedupRedisFailuresCallback, func(stats dedup.Stats, o metric.Int64Observer) {
+			o.Observe(stats.RedisFailures, t.all)
+		}),
+		register(t.builder.RegisterProcessorAmplitudeExperimentDedupStorageFailuresCallback, func(stats dedup.Stats, o metric.Int64Observer) {
+			o.Observe(stats.StorageFailures, t.all)
+		}),
+	)
 }

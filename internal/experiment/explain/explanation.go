@@ -102,6 +102,8 @@ const (
 
 // Event is one event that a record becomes, or would become if it were no repeat.
 type Event struct {
+	// Of is the number of the record.
+	Of int `json:"-"`
 	// Verdict is send, repeat or late, Because of this; empty for a record that is passed on as it is.
 	Verdict string `json:"verdict,omitempty"`
 	Because string `json:"because,omitempty"`

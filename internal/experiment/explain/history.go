@@ -54,15 +54,21 @@ func (h *History) Last(r *Result) (record int, sameWindow bool) {
 	return 0, false
 }
 
-// Sent notes what a record sent, and returns the record that was sent with the same insert_id before, or 0.
-func (h *History) Sent(record int, r Result, insertID string) (sameInsertID int) {
+// Sent notes what a record sent.
+func (h *History) Sent(record int, r Result) {
+	if h != nil {
+		r.record = record
+		h.results[r.Subject] = append(h.results[r.Subject], r)
+	}
+}
+
+// SentAs notes the insert_id of what a record sent, and returns the record that was sent with it before, or 0.
+func (h *History) SentAs(record int, insertID string) (before int) {
 	if h == nil {
 		return 0
 	}
-	r.record = record
-	h.results[r.Subject] = append(h.results[r.Subject], r)
-	if sameInsertID = h.insertIDs[insertID]; sameInsertID == 0 {
+	if before = h.insertIDs[insertID]; before == 0 {
 		h.insertIDs[insertID] = record
 	}
-	return sameInsertID
+	return before
 }

@@ -1,0 +1,108 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// answer is what a field was found to be.
+type answer struct {
+	// number is the answer of a boolean (0, 1) or session field.
+	number int64
+	// text is the answer of a text field.
+	text string
+	// value is the answer of a map or group field.
+	value pcommon.Value
+}
+
+// refusal says why a field does not take a value.
+type refusal uint8
+
+const (
+	refusedNot refusal = iota
+	refusedNull
+	refusedBlank
+	refusedNotBoolean
+	refusedNotMap
+	refusedNotTime
+	refusedNotName
+	refusedNotScalar
+	refusedBadVariant
+	// The problems of ids, in the order of [RejectReason].
+	refusedEmptyID
+	refusedPlaceholder
+	refusedShortID
+	refusedLongID
+	refusedNotAnID
+	numRefusals
+)
+
+// read reads a value as the answer for a field. A value that is refused changes nothing.
+func (a *answer) read(of field, value pcommon.Value, minIDLength int) refusal {
+	if value.Type() == pcommon.ValueTypeEmpty {
+		return refusedNull
+	}
+	switch of {
+	case fieldVariant, fieldValue:
+		switch text, state := variantText(value, of == fieldValue); state {
+		case variantUsable:
+			a.text = text
+		case variantBad:
+			return refusedBadVariant
+		default:
+			return refusedBlank
+		}
+	case fieldUserID, fieldDeviceID, fieldContextID:
+		text, problem := readID(value, minIDLength)
+		if problem != noProblem {
+			return refusedEmptyID + refusal(problem-RejectEmptyID)
+		}
+		a.text = text
+	case fieldInExperiment, fieldMetadataDefault, fieldMetadataTrack:
+		if value.Type() != pcommon.ValueTypeBool {
+			return refusedNotBoolean
+		}
+		a.number = 0
+		if value.Bool() {
+			a.number = 1
+		}
+	case fieldMetadata, fieldVariants, fieldGroups:
+		if value.Type() != pcommon.ValueTypeMap {
+			return refusedNotMap
+		}
+		a.value = value
+	case fieldSessionID:
+		ms, ok := sessionMillis(value)
+		if !ok {
+			return refusedNotTime
+		}
+		a.number = ms
+	case fieldFlagKey:
+		text, ok := keyText(value)
+		if !ok {
+			return refusedNotName
+		}
+		a.text = text
+	case fieldExperimentKey, fieldMetadataExperimentKey, fieldEnvironment:
+		text, ok := keyText(value)
+		if !ok {
+			return refusedNotName
+		}
+		a.text = amplitude.Truncate(text, amplitude.MaxStringLength)
+	case fieldReason, fieldErrorType, fieldMetadataType, fieldClientAddress:
+		text, ok := scalarText(value)
+		if !ok || strings.TrimSpace(text) == "" {
+			return refusedNotScalar
+		}
+		a.text = text
+	default:
+		a.value = value
+	}
+	return refusedNot
+}

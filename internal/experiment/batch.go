@@ -1,0 +1,119 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+)
+
+// Batch is a batch of records on its way to events: [Batch.Read], then [Batch.Write] when the verdicts on its events
+// are given. Its memory is used again, so that a batch allocates nothing but what its events keep.
+type Batch struct {
+	parser  parser
+	writer  writer
+	encoder encoder
+
+	// size is the number of all records.
+	size    int
+	records []parsedRecord
+	events  []Event
+	// nearMisses are records of others that were meant as events.
+	nearMisses NearMisses
+}
+
+func newBatch(m *Mapper) *Batch {
+	return &Batch{
+		parser: parser{Mapper: m, names: knownNames{}, reader: reader{minIDLength: m.set.Identity.MinIDLength, tables: m.tables}},
+		writer: newWriter(m),
+	}
+}
+
+// Read reads the records of a batch that arrived at a time, and returns how many records there are. The recorder says
+// which of them are explained; it may be nil.
+func (b *Batch) Read(ld plog.Logs, arrival time.Time, recorder *explain.Recorder) int {
+	p, now := &b.parser, arrival.UnixMilli()
+	for i, resource := range ld.ResourceLogs().All() {
+		p.reader.enterResource(resource.Resource().Attributes())
+		p.clients = clientCache{}
+		for j, scope := range resource.ScopeLogs().All() {
+			p.reader.enterScope(scope.Scope().Attributes())
+			for k, record := range scope.LogRecords().All() {
+				trace := startTrace(recorder, record, i, j, k)
+				if kind, shaped := p.Mapper.names.recognize(record); kind != kindNone {
+					b.records = extend(b.records)
+					r := &b.records[len(b.records)-1]
+					r.trace, r.position, r.kind, r.shaped = trace, b.size, kind, shaped
+					p.parse(r, record, now)
+				} else {
+					trace.foreign(p.Mapper, record)
+				}
+				b.size++
+			}
+		}
+	}
+	if b.size > len(b.records) {
+		b.nearMisses = p.Mapper.nearMisses.search(ld, b.size, arrival)
+	}
+	b.makeEvents()
+	return b.size
+}
+
+// Events returns the events that the records become, in order, so that a verdict can be given on each.
+func (b *Batch) Events() []Event { return b.events }
+
+// End forgets the batch, and with it every reference to its data.
+func (b *Batch) End() {
+	b.size = 0
+	b.nearMisses = NearMisses{}
+	b.records = reuse(b.records)
+	b.events = reuse(b.events)
+	b.encoder = reuseText(b.encoder)
+	b.parser.forget()
+	b.writer.forget()
+	b.parser.idle.Put(b)
+}
+
+func (p *parser) forget() {
+	p.flags = reuse(p.flags)
+	p.groups = reuse(p.groups)
+	p.leftOut = reuse(p.leftOut)
+	p.unset = reuse(p.unset)
+	p.propertied = reuse(p.propertied)
+	p.clients = clientCache{}
+	p.reader.forget()
+}
+
+// What a batch may keep when it ends: one huge batch must not hold memory forever.
+const (
+	maxPooled      = 1 << 14 // elements of a list
+	maxPooledBytes = 1 << 21 // bytes of text
+)
+
+// extend adds an empty element to a list that reuse has cleared.
+func extend[T any](list []T) []T {
+	if len(list) < cap(list) {
+		return list[:len(list)+1]
+	}
+	var empty T
+	return append(list, empty)
+}
+
+func reuse[T any](list []T) []T {
+	if cap(list) > maxPooled {
+		return nil
+	}
+	clear(list)
+	return list[:0]
+}
+
+func reuseText[T ~[]byte](text T) T {
+	if cap(text) > maxPooledBytes {
+		return nil
+	}
+	return text[:0]
+}

@@ -1,0 +1,26 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package experiment maps log records that tell of flags to the events that Amplitude Experiment analyzes.
+//
+// The path of a batch, with the file of each step:
+//
+//	Batch.Read       batch.go
+//	  recognize      recognize.go    what kind of record it is, by its event name alone
+//	  field values   fieldvalues.go  which attribute gives which field (fields.go), and how its value reads (answer.go, text.go)
+//	  interpret      interpret.go    what it says, and whether that makes an event: exposure.go, evaluation.go, assignment.go
+//	  identify       identify.go     who it was; groups.go, client.go, eventtime.go
+//	  events         event.go        the events it becomes, each with the key that tells repeats (key.go)
+//	(the caller's memory decides: Event.Verdict)
+//	Batch.Write      write.go
+//	  insert_id      insertid.go
+//	  shape          shape.go        each event as a flat record, in place; properties.go: what else travels
+//
+// An [Event] goes the whole way, from its key to its insert_id. A record that is an event already, made by another
+// Collector, takes the way of shaped.go instead of interpretation, and is written as it came.
+//
+// What becomes of a record is an [Outcome] with a reason (outcome.go); Write returns the counts of them. A record may
+// be accompanied by a trace, which puts each decision into words where it is made (trace.go); a nil trace costs nothing.
+//
+// The package knows the data of OpenTelemetry and nothing else of the Collector.
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"

@@ -1,0 +1,101 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"github.com/zeebo/xxh3"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+)
+
+// Event is one outgoing event, from its key to its insert_id: what a record tells, or some flags of a large
+// assignment.
+type Event struct {
+	*parsedRecord
+	Groups []Group
+	// Flags are the flags that the event tells, sorted by key; an exposure tells one.
+	Flags []Flag
+
+	// Subject says who was evaluated for what: ids, groups, flag keys and experiment key, as a hash.
+	Subject [16]byte
+	// Result is a hash of what came out: the variants, and what becomes of the user properties.
+	Result uint64
+	// Window is the number of the day, or other window, of the event's own time.
+	Window int32
+
+	// Verdict is given by the caller between Read and Write.
+	Verdict Verdict
+	// Told is the explanation of the event, or nil: the caller adds why it gave its verdict.
+	Told *explain.Event
+
+	// key is the hash of subject and result together, which insert_id holds.
+	key      xxh3.Uint128
+	insertID indexRange
+}
+
+// Verdict is what the caller's memory of what was sent says about an event. The zero value lets it go out.
+type Verdict struct {
+	// Transition numbers the change of result within the window, from 0; it is part of insert_id.
+	Transition uint32
+	// Repeat: the same went out already. The event is not written.
+	Repeat bool
+	// Late: something newer of its subject went out. The event must not touch the user's properties.
+	Late bool
+	// Changed: the last known result of the subject was another one.
+	Changed bool
+}
+
+// makeEvents makes the events of all records that were read, with their keys.
+func (b *Batch) makeEvents() {
+	p := &b.parser
+	for i := range b.records {
+		r := &b.records[i]
+		if !r.leaves() {
+			continue
+		}
+		first := len(b.events)
+		flags := p.flags[r.flags.start:r.flags.end]
+		if r.kind == kindAssignment {
+			reserved := 0
+			if r.environment != "" {
+				reserved = 1
+			}
+			splitFlags(flags, reserved, func(from, to int) { b.addEvent(r, flags[from:to]) })
+		} else {
+			b.addEvent(r, flags)
+		}
+		r.events = indexRange{int32(first), int32(len(b.events))}
+		r.trace.events(b.events[first:])
+	}
+}
+
+func (b *Batch) addEvent(r *parsedRecord, flags []Flag) {
+	p := &b.parser
+	b.events = extend(b.events)
+	e := &b.events[len(b.events)-1]
+	e.parsedRecord = r
+	e.Groups = p.groups[r.groups.start:r.groups.end]
+	e.Flags = flags
+	e.Window = p.set.Window.Number(r.Time)
+	b.encoder = e.hash(b.encoder, p.set.SetUserProperties)
+}
+
+// splitFlags splits the flags of an assignment so that no event has more properties than Amplitude's
+// SDKs put in one. Each part is an assignment of its own flags, complete in itself.
+func splitFlags(flags []Flag, reserved int, yield func(start, end int)) {
+	start, used := 0, reserved
+	for i := range flags {
+		need := 1
+		if flags[i].details != "" {
+			need++
+		}
+		if used+need > amplitude.MaxPropertyKeys && i > start {
+			yield(start, i)
+			start, used = i, reserved
+		}
+		used += need
+	}
+	yield(start, len(flags))
+}

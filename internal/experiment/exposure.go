@@ -1,0 +1,51 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+// exposure reads a record that says outright that a user met a variant.
+func (p *parser) exposure(v *fieldValues, r *parsedRecord, flag *Flag) decision {
+	found, fits := readFlagKey(v, flag)
+	switch {
+	case !found:
+		return rejected(RejectNoFlagKey)
+	case !fits:
+		return rejected(RejectLongFlagKey)
+	}
+	m := recordMetadata(v)
+	if m.dontTrack {
+		r.trace.dontTrack()
+		return skipped(SkipTrackExposure)
+	}
+	flag.Variant = v.text(fieldVariant)
+	if flag.Variant == "" && v.badVariant {
+		// To take it for no variant would take the user out of the experiment.
+		return rejected(RejectBadVariant)
+	}
+	if v.inRecord(fieldMetadata) {
+		r.metadata, r.hasMetadata = v.answers[fieldMetadata].value, true
+	}
+	return p.finishExposure(v, r, flag, &m)
+}
+
+// finishExposure does what explicit exposures and evaluations have in common.
+func (p *parser) finishExposure(v *fieldValues, r *parsedRecord, flag *Flag, m *flagMetadata) decision {
+	flag.NoProperty = m.noProperty
+	r.ExperimentKey = v.text(fieldExperimentKey)
+	if r.ExperimentKey == "" {
+		r.ExperimentKey = m.experimentKey
+	}
+	decided := decision{outcome: Exposure}
+	if flag.Unassigned, flag.rule = p.isUnassigned(r.kind, flag.Variant, m); flag.Unassigned {
+		flag.Variant = ""
+		decided.outcome = Unexposure
+		switch {
+		case p.set.Exposure.Unassigned == UnassignedDrop:
+			decided = skipped(SkipUnassigned)
+		case p.set.Exposure.Unassigned == UnassignedIdentify && (flag.NoProperty || !p.set.SetUserProperties):
+			decided = skipped(SkipNothingToSet)
+		}
+	}
+	r.trace.unassigned(p.set, r.kind, flag, decided)
+	return decided
+}

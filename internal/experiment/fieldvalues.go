@@ -1,0 +1,204 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"math/bits"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// maxMemo bounds how many attribute positions are remembered.
+const maxMemo = 64
+
+// memo remembers what the attribute names at each position gave the last time: records of one
+// application have their attributes in one order, so one comparison replaces a look-up.
+type memo [maxMemo]struct {
+	name string
+	refs []ref
+}
+
+// learn looks up the name at a position that had another one.
+func (m *memo) learn(t *fieldTable, position int, name string) []ref {
+	m[position].name, m[position].refs = strings.Clone(name), t.lookup(name)
+	return m[position].refs
+}
+
+// flatEntry is an attribute that names a flag or a group type itself.
+type flatEntry struct {
+	field field
+	name  string
+	value pcommon.Value
+}
+
+// fieldValues is what the attributes of a record and of its scope and resource tell.
+type fieldValues struct {
+	// answered are the fields that have an answer. Of these, answers are these and ranks say where
+	// they stand: the level plus the place in the list of names.
+	answered fields
+	ranks    [numFields]level
+	answers  [numFields]answer
+	// badVariant: a variant was given that can be none.
+	badVariant bool
+	// idProblem is the first problem with an id that was not taken.
+	idProblem RejectReason
+	flat      []flatEntry
+}
+
+func (v *fieldValues) found(f field) bool { return v.answered&(1<<f) != 0 }
+
+// inRecord tells whether the answer stands in the record itself, so that its value may be taken out.
+func (v *fieldValues) inRecord(f field) bool { return v.found(f) && v.ranks[f] < levelScope }
+
+// text returns the answer of a text field, empty if there is none.
+func (v *fieldValues) text(f field) string {
+	if !v.found(f) {
+		return ""
+	}
+	return v.answers[f].text
+}
+
+// isTrue tells whether a boolean field is there and true.
+func (v *fieldValues) isTrue(f field) bool { return v.found(f) && v.answers[f].number == 1 }
+
+// reset starts a record with what it inherits.
+func (v *fieldValues) reset(inherited *fieldValues) {
+	v.answered = inherited.answered
+	for left := inherited.answered; left != 0; left &= left - 1 {
+		f := bits.TrailingZeros32(uint32(left))
+		v.ranks[f], v.answers[f] = inherited.ranks[f], inherited.answers[f]
+	}
+	v.badVariant = inherited.badVariant
+	v.idProblem = inherited.idProblem
+	v.flat = v.flat[:0]
+}
+
+// reader reads the fields of records. It is not safe for concurrent use.
+type reader struct {
+	minIDLength int
+	tables      [numKinds]*fieldTable
+	memos       [numKinds]memo
+
+	// The fields of the resource, and of the resource and the scope, per kind of record; read when first needed.
+	ofResource [numKinds]fieldValues
+	ofScope    [numKinds]fieldValues
+	readUpTo   [numKinds]level
+
+	resource pcommon.Map
+	scope    pcommon.Map
+
+	record fieldValues
+	// ignoredIDs counts the ids that were refused.
+	ignoredIDs [NumRejectReasons]int
+}
+
+func (r *reader) enterResource(attributes pcommon.Map) {
+	r.resource = attributes
+	for i := range r.readUpTo {
+		r.readUpTo[i] = levelNone
+	}
+}
+
+func (r *reader) enterScope(attributes pcommon.Map) {
+	r.scope = attributes
+	for i := range r.readUpTo {
+		r.readUpTo[i] = max(r.readUpTo[i], levelResource)
+	}
+}
+
+// inherited returns the fields that the scope and the resource give of the records to come.
+func (r *reader) inherited(kind recordKind) *fieldValues {
+	if r.readUpTo[kind] == levelNone {
+		v := &r.ofResource[kind]
+		v.reset(&fieldValues{})
+		r.read(kind, v, levelResource, r.resource)
+		r.readUpTo[kind] = levelResource
+	}
+	if r.readUpTo[kind] == levelResource {
+		v := &r.ofScope[kind]
+		v.reset(&r.ofResource[kind])
+		r.read(kind, v, levelScope, r.scope)
+		r.readUpTo[kind] = levelScope
+	}
+	return &r.ofScope[kind]
+}
+
+// gather reads the fields of a record. The result is valid until the next call.
+func (r *reader) gather(kind recordKind, attributes pcommon.Map, body pcommon.Value) *fieldValues {
+	v := &r.record
+	v.reset(r.inherited(kind))
+	r.read(kind, v, levelRecord, attributes)
+	if body.Type() == pcommon.ValueTypeMap {
+		r.read(kind, v, levelBody, body.Map())
+	}
+	return v
+}
+
+func (r *reader) read(kind recordKind, v *fieldValues, at level, attributes pcommon.Map) {
+	t := r.tables[kind]
+	known := &r.memos[kind]
+	position := -1
+	for name, value := range attributes.All() {
+		position++
+		var refs []ref
+		switch {
+		case at != levelRecord || position >= maxMemo:
+			refs = t.lookup(name)
+		case known[position].name == name:
+			refs = known[position].refs
+		default:
+			refs = known.learn(t, position, name)
+		}
+		for _, to := range refs {
+			if !to.bodyOnly || at == levelBody {
+				r.consider(v, to, at, name, value)
+			}
+		}
+	}
+}
+
+// consider gives a value to a field: taken if it is usable and goes before what the field has.
+func (r *reader) consider(v *fieldValues, to ref, at level, name string, value pcommon.Value) {
+	if to.field >= fieldFlatVariant {
+		if at <= levelBody && value.Type() != pcommon.ValueTypeEmpty {
+			v.flat = append(v.flat, flatEntry{field: to.field, name: name, value: value})
+		}
+		return
+	}
+	rank := at | level(to.place)
+	if v.found(to.field) && rank >= v.ranks[to.field] {
+		return
+	}
+	switch why := v.answers[to.field].read(to.field, value, r.minIDLength); {
+	case why == refusedNot:
+		v.ranks[to.field] = rank
+		v.answered |= 1 << to.field
+	case why >= refusedEmptyID:
+		problem := RejectEmptyID + RejectReason(why-refusedEmptyID)
+		if v.idProblem == noProblem {
+			v.idProblem = problem
+		}
+		r.ignoredIDs[problem]++
+	case why == refusedBadVariant && to.field == fieldVariant:
+		v.badVariant = true
+	}
+}
+
+func (r *reader) forget() {
+	r.resource, r.scope = pcommon.Map{}, pcommon.Map{}
+	r.ignoredIDs = [NumRejectReasons]int{}
+	r.record.forget()
+	for i := range r.readUpTo {
+		r.readUpTo[i] = levelNone
+		r.ofResource[i].forget()
+		r.ofScope[i].forget()
+	}
+}
+
+func (v *fieldValues) forget() {
+	v.answered = 0
+	clear(v.answers[:])
+	v.flat = reuse(v.flat[:cap(v.flat)])
+}

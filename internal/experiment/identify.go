@@ -1,0 +1,105 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// noProblem: an id was taken, or there was none to be refused.
+const noProblem = RejectNoID
+
+var rejectReasonOf = [...]RejectReason{
+	amplitude.IDOK:          noProblem,
+	amplitude.IDEmpty:       RejectEmptyID,
+	amplitude.IDPlaceholder: RejectPlaceholderID,
+	amplitude.IDTooShort:    RejectShortID,
+	amplitude.IDTooLong:     RejectLongID,
+}
+
+// Identity is who it was.
+type Identity struct {
+	UserID   string
+	DeviceID string
+	// contextID is the id if the flag's context gave it.
+	contextID string
+}
+
+// identify tells who it was; both ids are empty if nobody was.
+func identify(set *IdentitySettings, v *fieldValues) Identity {
+	who := Identity{UserID: v.text(fieldUserID), DeviceID: v.text(fieldDeviceID)}
+	switch {
+	case set.ContextIDAs == AsUserID && who.UserID == "":
+		who.UserID = v.text(fieldContextID)
+		who.contextID = who.UserID
+	case set.ContextIDAs == AsDeviceID && who.DeviceID == "":
+		who.DeviceID = v.text(fieldContextID)
+		who.contextID = who.DeviceID
+	}
+	return who
+}
+
+// readID returns an id that Amplitude takes: trimmed text, or the digits of a whole number.
+func readID(value pcommon.Value, minLength int) (string, RejectReason) {
+	var text string
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		text = validText(value.Str())
+	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble:
+		digits, ok := wholeNumber(value)
+		if !ok {
+			return "", RejectNotAnID
+		}
+		text = digits
+	default:
+		return "", RejectNotAnID
+	}
+	id, problem := amplitude.CheckID(text, minLength)
+	if problem != amplitude.IDOK {
+		return "", rejectReasonOf[problem]
+	}
+	return id, noProblem
+}
+
+// A session id is the start of the session in milliseconds; anything outside this range is in
+// another unit, or no time at all (September 2001 to December 2099).
+const (
+	minSessionMillis = 1_000_000_000_000
+	maxSessionMillis = 4_100_000_000_000
+	sessionDigits    = 13
+)
+
+// sessionMillis reads a session id given as a whole number, or as its digits.
+func sessionMillis(value pcommon.Value) (int64, bool) {
+	var ms int64
+	switch value.Type() {
+	case pcommon.ValueTypeInt:
+		ms = value.Int()
+	case pcommon.ValueTypeDouble:
+		number := value.Double()
+		if number != math.Trunc(number) || number < minSessionMillis || number > maxSessionMillis {
+			return 0, false
+		}
+		ms = int64(number)
+	case pcommon.ValueTypeStr:
+		digits := strings.TrimSpace(value.Str())
+		if len(digits) != sessionDigits {
+			return 0, false // most session ids are no numbers; a failed parse allocates its error
+		}
+		parsed, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil {
+			return 0, false
+		}
+		ms = parsed
+	default:
+		return 0, false
+	}
+	return ms, ms >= minSessionMillis && ms <= maxSessionMillis
+}

@@ -1,0 +1,111 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// hashDigits is the length of a 128-bit hash in hexadecimal.
+const hashDigits = 32
+
+// appendInsertID appends "<user_id> <device_id> <hash> <window>[ <n>]". A missing id is empty. Where
+// that would exceed Amplitude's limit for strings, one hash stands for both ids.
+func (e *Event) appendInsertID(dst []byte) []byte {
+	start := len(dst)
+	dst = append(dst, e.UserID...)
+	dst = append(dst, ' ')
+	dst = append(dst, e.DeviceID...)
+	if room := amplitude.MaxStringLength - len(" ") - hashDigits - len(" -2147483648 4294967295"); len(dst)-start > room {
+		if amplitude.UTF16Length(e.UserID)+1+amplitude.UTF16Length(e.DeviceID) > room {
+			var ids encoder
+			ids = ids.text(e.UserID)
+			ids = ids.text(e.DeviceID)
+			sum := xxh3.Hash128(ids).Bytes()
+			dst = hex.AppendEncode(dst[:start], sum[:])
+		}
+	}
+	dst = append(dst, ' ')
+	sum := e.key.Bytes()
+	dst = hex.AppendEncode(dst, sum[:])
+	dst = append(dst, ' ')
+	dst = strconv.AppendInt(dst, int64(e.Window), 10)
+	if n := e.Verdict.Transition; n > 0 {
+		dst = append(dst, ' ')
+		dst = strconv.AppendUint(dst, uint64(n), 10)
+	}
+	return dst
+}
+
+const millisPerDay = 24 * 60 * 60 * 1000
+
+// appendSDKInsertID appends the insert_id that Amplitude's Node SDK makes for the same result, so
+// that an event sent by both counts once: "<user_id> <device_id> <hash> <UTC day>", the hash being
+// Java's string hash of the canonical text. It has no transition number, as the SDK has none.
+func (e *Event) appendSDKInsertID(dst []byte) []byte {
+	var canonical strings.Builder
+	part := func(text string) {
+		canonical.WriteString(strings.TrimSpace(text))
+		canonical.WriteByte(' ')
+	}
+	if e.kind != kindAssignment {
+		// The SDK hashes "<flag> " before the canonical text of the whole result; here that is one flag.
+		canonical.WriteString(e.Flags[0].Key)
+		canonical.WriteByte(' ')
+	}
+	part(e.UserID)
+	part(e.DeviceID)
+	if e.kind != kindAssignment {
+		part(e.Flags[0].Key)
+		part(e.Flags[0].Variant)
+	} else {
+		for _, i := range utf16Order(e.Flags) {
+			part(e.Flags[i].Key)
+			part(e.Flags[i].Variant)
+		}
+	}
+	dst = append(dst, idOrUndefined(e.UserID)...)
+	dst = append(dst, ' ')
+	dst = append(dst, idOrUndefined(e.DeviceID)...)
+	dst = append(dst, ' ')
+	dst = strconv.AppendInt(dst, int64(javaHash(canonical.String())), 10)
+	dst = append(dst, ' ')
+	return strconv.AppendInt(dst, floorDiv(e.Time, millisPerDay), 10)
+}
+
+func idOrUndefined(id string) string {
+	if id == "" {
+		return "undefined"
+	}
+	return id
+}
+
+// javaHash is 31·h + c over UTF-16 code units in signed 32 bits.
+func javaHash(text string) int32 {
+	var h int32
+	for _, unit := range utf16.Encode([]rune(text)) {
+		h = 31*h + int32(unit)
+	}
+	return h
+}
+
+// utf16Order returns the indexes of flags in the order in which JavaScript sorts their keys.
+func utf16Order(flags []Flag) []int {
+	order := make([]int, len(flags))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return slices.Compare(utf16.Encode([]rune(flags[a].Key)), utf16.Encode([]rune(flags[b].Key)))
+	})
+	return order
+}

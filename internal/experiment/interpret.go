@@ -1,0 +1,206 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// indexRange is a range of indexes of a list that the records of a batch share.
+type indexRange struct{ start, end int32 }
+
+func (r indexRange) len() int { return int(r.end - r.start) }
+
+// Flag is what came out for one flag.
+type Flag struct {
+	Key string
+	// Variant is the variant key; of an exposure it is empty if the user is in none.
+	Variant string
+	// Unassigned: the user is in no variant.
+	Unassigned bool
+	// NoProperty: the flag has no user property (a mutual exclusion group).
+	NoProperty bool
+
+	names *flagNames
+	// variantValue is where the variant stands, if it can be moved instead of copied.
+	variantValue pcommon.Value
+	movable      bool
+	details      string
+	// rule is what decided about Unassigned.
+	rule unassignedRule
+}
+
+// parsedRecord is what a record says, and what is to become of it.
+type parsedRecord struct {
+	// trace is told what is decided; nil unless somebody asked.
+	trace *Trace
+	// position is the place of the record in its batch.
+	position int
+	kind     recordKind
+	shaped   bool
+	decision
+
+	Identity
+	ExperimentKey string
+	// Time is the time of the event in milliseconds since the Unix epoch.
+	Time int64
+
+	// value is the variant if the flag's value stands for it.
+	value string
+	// metadata is the evaluation metadata of an exposure.
+	metadata    pcommon.Value
+	hasMetadata bool
+	environment string
+	ip          string
+	session     int64
+	client      *clientFields
+
+	// Ranges of the lists of the batch. An exposure has one flag.
+	flags  indexRange
+	groups indexRange
+	events indexRange
+}
+
+// parser reads the records of a batch.
+type parser struct {
+	*Mapper
+	reader  reader
+	clients clientCache
+	names   knownNames
+	reasons reasonMemo
+	shapedProperties
+
+	// Of all records; each has its ranges.
+	flags  []Flag
+	groups []Group
+	// leftOut are the flags of assignments that cannot be told.
+	leftOut []leftOutFlag
+}
+
+// leftOutFlag is a flag of an assignment that cannot be told, with the reason.
+type leftOutFlag struct {
+	key    string
+	reason RejectReason
+}
+
+// parse reads one recognized record into r, of which trace, position, kind and shaped are set. now is the time of
+// arrival in milliseconds.
+func (p *parser) parse(r *parsedRecord, record plog.LogRecord, now int64) {
+	firstFlag, firstGroup, firstLeftOut := len(p.flags), len(p.groups), len(p.leftOut)
+	r.trace.recognized(record, r.kind)
+	r.Time = eventMillis(record.Timestamp(), record.ObservedTimestamp(), now)
+	if r.shaped {
+		r.decision = p.readShaped(r, record)
+	} else {
+		r.decision = p.interpret(r, record, now)
+	}
+	r.flags = indexRange{int32(firstFlag), int32(len(p.flags))}
+	r.groups = indexRange{int32(firstGroup), int32(len(p.groups))}
+	r.trace.decided(r, p.flags[firstFlag:], p.leftOut[firstLeftOut:])
+}
+
+// interpret reads what a record says, decides whether that makes an event, and then who it was.
+func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, now int64) decision {
+	v := p.reader.gather(r.kind, record.Attributes(), record.Body())
+	r.trace.fields(p, r.kind, record, v)
+	firstFlag := len(p.flags)
+	var decided decision
+	if r.kind == kindAssignment {
+		decided = p.assignment(v, r)
+	} else {
+		p.flags = extend(p.flags)
+		flag := &p.flags[firstFlag]
+		if r.kind == kindEvaluation {
+			decided = p.evaluation(v, r, flag)
+		} else {
+			decided = p.exposure(v, r, flag)
+		}
+	}
+	if !decided.leaves() {
+		return decided
+	}
+	if r.Identity = identify(&p.set.Identity, v); r.UserID == "" && r.DeviceID == "" {
+		return rejected(v.idProblem)
+	}
+	if v.found(fieldSessionID) {
+		r.session = v.answers[fieldSessionID].number
+	}
+	if !p.claimNames(r.kind, firstFlag) {
+		return rejected(RejectPropertyLimit)
+	}
+	firstGroup := len(p.groups)
+	p.groups = appendGroups(p.groups, p.groupTypes, v)
+	r.client = p.clients.of(p.reader.resource)
+	r.ip = userIP(v, r.client)
+	r.trace.surroundings(p, r, v, p.groups[firstGroup:], &p.flags[firstFlag], record, now)
+	return decided
+}
+
+// claimNames looks up the names of the flags of a record, the last of the list, and leaves out flags beyond the limit
+// of properties. It tells whether any flag is left.
+func (p *parser) claimNames(kind recordKind, first int) bool {
+	kept := p.flags[:first]
+	for i := range p.flags[first:] {
+		one := &p.flags[first+i]
+		names, ok := p.names.of(p.registry, one.Key, p.set.SetUserProperties && !one.NoProperty)
+		switch {
+		case ok:
+			one.names = names
+			if len(kept) == first+i {
+				kept = p.flags[:first+i+1]
+			} else {
+				kept = append(kept, *one)
+			}
+		case kind == kindAssignment:
+			p.leaveOut(RejectPropertyLimit, one.Key)
+		default:
+			return false // the key of the flag is an example of what is rejected
+		}
+	}
+	clear(p.flags[len(kept):])
+	p.flags = kept
+	return len(kept) > first
+}
+
+// leaveOut notes a flag of an assignment that cannot be told.
+func (p *parser) leaveOut(reason RejectReason, flag string) {
+	p.leftOut = append(p.leftOut, leftOutFlag{flag, reason})
+}
+
+// readFlagKey reads the key of the flag: whether there is one, and whether it fits a property name.
+func readFlagKey(v *fieldValues, flag *Flag) (found, fits bool) {
+	flag.Key = v.text(fieldFlagKey)
+	return flag.Key != "", !tooLong(flag.Key, maxFlagKey)
+}
+
+// maxFlagKey keeps the name of the user property, prefix included, within Amplitude's limit.
+const maxFlagKey = amplitude.MaxStringLength - len(amplitude.ExperimentPrefix)
+
+// unassignedRule is what decided whether a result puts the user in no variant.
+type unassignedRule uint8
+
+const (
+	ruleNone unassignedRule = iota
+	ruleNoVariant
+	ruleDefaultMarker
+	ruleOffVariants
+)
+
+// isUnassigned decides whether a result puts the user in no variant: the default marker decides in
+// both directions, else a reserved name, else that there is no variant.
+func (p *parser) isUnassigned(kind recordKind, variant string, m *flagMetadata) (bool, unassignedRule) {
+	switch {
+	case variant == "":
+		return true, ruleNoVariant
+	case m.hasDefault:
+		return m.isDefault, ruleDefaultMarker
+	default:
+		return slices.Contains(p.offVariants[kind], variant), ruleOffVariants
+	}
+}

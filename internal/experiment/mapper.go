@@ -1,0 +1,60 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"maps"
+	"runtime"
+	"slices"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
+)
+
+// Mapper maps records to events as its settings say. It may be used concurrently, by a [Batch] each.
+type Mapper struct {
+	set         *Settings
+	registry    *flagRegistry
+	names       recognizer
+	tables      [numKinds]*fieldTable
+	groupTypes  []string
+	skipReasons map[string]SkipReason
+	offVariants [numKinds][]string
+	include     pattern.List
+	nearMisses  *nearMissFinder
+	// idle keeps a batch for each CPU.
+	idle freelist.List[*Batch]
+}
+
+// New makes a Mapper of valid settings.
+func New(set Settings) *Mapper {
+	m := &Mapper{
+		set:         &set,
+		registry:    newFlagRegistry(&set),
+		names:       newRecognizer(&set),
+		groupTypes:  slices.Sorted(maps.Keys(set.Identity.Groups)),
+		skipReasons: make(map[string]SkipReason, len(set.Evaluation.SkipReasons)),
+		include:     pattern.NewList(set.Include),
+		idle:        freelist.New[*Batch](runtime.GOMAXPROCS(0)),
+	}
+	m.nearMisses = newNearMissFinder(&set, m.names)
+	for _, kind := range []recordKind{kindExposure, kindEvaluation, kindAssignment} {
+		m.tables[kind] = newFieldTable(&set, m.groupTypes, kind)
+	}
+	m.offVariants[kindExposure] = set.Exposure.OffVariants
+	m.offVariants[kindEvaluation] = set.Evaluation.OffVariants
+	m.offVariants[kindAssignment] = set.Assignment.OffVariants
+	for _, reason := range set.Evaluation.SkipReasons {
+		m.skipReasons[reason] = skipReasonOf(reason)
+	}
+	return m
+}
+
+// Batch returns a batch to be read; the caller ends it with [Batch.End].
+func (m *Mapper) Batch() *Batch {
+	if b, ok := m.idle.Get(); ok {
+		return b
+	}
+	return newBatch(m)
+}

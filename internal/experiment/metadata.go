@@ -1,0 +1,78 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// flagMetadata is what the evaluation metadata of a flag says.
+type flagMetadata struct {
+	// isDefault is the default marker, if there is one.
+	isDefault     bool
+	hasDefault    bool
+	dontTrack     bool
+	noProperty    bool
+	experimentKey string
+	details       string
+}
+
+// readMetadata reads the map that Amplitude's SDKs attach to a variant.
+func readMetadata(m pcommon.Map) flagMetadata {
+	var found flagMetadata
+	var version, segment string
+	for name, value := range m.All() {
+		switch name {
+		case metadataDefault:
+			if value.Type() == pcommon.ValueTypeBool && !found.hasDefault {
+				found.hasDefault, found.isDefault = true, value.Bool()
+			}
+		case metadataTrackExposure:
+			found.dontTrack = found.dontTrack || (value.Type() == pcommon.ValueTypeBool && !value.Bool())
+		case metadataFlagType:
+			found.noProperty = value.Type() == pcommon.ValueTypeStr && value.Str() == flagTypeMutualExcluded
+		case metadataExperimentKey:
+			if text, ok := keyText(value); ok {
+				found.experimentKey = amplitude.Truncate(text, amplitude.MaxStringLength)
+			}
+		case metadataFlagVersion:
+			if text, ok := keyText(value); ok {
+				version = text
+			}
+		case metadataSegmentName:
+			if text, ok := keyText(value); ok {
+				segment = text
+			}
+		}
+	}
+	if version != "" && segment != "" {
+		found.details = amplitude.Truncate("v"+version+" rule:"+segment, amplitude.MaxStringLength)
+	}
+	return found
+}
+
+// recordMetadata reads the metadata of an exposure or evaluation: the map, else flat attributes.
+func recordMetadata(v *fieldValues) (found flagMetadata) {
+	if v.answered&metadataFields == 0 {
+		return found
+	}
+	if v.found(fieldMetadata) {
+		found = readMetadata(v.answers[fieldMetadata].value.Map())
+	}
+	if v.found(fieldMetadataDefault) && !found.hasDefault {
+		found.hasDefault, found.isDefault = true, v.isTrue(fieldMetadataDefault)
+	}
+	if v.found(fieldMetadataTrack) && !v.isTrue(fieldMetadataTrack) {
+		found.dontTrack = true
+	}
+	if v.text(fieldMetadataType) == flagTypeMutualExcluded {
+		found.noProperty = true
+	}
+	if found.experimentKey == "" {
+		found.experimentKey = v.text(fieldMetadataExperimentKey)
+	}
+	return found
+}

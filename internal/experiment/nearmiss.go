@@ -1,0 +1,157 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"golang.org/x/time/rate"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
+)
+
+// NearMiss is what a record lacks to be recognized.
+type NearMiss uint8
+
+const (
+	// NoEventName means that it names a flag, or says in its body what it is, but has no event name.
+	NoEventName NearMiss = iota
+	// SimilarEventName means that its event name is almost one that is recognized.
+	SimilarEventName
+	// NumNearMisses is the number of them.
+	NumNearMisses
+)
+
+var nearMissNames = [NumNearMisses]string{"no_event_name", "similar_event_name"}
+
+// String returns the word that metrics count by.
+func (n NearMiss) String() string { return nearMissNames[n] }
+
+var nearMissHints = [NumNearMisses]string{
+	NoEventName:      "a record is recognized by its event name alone: have the application set EventName, or the attribute event.name, to did_you_mean",
+	SimilarEventName: "event names are compared exactly: correct the name in the application, or add it to the event_names of exposure, evaluation or assignment",
+}
+
+// Hint tells what to do about it.
+func (n NearMiss) Hint() string { return nearMissHints[n] }
+
+// NearMisses are how many records were near misses, and an example of each kind.
+type NearMisses struct {
+	Count   [NumNearMisses]int
+	Example [NumNearMisses]NearExample
+}
+
+// NearExample describes one near miss. Found and Service are as the application wrote them: cut and escape them.
+type NearExample struct {
+	Service string
+	// Found is the event name, or the attribute or body that stands in for it.
+	Found string
+	Meant string
+}
+
+// looksPerSecond bounds how many foreign records are looked at more closely, so that the price does not grow with
+// the traffic: an ordinary log record has no event name, and each of its attributes would have to be compared.
+const looksPerSecond = 1000
+
+const attrServiceName = "service.name"
+
+// nearMissFinder looks among the foreign records for those that were meant as events.
+type nearMissFinder struct {
+	names recognizer
+	// candidates are the event names worth suggesting.
+	candidates []string
+	// byAttribute has, per attribute that holds a flag key, the event name that it asks for.
+	byAttribute map[string]string
+	looks       *rate.Limiter
+}
+
+func newNearMissFinder(set *Settings, names recognizer) *nearMissFinder {
+	f := &nearMissFinder{names: names, byAttribute: map[string]string{}, looks: rate.NewLimiter(looksPerSecond, looksPerSecond)}
+	for name := range names {
+		if name != amplitude.EventIdentify {
+			f.candidates = append(f.candidates, name)
+		}
+	}
+	slices.Sort(f.candidates)
+	add := func(attributes, eventNames []string) {
+		for _, name := range attributes {
+			if _, taken := f.byAttribute[name]; !taken && len(eventNames) > 0 {
+				f.byAttribute[name] = eventNames[0]
+			}
+		}
+	}
+	if set.Evaluation.Enabled {
+		add(set.Evaluation.FlagKey, set.Evaluation.EventNames)
+	}
+	add(set.Exposure.FlagKey, set.Exposure.EventNames)
+	return f
+}
+
+// search looks at a sample of a batch, which must be as it came, and returns what it finds. Records beyond the
+// second's share are not looked at; a large batch is looked at in steps, from a random one on.
+func (f *nearMissFinder) search(ld plog.Logs, records int, now time.Time) (found NearMisses) {
+	share := min(records, int(f.looks.TokensAt(now)))
+	if share < 1 || !f.looks.AllowN(now, share) {
+		return found
+	}
+	step := (records + share - 1) / share
+	next := rand.IntN(step) //nolint:gosec // a sample
+	for _, resource := range ld.ResourceLogs().All() {
+		for _, scope := range resource.ScopeLogs().All() {
+			list := scope.LogRecords()
+			for ; next < list.Len(); next += step {
+				kind, example, ok := f.look(list.At(next))
+				if !ok {
+					continue
+				}
+				found.Count[kind]++
+				if service, ok := resource.Resource().Attributes().Get(attrServiceName); ok {
+					example.Service = service.AsString()
+				}
+				found.Example[kind] = example
+			}
+			next -= list.Len()
+		}
+	}
+	return found
+}
+
+// look tells whether a record is a near miss; one that is recognized is none. It allocates nothing.
+func (f *nearMissFinder) look(record plog.LogRecord) (NearMiss, NearExample, bool) {
+	if name := eventName(record); name != "" {
+		if f.names[name] != kindNone {
+			return 0, NearExample{}, false
+		}
+		meant, ok := didyoumean.Closest(name, f.candidates)
+		return SimilarEventName, NearExample{Found: name, Meant: meant}, ok
+	}
+	body := record.Body()
+	if body.Type() == pcommon.ValueTypeStr && f.names[body.Str()] != kindNone {
+		return NoEventName, NearExample{Found: body.Str(), Meant: body.Str()}, true
+	}
+	if example, ok := f.flagKey(record.Attributes()); ok {
+		return NoEventName, example, true
+	}
+	if body.Type() == pcommon.ValueTypeMap {
+		if example, ok := f.flagKey(body.Map()); ok {
+			return NoEventName, example, true
+		}
+	}
+	return 0, NearExample{}, false
+}
+
+// flagKey looks for an attribute that holds a flag key.
+func (f *nearMissFinder) flagKey(attributes pcommon.Map) (NearExample, bool) {
+	for name := range attributes.All() {
+		if meant, ok := f.byAttribute[name]; ok {
+			return NearExample{Found: name, Meant: meant}, true
+		}
+	}
+	return NearExample{}, false
+}

@@ -1,0 +1,160 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+// Outcome is what became of a record.
+type Outcome uint8
+
+// The outcomes of records.
+const (
+	Passed Outcome = iota
+	Dropped
+	Exposure
+	Unexposure
+	Assignment
+	AlreadyShaped
+	Duplicate
+	Skipped
+	Rejected
+	NumOutcomes
+)
+
+var outcomeNames = [NumOutcomes]string{
+	"passed", "dropped", "exposure", "unexposure", "assignment", "already_shaped", "duplicate", "skipped", "rejected",
+}
+
+// String returns the outcome as the word that metrics count by.
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// decision is how the reading of a record ended.
+type decision struct {
+	outcome Outcome
+	skip    SkipReason
+	reject  RejectReason
+}
+
+func skipped(reason SkipReason) decision { return decision{outcome: Skipped, skip: reason} }
+
+func rejected(reason RejectReason) decision { return decision{outcome: Rejected, reject: reason} }
+
+// leaves tells whether the record becomes events.
+func (d decision) leaves() bool {
+	switch d.outcome {
+	case Exposure, Unexposure, Assignment, AlreadyShaped:
+		return true
+	default:
+		return false
+	}
+}
+
+// SkipReason says why a record is no exposure or assignment.
+type SkipReason uint8
+
+// The reasons of skipped records. Those from SkipError to SkipPrerequisiteFailed are reasons of evaluations.
+const (
+	SkipErrorType SkipReason = iota
+	SkipError
+	SkipDisabled
+	SkipDefault
+	SkipStatic
+	SkipOff
+	SkipOffline
+	SkipDefaultvalue
+	SkipUnknownfeature
+	SkipCyclicprerequisite
+	SkipPrerequisiteFailed
+	SkipOtherReason
+	SkipNoFlagKey
+	SkipNoVariant
+	SkipNoFlags
+	SkipTrackExposure
+	SkipUnassigned
+	SkipNothingToSet
+	NumSkipReasons
+)
+
+var skipNames = [NumSkipReasons]string{
+	"error_type", "error", "disabled", "default", "static", "off", "offline", "defaultvalue",
+	"unknownfeature", "cyclicprerequisite", "prerequisite_failed", "other_reason",
+	"no_flag_key", "no_variant", "no_flags", "track_exposure", "unassigned", "nothing_to_set",
+}
+
+// String returns the reason as the word that metrics count by.
+func (r SkipReason) String() string { return skipNames[r] }
+
+var skipHints = [NumSkipReasons]string{
+	SkipErrorType:          "error.type is set: the evaluation failed and the application used its default value; look for the error in the application",
+	SkipError:              "the evaluation failed and the application used its default value; look for the error in the application",
+	SkipDisabled:           "the flag is disabled for everybody; expected until it is enabled",
+	SkipDefault:            "the flag gave its default value, so the user is in no variant; if your provider reports experiments like this, take default out of evaluation.skip_reasons",
+	SkipStatic:             "the flag gives everybody the same value, so it is no experiment; if your provider reports experiments like this, take static out of evaluation.skip_reasons",
+	SkipOff:                "the flag is off; expected until it is turned on",
+	SkipOffline:            "the flag client was offline and gave the default value; if this lasts, check how the application reaches its flag service",
+	SkipDefaultvalue:       "no rule of the flag applied to the user, who is in no variant",
+	SkipUnknownfeature:     "the provider does not know the flag: check its key in the application, and that the flag exists in this environment",
+	SkipCyclicprerequisite: "the prerequisites of the flag form a cycle: correct them where the flag is defined",
+	SkipPrerequisiteFailed: "the user does not meet a prerequisite of the flag and is in no variant",
+	SkipOtherReason:        "the evaluation has a reason that your evaluation.skip_reasons lists",
+	SkipNoFlagKey:          "no attribute of evaluation.flag_key is on the record: add it in the application, or its name to the configuration",
+	SkipNoVariant:          "no attribute of evaluation.variant is on the record, and no value can stand for it: have the application record the variant, or add the attribute's name to the configuration",
+	SkipNoFlags:            "no attribute of assignment.variants holds a map of flags, and no attribute is named <flag key>.variant: add the flags in the application, or the attribute's name to the configuration",
+	SkipTrackExposure:      "metadata.trackExposure is false: the application asks not to count the exposure",
+	SkipUnassigned:         "the user is in no variant, and exposure.unassigned is drop",
+	SkipNothingToSet:       "the user is in no variant, exposure.unassigned is identify, and there is no user property to unset",
+}
+
+// Hint tells what the reason means, and what an operator can do if it is not expected.
+func (r SkipReason) Hint() string { return skipHints[r] }
+
+// skipReasonOf returns the metric's word for an evaluation reason; those of a user's own share one.
+func skipReasonOf(reason string) SkipReason {
+	for i := SkipError; i < SkipOtherReason; i++ {
+		if skipNames[i] == reason {
+			return i
+		}
+	}
+	return SkipOtherReason
+}
+
+// RejectReason says why a record could not become an event, or a flag could not be part of one.
+type RejectReason uint8
+
+// The reasons of rejected records. The reasons of ids are numbered as [IDProblem] is.
+const (
+	RejectNoID RejectReason = iota
+	RejectEmptyID
+	RejectPlaceholderID
+	RejectShortID
+	RejectLongID
+	RejectNotAnID
+	RejectNoFlagKey
+	RejectLongFlagKey
+	RejectBadVariant
+	RejectPropertyLimit
+	NumRejectReasons
+)
+
+var rejectNames = [NumRejectReasons]string{
+	"no_id", "empty_id", "placeholder_id", "short_id", "long_id", "not_an_id",
+	"no_flag_key", "long_flag_key", "bad_variant", "property_limit",
+}
+
+// String returns the reason as the word that metrics count by.
+func (r RejectReason) String() string { return rejectNames[r] }
+
+var rejectHints = [NumRejectReasons]string{
+	RejectNoID:          "no attribute of identity.user_id, identity.device_id or identity.context_id is on the record, its scope or its resource: add the id in the application, or its attribute name to the configuration",
+	RejectEmptyID:       "the id is blank: the flag was evaluated without a user",
+	RejectPlaceholderID: "the id is a word that Amplitude refuses, such as null or anonymous: the flag was evaluated without a user",
+	RejectShortID:       "the id is shorter than identity.min_id_length: lower it here and in the exporter if the ids are real",
+	RejectLongID:        "the id is longer than Amplitude stores: it is no id of a user or device",
+	RejectNotAnID:       "the id is neither text nor a whole number",
+	RejectNoFlagKey:     "no attribute of exposure.flag_key is on the record: add it in the application, or its name to the configuration",
+	RejectLongFlagKey:   "the flag key is longer than a property name may be",
+	RejectBadVariant:    "the variant is no text, number or boolean, or is too long: send the key of the variant, not its content",
+	RejectPropertyLimit: "more distinct flags than max_experiment_properties: raise it, or stop the flags that are not experiments",
+}
+
+// Hint tells what an operator can do about a rejection.
+func (r RejectReason) Hint() string { return rejectHints[r] }

@@ -1,0 +1,64 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// keep removes every attribute but those that the allow-list lets travel as event properties, and makes these fit
+// Amplitude's limits. own is how many event properties the event has besides. It returns how many do not fit.
+func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
+	if len(w.include) == 0 {
+		w.stash.takeAll(attributes)
+		return 0
+	}
+	clear(w.kept)
+	t := w.tables[e.kind]
+	stays := func(name string, value pcommon.Value) bool {
+		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || t.isTaken(e.parsedRecord, name, value) || !w.include.Match(name) {
+			return false
+		}
+		if _, twice := w.kept[name]; twice {
+			return false
+		}
+		if own+len(w.kept) >= amplitude.MaxPropertyKeys {
+			leftOut++
+			return false
+		}
+		removed, ok := limitValue(value, 1)
+		if leftOut += removed; !ok {
+			return false
+		}
+		w.kept[name] = struct{}{}
+		return true
+	}
+	attributes.RemoveIf(func(name string, value pcommon.Value) bool {
+		if stays(name, value) {
+			return false
+		}
+		w.stash.take(value)
+		return true
+	})
+	limitKeys(attributes)
+	return leftOut
+}
+
+// mayTravel tells whether an attribute may become an event property at all. Names that mean
+// something in an event are ours to write, and error texts hold what users typed.
+func mayTravel(name string) bool {
+	switch name {
+	case "", attrEventName, attrOTelEventName,
+		amplitude.RawFlagKey, amplitude.RawVariant, amplitude.RawExperimentKey,
+		"error.message", "feature_flag.error.message", "feature_flag.evaluation.error.message":
+		return false
+	}
+	return !strings.HasPrefix(name, amplitude.AttrPrefix) &&
+		!strings.HasPrefix(name, amplitude.ExperimentPrefix) &&
+		!strings.HasPrefix(name, "exception.")
+}

@@ -1,0 +1,93 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+// The words of the settings.
+const (
+	WireTransformed = "transformed"
+	WireRaw         = "raw"
+
+	UnassignedEvent    = "event"
+	UnassignedIdentify = "identify"
+	UnassignedDrop     = "drop"
+
+	AsUserID   = "user_id"
+	AsDeviceID = "device_id"
+	AsIgnore   = "ignore"
+
+	OtherPass = "pass"
+	OtherDrop = "drop"
+
+	InsertIDStrong = "strong"
+	InsertIDSDK    = "sdk"
+)
+
+// MaxNames bounds a list of attribute names: a name's place in the list is kept in 8 bits.
+const MaxNames = 64
+
+// Settings say how records are mapped. Its sections have the fields of the component's configuration, which
+// documents them.
+type Settings struct {
+	Exposure   ExposureSettings
+	Evaluation EvaluationSettings
+	Assignment AssignmentSettings
+	Identity   IdentitySettings
+	// OtherRecords is OtherPass or OtherDrop.
+	OtherRecords      string
+	SetUserProperties bool
+	// Include holds the patterns of the attribute names that travel as event properties.
+	Include []string
+	// MaxProperties is the number of distinct flags beyond which flags are refused; 0 means no limit.
+	MaxProperties int
+	// InsertIDFormat is InsertIDStrong or InsertIDSDK.
+	InsertIDFormat string
+	// Window numbers the day, or other window of time, that an event belongs to.
+	Window *Window
+	// FlagsSeen is told the number of distinct flags when it grows.
+	FlagsSeen func(n int)
+}
+
+// ExposureSettings say how explicit exposures are recognized and written; Wire and Unassigned hold for evaluations, too.
+type ExposureSettings struct {
+	EventNames    []string
+	FlagKey       []string
+	Variant       []string
+	ExperimentKey []string
+	OffVariants   []string
+	Wire          string
+	Unassigned    string
+}
+
+// EvaluationSettings say how flag evaluations are recognized and which of them are exposures.
+type EvaluationSettings struct {
+	Enabled       bool
+	EventNames    []string
+	FlagKey       []string
+	Variant       []string
+	Value         []string
+	PreferValue   bool
+	OffVariants   []string
+	ExperimentKey []string
+	SkipReasons   []string
+}
+
+// AssignmentSettings say how assignments are recognized and written.
+type AssignmentSettings struct {
+	EventNames     []string
+	Variants       []string
+	OffVariants    []string
+	Environment    []string
+	PropertyPrefix string
+}
+
+// IdentitySettings say where the ids of an event are found.
+type IdentitySettings struct {
+	UserID      []string
+	DeviceID    []string
+	SessionID   []string
+	ContextID   []string
+	ContextIDAs string
+	Groups      map[string]string
+	MinIDLength int
+}

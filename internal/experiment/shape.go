@@ -1,0 +1,267 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/xpdata"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
+)
+
+// writer writes events into their records as flat events, in place: values that stay move to their new names, the rest
+// goes.
+type writer struct {
+	set     *Settings
+	include pattern.List
+	tables  [numKinds]*fieldTable
+
+	stash   stash
+	builder xpdata.MapBuilder
+	// kept are the names of the attributes that travel with the event in hand.
+	kept map[string]struct{}
+	// extra holds events beyond the first of a record, until its scope is done.
+	extra   []plog.LogRecord
+	ids     []byte
+	nothing pcommon.Value
+}
+
+func newWriter(m *Mapper) writer {
+	return writer{
+		set: m.set, include: m.include, tables: m.tables,
+		stash: newStash(), kept: map[string]struct{}{}, nothing: pcommon.NewValueEmpty(),
+	}
+}
+
+func (w *writer) forget() {
+	w.stash.empty()
+	w.extra = reuse(w.extra)
+	w.ids = reuseText(w.ids)
+}
+
+// write writes an event into a record, and returns how many properties do not fit it.
+func (w *writer) write(e *Event, record plog.LogRecord, insertID string) (leftOut int) {
+	w.stash.begin(e)
+	if e.kind == kindAssignment {
+		return w.assignment(e, record, insertID)
+	}
+	return w.exposure(e, record, insertID)
+}
+
+// exposure writes an exposure, an un-exposure, or its $identify.
+func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string) (leftOut int) {
+	attributes := record.Attributes()
+	flag := &e.Flags[0]
+	identify := flag.Unassigned && w.set.Exposure.Unassigned == UnassignedIdentify
+	raw := w.set.Exposure.Wire == WireRaw
+	switch {
+	case identify:
+		w.stash.takeAll(attributes)
+		writeEnvelope(record, amplitude.EventIdentify, e)
+		if e.ExperimentKey != "" {
+			// Amplitude keeps no properties of an $identify; the next Collector needs it to know the subject.
+			w.stash.put(stashExperimentKey, e.ExperimentKey, attributes.PutEmpty(amplitude.PropertyExperimentKey))
+		}
+	case raw:
+		leftOut = w.exposureProperties(e, record, &rawNames)
+	default:
+		leftOut = w.exposureProperties(e, record, &shapedNames)
+	}
+	w.fields(e, insertID, sink{attributes: attributes})
+	switch {
+	case flag.NoProperty || !w.set.SetUserProperties || (raw && !identify):
+	case flag.Unassigned:
+		attributes.PutStr(flag.names.unset, amplitude.UnsetValue)
+	default:
+		attributes.PutStr(flag.names.set, flag.Variant)
+	}
+	return leftOut
+}
+
+// ownProperties is how many event properties an exposure has of its own, at most.
+const ownProperties = 4
+
+func (w *writer) exposureProperties(e *Event, record plog.LogRecord, names *exposureNames) (leftOut int) {
+	attributes := record.Attributes()
+	flag := &e.Flags[0]
+	leftOut = w.keep(e, attributes, ownProperties)
+	writeEnvelope(record, names.event, e)
+	w.stash.put(stashFlagKey, flag.Key, attributes.PutEmpty(names.flagKey))
+	if flag.Variant != "" {
+		w.stash.put(stashVariant, flag.Variant, attributes.PutEmpty(names.variant))
+	}
+	if e.ExperimentKey != "" {
+		w.stash.put(stashExperimentKey, e.ExperimentKey, attributes.PutEmpty(names.experimentKey))
+	}
+	if e.hasMetadata {
+		metadata := w.stash.values[stashMetadata]
+		removed, ok := limitValue(metadata, 1)
+		leftOut += removed
+		if ok && metadata.Map().Len() > 0 {
+			metadata.MoveTo(attributes.PutEmpty(amplitude.RawMetadata))
+		}
+		w.nothing.MoveTo(metadata)
+	}
+	return leftOut
+}
+
+// assignment writes an assignment.
+func (w *writer) assignment(e *Event, record plog.LogRecord, insertID string) (leftOut int) {
+	attributes := record.Attributes()
+	out := sink{builder: &w.builder}
+	w.builder.EnsureCapacity(e.attributes())
+	own := len(e.Flags)
+	// The values of the flags move before the attribute that holds them goes.
+	for i := range e.Flags {
+		flag := &e.Flags[i]
+		to := out.put(flag.names.variant)
+		if flag.movable && isText(flag.variantValue, flag.Variant) {
+			flag.variantValue.MoveTo(to)
+		} else {
+			to.SetStr(flag.Variant)
+		}
+		if flag.details != "" {
+			out.put(flag.names.details).SetStr(flag.details)
+			own++
+		}
+	}
+	if e.environment != "" {
+		out.put(amplitude.PropertyEnvironmentName).SetStr(e.environment)
+		own++
+	}
+	leftOut = w.keep(e, attributes, own)
+	for name, value := range attributes.All() {
+		value.MoveTo(out.put(name))
+	}
+	writeEnvelope(record, amplitude.EventAssignment, e)
+	w.fields(e, insertID, out)
+	for i := range e.Flags {
+		flag := &e.Flags[i]
+		switch {
+		case flag.NoProperty || !w.set.SetUserProperties:
+		case flag.Unassigned:
+			out.put(flag.names.unset).SetStr(amplitude.UnsetValue)
+		default:
+			out.put(flag.names.set).SetStr(flag.Variant)
+		}
+	}
+	w.builder.UnsafeIntoMap(attributes)
+	return leftOut
+}
+
+// attributes is how many attributes an assignment has, without those that travel along.
+func (e *Event) attributes() int {
+	const others = 7 // environment, user, device, session, insert_id, skip, ip
+	n := 2*len(e.Flags) + len(e.Groups) + others
+	for i := range e.Flags {
+		if e.Flags[i].details != "" {
+			n++
+		}
+	}
+	if e.client != nil {
+		n += len(e.client.fields)
+	}
+	return n
+}
+
+// another makes the record of a further event of the record that first was written into, with the properties that
+// travel along.
+func (w *writer) another(first plog.LogRecord) plog.LogRecord {
+	record := plog.NewLogRecord()
+	record.SetObservedTimestamp(first.ObservedTimestamp())
+	record.SetTraceID(first.TraceID())
+	record.SetSpanID(first.SpanID())
+	for name, value := range first.Attributes().All() {
+		if _, travels := w.kept[name]; travels {
+			value.CopyTo(record.Attributes().PutEmpty(name))
+		}
+	}
+	w.extra = append(w.extra, record)
+	return record
+}
+
+// appendExtra moves the further events to the end of the records of their scope, and returns how many there are.
+func (w *writer) appendExtra(records plog.LogRecordSlice) int {
+	n := len(w.extra)
+	for _, extra := range w.extra {
+		extra.MoveTo(records.AppendEmpty())
+	}
+	w.extra = w.extra[:0]
+	return n
+}
+
+// sink takes the attributes of an event: put into a map, or appended to a new one.
+type sink struct {
+	attributes pcommon.Map
+	builder    *xpdata.MapBuilder
+}
+
+func (k sink) put(name string) pcommon.Value {
+	if k.builder != nil {
+		return k.builder.AppendEmpty(name)
+	}
+	return k.attributes.PutEmpty(name)
+}
+
+// writeEnvelope writes what stands outside the attributes.
+func writeEnvelope(record plog.LogRecord, name string, e *Event) {
+	record.SetEventName(name)
+	record.SetTimestamp(pcommon.Timestamp(uint64(e.Time) * uint64(time.Millisecond)))
+	record.SetSeverityNumber(plog.SeverityNumberUnspecified)
+	record.SetSeverityText("")
+	record.SetFlags(plog.DefaultLogRecordFlags)
+	record.SetDroppedAttributesCount(0)
+}
+
+// fields writes the fields of the event that are no event properties.
+func (w *writer) fields(e *Event, insertID string, out sink) {
+	if e.UserID != "" {
+		w.stash.put(stashUserID, e.UserID, out.put(amplitude.AttrUserID))
+	}
+	if e.DeviceID != "" {
+		w.stash.put(stashDeviceID, e.DeviceID, out.put(amplitude.AttrDeviceID))
+	}
+	if e.session != 0 {
+		out.put(amplitude.AttrSessionID).SetInt(e.session)
+	}
+	out.put(amplitude.AttrInsertID).SetStr(insertID)
+	if e.Verdict.Late {
+		out.put(amplitude.AttrSkipUserPropertiesSync).SetBool(true)
+	}
+	if e.client != nil {
+		for i := range e.client.fields {
+			f := &e.client.fields[i]
+			if f.text != "" {
+				out.put(f.name).SetStr(f.text)
+			} else {
+				out.put(f.name).SetDouble(f.number)
+			}
+		}
+	}
+	if e.ip != "" {
+		out.put(attrIP).SetStr(e.ip)
+	}
+	for i := range e.Groups {
+		to := out.put(amplitude.AttrGroupsPrefix + e.Groups[i].Type)
+		if values := e.Groups[i].Values; len(values) == 1 {
+			to.SetStr(values[0])
+		} else {
+			list := to.SetEmptySlice()
+			list.EnsureCapacity(len(values))
+			for _, value := range values {
+				list.AppendEmpty().SetStr(value)
+			}
+		}
+	}
+}
+
+const attrIP = amplitude.AttrPrefix + "ip"
+
+func isText(value pcommon.Value, text string) bool {
+	return value.Type() == pcommon.ValueTypeStr && value.Str() == text
+}

@@ -1,0 +1,90 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// shapedProperties are the flags of a shaped event whose user property is unset, and those whose property it sets or
+// unsets.
+type shapedProperties struct {
+	unset      []string
+	propertied []string
+}
+
+// readShaped reads an event that an edge Collector shaped: the same facts that its raw record told, so that both give
+// the same subject and result. The event itself stays as it is.
+func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord) decision {
+	first, firstGroup := len(p.flags), len(p.groups)
+	p.unset = p.unset[:0]
+	p.propertied = p.propertied[:0]
+	names := shapedNames
+	if record.EventName() == amplitude.EventRawExposure {
+		names = rawNames
+	}
+	var exposed Flag
+	for name, value := range record.Attributes().All() {
+		switch name {
+		case amplitude.AttrUserID:
+			r.UserID = value.AsString()
+		case amplitude.AttrDeviceID:
+			r.DeviceID = value.AsString()
+		case names.flagKey:
+			exposed.Key = value.AsString()
+		case names.variant:
+			exposed.Variant = value.AsString()
+		case names.experimentKey:
+			r.ExperimentKey = value.AsString()
+		default:
+			p.readShapedFamily(r.kind, name, value)
+		}
+	}
+	if r.kind == kindAssignment {
+		flags := sortFlags(p.flags[first:])
+		for i := range flags {
+			flags[i].Unassigned = slices.Contains(p.unset, flags[i].Key)
+			flags[i].NoProperty = !slices.Contains(p.propertied, flags[i].Key)
+		}
+		p.flags = p.flags[:first+len(flags)]
+	} else {
+		if r.kind == kindIdentify && len(p.unset) > 0 {
+			exposed.Key = p.unset[0]
+		}
+		exposed.Unassigned = exposed.Variant == ""
+	}
+	for _, flag := range p.propertied {
+		exposed.names = p.registry.seen(flag)
+	}
+	if r.kind != kindAssignment {
+		p.flags = append(p.flags, exposed)
+	}
+	groups := p.groups[firstGroup:]
+	slices.SortFunc(groups, func(a, b Group) int { return strings.Compare(a.Type, b.Type) })
+	r.trace.shaped(r, &exposed)
+	return decision{outcome: AlreadyShaped}
+}
+
+func (p *parser) readShapedFamily(kind recordKind, name string, value pcommon.Value) {
+	switch {
+	case strings.HasPrefix(name, amplitude.AttrGroupsPrefix):
+		if values := groupValues(value); len(values) > 0 {
+			p.groups = append(p.groups, Group{Type: name[len(amplitude.AttrGroupsPrefix):], Values: values})
+		}
+	case strings.HasPrefix(name, unsetExperiment):
+		p.unset = append(p.unset, name[len(unsetExperiment):])
+		p.propertied = append(p.propertied, name[len(unsetExperiment):])
+	case strings.HasPrefix(name, setExperiment):
+		p.propertied = append(p.propertied, name[len(setExperiment):])
+	case kind == kindAssignment && strings.HasSuffix(name, amplitude.SuffixVariant) && value.Type() == pcommon.ValueTypeStr:
+		key := strings.TrimPrefix(strings.TrimSuffix(name, amplitude.SuffixVariant), p.set.Assignment.PropertyPrefix)
+		p.flags = append(p.flags, Flag{Key: key, Variant: value.Str()})
+	}
+}

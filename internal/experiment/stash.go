@@ -1,0 +1,102 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import "go.opentelemetry.io/collector/pdata/pcommon"
+
+// The values that are stashed while a record is rewritten.
+const (
+	stashFlagKey = iota
+	stashVariant
+	stashExperimentKey
+	stashUserID
+	stashDeviceID
+	stashMetadata
+	numStash
+)
+
+// stash keeps the texts of an event whose attributes are about to go, so that they can be moved to their new names
+// instead of being copied.
+type stash struct {
+	values [numStash]pcommon.Value
+	full   [numStash]bool
+	event  *Event
+	// flag is that of an exposure; an assignment has an empty one.
+	flag    *Flag
+	nothing pcommon.Value
+}
+
+var noFlag = &Flag{}
+
+func newStash() stash {
+	s := stash{nothing: pcommon.NewValueEmpty()}
+	for i := range s.values {
+		s.values[i] = pcommon.NewValueEmpty()
+	}
+	return s
+}
+
+// begin starts an event. Its metadata is stashed at once.
+func (s *stash) begin(e *Event) {
+	s.full = [numStash]bool{}
+	s.event, s.flag = e, noFlag
+	if e.kind != kindAssignment {
+		s.flag = &e.Flags[0]
+	}
+	if e.hasMetadata {
+		e.metadata.MoveTo(s.values[stashMetadata])
+	}
+}
+
+// take stashes the value of an attribute that goes, if it is a text of the event.
+func (s *stash) take(value pcommon.Value) {
+	if value.Type() != pcommon.ValueTypeStr {
+		return
+	}
+	var place int
+	switch text := value.Str(); {
+	case text == "":
+		return
+	case text == s.event.UserID && !s.full[stashUserID]:
+		place = stashUserID
+	case text == s.flag.Key && !s.full[stashFlagKey]:
+		place = stashFlagKey
+	case text == s.flag.Variant && !s.full[stashVariant]:
+		place = stashVariant
+	case text == s.event.DeviceID && !s.full[stashDeviceID]:
+		place = stashDeviceID
+	case text == s.event.ExperimentKey && !s.full[stashExperimentKey]:
+		place = stashExperimentKey
+	default:
+		return
+	}
+	value.MoveTo(s.values[place])
+	s.full[place] = true
+}
+
+// takeAll empties the attributes of a record.
+func (s *stash) takeAll(attributes pcommon.Map) {
+	attributes.RemoveIf(func(_ string, value pcommon.Value) bool {
+		s.take(value)
+		return true
+	})
+}
+
+// put gives a stashed text to an attribute of the event, or writes it there.
+func (s *stash) put(place int, text string, to pcommon.Value) {
+	if s.full[place] {
+		s.values[place].MoveTo(to)
+		s.full[place] = false
+		return
+	}
+	to.SetStr(text)
+}
+
+// empty forgets the event and its texts.
+func (s *stash) empty() {
+	s.event, s.flag = nil, nil
+	for i := range s.values {
+		s.nothing.MoveTo(s.values[i])
+	}
+}

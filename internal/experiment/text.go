@@ -1,0 +1,171 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+const (
+	// maxValueVariant is how long a flag's value may be to stand for its variant; longer ones are content.
+	maxValueVariant = 256
+	// maxExactFloat is the first whole number that a float64 may have rounded.
+	maxExactFloat = 1 << 53
+)
+
+// validText returns s with each run of invalid UTF-8 replaced by U+FFFD.
+func validText(s string) string {
+	if isPlain(s) || utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// isPlain tells of almost every text that it needs no repair: ASCII, not blank, no white space around it.
+func isPlain(s string) bool {
+	if len(s) == 0 || s[0] <= ' ' || s[len(s)-1] <= ' ' {
+		return false
+	}
+	for ; len(s) >= wordSize; s = s[wordSize:] {
+		if (uint64(s[0])|uint64(s[1])<<8|uint64(s[2])<<16|uint64(s[3])<<24|
+			uint64(s[4])<<32|uint64(s[5])<<40|uint64(s[6])<<48|uint64(s[7])<<56)&notASCII != 0 {
+			return false
+		}
+	}
+	var left byte
+	for i := range len(s) {
+		left |= s[i]
+	}
+	return left < utf8.RuneSelf
+}
+
+const (
+	wordSize = 8
+	notASCII = 0x8080808080808080
+)
+
+// scalarText returns a text, whole or fractional number, or boolean as text. Integers keep their digits.
+func scalarText(value pcommon.Value) (string, bool) {
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		return validText(value.Str()), true
+	case pcommon.ValueTypeInt:
+		return strconv.FormatInt(value.Int(), 10), true
+	case pcommon.ValueTypeBool:
+		return strconv.FormatBool(value.Bool()), true
+	case pcommon.ValueTypeDouble:
+		number := value.Double()
+		if math.IsNaN(number) || math.IsInf(number, 0) {
+			return "", false
+		}
+		if math.Abs(number) < maxExactFloat {
+			return strconv.FormatFloat(number, 'f', -1, 64), true
+		}
+		return strconv.FormatFloat(number, 'g', -1, 64), true
+	default:
+		return "", false
+	}
+}
+
+// keyText returns a text that is not blank, or a whole number as its digits.
+func keyText(value pcommon.Value) (string, bool) {
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		text := value.Str()
+		if isPlain(text) {
+			return text, true
+		}
+		text = validText(text)
+		return text, strings.TrimSpace(text) != ""
+	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble:
+		return wholeNumber(value)
+	default:
+		return "", false
+	}
+}
+
+// wholeNumber returns the digits of an integer, or of a double that is one.
+func wholeNumber(value pcommon.Value) (string, bool) {
+	if value.Type() == pcommon.ValueTypeInt {
+		return strconv.FormatInt(value.Int(), 10), true
+	}
+	number := value.Double()
+	if number != math.Trunc(number) || math.Abs(number) >= maxExactFloat {
+		return "", false
+	}
+	return strconv.FormatInt(int64(number), 10), true
+}
+
+type variantState uint8
+
+const (
+	// variantMissing: nothing was given, or blank text.
+	variantMissing variantState = iota
+	variantUsable
+	// variantBad: something was given that cannot be a variant.
+	variantBad
+)
+
+// variantText reads a variant. isValue says that it is the flag's value, which stands for the
+// variant only if it is short.
+func variantText(value pcommon.Value, isValue bool) (string, variantState) {
+	var text string
+	switch value.Type() {
+	case pcommon.ValueTypeEmpty:
+		return "", variantMissing
+	case pcommon.ValueTypeStr:
+		text = value.Str()
+	default:
+		number, ok := scalarText(value)
+		if !ok {
+			return "", variantBad
+		}
+		return number, variantUsable
+	}
+	limit := amplitude.MaxStringLength
+	if isValue {
+		limit = maxValueVariant
+	}
+	if isPlain(text) && len(text) <= limit && text[0] != '{' && text[0] != '[' && text[0] != '"' {
+		return text, variantUsable
+	}
+	text = validText(text)
+	switch {
+	case strings.TrimSpace(text) == "":
+		return "", variantMissing
+	case tooLong(text, limit), looksLikeJSON(text):
+		return "", variantBad
+	default:
+		return text, variantUsable
+	}
+}
+
+func tooLong(text string, limit int) bool {
+	return len(text) > limit && amplitude.UTF16Length(text) > limit
+}
+
+// looksLikeJSON tells whether text is a JSON object, array or string: a serialised value, not a name.
+func looksLikeJSON(text string) bool {
+	text = strings.TrimSpace(text)
+	if len(text) < 2 {
+		return false
+	}
+	first, last := text[0], text[len(text)-1]
+	switch {
+	case first == '{' && last == '}':
+		return true
+	case first == '[' && last == ']', first == '"' && last == '"':
+		return json.Valid([]byte(text))
+	default:
+		return false
+	}
+}

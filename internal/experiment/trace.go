@@ -1,0 +1,333 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
+)
+
+// Trace puts into words what is decided about one record, where it is decided. A nil Trace is told nothing: almost no
+// record has one, so a decision that costs something to put into words asks first whether there is one.
+type Trace struct {
+	x       *explain.Explanation
+	history *explain.History
+	// attributes are the names of the record's own, which it loses when its event is written.
+	attributes []string
+}
+
+// startTrace returns the trace of a record, or nil if it is not to be explained.
+func startTrace(recorder *explain.Recorder, record plog.LogRecord, resource, scope, position int) *Trace {
+	if recorder == nil {
+		return nil
+	}
+	x := recorder.Begin(record)
+	if x == nil {
+		return nil
+	}
+	x.Path = fmt.Sprintf("resourceLogs[%d].scopeLogs[%d].logRecords[%d]", resource, scope, position)
+	t := &Trace{x: x, history: recorder.History}
+	for name := range record.Attributes().All() {
+		t.attributes = append(t.attributes, strings.Clone(name))
+	}
+	return t
+}
+
+func (t *Trace) rule(about, result, because string) {
+	if t != nil {
+		t.x.AddRule(about, result, because)
+	}
+}
+
+// recognized says by which name a record was recognized.
+func (t *Trace) recognized(record plog.LogRecord, as recordKind) {
+	if t == nil {
+		return
+	}
+	t.x.Recognized = explain.Recognized{As: kindNames[as], EventName: strings.Clone(eventName(record))}
+	if t.x.Recognized.EventName == "" {
+		return
+	}
+	t.x.Recognized.From = "EventName"
+	if record.EventName() == "" {
+		t.x.Recognized.From = attrEventName
+		if name, ok := record.Attributes().Get(attrOTelEventName); ok && name.AsString() == t.x.Recognized.EventName {
+			t.x.Recognized.From = attrOTelEventName
+		}
+	}
+}
+
+var kindNames = [numKinds]string{
+	kindNone: "none", kindExposure: "exposure", kindEvaluation: "evaluation", kindAssignment: "assignment",
+	kindIdentify: "identify",
+}
+
+// foreign tells what becomes of a record of others.
+func (t *Trace) foreign(m *Mapper, record plog.LogRecord) {
+	if t == nil {
+		return
+	}
+	t.recognized(record, kindNone)
+	t.rule("other_records", m.set.OtherRecords, m.whyForeign(t.x.Recognized.EventName, record))
+	if m.set.OtherRecords == OtherDrop {
+		t.x.Outcome = Dropped.String()
+		return
+	}
+	t.x.Outcome = Passed.String()
+	t.x.Events = []explain.Event{{Sent: true, Record: copyRecord(record)}}
+}
+
+// whyForeign says why a record is not recognized, and what is nearly so.
+func (m *Mapper) whyForeign(name string, record plog.LogRecord) string {
+	set := &m.set.Evaluation
+	switch {
+	case name == amplitude.EventIdentify:
+		return "an $identify is ours only if an edge Collector made it of an un-exposure"
+	case !set.Enabled && slices.Contains(set.EventNames, name):
+		return "evaluation.enabled is false"
+	}
+	kind, near, isNear := m.nearMisses.look(record)
+	switch {
+	case isNear && kind == SimilarEventName:
+		return fmt.Sprintf("its event name is none of ours; names are compared exactly: did you mean %q?", near.Meant)
+	case isNear && near.Found == near.Meant:
+		return "it has no event name; a name in the body does not count"
+	case isNear:
+		return fmt.Sprintf("it has no event name, though it has %s: did you mean %q?", near.Found, near.Meant)
+	case name == "":
+		return "it has no event name"
+	default:
+		return "its event name is none of ours"
+	}
+}
+
+// decided tells how the reading of a record ended.
+func (t *Trace) decided(r *parsedRecord, flags []Flag, leftOut []leftOutFlag) {
+	if t == nil {
+		return
+	}
+	t.x.Outcome = r.outcome.String()
+	switch r.outcome {
+	case Skipped:
+		t.x.Reason = r.skip.String()
+	case Rejected:
+		t.x.Reason, t.x.Hint = r.reject.String(), r.reject.Hint()
+		t.rule("rejected", r.reject.String(), rejection(r.reject))
+	}
+	if r.kind != kindAssignment {
+		return
+	}
+	for i := range flags {
+		one := &flags[i]
+		t.x.Flags = append(t.x.Flags, explain.FlagResult{
+			Key: printable.Cut(one.Key), Variant: printable.Cut(one.Variant), Unassigned: one.Unassigned,
+			Because: one.rule.because(r.kind, one.Unassigned), Details: strings.Clone(one.details), NoProperty: one.NoProperty,
+		})
+	}
+	for _, one := range leftOut {
+		t.x.Flags = append(t.x.Flags, explain.FlagResult{Key: printable.Cut(one.key), LeftOut: one.reason.String()})
+	}
+}
+
+// leftBehind tells which attributes of a record its event does not tell.
+func (t *Trace) leftBehind(m *Mapper, kind recordKind, event plog.LogRecord) {
+	for _, name := range t.attributes {
+		if len(m.tables[kind].lookup(name)) > 0 || name == attrEventName || name == attrOTelEventName {
+			continue
+		}
+		if _, told := event.Attributes().Get(name); told {
+			continue
+		}
+		because := "a limit of Amplitude on event properties"
+		switch {
+		case !mayTravel(name):
+			because = "attributes of this name never travel"
+		case !m.include.Match(name):
+			because = "not in event_properties.include"
+		}
+		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: name, Because: because})
+	}
+}
+
+func copyRecord(record plog.LogRecord) plog.LogRecord {
+	kept := plog.NewLogRecord()
+	record.CopyTo(kept)
+	return kept
+}
+
+// because puts into words what decided whether the user is in a variant.
+func (r unassignedRule) because(kind recordKind, unassigned bool) string {
+	list := kindNames[kind] + ".off_variants"
+	switch {
+	case r == ruleNone:
+		return ""
+	case r == ruleNoVariant:
+		return "there is no variant"
+	case r == ruleDefaultMarker:
+		return fmt.Sprintf("the default marker, metadata.default, is %t", unassigned)
+	case unassigned:
+		return "no default marker, and the variant is in " + list
+	default:
+		return "no default marker, and the variant is not in " + list
+	}
+}
+
+// rejection says in a few words why a record was rejected; the hint says what to do.
+func rejection(reason RejectReason) string {
+	switch reason {
+	case RejectNoID:
+		return "no attribute gives an id"
+	case RejectNoFlagKey:
+		return "no attribute gives a flag key"
+	case RejectLongFlagKey:
+		return fmt.Sprintf("a flag key may have %d characters", maxFlagKey)
+	case RejectBadVariant:
+		return "there is a variant, but it can be none"
+	case RejectPropertyLimit:
+		return "max_experiment_properties flags are known already"
+	default:
+		return "no attribute gives an id that Amplitude takes"
+	}
+}
+
+// reason tells whether the reason of an evaluation lets it count.
+func (t *Trace) reason(reason string, listed, inExperiment bool) {
+	if t == nil {
+		return
+	}
+	switch {
+	case reason == "":
+		t.rule("reason", "counts", "no reason is given")
+	case !listed:
+		t.rule("reason", "counts", fmt.Sprintf("%q is not in evaluation.skip_reasons", reason))
+	case inExperiment:
+		t.rule("reason", "counts", fmt.Sprintf("%q is in evaluation.skip_reasons, but %s is true", reason, attrInExperiment))
+	default:
+		t.rule("reason", "skipped", fmt.Sprintf("%q is in evaluation.skip_reasons", reason))
+	}
+}
+
+// dontTrack tells that the application asks not to count an exposure.
+func (t *Trace) dontTrack() {
+	t.rule("track_exposure", "skipped", "metadata.trackExposure is false: the application asks not to count this one")
+}
+
+// valueForVariant tells that the value of a flag stands for its variant.
+func (t *Trace) valueForVariant(value string, hasVariant bool) {
+	switch {
+	case t == nil:
+	case hasVariant:
+		t.rule("variant", printable.Cut(value), "the value, since evaluation.prefer_value is set")
+	default:
+		t.rule("variant", printable.Cut(value), "the value, since there is no variant")
+	}
+}
+
+// unassigned tells whether the user of an exposure is in a variant, and what becomes of it if not.
+func (t *Trace) unassigned(set *Settings, kind recordKind, flag *Flag, decided decision) {
+	if t == nil {
+		return
+	}
+	const about = "exposure.unassigned"
+	chosen := set.Exposure.Unassigned
+	if !flag.Unassigned {
+		t.rule("unassigned", "no", flag.rule.because(kind, false))
+		return
+	}
+	t.rule("unassigned", "yes", flag.rule.because(kind, true))
+	switch {
+	case decided == skipped(SkipUnassigned):
+		t.rule(about, "skipped", "it is "+chosen)
+	case decided == skipped(SkipNothingToSet):
+		t.rule(about, "skipped", "it is "+chosen+", and there is no user property to unset")
+	case chosen == UnassignedIdentify:
+		t.rule(about, amplitude.EventIdentify, "it is "+chosen)
+	}
+}
+
+// surroundings tells what an event says beside its flags.
+func (t *Trace) surroundings(p *parser, r *parsedRecord, v *fieldValues, groups []Group, flag *Flag, record plog.LogRecord, now int64) {
+	if t == nil {
+		return
+	}
+	t.groups(groups)
+	t.client(p.reader.resource, v, r)
+	t.time(record.Timestamp(), record.ObservedTimestamp(), r.Time, now)
+	t.property(p.set, r.kind, flag)
+}
+
+// groups tells the groups of the event.
+func (t *Trace) groups(groups []Group) {
+	if len(groups) == 0 {
+		return
+	}
+	var told []string
+	for _, one := range groups {
+		told = append(told, one.Type+"="+printable.Cut(strings.Join(one.Values, ",")))
+	}
+	t.rule("groups", strings.Join(told, " "), fmt.Sprintf("%d types and %d values at most", amplitude.MaxGroupTypes, amplitude.MaxGroupValues))
+}
+
+// client tells whose resource it is, and why an address of the user is not taken.
+func (t *Trace) client(resource pcommon.Map, v *fieldValues, r *parsedRecord) {
+	if v.found(fieldClientAddress) && r.ip == "" {
+		because := "client.address is no IP address"
+		if !v.inRecord(fieldClientAddress) && r.client == nil {
+			because = "client.address stands on the resource of a server"
+		}
+		t.rule("ip", "none", because)
+	}
+	if r.client != nil {
+		t.rule("client", "device and place", "the resource is that of a browser or device")
+	} else if resource.Len() > 0 {
+		t.rule("client", "none", "the resource is no browser's or device's: it describes a server")
+	}
+}
+
+// time tells which of its times an event has.
+func (t *Trace) time(timestamp, observed pcommon.Timestamp, chosen, now int64) {
+	result := time.UnixMilli(chosen).UTC().Format("2006-01-02T15:04:05.000Z")
+	var why []string
+	for _, one := range []struct {
+		name string
+		time pcommon.Timestamp
+	}{{"Timestamp", timestamp}, {"ObservedTimestamp", observed}} {
+		ms, ok := believedMillis(one.time, now)
+		switch {
+		case ok:
+			t.rule("time", result, strings.Join(append(why, one.name), "; "))
+			return
+		case one.time == 0:
+			why = append(why, "no "+one.name)
+		case ms < earliestTime:
+			why = append(why, one.name+" is before the year 2000")
+		default:
+			why = append(why, one.name+" is more than a day ahead")
+		}
+	}
+	t.rule("time", result, strings.Join(append(why, "so the time of arrival"), "; "))
+}
+
+// property tells what becomes of the user property of an exposure.
+func (t *Trace) property(set *Settings, kind recordKind, flag *Flag) {
+	const about = "user_property"
+	switch {
+	case !set.SetUserProperties:
+		t.rule(about, "left alone", "set_user_properties is false")
+	case kind == kindAssignment:
+	case flag.NoProperty:
+		t.rule(about, "left alone", "metadata.flagType is "+flagTypeMutualExcluded)
+	case set.Exposure.Wire == WireRaw && (!flag.Unassigned || set.Exposure.Unassigned != UnassignedIdentify):
+		t.rule(about, "left to Amplitude", "exposure.wire is raw: Amplitude makes it of $exposure")
+	}
+}

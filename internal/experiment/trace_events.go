@@ -1,0 +1,87 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
+)
+
+// events tells of the events that a record becomes. Whoever gives the verdicts adds why.
+func (t *Trace) events(events []Event) {
+	if t == nil {
+		return
+	}
+	t.x.Events = make([]explain.Event, len(events))
+	for i := range events {
+		told := &t.x.Events[i]
+		events[i].Told = told
+		told.Of = t.x.Record
+		if len(events) > 1 {
+			for _, flag := range events[i].Flags {
+				told.Flags = append(told.Flags, printable.Cut(flag.Key))
+			}
+		}
+	}
+}
+
+// duplicate tells that all events of a record are repeats.
+func (t *Trace) duplicate() {
+	if t != nil {
+		t.x.Outcome = Duplicate.String()
+	}
+}
+
+// wrote tells of an event that goes on as the given record; the first of its record tells of what it left behind.
+func (t *Trace) wrote(m *Mapper, e *Event, record plog.LogRecord, first bool) {
+	if t == nil {
+		return
+	}
+	e.Told.Sent, e.Told.Record = true, copyRecord(record)
+	if !e.shaped {
+		pcommon.NewValueEmpty().MoveTo(e.Told.Record.Body()) // the body goes when all events of the record are written
+		if first {
+			t.leftBehind(m, e.kind, record)
+		}
+	}
+	e.Told.InsertID = e.describeInsertID(m.set, e.Told.Record)
+	e.Told.InsertID.SameAs = t.history.SentAs(t.x.Record, e.Told.InsertID.Value)
+}
+
+// describeInsertID tells what the insert_id of an event is made of.
+func (e *Event) describeInsertID(set *Settings, record plog.LogRecord) *explain.InsertID {
+	id := &explain.InsertID{Window: e.Window}
+	if value, ok := record.Attributes().Get(amplitude.AttrInsertID); ok {
+		id.Value = value.AsString()
+	}
+	switch {
+	case e.shaped:
+		id.Format = "kept"
+	case set.InsertIDFormat == InsertIDSDK:
+		id.Format = InsertIDSDK
+		id.Window = int32(floorDiv(e.Time, millisPerDay))
+		id.Day = dateOf(id.Window)
+		return id
+	default:
+		hash := e.key.Bytes()
+		id.Format, id.Hash = InsertIDStrong, hex.EncodeToString(hash[:])
+		id.IDsHashed = !strings.HasPrefix(id.Value, e.UserID+" "+e.DeviceID+" ")
+	}
+	if set.Window.isDay {
+		id.Day = dateOf(id.Window)
+	}
+	return id
+}
+
+func dateOf(day int32) string {
+	return time.Unix(int64(day)*secondsPerDay, 0).UTC().Format(time.DateOnly)
+}

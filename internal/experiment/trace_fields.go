@@ -1,0 +1,215 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
+)
+
+// fieldNames are the keys of the configuration that list the attributes of a field, or what the attribute itself is called.
+var fieldNames = [...]string{
+	fieldFlagKey:               "flag_key",
+	fieldVariant:               "variant",
+	fieldValue:                 "value",
+	fieldExperimentKey:         "experiment_key",
+	fieldReason:                "reason",
+	fieldErrorType:             "error.type",
+	fieldInExperiment:          "in_experiment",
+	fieldMetadata:              amplitude.RawMetadata,
+	fieldMetadataDefault:       amplitude.RawMetadata + "." + metadataDefault,
+	fieldMetadataTrack:         amplitude.RawMetadata + "." + metadataTrackExposure,
+	fieldMetadataType:          amplitude.RawMetadata + "." + metadataFlagType,
+	fieldMetadataExperimentKey: amplitude.RawMetadata + "." + metadataExperimentKey,
+	fieldVariants:              "variants",
+	fieldEnvironment:           "environment",
+	fieldUserID:                "user_id",
+	fieldDeviceID:              "device_id",
+	fieldContextID:             "context_id",
+	fieldSessionID:             "session_id",
+	fieldGroups:                "groups",
+	fieldClientAddress:         attrClientAddress,
+}
+
+func (m *Mapper) fieldName(f field) string {
+	if f >= fieldGroup && int(f-fieldGroup) < len(m.groupTypes) {
+		return "groups." + m.groupTypes[f-fieldGroup]
+	}
+	return fieldNames[f]
+}
+
+// isWanted tells whether a field is worth a word when nothing gives it.
+func isWanted(f field, kind recordKind) bool {
+	switch f {
+	case fieldFlagKey, fieldVariant:
+		return kind != kindAssignment
+	case fieldVariants:
+		return kind == kindAssignment
+	case fieldUserID, fieldDeviceID:
+		return true
+	default:
+		return false
+	}
+}
+
+// candidate is an attribute that could give a field.
+type candidate struct {
+	explain.Attribute
+	rank level
+}
+
+// fields tells for each field which attribute gave it, and what became of the others.
+func (t *Trace) fields(p *parser, kind recordKind, record plog.LogRecord, v *fieldValues) {
+	if t == nil {
+		return
+	}
+	found := candidates(&p.reader, kind, record)
+	for f := range field(numFields) {
+		if len(found[f]) == 0 && !isWanted(f, kind) {
+			continue
+		}
+		fact := explain.Fact{Name: p.fieldName(f)}
+		for _, c := range found[f] {
+			if fact.From == nil && v.found(f) && c.rank == v.ranks[f] && c.Refused == "" {
+				fact.From = &c.Attribute
+				if fact.Value = v.answers[f].text; fact.Value == "" {
+					fact.Value = c.Value
+				}
+				fact.Value = printable.Cut(fact.Value)
+				continue
+			}
+			fact.Others = append(fact.Others, c.Attribute)
+		}
+		if fact.From == nil {
+			fact.LookedFor = p.tables[kind].namesOf(f)
+		}
+		t.x.Facts = append(t.x.Facts, fact)
+	}
+	t.contextField(v, identify(&p.set.Identity, v))
+}
+
+// contextField says of the id that the flag context stands for that it gives it.
+func (t *Trace) contextField(v *fieldValues, who Identity) {
+	var stands field
+	switch {
+	case !v.found(fieldContextID):
+		return
+	case who.UserID != "" && !v.found(fieldUserID):
+		stands = fieldUserID
+	case who.DeviceID != "" && !v.found(fieldDeviceID):
+		stands = fieldDeviceID
+	default:
+		return
+	}
+	at := func(f field) int {
+		return slices.IndexFunc(t.x.Facts, func(one explain.Fact) bool { return one.Name == fieldNames[f] })
+	}
+	id, context := &t.x.Facts[at(stands)], t.x.Facts[at(fieldContextID)]
+	id.Value, id.From, id.Via, id.LookedFor = context.Value, context.From, context.Name, nil
+	id.Others = append(id.Others, context.Others...)
+	t.x.Facts = slices.Delete(t.x.Facts, at(fieldContextID), at(fieldContextID)+1)
+}
+
+// candidates asks of each attribute on its own whether it would be taken.
+func candidates(r *reader, kind recordKind, record plog.LogRecord) (found [numFields][]candidate) {
+	look := func(at level, where string, attributes pcommon.Map) {
+		for name, value := range attributes.All() {
+			for _, to := range r.tables[kind].lookup(name) {
+				if int(to.field) >= numFields || (to.bodyOnly && at != levelBody) {
+					continue
+				}
+				var alone answer
+				found[to.field] = append(found[to.field], candidate{
+					Attribute: explain.Attribute{
+						Name: strings.Clone(name), Where: where, Value: printable.Cut(value.AsString()),
+						Refused: refusalNames[alone.read(to.field, value, r.minIDLength)],
+					},
+					rank: at | level(to.place),
+				})
+			}
+		}
+	}
+	look(levelRecord, "record", record.Attributes())
+	if body := record.Body(); body.Type() == pcommon.ValueTypeMap {
+		look(levelBody, "body", body.Map())
+	}
+	look(levelScope, "scope", r.scope)
+	look(levelResource, "resource", r.resource)
+	for i := range found {
+		slices.SortStableFunc(found[i], func(a, b candidate) int { return cmp.Compare(a.rank, b.rank) })
+	}
+	return found
+}
+
+// refusalNames name what is wrong with a value that a field does not take.
+var refusalNames = [numRefusals]string{
+	refusedNull:        "null",
+	refusedBlank:       "blank",
+	refusedNotBoolean:  "not a boolean",
+	refusedNotMap:      "not a map",
+	refusedNotTime:     "not the milliseconds of a time",
+	refusedNotName:     "blank, or neither text nor a whole number",
+	refusedNotScalar:   "blank, or no text, number or boolean",
+	refusedBadVariant:  rejectNames[RejectBadVariant],
+	refusedEmptyID:     rejectNames[RejectEmptyID],
+	refusedPlaceholder: rejectNames[RejectPlaceholderID],
+	refusedShortID:     rejectNames[RejectShortID],
+	refusedLongID:      rejectNames[RejectLongID],
+	refusedNotAnID:     rejectNames[RejectNotAnID],
+}
+
+// namesOf returns the attributes that give a field, in order.
+func (t *fieldTable) namesOf(f field) []string {
+	type placed struct {
+		name  string
+		place uint8
+	}
+	var list []placed
+	for name, refs := range t.refs {
+		for _, to := range refs {
+			if to.field == f {
+				list = append(list, placed{name, to.place})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.name, b.name))
+	})
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].name
+	}
+	return names
+}
+
+// shaped tells what an event that came shaped says.
+func (t *Trace) shaped(r *parsedRecord, flag *Flag) {
+	if t == nil {
+		return
+	}
+	t.x.Recognized.Shaped = true
+	for _, one := range []struct {
+		of   field
+		text string
+	}{
+		{fieldFlagKey, flag.Key},
+		{fieldVariant, flag.Variant},
+		{fieldExperimentKey, r.ExperimentKey},
+		{fieldUserID, r.UserID},
+		{fieldDeviceID, r.DeviceID},
+	} {
+		if one.text != "" {
+			t.x.Facts = append(t.x.Facts, explain.Fact{Name: fieldNames[one.of], Value: printable.Cut(one.text)})
+		}
+	}
+	t.rule("shaped", "kept", "it has "+amplitude.AttrInsertID+": another Collector made this event, and it stays as it is")
+}

@@ -1,0 +1,71 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"fmt"
+	"time"
+	_ "time/tzdata" // a container image may have no time zones of its own
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+const (
+	// WindowDay is the name of the window that is a day.
+	WindowDay = "day"
+	// MinWindow and MaxWindow bound the others; Amplitude forgets an insert_id after seven days.
+	MinWindow = time.Minute
+	MaxWindow = amplitude.DedupeWindow
+
+	secondsPerDay         = 24 * 60 * 60
+	millisecondsPerSecond = 1000
+)
+
+// Window numbers the windows of time, by default days, in which an equal result is a repeat.
+type Window struct {
+	// zone is nil for UTC days and for windows of a fixed length.
+	zone *time.Location
+	// length is the length of a window in milliseconds.
+	length int64
+	// isDay: the window is a day.
+	isDay bool
+}
+
+// NewWindow reads `window` ("day" or a duration) and `time_zone` (an IANA name).
+func NewWindow(window, timeZone string) (*Window, error) {
+	zone, err := time.LoadLocation(timeZone)
+	if err != nil || timeZone == "" || timeZone == "Local" {
+		return nil, fmt.Errorf("`time_zone` must be the name of a time zone such as UTC or Europe/Berlin (got %q)", timeZone)
+	}
+	if window == WindowDay {
+		if zone == time.UTC {
+			zone = nil
+		}
+		return &Window{zone: zone, length: secondsPerDay * millisecondsPerSecond, isDay: true}, nil
+	}
+	length, err := time.ParseDuration(window)
+	if err != nil || length < MinWindow || length > MaxWindow {
+		return nil, fmt.Errorf("`window` must be %s or a duration between %s and %s (got %q)", WindowDay, MinWindow, MaxWindow, window)
+	}
+	return &Window{length: length.Milliseconds()}, nil
+}
+
+// Number numbers the window that an event time in milliseconds since the Unix epoch belongs to.
+// A day is numbered by its local date: 0 is 1 January 1970, whatever the zone.
+func (w *Window) Number(ms int64) int32 {
+	if w.zone == nil {
+		return int32(floorDiv(ms, w.length))
+	}
+	seconds := floorDiv(ms, millisecondsPerSecond)
+	_, offset := time.Unix(seconds, 0).In(w.zone).Zone()
+	return int32(floorDiv(seconds+int64(offset), secondsPerDay))
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}

@@ -1,0 +1,181 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// Counts are what became of the records of a batch.
+type Counts struct {
+	Outcomes [NumOutcomes]int
+	Skipped  [NumSkipReasons]int
+	Rejected [NumRejectReasons]int
+	// FlagsLeftOut are flags of assignments; IDsIgnored are ids that were refused and counted as absent.
+	FlagsLeftOut [NumRejectReasons]int
+	IDsIgnored   [NumRejectReasons]int
+	NearMisses   NearMisses
+	// SkippedFlag is the key of a flag that was skipped. ExampleFlag is the key of a flag that was rejected or left out.
+	SkippedFlag [NumSkipReasons]string
+	ExampleFlag [NumRejectReasons]string
+	// ExtraEvents are events beyond the first of their record; Late ones do not touch the user's properties.
+	ExtraEvents int
+	Late        int
+	// PropertiesLeftOut are event properties beyond Amplitude's limits.
+	PropertiesLeftOut int
+	// Changed has a flag, as the label of a metric, for each change of variant.
+	Changed []string
+}
+
+// Write rewrites the batch that was read: each event that is no repeat takes the place of its record, further events
+// of a record follow the records of its scope, and records that become nothing go. It returns how many records are
+// left, and what became of all.
+func (b *Batch) Write(ld plog.Logs) (left int, counts Counts) {
+	b.countRead(&counts)
+	dropOthers := b.parser.set.OtherRecords == OtherDrop
+	if len(b.records) == 0 && !dropOthers {
+		return b.size, counts
+	}
+	ids := b.insertIDs()
+	position, next := 0, 0
+	remove := func(record plog.LogRecord) bool {
+		recognized := next < len(b.records) && b.records[next].position == position
+		position++
+		gone := dropOthers
+		if recognized {
+			gone = !b.write(&b.records[next], record, ids, &counts)
+			next++
+		}
+		if !gone {
+			left++
+		}
+		return gone
+	}
+	ld.ResourceLogs().RemoveIf(func(resource plog.ResourceLogs) bool {
+		resource.ScopeLogs().RemoveIf(func(scope plog.ScopeLogs) bool {
+			records := scope.LogRecords()
+			empty := records.Len() == 0
+			records.RemoveIf(remove)
+			left += b.writer.appendExtra(records)
+			return !empty && records.Len() == 0
+		})
+		return resource.ScopeLogs().Len() == 0
+	})
+	return left, counts
+}
+
+// countRead counts what was decided while reading.
+func (b *Batch) countRead(counts *Counts) {
+	others := Passed
+	if b.parser.set.OtherRecords == OtherDrop {
+		others = Dropped
+	}
+	counts.Outcomes[others] = b.size - len(b.records)
+	counts.NearMisses = b.nearMisses
+	counts.IDsIgnored = b.parser.reader.ignoredIDs
+	for _, flag := range b.parser.leftOut {
+		counts.FlagsLeftOut[flag.reason]++
+		counts.ExampleFlag[flag.reason] = flag.key
+	}
+}
+
+// insertIDs makes the insert_ids of all events that go out, as one text.
+func (b *Batch) insertIDs() string {
+	b.writer.ids = b.writer.ids[:0]
+	for i := range b.events {
+		e := &b.events[i]
+		if e.shaped || e.Verdict.Repeat {
+			continue
+		}
+		start := len(b.writer.ids)
+		if b.parser.set.InsertIDFormat == InsertIDSDK {
+			b.writer.ids = e.appendSDKInsertID(b.writer.ids)
+		} else {
+			b.writer.ids = e.appendInsertID(b.writer.ids)
+		}
+		e.insertID = indexRange{int32(start), int32(len(b.writer.ids))}
+	}
+	return string(b.writer.ids)
+}
+
+// write carries out what was decided about a record, and tells whether the record stays.
+func (b *Batch) write(r *parsedRecord, record plog.LogRecord, ids string, counts *Counts) bool {
+	outcome := r.outcome
+	switch {
+	case outcome == Skipped:
+		counts.Skipped[r.skip]++
+		if key := b.exampleFlag(r); key != "" {
+			counts.SkippedFlag[r.skip] = key
+		}
+	case outcome == Rejected:
+		counts.Rejected[r.reject]++
+		if key := b.exampleFlag(r); key != "" {
+			counts.ExampleFlag[r.reject] = key
+		}
+	case !b.writeEvents(r, record, ids, counts):
+		r.trace.duplicate()
+		outcome = Duplicate
+	}
+	counts.Outcomes[outcome]++
+	return outcome != Duplicate && r.leaves()
+}
+
+// exampleFlag is the key of the flag of an exposure, if it was read.
+func (b *Batch) exampleFlag(r *parsedRecord) string {
+	if r.kind == kindAssignment || r.flags.len() == 0 {
+		return ""
+	}
+	return b.parser.flags[r.flags.start].Key
+}
+
+// writeEvents writes the events of a record that are no repeats: the first into the record itself.
+// It returns false if all are repeats.
+func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, ids string, counts *Counts) bool {
+	written := 0
+	for i := r.events.start; i < r.events.end; i++ {
+		e := &b.events[i]
+		if e.Verdict.Repeat {
+			continue
+		}
+		if e.Verdict.Late {
+			counts.Late++
+		}
+		if e.Verdict.Changed {
+			counts.Changed = append(counts.Changed, e.flagLabel())
+		}
+		written++
+		to := record
+		if !r.shaped {
+			insertID := ids[e.insertID.start:e.insertID.end]
+			if written > 1 {
+				to = b.writer.another(record)
+				counts.ExtraEvents++
+			}
+			counts.PropertiesLeftOut += b.writer.write(e, to, insertID)
+		}
+		r.trace.wrote(b.parser.Mapper, e, to, written == 1 && i == r.events.start)
+	}
+	if written > 0 && !r.shaped {
+		b.writer.nothing.MoveTo(record.Body())
+	}
+	return written > 0
+}
+
+// flagLabel is the flag of an event as the label of a metric.
+func (e *Event) flagLabel() string {
+	if e.flags.len() == 1 && e.Flags[0].names != nil {
+		return e.Flags[0].names.label
+	}
+	return otherFlagLabel
+}
+
+// eventNames are what the parts of an exposure are called in one of its two forms.
+type exposureNames struct{ event, flagKey, variant, experimentKey string }
+
+var (
+	shapedNames = exposureNames{amplitude.EventExposure, amplitude.PropertyFlagKey, amplitude.PropertyVariant, amplitude.PropertyExperimentKey}
+	rawNames    = exposureNames{amplitude.EventRawExposure, amplitude.RawFlagKey, amplitude.RawVariant, amplitude.RawExperimentKey}
+)

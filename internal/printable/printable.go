@@ -1,0 +1,45 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package printable makes texts that others wrote fit for a line: of a log, an error, an explanation.
+package printable // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxBytes is how many bytes of a text are shown.
+const MaxBytes = 120
+
+// Cut returns the beginning of a text as valid UTF-8. What it returns keeps nothing else in memory.
+func Cut(text string) string {
+	if len(text) <= MaxBytes {
+		return strings.Clone(strings.ToValidUTF8(text, "\uFFFD"))
+	}
+	end := MaxBytes
+	for end > MaxBytes-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return strings.ToValidUTF8(text[:end], "\uFFFD") + "…"
+}
+
+// Text cuts a text and escapes what a terminal or a viewer of logs could take for more than text, such as control
+// characters and marks that turn the direction of writing.
+func Text(text string) string {
+	text = Cut(text)
+	if strings.IndexFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) < 0 {
+		return text
+	}
+	var safe strings.Builder
+	for _, r := range text {
+		if strconv.IsPrint(r) {
+			safe.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRune(r)
+		safe.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return safe.String()
+}
