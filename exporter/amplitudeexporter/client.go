@@ -42,7 +42,7 @@ type client struct {
 	gzip      bool
 	now       func() time.Time
 
-	// bodies keeps buffers for the requests in flight and their compressed form: growing one anew moves a megabyte
+	// bodies keeps buffers for the requests in flight and their compressed form: growing a new one moves a megabyte
 	// about several times.
 	bodies      freelist.List[*payload]
 	compressors sync.Pool // of *gzip.Writer

@@ -58,7 +58,7 @@ type lane struct {
 }
 
 // run delivers all lanes and returns when each has done what it could. Events that are pending
-// afterwards are to be tried again.
+// afterward are to be tried again.
 func (d *delivery) run(ctx context.Context, lanes [][]int32) {
 	var others sync.WaitGroup
 	for _, indexes := range lanes[1:] {

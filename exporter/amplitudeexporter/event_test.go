@@ -26,7 +26,7 @@ func TestEncodeEvent(t *testing.T) {
 		},
 		{name: "not an event", attributes: map[string]any{"amplitude.user_id": "user-1"}, fails: "not_an_event"},
 		{name: "not allowed", event: "Order", attributes: map[string]any{"amplitude.user_id": "user-1"}, fails: "not_allowed"},
-		{name: "a field at fault", event: "$exposure", attributes: map[string]any{"amplitude.colour": "red"}, fails: "unknown_field: colour"},
+		{name: "a field at fault", event: "$exposure", attributes: map[string]any{"amplitude.color": "red"}, fails: "unknown_field: color"},
 		{name: "too large", event: "$exposure", attributes: largeAttributes(), fails: "too_large"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

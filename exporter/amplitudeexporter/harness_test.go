@@ -212,7 +212,7 @@ func (r *rig) slowLane() int { return r.counts("slow_lane_events", "")[""] }
 type scriptedAnswer struct {
 	// When is an insert_id; the answer is for requests that hold it. Empty: for any request.
 	When string `json:"when,omitempty"`
-	// Times is how often it is given; 0 is once, -1 is for ever.
+	// Times is how often it is given; 0 is once, -1 is forever.
 	Times   int               `json:"times,omitempty"`
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers,omitempty"`

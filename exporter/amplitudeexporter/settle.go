@@ -99,7 +99,7 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 // tally is a number of records by reason.
 type tally [event.ReasonCount]int
 
-// count counts records that end here, and explains those that were none of ours.
+// count counts records that end here, and explains those that may not leave.
 func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
 	for r, n := range by {
 		if n == 0 {

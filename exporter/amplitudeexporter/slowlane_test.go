@@ -209,7 +209,7 @@ func (w *recordingWriter) Header() http.Header         { return w.header }
 func (w *recordingWriter) Write(b []byte) (int, error) { return len(b), nil }
 func (w *recordingWriter) WriteHeader(int)             {}
 
-// TestSlowLaneLeavesOthersAlone throttles one user in a hundred for ever. What the others get is
+// TestSlowLaneLeavesOthersAlone throttles one user in a hundred forever. What the others get is
 // counted in requests and events, not in time: the same as without any throttling, but for one more
 // request when the users are first refused.
 func TestSlowLaneLeavesOthersAlone(t *testing.T) {
