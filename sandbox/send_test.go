@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
@@ -250,7 +251,9 @@ func TestSendCode(t *testing.T) {
 			if _, err := exec.LookPath(run[0]); err != nil {
 				t.Skipf("%s is not installed", run[0])
 			}
-			out, err := exec.CommandContext(t.Context(), run[0], run[1:]...).CombinedOutput()
+			cmd := exec.CommandContext(t.Context(), run[0], run[1:]...)
+			cmd.Env = cleanenv.Environ()
+			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, string(out))
 			assert.Contains(t, string(out), `"events_ingested":1`)
 

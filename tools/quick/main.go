@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -49,6 +50,7 @@ func run(root, base string, list bool, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(modules, func(a, b string) int { return len(a) - len(b) }) // the module of the components first
 	byModule := map[string][]goPackage{}
 	var all []goPackage
 	for _, mod := range modules {
