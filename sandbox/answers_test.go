@@ -130,7 +130,7 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			options := []sandbox.Option{sandbox.WithConfig(func(c *sandbox.Config) {
-				c.Projects = []sandbox.ProjectConfig{{APIKey: "european", Region: sandbox.RegionEU}}
+				c.Projects = []sandbox.Project{{APIKey: "european", Region: sandbox.RegionEU}}
 			})}
 			if tc.behavior != nil {
 				options = append(options, with(tc.behavior))

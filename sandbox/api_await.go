@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"time"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // Bounds of the wait of /_sandbox/await.
@@ -116,7 +114,7 @@ func awaitQuery(r *http.Request) (*condition, time.Duration, error) {
 	}
 	// A flag with a user and no property means the flag's experiment property.
 	if flag := q.Get("flag"); flag != "" && c.user != "" && c.property == "" && (c.hasValue || c.absent) {
-		c.property = amplitude.ExperimentPrefix + flag
+		c.property = experimentPrefix + flag
 		q.Del("flag")
 		r.URL.RawQuery = q.Encode()
 	}

@@ -4,6 +4,7 @@
 package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"go.opentelemetry.io/collector/confmap"
 )
 
 // controlBody bounds the body of a request to the control API.
@@ -41,25 +40,20 @@ func (s *Server) postFaults(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var faults []Fault
-	strict := func(v any) error {
-		d := json.NewDecoder(strings.NewReader(string(text)))
-		d.DisallowUnknownFields()
-		return d.Decode(v)
-	}
 	var wrapped struct {
 		Faults []Fault `json:"faults"`
 	}
 	one := Fault{}
 	switch {
 	case strings.HasPrefix(strings.TrimSpace(string(text)), "["):
-		if err := strict(&faults); err != nil {
+		if err := strict(text, &faults); err != nil {
 			writeError(w, http.StatusBadRequest, err.Error())
 			return
 		}
-	case strict(&wrapped) == nil:
+	case strict(text, &wrapped) == nil:
 		faults = wrapped.Faults
 	default:
-		if err := strict(&one); err != nil {
+		if err := strict(text, &one); err != nil {
 			writeError(w, http.StatusBadRequest, err.Error())
 			return
 		}
@@ -268,7 +262,7 @@ func (s *Server) SetBehavior(change func(*Behavior)) error {
 	defer s.mu.Unlock()
 	b := s.behavior
 	change(&b)
-	if err := b.Validate(); err != nil {
+	if err := b.validate(); err != nil {
 		return err
 	}
 	s.setBehavior(b)
@@ -278,43 +272,26 @@ func (s *Server) SetBehavior(change func(*Behavior)) error {
 func (s *Server) getConfig(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	b := s.behavior
-	weights := s.config.Weights
 	s.mu.Unlock()
-	m := confmap.New()
-	if err := m.Marshal(b); err != nil {
-		writeError(w, http.StatusInternalServerError, err.Error())
-		return
-	}
-	values := m.ToStringMap()
-	for name, value := range values {
-		if d, ok := value.(time.Duration); ok {
-			values[name] = d.String()
-		}
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"behavior": values, "weights": weights, "retention": s.retention()})
-}
-
-func (s *Server) retention() map[string]any {
-	m := confmap.New()
-	if err := m.Marshal(s.config.Retention); err != nil {
-		return nil
-	}
-	return m.ToStringMap()
+	writeJSON(w, http.StatusOK, map[string]any{"behavior": b.json(), "weights": s.config.Weights, "retention": s.config.Retention})
 }
 
 // putConfig changes some switches; those that are not named stay.
 func (s *Server) putConfig(w http.ResponseWriter, r *http.Request) {
-	var in map[string]any
-	if !readJSON(w, r, &in) {
+	var text json.RawMessage
+	if !readJSON(w, r, &text) {
 		return
 	}
-	if wrapped, ok := in["behavior"].(map[string]any); ok && len(in) == 1 {
-		in = wrapped
+	var wrapped struct {
+		Behavior json.RawMessage `json:"behavior"`
+	}
+	if strict(text, &wrapped) == nil && wrapped.Behavior != nil {
+		text = wrapped.Behavior
 	}
 	s.mu.Lock()
 	b := s.behavior
 	s.mu.Unlock()
-	if err := confmap.NewFromStringMap(in).Unmarshal(&b); err != nil {
+	if err := strict(text, b.json()); err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
@@ -323,4 +300,11 @@ func (s *Server) putConfig(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.getConfig(w, r)
+}
+
+// strict decodes JSON text; members that are not known are refused.
+func strict(text []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
 }

@@ -8,8 +8,6 @@ import (
 	"math"
 	"net/http"
 	"slices"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // experimentView is one run of a flag as the experiment page shows it.
@@ -77,7 +75,7 @@ func (s *Server) getExperiments(w http.ResponseWriter, _ *http.Request) {
 	})
 	writeJSON(w, http.StatusOK, map[string]any{
 		"experiments":           views,
-		"experiment_properties": map[string]int{"used": distinct, "limit": amplitude.MaxExperimentProperties},
+		"experiment_properties": map[string]int{"used": distinct, "limit": maxExperimentProperties},
 	})
 }
 

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // UserSummary is a user in a list.
@@ -48,7 +46,7 @@ func (u *user) summary() UserSummary {
 		s.Devices = []string{}
 	}
 	for name, value := range u.properties {
-		if flag, ok := strings.CutPrefix(name, amplitude.ExperimentPrefix); ok {
+		if flag, ok := strings.CutPrefix(name, experimentPrefix); ok {
 			s.Experiments[flag] = asText(value)
 		}
 	}

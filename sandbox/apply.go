@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/zeebo/xxh3"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // project is the state of one API key.
@@ -26,12 +24,6 @@ type project struct {
 	accounts   accounts
 	groups     map[string]properties // type and value to properties
 	flags      *experiments
-}
-
-// propertyGroups are the fields of which one resets the others that are not sent.
-var propertyGroups = [][]string{
-	{"platform", "os_name", "os_version", "device_brand", "device_manufacturer", "device_model", "carrier"},
-	{"country", "region", "city", "dma"},
 }
 
 // upload is the part of a request that applying its events needs.
@@ -72,10 +64,10 @@ func (s *Server) apply(up *upload, e *event) *entry {
 	s.lintEvent(p, e, u, now, insertID, warn)
 
 	ops := s.transform(out, e, warn)
-	if skip, _ := e.fields[amplitude.FieldSkipUserPropertiesSync].(bool); !skip {
+	if skip, _ := e.fields[fieldSkipUserPropertiesSync].(bool); !skip {
 		s.applyProperties(out, u, ops, e, warn)
 	}
-	if groups := e.object(amplitude.FieldGroups); len(groups) > 0 {
+	if groups := e.object(fieldGroups); len(groups) > 0 {
 		s.applyGroups(p, u, groups, e, warn)
 	}
 	if e.identify() {
@@ -98,7 +90,7 @@ func (s *Server) newEntry(up *upload, e *event) *entry {
 		userID: e.userID, deviceID: e.deviceID, derived: e.derived, insertID: e.insertID(),
 	}
 	out.eventTime = up.receivedAt.UnixMilli()
-	if n, ok := e.fields[amplitude.FieldTime].(json.Number); ok {
+	if n, ok := e.fields[fieldTime].(json.Number); ok {
 		if f, err := n.Float64(); err == nil {
 			out.eventTime = int64(f)
 		}
@@ -110,7 +102,7 @@ func (s *Server) newEntry(up *upload, e *event) *entry {
 
 // describe finds the flags and the variant that the event is about.
 func (out *entry) describe(e *event) {
-	props := e.object(amplitude.FieldEventProperties)
+	props := e.object(fieldEventProperties)
 	text := func(names ...string) string {
 		for _, name := range names {
 			if s, ok := props[name].(string); ok {
@@ -120,16 +112,16 @@ func (out *entry) describe(e *event) {
 		return ""
 	}
 	switch out.eventType {
-	case amplitude.EventRawExposure, amplitude.EventExposure:
-		if flag := text(amplitude.PropertyFlagKey, amplitude.RawFlagKey); flag != "" {
+	case eventRawExposure, eventExposure:
+		if flag := text(propertyFlagKey, rawFlagKey); flag != "" {
 			out.flags = []string{flag}
 		}
-		out.variant = text(amplitude.PropertyVariant, amplitude.RawVariant)
-		out.run = text(amplitude.PropertyExperimentKey, amplitude.RawExperimentKey)
-	case amplitude.EventAssignment:
+		out.variant = text(propertyVariant, rawVariant)
+		out.run = text(propertyExperimentKey, rawExperimentKey)
+	case eventAssignment:
 		for name := range props {
-			if flag, ok := strings.CutSuffix(name, amplitude.SuffixVariant); ok {
-				out.flags = append(out.flags, strings.TrimPrefix(flag, amplitude.ExperimentPrefix))
+			if flag, ok := strings.CutSuffix(name, suffixVariant); ok {
+				out.flags = append(out.flags, strings.TrimPrefix(flag, experimentPrefix))
 			}
 		}
 		slices.Sort(out.flags)
@@ -146,8 +138,8 @@ func (s *Server) duplicateOf(p *project, e *event, insertID string, seq uint64, 
 			keys = append(keys, dedupeKey(e.deviceID, insertID))
 		}
 	}
-	if id := idText(e.fields[amplitude.FieldEventID]); b.DedupeEventID && id != "" {
-		keys = append(keys, dedupeKey(e.deviceID, "event_id "+id+" "+idText(e.fields[amplitude.FieldTime])))
+	if id := idText(e.fields[fieldEventID]); b.DedupeEventID && id != "" {
+		keys = append(keys, dedupeKey(e.deviceID, "event_id "+id+" "+idText(e.fields[fieldTime])))
 	}
 	for _, key := range keys {
 		if first, seen := p.dedupe.find(key, now, b.DedupeWindow); seen {
@@ -163,7 +155,7 @@ func (s *Server) duplicateOf(p *project, e *event, insertID string, seq uint64, 
 // transform turns $exposure into the event that Amplitude stores, cuts long text, and returns the event's
 // user_properties with what the exposure adds.
 func (s *Server) transform(out *entry, e *event, warn func(string)) map[string]any {
-	ops := e.object(amplitude.FieldUserProperties)
+	ops := e.object(fieldUserProperties)
 	fields := e.fields
 	changed := false
 	if len(e.stripped) > 0 {
@@ -175,20 +167,20 @@ func (s *Server) transform(out *entry, e *event, warn func(string)) map[string]a
 	}
 	if e.cut {
 		fields, changed = cutText(fields, s.behavior.StringLimit).(map[string]any), true
-		ops, _ = fields[amplitude.FieldUserProperties].(map[string]any)
+		ops, _ = fields[fieldUserProperties].(map[string]any)
 		warn("text was cut at " + strconv.Itoa(s.behavior.StringLimit) + " characters")
 	}
 	if s.behavior.BigNumbers == NumbersFloat64 {
 		if rounded, lost := roundNumbers(fields); lost {
 			fields, changed = rounded.(map[string]any), true
-			ops, _ = fields[amplitude.FieldUserProperties].(map[string]any)
+			ops, _ = fields[fieldUserProperties].(map[string]any)
 			warn("numbers beyond 2^53 were rounded")
 		}
 	}
-	if e.eventType() == amplitude.EventRawExposure {
+	if e.eventType() == eventRawExposure {
 		fields, ops = exposure(fields, ops, warn)
 		changed = true
-		out.eventType = amplitude.EventExposure
+		out.eventType = eventExposure
 	}
 	if changed {
 		out.before = out.event
@@ -200,35 +192,35 @@ func (s *Server) transform(out *entry, e *event, warn func(string)) map[string]a
 // exposure is the transformation of $exposure.
 func exposure(fields, ops map[string]any, warn func(string)) (map[string]any, map[string]any) {
 	fields = maps.Clone(fields)
-	fields[amplitude.FieldEventType] = amplitude.EventExposure
-	raw, _ := fields[amplitude.FieldEventProperties].(map[string]any)
+	fields[fieldEventType] = eventExposure
+	raw, _ := fields[fieldEventProperties].(map[string]any)
 	props := make(map[string]any, len(raw))
 	for name, value := range raw {
 		switch name {
-		case amplitude.RawFlagKey:
-			name = amplitude.PropertyFlagKey
-		case amplitude.RawVariant:
+		case rawFlagKey:
+			name = propertyFlagKey
+		case rawVariant:
 			if value == nil || value == "" {
 				continue
 			}
-			name = amplitude.PropertyVariant
-		case amplitude.RawExperimentKey:
-			name = amplitude.PropertyExperimentKey
+			name = propertyVariant
+		case rawExperimentKey:
+			name = propertyExperimentKey
 		}
 		props[name] = value
 	}
-	fields[amplitude.FieldEventProperties] = props
-	flag, ok := raw[amplitude.RawFlagKey].(string)
+	fields[fieldEventProperties] = props
+	flag, ok := raw[rawFlagKey].(string)
 	if !ok || flag == "" {
 		warn("$exposure without a flag_key that is text: no user property changes")
 		return fields, ops
 	}
-	name := amplitude.ExperimentPrefix + flag
+	name := experimentPrefix + flag
 	merged := make(map[string]any, len(ops)+1)
 	maps.Copy(merged, ops)
-	op, value := amplitude.OpUnset, any(amplitude.UnsetValue)
-	if variant, ok := raw[amplitude.RawVariant].(string); ok && variant != "" {
-		op, value = amplitude.OpSet, variant
+	op, value := opUnset, any(unsetValue)
+	if variant, ok := raw[rawVariant].(string); ok && variant != "" {
+		op, value = opSet, variant
 	}
 	members, _ := merged[op].(map[string]any)
 	members = maps.Clone(members)
@@ -237,7 +229,7 @@ func exposure(fields, ops map[string]any, warn func(string)) (map[string]any, ma
 	}
 	members[name] = value
 	merged[op] = members
-	fields[amplitude.FieldUserProperties] = merged
+	fields[fieldUserProperties] = merged
 	return fields, merged
 }
 
@@ -285,7 +277,7 @@ func (s *Server) applyProperties(out *entry, u *user, ops map[string]any, e *eve
 			warn("over " + strconv.Itoa(s.behavior.PropUpdateLimit) + " property updates in an hour: user properties were not updated")
 		}
 	}
-	for _, group := range propertyGroups {
+	for _, group := range resetGroups {
 		some := false
 		for _, field := range group {
 			some = some || e.fields[field] != nil
@@ -335,16 +327,16 @@ func groupKey(kind, value string) string { return strconv.Itoa(len(kind)) + ":" 
 func (s *Server) applyGroups(p *project, u *user, groups map[string]any, e *event, warn func(string)) {
 	types := 0
 	for _, kind := range slices.Sorted(maps.Keys(groups)) {
-		if types++; types > amplitude.MaxGroupTypes {
-			warn("more than " + strconv.Itoa(amplitude.MaxGroupTypes) + " group types: the rest is ignored")
+		if types++; types > maxGroupTypes {
+			warn("more than " + strconv.Itoa(maxGroupTypes) + " group types: the rest is ignored")
 			return
 		}
 		values := asList(groups[kind])
-		if len(values) > amplitude.MaxGroupValues {
-			warn("more than " + strconv.Itoa(amplitude.MaxGroupValues) + " values of group type " + strconv.Quote(kind) + ": the rest is ignored")
-			values = values[:amplitude.MaxGroupValues]
+		if len(values) > maxGroupValues {
+			warn("more than " + strconv.Itoa(maxGroupValues) + " values of group type " + strconv.Quote(kind) + ": the rest is ignored")
+			values = values[:maxGroupValues]
 		}
-		if e.eventType() == amplitude.EventGroupIdentify {
+		if e.eventType() == eventGroupIdentify {
 			for _, value := range values {
 				key := groupKey(kind, asText(value))
 				if p.groups[key] == nil {
@@ -353,7 +345,7 @@ func (s *Server) applyGroups(p *project, u *user, groups map[string]any, e *even
 					}
 					p.groups[key] = properties{}
 				}
-				p.groups[key].applyOperators(e.object(amplitude.FieldGroupProperties), s.behavior.NullProperties, func(Change) {}, warn)
+				p.groups[key].applyOperators(e.object(fieldGroupProperties), s.behavior.NullProperties, func(Change) {}, warn)
 			}
 			continue
 		}

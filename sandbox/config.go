@@ -11,10 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"go.opentelemetry.io/collector/config/configopaque"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // Regions of an Amplitude project.
@@ -50,165 +46,162 @@ const (
 
 // Config is a sandbox: the projects that it answers for, how Amplitude behaves, and how much is kept.
 type Config struct {
-	// APIKeys are the keys of projects in `region`; each key is a project of its own.
-	APIKeys []configopaque.String `mapstructure:"api_keys"`
+	// APIKeys are the keys of projects in Region; each key is a project of its own.
+	APIKeys []string
 	// Region is the one that this server answers as.
-	Region string `mapstructure:"region"`
+	Region string
 	// Projects are further projects, for instance one in the other region, whose key is refused here.
-	Projects []ProjectConfig `mapstructure:"projects"`
+	Projects []Project
 	// Behavior holds every switch on how Amplitude behaves.
-	Behavior Behavior `mapstructure:"behavior"`
+	Behavior Behavior
 	// Retention bounds what is kept, so that a sandbox can run for days.
-	Retention Retention `mapstructure:"retention"`
+	Retention Retention
 	// Weights are the expected shares of users per flag and variant, for the sample-ratio test;
 	// a flag that is not named has equal shares.
-	Weights map[string]map[string]float64 `mapstructure:"weights"`
-	// AllowedHosts are host names, beside localhost and the address listened on, that a request may name.
-	AllowedHosts []string `mapstructure:"allowed_hosts"`
-	// AllowedOrigins are origins, such as https://shop.example, whose pages may send events; "*" is every site, as at
-	// Amplitude. Pages of this machine may always.
-	AllowedOrigins []string `mapstructure:"allowed_origins"`
-	// OTLPEndpoint is the OTLP/HTTP receiver that the page's Send form sends log records to when it sends them through
-	// the Collector; /v1/logs is added. Empty: the form sends to the sandbox only.
-	OTLPEndpoint string `mapstructure:"otlp_endpoint"`
+	Weights map[string]map[string]float64
+	// AllowedHosts are host names, beside localhost, that a browser's request may name.
+	AllowedHosts []string
+	// AllowedOrigins are origins, such as https://shop.example, whose pages may send events; AnyOrigin is every site.
+	AllowedOrigins []string
+	// OTLPEndpoint is the OTLP/HTTP receiver that the page's Send form sends log records to; /v1/logs is added.
+	// Empty: the form sends to the sandbox only.
+	OTLPEndpoint string
 }
 
-// ProjectConfig is one project of the sandbox.
-type ProjectConfig struct {
-	// APIKey is the key of the project.
-	APIKey configopaque.String `mapstructure:"api_key"`
-	// Region is where the project is.
-	Region string `mapstructure:"region"`
+// Project is one project of the sandbox.
+type Project struct {
+	APIKey string
+	Region string
 }
 
 // Endpoint holds the limits that differ between HTTP V2 and batch.
 type Endpoint struct {
 	// MaxBytes is the size of a body above which the answer is 413.
-	MaxBytes int64 `mapstructure:"max_bytes"`
+	MaxBytes int64 `json:"max_bytes" mapstructure:"max_bytes"`
 	// MaxEvents is the number of events above which the answer is 413.
-	MaxEvents int `mapstructure:"max_events"`
+	MaxEvents int `json:"max_events" mapstructure:"max_events"`
 	// EPSThreshold is the number of events per second of one user or device above which the answer is 429.
-	EPSThreshold int `mapstructure:"eps_threshold"`
+	EPSThreshold int `json:"eps_threshold" mapstructure:"eps_threshold"`
 	// ShortIDMode is what an id that is too short does: the request gets a 400, or the id is removed from the event.
-	ShortIDMode string `mapstructure:"short_id_mode"`
+	ShortIDMode string `json:"short_id_mode" mapstructure:"short_id_mode"`
 	// DailyQuota tells whether the daily quota applies to this endpoint.
-	DailyQuota bool `mapstructure:"daily_quota"`
+	DailyQuota bool `json:"daily_quota" mapstructure:"daily_quota"`
 }
 
 // Behavior is how the sandbox answers. The defaults follow the documentation and what has been seen of the
 // service; where the service's behaviour is unknown, a switch offers the alternatives.
 type Behavior struct {
 	// V2 holds the limits of the HTTP V2 API and of every other path but the batch API's.
-	V2 Endpoint `mapstructure:"v2"`
+	V2 Endpoint `json:"v2" mapstructure:"v2"`
 	// Batch holds the limits of the batch API.
-	Batch Endpoint `mapstructure:"batch"`
+	Batch Endpoint `json:"batch" mapstructure:"batch"`
 
 	// Strict2000 refuses a request of exactly `max_events` events too ("fewer than 2000").
-	Strict2000 bool `mapstructure:"strict_2000"`
+	Strict2000 bool `json:"strict_2000" mapstructure:"strict_2000"`
 	// LimitBytesOf is the size that `max_bytes` bounds: of the decompressed body, or of the one on the wire.
-	LimitBytesOf string `mapstructure:"limit_bytes_of"`
+	LimitBytesOf string `json:"limit_bytes_of" mapstructure:"limit_bytes_of"`
 	// EPSWindow is the time over which events per second are averaged.
-	EPSWindow time.Duration `mapstructure:"eps_window"`
+	EPSWindow time.Duration `json:"eps_window" mapstructure:"eps_window"`
 	// DailyQuota is the number of events of one user or device in 24 hours.
-	DailyQuota int `mapstructure:"daily_quota"`
+	DailyQuota int `json:"daily_quota" mapstructure:"daily_quota"`
 	// DailyRequiresSpammy counts the quota only of ids that were throttled before.
-	DailyRequiresSpammy bool `mapstructure:"daily_requires_spammy"`
+	DailyRequiresSpammy bool `json:"daily_requires_spammy" mapstructure:"daily_requires_spammy"`
 	// ProjectEPS is the number of events per second of the project; 0 is no limit.
-	ProjectEPS int `mapstructure:"project_eps"`
+	ProjectEPS int `json:"project_eps" mapstructure:"project_eps"`
 	// ProjectLists adds empty lists to the answer to a project over `project_eps`.
-	ProjectLists bool `mapstructure:"project_lists"`
+	ProjectLists bool `json:"project_lists" mapstructure:"project_lists"`
 	// CountRejected counts the events of throttled requests toward the rates too.
-	CountRejected bool `mapstructure:"count_rejected"`
+	CountRejected bool `json:"count_rejected" mapstructure:"count_rejected"`
 	// ThrottleBeforeValidation answers 429 before the events are validated.
-	ThrottleBeforeValidation bool `mapstructure:"throttle_before_validation"`
+	ThrottleBeforeValidation bool `json:"throttle_before_validation" mapstructure:"throttle_before_validation"`
 
 	// MinIDLength is the shortest id unless a request's options say otherwise.
-	MinIDLength int `mapstructure:"min_id_length"`
+	MinIDLength int `json:"min_id_length" mapstructure:"min_id_length"`
 	// EmptyID is what an empty user id or device id is taken for.
-	EmptyID string `mapstructure:"empty_id"`
+	EmptyID string `json:"empty_id" mapstructure:"empty_id"`
 	// MissingIDField is the field named when an event has neither id.
-	MissingIDField string `mapstructure:"missing_id_field"`
+	MissingIDField string `json:"missing_id_field" mapstructure:"missing_id_field"`
 	// IndexMode is which failing events of a field a 400 lists: all, or the first.
-	IndexMode string `mapstructure:"index_mode"`
+	IndexMode string `json:"index_mode" mapstructure:"index_mode"`
 	// InvalidIDIndexed lists the events whose id is a refused placeholder.
-	InvalidIDIndexed bool `mapstructure:"invalid_id_indexed"`
+	InvalidIDIndexed bool `json:"invalid_id_indexed" mapstructure:"invalid_id_indexed"`
 
 	// DedupeWindow is how long a copy is recognised.
-	DedupeWindow time.Duration `mapstructure:"dedupe_window"`
+	DedupeWindow time.Duration `json:"dedupe_window" mapstructure:"dedupe_window"`
 	// DedupeKey is what a copy has in common: device and `insert_id`, or `insert_id` alone.
-	DedupeKey string `mapstructure:"dedupe_key"`
+	DedupeKey string `json:"dedupe_key" mapstructure:"dedupe_key"`
 	// DedupeEventID also compares `event_id`, time and device, when an `event_id` is present.
-	DedupeEventID bool `mapstructure:"dedupe_event_id"`
+	DedupeEventID bool `json:"dedupe_event_id" mapstructure:"dedupe_event_id"`
 	// DedupeCountsAsIngested counts duplicates in `events_ingested`.
-	DedupeCountsAsIngested bool `mapstructure:"dedupe_counts_as_ingested"`
+	DedupeCountsAsIngested bool `json:"dedupe_counts_as_ingested" mapstructure:"dedupe_counts_as_ingested"`
 	// DedupeIdentify applies de-duplication to `$identify` and `$groupidentify` too.
-	DedupeIdentify bool `mapstructure:"dedupe_identify"`
+	DedupeIdentify bool `json:"dedupe_identify" mapstructure:"dedupe_identify"`
 
 	// StringLimit is the length in UTF-16 units beyond which text is cut.
-	StringLimit int `mapstructure:"string_limit"`
+	StringLimit int `json:"string_limit" mapstructure:"string_limit"`
 	// MaxDepth is the deepest nesting of properties that RejectDepth lets pass.
-	MaxDepth int `mapstructure:"max_depth"`
+	MaxDepth int `json:"max_depth" mapstructure:"max_depth"`
 	// RejectDepth answers 400 to properties nested deeper than MaxDepth.
-	RejectDepth bool `mapstructure:"reject_depth"`
+	RejectDepth bool `json:"reject_depth" mapstructure:"reject_depth"`
 	// PropUpdateLimit is the number of property updates of one user in an hour; more are silently dropped.
-	PropUpdateLimit int `mapstructure:"prop_update_limit"`
+	PropUpdateLimit int `json:"prop_update_limit" mapstructure:"prop_update_limit"`
 	// NullProperties is what a plain property that is null does: nothing, or set null.
-	NullProperties string `mapstructure:"null_properties"`
+	NullProperties string `json:"null_properties" mapstructure:"null_properties"`
 	// BigNumbers is how numbers beyond 2^53 are kept.
-	BigNumbers string `mapstructure:"big_numbers"`
+	BigNumbers string `json:"big_numbers" mapstructure:"big_numbers"`
 
 	// WAFPatterns are regular expressions; a body that matches one gets a 403.
-	WAFPatterns []string `mapstructure:"waf_patterns"`
+	WAFPatterns []string `json:"waf_patterns" mapstructure:"waf_patterns"`
 	// BlockedEventTypes are event types that are accepted, then discarded.
-	BlockedEventTypes []string `mapstructure:"blocked_event_types"`
+	BlockedEventTypes []string `json:"blocked_event_types" mapstructure:"blocked_event_types"`
 	// DeletedEventTypes are event types that are accepted, then discarded.
-	DeletedEventTypes []string `mapstructure:"deleted_event_types"`
+	DeletedEventTypes []string `json:"deleted_event_types" mapstructure:"deleted_event_types"`
 	// SilencedDevices are device ids whose requests get a 400.
-	SilencedDevices []string `mapstructure:"silenced_devices"`
+	SilencedDevices []string `json:"silenced_devices" mapstructure:"silenced_devices"`
 
 	// ContentType is what happens to a request whose Content-Type is not JSON: refused, accepted, or accepted when it is
 	// that of a form, which curl --data sends.
-	ContentType string `mapstructure:"content_type"`
+	ContentType string `json:"content_type" mapstructure:"content_type"`
 	// AcceptGzip takes bodies that are compressed with gzip.
-	AcceptGzip bool `mapstructure:"accept_gzip"`
+	AcceptGzip bool `json:"accept_gzip" mapstructure:"accept_gzip"`
 	// RejectDuplicateKeys refuses JSON objects that name a key twice.
-	RejectDuplicateKeys bool `mapstructure:"reject_duplicate_keys"`
+	RejectDuplicateKeys bool `json:"reject_duplicate_keys" mapstructure:"reject_duplicate_keys"`
 	// EmptyEvents is what happens to an empty `events` array.
-	EmptyEvents string `mapstructure:"empty_events"`
+	EmptyEvents string `json:"empty_events" mapstructure:"empty_events"`
 	// UnknownKeys is what happens to an event with a key that Amplitude does not know.
-	UnknownKeys string `mapstructure:"unknown_keys"`
+	UnknownKeys string `json:"unknown_keys" mapstructure:"unknown_keys"`
 
 	// JSONBodyNewline ends JSON answers with a line break.
-	JSONBodyNewline bool `mapstructure:"json_body_newline"`
+	JSONBodyNewline bool `json:"json_body_newline" mapstructure:"json_body_newline"`
 	// HTMLErrors answers 403, 413 and 5xx with HTML, as a proxy in between would.
-	HTMLErrors bool `mapstructure:"html_errors"`
+	HTMLErrors bool `json:"html_errors" mapstructure:"html_errors"`
 	// OmitEmpty leaves empty maps out of throttling answers.
-	OmitEmpty bool `mapstructure:"omit_empty"`
+	OmitEmpty bool `json:"omit_empty" mapstructure:"omit_empty"`
 
 	// StarterPlan warns about batches above 10 events.
-	StarterPlan bool `mapstructure:"starter_plan"`
+	StarterPlan bool `json:"starter_plan" mapstructure:"starter_plan"`
 	// SharedDeviceUsers is the number of users of one device above which a warning is recorded.
-	SharedDeviceUsers int `mapstructure:"shared_device_users"`
+	SharedDeviceUsers int `json:"shared_device_users" mapstructure:"shared_device_users"`
 }
 
 // Retention bounds the memory of a sandbox.
 type Retention struct {
 	// Events bounds the events kept, whatever their verdict; the oldest go first.
-	Events int `mapstructure:"events"`
+	Events int `json:"events" mapstructure:"events"`
 	// EventBytes bounds the size of the events kept; the oldest go first.
-	EventBytes int64 `mapstructure:"event_bytes"`
+	EventBytes int64 `json:"event_bytes" mapstructure:"event_bytes"`
 	// Requests bounds the request log; the oldest go first.
-	Requests int `mapstructure:"requests"`
+	Requests int `json:"requests" mapstructure:"requests"`
 	// RequestBytes bounds the size of the request log; the oldest go first.
-	RequestBytes int64 `mapstructure:"request_bytes"`
+	RequestBytes int64 `json:"request_bytes" mapstructure:"request_bytes"`
 	// RequestBody is how much of one body is kept.
-	RequestBody int `mapstructure:"request_body"`
+	RequestBody int `json:"request_body" mapstructure:"request_body"`
 	// Users bounds the users kept; the least recently seen go first.
-	Users int `mapstructure:"users"`
+	Users int `json:"users" mapstructure:"users"`
 	// History bounds the property changes kept of one user.
-	History int `mapstructure:"history"`
+	History int `json:"history" mapstructure:"history"`
 	// DedupeKeys bounds the insert ids remembered.
-	DedupeKeys int `mapstructure:"dedupe_keys"`
+	DedupeKeys int `json:"dedupe_keys" mapstructure:"dedupe_keys"`
 }
 
 // Values of Behavior.BigNumbers.
@@ -220,7 +213,7 @@ const (
 // DefaultConfig is a sandbox with the one key "sandbox".
 func DefaultConfig() Config {
 	return Config{
-		APIKeys:      []configopaque.String{"sandbox"},
+		APIKeys:      []string{"sandbox"},
 		Region:       RegionUS,
 		Behavior:     DefaultBehavior(),
 		Retention:    DefaultRetention(),
@@ -231,22 +224,22 @@ func DefaultConfig() Config {
 // DefaultBehavior is what is documented or has been seen of the service.
 func DefaultBehavior() Behavior {
 	return Behavior{
-		V2:                     Endpoint{MaxBytes: 1 << 20, MaxEvents: amplitude.MaxRequestEvents, EPSThreshold: 30, ShortIDMode: ShortIDReject},
-		Batch:                  Endpoint{MaxBytes: 20 << 20, MaxEvents: amplitude.MaxRequestEvents, EPSThreshold: 1000, ShortIDMode: ShortIDStrip, DailyQuota: true},
+		V2:                     Endpoint{MaxBytes: maxBytesV2, MaxEvents: maxEvents, EPSThreshold: userRateV2, ShortIDMode: ShortIDReject},
+		Batch:                  Endpoint{MaxBytes: maxBytesBatch, MaxEvents: maxEvents, EPSThreshold: userRateBatch, ShortIDMode: ShortIDStrip, DailyQuota: true},
 		LimitBytesOf:           BytesDecompressed,
-		EPSWindow:              30 * time.Second,
-		DailyQuota:             500_000,
-		MinIDLength:            amplitude.DefaultMinIDLength,
+		EPSWindow:              rateWindow,
+		DailyQuota:             dailyEvents,
+		MinIDLength:            shortestID,
 		EmptyID:                EmptyIDAbsent,
-		MissingIDField:         amplitude.FieldDeviceID,
+		MissingIDField:         fieldDeviceID,
 		IndexMode:              IndexAll,
-		DedupeWindow:           amplitude.DedupeWindow,
+		DedupeWindow:           insertIDWindow,
 		DedupeKey:              DedupeDeviceInsert,
 		DedupeCountsAsIngested: true,
 		DedupeIdentify:         true,
-		StringLimit:            amplitude.MaxStringLength,
-		MaxDepth:               amplitude.MaxDepth,
-		PropUpdateLimit:        1800,
+		StringLimit:            maxText,
+		MaxDepth:               maxNesting,
+		PropUpdateLimit:        propertyUpdatesHourly,
 		NullProperties:         NullIgnore,
 		BigNumbers:             NumbersExact,
 		ContentType:            AcceptForm,
@@ -270,19 +263,19 @@ func DefaultRetention() Retention {
 // Validate returns what is wrong, one error per key.
 func (c *Config) Validate() error {
 	var errs []error
-	errs = append(errs, oneOf("region", c.Region, RegionUS, RegionEU))
+	errs = append(errs, oneOf("region", c.Region, RegionUS, RegionEU), under("behavior", c.Behavior.validate()), under("retention", c.Retention.validate()))
 	if len(c.APIKeys)+len(c.Projects) == 0 {
 		errs = append(errs, errors.New("api_keys must name at least one key"))
 	}
 	seen := map[string]bool{}
 	for _, p := range c.projects() {
-		switch key := string(p.APIKey); {
+		switch key := p.APIKey; {
 		case key == "":
 			errs = append(errs, errors.New("api_keys must not hold an empty key"))
 		case seen[key]:
 			errs = append(errs, errors.New("api_keys must not name a key twice"))
 		}
-		seen[string(p.APIKey)] = true
+		seen[p.APIKey] = true
 		errs = append(errs, oneOf("projects::region", p.Region, RegionUS, RegionEU))
 	}
 	for flag, weights := range c.Weights {
@@ -303,6 +296,14 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// under puts the name of a section before what is wrong in it.
+func under(section string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s::%s", section, strings.ReplaceAll(err.Error(), "\n", "\n"+section+"::"))
+}
+
 func oneOf(key, found string, allowed ...string) error {
 	if slices.Contains(allowed, found) {
 		return nil
@@ -311,16 +312,27 @@ func oneOf(key, found string, allowed ...string) error {
 }
 
 // projects are all projects, those of APIKeys first.
-func (c *Config) projects() []ProjectConfig {
-	all := make([]ProjectConfig, 0, len(c.APIKeys)+len(c.Projects))
+func (c *Config) projects() []Project {
+	all := make([]Project, 0, len(c.APIKeys)+len(c.Projects))
 	for _, key := range c.APIKeys {
-		all = append(all, ProjectConfig{APIKey: key, Region: c.Region})
+		all = append(all, Project{APIKey: key, Region: c.Region})
 	}
 	return append(all, c.Projects...)
 }
 
-// Validate returns what is wrong, one error per key.
-func (b *Behavior) Validate() error {
+// behaviorJSON is Behavior with durations as text, for the API.
+type behaviorJSON struct {
+	*Behavior
+	EPSWindow    *Duration `json:"eps_window"`
+	DedupeWindow *Duration `json:"dedupe_window"`
+}
+
+func (b *Behavior) json() *behaviorJSON {
+	return &behaviorJSON{b, (*Duration)(&b.EPSWindow), (*Duration)(&b.DedupeWindow)}
+}
+
+// validate returns what is wrong, one error per key.
+func (b *Behavior) validate() error {
 	var errs []error
 	positive := func(key string, value int64) {
 		if value <= 0 {
@@ -356,7 +368,7 @@ func (b *Behavior) Validate() error {
 	errs = append(errs,
 		oneOf("limit_bytes_of", b.LimitBytesOf, BytesDecompressed, BytesWire),
 		oneOf("empty_id", b.EmptyID, EmptyIDInvalid, EmptyIDAbsent),
-		oneOf("missing_id_field", b.MissingIDField, amplitude.FieldDeviceID, amplitude.FieldUserID),
+		oneOf("missing_id_field", b.MissingIDField, fieldDeviceID, fieldUserID),
 		oneOf("index_mode", b.IndexMode, IndexAll, IndexFirst),
 		oneOf("dedupe_key", b.DedupeKey, DedupeDeviceInsert, DedupeInsert),
 		oneOf("null_properties", b.NullProperties, NullIgnore, NullSet),
@@ -373,8 +385,8 @@ func (b *Behavior) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate returns what is wrong, one error per key.
-func (r *Retention) Validate() error {
+// validate returns what is wrong, one error per key.
+func (r *Retention) validate() error {
 	var errs []error
 	for _, limit := range []struct {
 		key   string

@@ -16,7 +16,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/config/configopaque"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
@@ -380,8 +379,8 @@ func TestSecrets(t *testing.T) {
 func TestKeys(t *testing.T) {
 	const given = "0123456789abcdef0123456789ABCDEF"
 	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) {
-		c.APIKeys = append(c.APIKeys, given, configopaque.String(given[1:]))
-		c.Projects = []sandbox.ProjectConfig{{APIKey: "sandbox-eu", Region: sandbox.RegionEU}}
+		c.APIKeys = append(c.APIKeys, given, given[1:])
+		c.Projects = []sandbox.Project{{APIKey: "sandbox-eu", Region: sandbox.RegionEU}}
 	}))
 	_, body, _ := s.do(http.MethodGet, "/_sandbox/keys", "")
 	assert.JSONEq(t, `{"keys": [{"project": 1, "api_key": "sandbox"}, {"project": 3, "api_key": "`+given[1:]+`"}, {"project": 4, "api_key": "sandbox-eu"}]}`, body)

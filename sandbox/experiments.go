@@ -5,8 +5,6 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import (
 	"strings"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // Bounds of what the experiment view counts, so that hostile names cannot fill the memory.
@@ -14,7 +12,7 @@ const (
 	experimentRuns       = 5000
 	experimentVariants   = 100
 	experimentProperties = 20_000
-	userFlags            = 2 * amplitude.MaxExperimentProperties
+	userFlags            = 2 * maxExperimentProperties
 )
 
 const dayMillis = 24 * 60 * 60 * 1000
@@ -66,7 +64,7 @@ func newExperiments() *experiments {
 // properties counts the distinct [Experiment] user properties of the project.
 func (x *experiments) properties(e *entry) {
 	for i := range e.changes {
-		if c := &e.changes[i]; c.exists && strings.HasPrefix(c.Property, amplitude.ExperimentPrefix) {
+		if c := &e.changes[i]; c.exists && strings.HasPrefix(c.Property, experimentPrefix) {
 			if len(x.propertied) < experimentProperties {
 				x.propertied[c.Property] = struct{}{}
 			}
@@ -78,11 +76,11 @@ func (x *experiments) properties(e *entry) {
 func (x *experiments) observe(e *entry, u *user) {
 	day := e.eventTime / dayMillis
 	switch e.eventType {
-	case amplitude.EventExposure:
+	case eventExposure:
 		if len(e.flags) == 1 {
 			x.exposure(e, u, e.flags[0], day)
 		}
-	case amplitude.EventAssignment:
+	case eventAssignment:
 		for _, flag := range e.flags {
 			x.assignment(u, flag, day)
 		}

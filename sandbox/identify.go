@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // Answers of the form APIs, which are plain text.
@@ -119,18 +117,18 @@ func identificationEvent(identification map[string]any, eventType string) map[st
 	for name, value := range identification {
 		fields[name] = value
 	}
-	fields[amplitude.FieldEventType] = eventType
-	if eventType != amplitude.EventGroupIdentify {
+	fields[fieldEventType] = eventType
+	if eventType != eventGroupIdentify {
 		return fields
 	}
 	kind := idText(fields["group_type"])
 	if kind != "" {
-		fields[amplitude.FieldGroups] = map[string]any{kind: fields["group_value"]}
+		fields[fieldGroups] = map[string]any{kind: fields["group_value"]}
 		delete(fields, "group_type")
 		delete(fields, "group_value")
 	}
-	if fields[amplitude.FieldUserID] == nil && fields[amplitude.FieldDeviceID] == nil {
-		fields[amplitude.FieldDeviceID] = "group-" + kind
+	if fields[fieldUserID] == nil && fields[fieldDeviceID] == nil {
+		fields[fieldDeviceID] = "group-" + kind
 	}
 	return fields
 }

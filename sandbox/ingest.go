@@ -12,8 +12,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // drainLimit bounds what is read of a body beyond its limit, so that the client sees the answer and not a reset.
@@ -66,7 +64,7 @@ func (s *Server) begin(r *http.Request) *ingestion {
 	s.requests++
 	in := &ingestion{
 		server: s, behavior: s.behavior,
-		batch: strings.TrimSuffix(r.URL.Path, "/") == amplitude.PathBatch,
+		batch: strings.TrimSuffix(r.URL.Path, "/") == pathBatch,
 		log:   newRequest(s.requests, r, s.clock.now()),
 	}
 	in.endpoint = in.behavior.V2
@@ -274,7 +272,7 @@ func (in *ingestion) settle() answer {
 func minIDLength(parsed *body, standard int) int {
 	options, _ := parsed.fields["options"].(map[string]any)
 	if n, ok := options["min_id_length"].(interface{ Int64() (int64, error) }); ok {
-		if i, err := n.Int64(); err == nil && i >= 1 && i <= amplitude.MaxStringLength {
+		if i, err := n.Int64(); err == nil && i >= 1 && i <= maxText {
 			return int(i)
 		}
 	}

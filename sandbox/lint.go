@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // Levels of a warning.
@@ -62,7 +60,7 @@ func (s *Server) lintEvent(p *project, e *event, u *user, now time.Time, insertI
 	for _, field := range e.empty {
 		warn(field + " is empty: leave it out when there is none, since Amplitude lists the empty text among the ids that it refuses")
 	}
-	if n, ok := e.fields[amplitude.FieldTime].(json.Number); ok {
+	if n, ok := e.fields[fieldTime].(json.Number); ok {
 		ms, _ := n.Float64()
 		switch {
 		case ms < secondsBound:
@@ -75,13 +73,13 @@ func (s *Server) lintEvent(p *project, e *event, u *user, now time.Time, insertI
 		}
 		u.newest = max(u.newest, ms)
 	}
-	if id := idText(e.fields[amplitude.FieldEventID]); id != "" && !e.identify() {
+	if id := idText(e.fields[fieldEventID]); id != "" && !e.identify() {
 		if id == u.eventID {
 			warn("event_id " + id + " repeats: it must count up, since it takes part in de-duplication")
 		}
 		u.eventID = id
 	}
-	for _, group := range propertyGroups {
+	for _, group := range resetGroups {
 		sent := 0
 		for _, field := range group {
 			if e.fields[field] != nil {

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // Change is one step in the history of a property.
@@ -39,12 +37,12 @@ type properties map[string]any
 // $setOnce, $add, $append, $prepend, $preInsert, $postInsert, $remove, then plain keys. record is called for each
 // property that an operation addressed, warn for what is ignored.
 func (p properties) applyOperators(ops map[string]any, nulls string, record func(Change), warn func(string)) {
-	for _, op := range amplitude.Operators {
+	for _, op := range operators {
 		argument, present := ops[op]
 		if !present {
 			continue
 		}
-		if op == amplitude.OpClearAll {
+		if op == opClearAll {
 			for _, name := range slices.Sorted(maps.Keys(p)) {
 				p.write(name, nil, false, op, record)
 			}
@@ -62,7 +60,7 @@ func (p properties) applyOperators(ops map[string]any, nulls string, record func
 	for _, name := range slices.Sorted(maps.Keys(ops)) {
 		value := ops[name]
 		switch {
-		case amplitude.IsOperator(name):
+		case slices.Contains(operators, name):
 		case strings.HasPrefix(name, "$"):
 			warn("unknown operator " + strconv.Quote(name) + ": ignored")
 		case value == nil && nulls == NullIgnore:
@@ -84,7 +82,7 @@ func (p properties) write(name string, value any, exists bool, op string, record
 	record(Change{
 		Property: name, Operation: op, Before: before, After: value, existed: existed, exists: exists,
 		Changed: existed != exists || !equal(before, value),
-		Jump: existed && exists && strings.HasPrefix(name, amplitude.ExperimentPrefix) && !equal(before, value) &&
+		Jump: existed && exists && strings.HasPrefix(name, experimentPrefix) && !equal(before, value) &&
 			before != nil && value != nil,
 	})
 }
@@ -93,32 +91,32 @@ func (p properties) apply(op, name string, argument any, record func(Change), wa
 	current, exists := p[name]
 	put := func(value any) { p.write(name, value, true, op, record) }
 	switch op {
-	case amplitude.OpUnset:
+	case opUnset:
 		p.write(name, nil, false, op, record)
-	case amplitude.OpSet:
+	case opSet:
 		put(argument)
-	case amplitude.OpSetOnce:
+	case opSetOnce:
 		if !exists || current == nil {
 			put(argument)
 		}
-	case amplitude.OpAdd:
+	case opAdd:
 		sum, ok := add(current, argument)
 		if !ok {
 			warn("$add to " + strconv.Quote(name) + ": not a number: ignored")
 			return
 		}
 		put(sum)
-	case amplitude.OpAppend:
+	case opAppend:
 		put(slices.Concat(asList(current), asList(argument)))
-	case amplitude.OpPrepend:
+	case opPrepend:
 		put(slices.Concat(asList(argument), asList(current)))
-	case amplitude.OpPreInsert:
+	case opPreInsert:
 		have := asList(current)
 		put(slices.Concat(without(asList(argument), have), have))
-	case amplitude.OpPostInsert:
+	case opPostInsert:
 		have := asList(current)
 		put(slices.Concat(have, without(asList(argument), have)))
-	case amplitude.OpRemove:
+	case opRemove:
 		if have, ok := current.([]any); ok {
 			put(without(have, asList(argument)))
 		}

@@ -6,8 +6,6 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 import (
 	"net/http"
 	"strings"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // controlPrefix starts every path that Amplitude does not have.
@@ -22,11 +20,11 @@ func (s *Server) routes() http.Handler {
 	mux.Handle(controlPrefix+"/", s.guard(http.HandlerFunc(noSuchPath)))
 	upload := func(w http.ResponseWriter, r *http.Request) { s.ingest(w, r) }
 	ingest := map[string]http.HandlerFunc{
-		amplitude.PathHTTPV2: upload,
-		amplitude.PathBatch:  upload,
+		pathHTTPV2: upload,
+		pathBatch:  upload,
 
-		amplitude.PathIdentify:      s.identify(amplitude.EventIdentify),
-		amplitude.PathGroupIdentify: s.identify(amplitude.EventGroupIdentify),
+		pathIdentify:      s.identify(eventIdentify),
+		pathGroupIdentify: s.identify(eventGroupIdentify),
 	}
 	mux.HandleFunc("/", s.fromHere(func(w http.ResponseWriter, r *http.Request) {
 		handler, known := ingest[strings.TrimSuffix(r.URL.Path, "/")]

@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 // Ways of an exposure of the page's Send form.
@@ -65,9 +63,9 @@ func known(facts ...fact) []fact {
 // properties are the exposure's facts under Amplitude's names.
 func (f *exposureForm) properties() []fact {
 	return known(
-		fact{amplitude.RawFlagKey, f.FlagKey},
-		fact{amplitude.RawVariant, f.Variant},
-		fact{amplitude.RawExperimentKey, f.ExperimentKey},
+		fact{rawFlagKey, f.FlagKey},
+		fact{rawVariant, f.Variant},
+		fact{rawExperimentKey, f.ExperimentKey},
 	)
 }
 
@@ -76,7 +74,7 @@ func (f *exposureForm) upload(key string) string {
 	return execute("amplitude.json", struct {
 		Key, Event      string
 		IDs, Properties []fact
-	}{key, amplitude.EventRawExposure, known(fact{amplitude.FieldUserID, f.UserID}, fact{amplitude.FieldDeviceID, f.DeviceID}), f.properties()})
+	}{key, eventRawExposure, known(fact{fieldUserID, f.UserID}, fact{fieldDeviceID, f.DeviceID}), f.properties()})
 }
 
 // logRecord is the exposure as a log record.
@@ -86,7 +84,7 @@ type logRecord struct {
 }
 
 func (f *exposureForm) logRecord() logRecord {
-	return logRecord{amplitude.EventRawExposure, append(f.properties(), known(fact{"user.id", f.UserID}, fact{"device.id", f.DeviceID})...)}
+	return logRecord{eventRawExposure, append(f.properties(), known(fact{"user.id", f.UserID}, fact{"device.id", f.DeviceID})...)}
 }
 
 // otlp is the body of a request to an OTLP/HTTP receiver.
@@ -136,10 +134,10 @@ func (s *Server) getSend(w http.ResponseWriter, r *http.Request) {
 		view.URL = view.Collector
 		view.Code = f.collectorCode(view.URL)
 	case f.To == toSandbox:
-		view.URL = ownURL(r) + amplitude.PathHTTPV2
+		view.URL = ownURL(r) + pathHTTPV2
 		view.Code = f.amplitudeCode(view.URL, s.ownKey())
 	default:
-		view.URL = servers[f.To] + amplitude.PathHTTPV2
+		view.URL = servers[f.To] + pathHTTPV2
 		view.Code = f.amplitudeCode(view.URL, "")
 	}
 	writeJSON(w, http.StatusOK, view)
@@ -193,8 +191,8 @@ func (s *Server) postSend(w http.ResponseWriter, r *http.Request) {
 
 // sendToSelf takes the request as any other, faults included.
 func (s *Server) sendToSelf(ctx context.Context, f *exposureForm, out *sent) {
-	out.URL = amplitude.PathHTTPV2
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, amplitude.PathHTTPV2, strings.NewReader(f.upload(s.ownKey())))
+	out.URL = pathHTTPV2
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, pathHTTPV2, strings.NewReader(f.upload(s.ownKey())))
 	if err != nil {
 		out.Error = err.Error()
 		return

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/zeebo/xxh3"
-	"go.opentelemetry.io/collector/confmap"
 )
 
 // Server is a local Amplitude: it answers the ingestion API, keeps what it was sent, and shows it.
@@ -56,7 +55,7 @@ type Server struct {
 
 // NewServer returns a sandbox. The configuration has to be valid.
 func NewServer(config Config) (*Server, error) {
-	if err := confmap.Validate(&config); err != nil {
+	if err := config.Validate(); err != nil {
 		return nil, err
 	}
 	s := &Server{config: config, clock: clock{base: time.Now}, hosts: map[string]bool{}, origins: map[string]bool{}, changed: make(chan struct{})}
@@ -78,7 +77,7 @@ func (s *Server) clear() {
 	s.projects, s.order = map[string]*project{}, nil
 	for i, p := range s.config.projects() {
 		one := &project{
-			number: i + 1, apiKey: string(p.APIKey), region: p.Region,
+			number: i + 1, apiKey: p.APIKey, region: p.Region,
 			identities: newIdentities(r.Users), dedupe: dedupe{limit: r.DedupeKeys},
 			groups: map[string]properties{}, flags: newExperiments(),
 		}

@@ -11,45 +11,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// knownFields holds the kind of every key that an event may have.
-var knownFields = func() map[string]amplitude.Kind {
-	kinds := map[string]amplitude.Kind{
-		amplitude.FieldEventType:       amplitude.KindString,
-		amplitude.FieldTime:            amplitude.KindInteger,
-		amplitude.FieldEventProperties: amplitude.KindObject,
-		amplitude.FieldUserProperties:  amplitude.KindObject,
-		amplitude.FieldGroups:          amplitude.KindObject,
-		amplitude.FieldGroupProperties: amplitude.KindObject,
-		"receipt":                      amplitude.KindString,
-		"receiptSig":                   amplitude.KindString,
-	}
-	for field, kind := range amplitude.Fields {
-		kinds[field] = kind
-	}
-	return kinds
-}()
-
-// knownKeys shares the text of keys that recur in every event.
-var knownKeys = func() map[string]string {
-	keys := map[string]string{}
-	for _, key := range append(slices.Clone(amplitude.Operators),
-		amplitude.PropertyFlagKey, amplitude.PropertyVariant, amplitude.PropertyExperimentKey, amplitude.PropertyEnvironmentName,
-		amplitude.RawFlagKey, amplitude.RawVariant, amplitude.RawExperimentKey, amplitude.RawMetadata,
-		"api_key", "events", "options", "min_id_length", "client_upload_time") {
-		keys[key] = key
-	}
-	for field := range knownFields {
-		keys[field] = field
-	}
-	return keys
-}()
-
 // dictFields are the members whose nesting is limited.
-var dictFields = []string{amplitude.FieldEventProperties, amplitude.FieldUserProperties, amplitude.FieldGroups, amplitude.FieldGroupProperties}
+var dictFields = []string{fieldEventProperties, fieldUserProperties, fieldGroups, fieldGroupProperties}
 
 // event is one element of a request's events array, decoded once.
 type event struct {
@@ -76,16 +41,16 @@ func (e *event) object(field string) map[string]any {
 	return o
 }
 
-func (e *event) eventType() string { return e.text(amplitude.FieldEventType) }
+func (e *event) eventType() string { return e.text(fieldEventType) }
 
 // identify tells whether the event changes properties without being an event.
 func (e *event) identify() bool {
 	t := e.eventType()
-	return t == amplitude.EventIdentify || t == amplitude.EventGroupIdentify
+	return t == eventIdentify || t == eventGroupIdentify
 }
 
 // insertID is insert_id as text; a number is its digits.
-func (e *event) insertID() string { return idText(e.fields[amplitude.FieldInsertID]) }
+func (e *event) insertID() string { return idText(e.fields[fieldInsertID]) }
 
 // Problem is why one event was refused: the field and the rule it breaks.
 type Problem struct {
@@ -149,8 +114,8 @@ func (c *validator) validate(events []*event) *validation {
 
 // required is step 14a for the event type; ids() does the ids.
 func (c *validator) required(v *validation, e *event) {
-	if e.fields[amplitude.FieldEventType] == nil {
-		v.add(&v.missing, e.index, amplitude.FieldEventType, "is required")
+	if e.fields[fieldEventType] == nil {
+		v.add(&v.missing, e.index, fieldEventType, "is required")
 	}
 }
 
@@ -160,7 +125,7 @@ func (c *validator) ids(v *validation, e *event) {
 	for _, id := range []struct {
 		field string
 		to    *string
-	}{{amplitude.FieldUserID, &e.userID}, {amplitude.FieldDeviceID, &e.deviceID}} {
+	}{{fieldUserID, &e.userID}, {fieldDeviceID, &e.deviceID}} {
 		value := e.fields[id.field]
 		if value == nil {
 			continue
@@ -172,23 +137,23 @@ func (c *validator) ids(v *validation, e *event) {
 			v.add(&v.invalid, e.index, id.field, "must be text")
 			continue
 		}
-		text, why := amplitude.CheckID(idText(value), c.minLength)
-		if why == amplitude.IDEmpty && c.behavior.EmptyID == EmptyIDAbsent {
+		text, why := checkID(idText(value), c.minLength, maxText)
+		if why == idEmpty && c.behavior.EmptyID == EmptyIDAbsent {
 			e.empty = append(e.empty, id.field)
 			continue
 		}
 		switch why {
-		case amplitude.IDEmpty, amplitude.IDPlaceholder:
+		case idEmpty, idRefused:
 			v.add(&v.invalidIDs, e.index, id.field, "is a value that Amplitude refuses as an id")
-		case amplitude.IDTooShort:
+		case idShort:
 			if c.endpoint.ShortIDMode == ShortIDStrip {
 				e.stripped = append(e.stripped, id.field)
 				continue
 			}
 			v.add(&v.lengths, e.index, id.field, "must have at least "+strconv.Itoa(c.minLength)+" characters")
-		case amplitude.IDTooLong:
-			text = amplitude.Truncate(text, c.behavior.StringLimit)
-		case amplitude.IDOK:
+		case idLong:
+			text = cut(text, c.behavior.StringLimit)
+		case idGood:
 		}
 		present++
 		*id.to = text
@@ -213,14 +178,14 @@ func (c *validator) values(v *validation, e *event) {
 		if value == nil {
 			continue
 		}
-		kind, known := knownFields[field]
+		kind, known := eventFields[field]
 		if !known {
 			if c.behavior.UnknownKeys == Reject {
 				v.add(&v.invalid, e.index, field, "is not a field of an event")
 			}
 			continue
 		}
-		if field == amplitude.FieldEventType {
+		if field == fieldEventType {
 			c.eventType(v, e, value)
 			continue
 		}
@@ -244,36 +209,36 @@ func (c *validator) values(v *validation, e *event) {
 
 func (c *validator) eventType(v *validation, e *event, value any) {
 	text, isText := value.(string)
-	_, reserved := amplitude.ReservedEventTypes[text]
+	reserved := slices.Contains(reservedEventTypes, text)
 	switch {
 	case !isText || strings.TrimSpace(text) == "":
-		v.add(&v.invalid, e.index, amplitude.FieldEventType, "must be text that is not blank")
+		v.add(&v.invalid, e.index, fieldEventType, "must be text that is not blank")
 	case reserved:
-		v.add(&v.invalid, e.index, amplitude.FieldEventType, "is reserved for Amplitude")
+		v.add(&v.invalid, e.index, fieldEventType, "is reserved for Amplitude")
 	}
 }
 
 // wrongKind returns the rule that value breaks, or "".
-func wrongKind(kind amplitude.Kind, value any) string {
+func wrongKind(kind valueKind, value any) string {
 	switch kind {
-	case amplitude.KindString:
+	case kindText:
 		switch value.(type) {
 		case map[string]any, []any:
 			return "must be text"
 		}
-	case amplitude.KindInteger:
+	case kindWhole:
 		if n, ok := value.(json.Number); !ok || !integral(n) {
 			return "must be a whole number"
 		}
-	case amplitude.KindNumber:
+	case kindNumber:
 		if _, ok := value.(json.Number); !ok {
 			return "must be a number"
 		}
-	case amplitude.KindObject:
+	case kindObject:
 		if _, ok := value.(map[string]any); !ok {
 			return "must be an object"
 		}
-	case amplitude.KindID, amplitude.KindBool:
+	case kindID, kindFlag:
 		// Ids have their own check; a flag of another type is ignored.
 	}
 	return ""
@@ -309,7 +274,7 @@ func idText(v any) string {
 func tooLong(v any, limit int) bool {
 	switch t := v.(type) {
 	case string:
-		return len(t) > limit && amplitude.UTF16Length(t) > limit
+		return len(t) > limit && utf16Length(t) > limit
 	case map[string]any:
 		for _, x := range t {
 			if tooLong(x, limit) {
@@ -330,7 +295,7 @@ func tooLong(v any, limit int) bool {
 func cutText(v any, limit int) any {
 	switch t := v.(type) {
 	case string:
-		return amplitude.Truncate(t, limit)
+		return cut(t, limit)
 	case map[string]any:
 		out := make(map[string]any, len(t))
 		for k, x := range t {

@@ -20,8 +20,6 @@ import (
 	"syscall"
 	"time"
 
-	"go.opentelemetry.io/collector/config/configopaque"
-
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
@@ -36,10 +34,7 @@ func main() {
 	otlp := flag.String("otlp-endpoint", sandbox.DefaultConfig().OTLPEndpoint, "OTLP/HTTP receiver of the Collector that the page's Send form sends through")
 	flag.Parse()
 	config := sandbox.DefaultConfig()
-	config.Region, config.OTLPEndpoint, config.APIKeys = *region, *otlp, nil
-	for _, key := range strings.Split(*keys, ",") {
-		config.APIKeys = append(config.APIKeys, configopaque.String(key))
-	}
+	config.Region, config.OTLPEndpoint, config.APIKeys = *region, *otlp, strings.Split(*keys, ",")
 	if *origins != "" {
 		config.AllowedOrigins = strings.Split(*origins, ",")
 	}

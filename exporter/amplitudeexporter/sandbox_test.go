@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componentstatus"
-	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
@@ -443,7 +442,7 @@ func TestMatrix20OddValues(t *testing.T) {
 
 func TestMatrix21WrongRegion(t *testing.T) {
 	p := newPair(t, map[string]any{"api_key": "european"}, sandbox.WithConfig(func(c *sandbox.Config) {
-		c.Projects = []sandbox.ProjectConfig{{APIKey: configopaque.String("european"), Region: sandbox.RegionEU}}
+		c.Projects = []sandbox.Project{{APIKey: "european", Region: sandbox.RegionEU}}
 	}))
 	p.deliver(t, numbered(2))
 	assert.Equal(t, map[string]int{"dropped": 2}, p.outcomes())

@@ -4,15 +4,19 @@
 package amplitudesandboxextension // import "github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension"
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configtls"
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
@@ -27,8 +31,35 @@ type Config struct {
 	// TLS makes the sandbox speak HTTPS.
 	TLS configoptional.Optional[configtls.ServerConfig] `mapstructure:"tls"`
 
-	// Sandbox is the configuration of the sandbox itself.
-	Sandbox sandbox.Config `mapstructure:",squash"`
+	// APIKeys are the keys of projects in `region`; each key is a project of its own.
+	APIKeys []configopaque.String `mapstructure:"api_keys"`
+	// Region is the one that this server answers as.
+	Region string `mapstructure:"region"`
+	// Projects are further projects, for instance one in the other region, whose key is refused here.
+	Projects []ProjectConfig `mapstructure:"projects"`
+	// Behavior holds every switch on how Amplitude behaves.
+	Behavior sandbox.Behavior `mapstructure:"behavior"`
+	// Retention bounds what is kept, so that a sandbox can run for days.
+	Retention sandbox.Retention `mapstructure:"retention"`
+	// Weights are the expected shares of users per flag and variant, for the sample-ratio test;
+	// a flag that is not named has equal shares.
+	Weights map[string]map[string]float64 `mapstructure:"weights"`
+	// AllowedHosts are host names, beside localhost and the address listened on, that a request may name.
+	AllowedHosts []string `mapstructure:"allowed_hosts"`
+	// AllowedOrigins are origins, such as https://shop.example, whose pages may send events; "*" is every site, as at
+	// Amplitude. Pages of this machine may always.
+	AllowedOrigins []string `mapstructure:"allowed_origins"`
+	// OTLPEndpoint is the OTLP/HTTP receiver that the page's Send form sends log records to when it sends them through
+	// the Collector; /v1/logs is added. Empty: the form sends to the sandbox only.
+	OTLPEndpoint string `mapstructure:"otlp_endpoint"`
+}
+
+// ProjectConfig is one project of the sandbox.
+type ProjectConfig struct {
+	// APIKey is the key of the project.
+	APIKey configopaque.String `mapstructure:"api_key"`
+	// Region is where the project is.
+	Region string `mapstructure:"region"`
 }
 
 var (
@@ -37,7 +68,32 @@ var (
 )
 
 func createDefaultConfig() component.Config {
-	return &Config{Endpoint: defaultEndpoint, Sandbox: sandbox.DefaultConfig()}
+	d := sandbox.DefaultConfig()
+	keys := make([]configopaque.String, len(d.APIKeys))
+	for i, key := range d.APIKeys {
+		keys[i] = configopaque.String(key)
+	}
+	return &Config{
+		Endpoint: defaultEndpoint, APIKeys: keys, Region: d.Region, Behavior: d.Behavior, Retention: d.Retention, OTLPEndpoint: d.OTLPEndpoint,
+	}
+}
+
+// sandbox is the configuration of the sandbox itself. A request may name the host that is listened on.
+func (c *Config) sandbox() sandbox.Config {
+	out := sandbox.Config{
+		Region: c.Region, Behavior: c.Behavior, Retention: c.Retention, Weights: c.Weights,
+		AllowedHosts: slices.Clone(c.AllowedHosts), AllowedOrigins: c.AllowedOrigins, OTLPEndpoint: c.OTLPEndpoint,
+	}
+	for _, key := range c.APIKeys {
+		out.APIKeys = append(out.APIKeys, string(key))
+	}
+	for _, p := range c.Projects {
+		out.Projects = append(out.Projects, sandbox.Project{APIKey: string(p.APIKey), Region: p.Region})
+	}
+	if host, _, err := net.SplitHostPort(c.Endpoint); err == nil && host != "" {
+		out.AllowedHosts = append(out.AllowedHosts, host)
+	}
+	return out
 }
 
 // Unmarshal says of keys that do not exist what was probably meant.
@@ -45,7 +101,7 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	return didyoumean.Unmarshal(conf, c)
 }
 
-// Validate checks the endpoint; the sandbox's configuration checks itself.
+// Validate checks the endpoint; the sandbox checks the rest.
 func (c *Config) Validate() error {
 	_, port, err := net.SplitHostPort(c.Endpoint)
 	if err != nil {
@@ -54,5 +110,13 @@ func (c *Config) Validate() error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("endpoint must end in a port from 0 to 65535 (got %q)", c.Endpoint)
 	}
-	return nil
+	regions := []error{check.OneOf("region", c.Region, sandbox.RegionUS, sandbox.RegionEU)}
+	for _, p := range c.Projects {
+		regions = append(regions, check.OneOf("projects::region", p.Region, sandbox.RegionUS, sandbox.RegionEU))
+	}
+	if err := errors.Join(regions...); err != nil {
+		return err
+	}
+	rest := c.sandbox()
+	return rest.Validate()
 }

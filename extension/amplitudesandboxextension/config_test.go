@@ -38,13 +38,13 @@ func TestLoadConfig(t *testing.T) {
 	require.NoError(t, sub.Unmarshal(cfg))
 	require.NoError(t, confmap.Validate(cfg))
 	assert.Equal(t, "127.0.0.1:9595", cfg.Endpoint)
-	assert.Equal(t, []configopaque.String{"first-key", "second-key"}, cfg.Sandbox.APIKeys)
-	assert.Equal(t, configopaque.String("american-key"), cfg.Sandbox.Projects[0].APIKey)
-	assert.Equal(t, 2*time.Second, cfg.Sandbox.Behavior.EPSWindow)
-	assert.Equal(t, 1, cfg.Sandbox.Behavior.V2.EPSThreshold)
-	assert.Equal(t, 2000, cfg.Sandbox.Behavior.V2.MaxEvents, "what is not named stays")
-	assert.Equal(t, 1000, cfg.Sandbox.Retention.Events)
-	assert.InEpsilon(t, 9.0, cfg.Sandbox.Weights["my-flag"]["control"], 1e-9)
+	assert.Equal(t, []configopaque.String{"first-key", "second-key"}, cfg.APIKeys)
+	assert.Equal(t, configopaque.String("american-key"), cfg.Projects[0].APIKey)
+	assert.Equal(t, 2*time.Second, cfg.Behavior.EPSWindow)
+	assert.Equal(t, 1, cfg.Behavior.V2.EPSThreshold)
+	assert.Equal(t, 2000, cfg.Behavior.V2.MaxEvents, "what is not named stays")
+	assert.Equal(t, 1000, cfg.Retention.Events)
+	assert.InEpsilon(t, 9.0, cfg.Weights["my-flag"]["control"], 1e-9)
 
 	encoded, err := json.Marshal(cfg)
 	require.NoError(t, err)
@@ -66,8 +66,8 @@ func TestValidate(t *testing.T) {
 		{"no keys", "api_keys must name at least one key", map[string]any{"api_keys": []any{}}},
 		{"empty key", "api_keys must not hold an empty key", map[string]any{"api_keys": []any{""}}},
 		{"key twice", "api_keys must not name a key twice", map[string]any{"api_keys": []any{"a", "a"}}},
-		{"region", `region must be us or eu (got "moon")`, map[string]any{"region": "moon"}},
-		{"project's region", `projects::region must be us or eu (got "")`, map[string]any{"projects": []any{map[string]any{"api_key": "b"}}}},
+		{"region", "`region` must be us or eu (got \"moon\")", map[string]any{"region": "moon"}},
+		{"project's region", "`projects::region` must be us or eu (got \"\")", map[string]any{"projects": []any{map[string]any{"api_key": "b"}}}},
 		{"weight", "weights::f::a must be positive (got 0)", map[string]any{"weights": map[string]any{"f": map[string]any{"a": 0}}}},
 		{"events kept", "events must be positive (got 0)", map[string]any{"retention": map[string]any{"events": 0}}},
 		{"word", `index_mode must be all or first (got "last")`, map[string]any{"behavior": map[string]any{"index_mode": "last"}}},

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"syscall"
 
 	"go.opentelemetry.io/collector/component"
@@ -31,11 +30,7 @@ type sandboxExtension struct {
 }
 
 func newSandboxExtension(set extension.Settings, config *Config) (*sandboxExtension, error) {
-	settings := config.Sandbox
-	if host, _, err := net.SplitHostPort(config.Endpoint); err == nil && host != "" {
-		settings.AllowedHosts = append(slices.Clone(settings.AllowedHosts), host)
-	}
-	server, err := sandbox.NewServer(settings)
+	server, err := sandbox.NewServer(config.sandbox())
 	if err != nil {
 		return nil, err
 	}

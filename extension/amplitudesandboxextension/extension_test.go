@@ -110,7 +110,7 @@ func TestConfiguredHost(t *testing.T) {
 		e.server.ServeHTTP(answer, request)
 		assert.Equal(t, want, answer.Code, host)
 	}
-	assert.Empty(t, cfg.Sandbox.AllowedHosts, "the configuration is not changed")
+	assert.Empty(t, cfg.AllowedHosts, "the configuration is not changed")
 }
 
 func TestTLS(t *testing.T) {

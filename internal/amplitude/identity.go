@@ -3,7 +3,11 @@
 
 package amplitude // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // IDProblem says why Amplitude would not take a user_id or device_id.
 type IDProblem uint8
@@ -30,6 +34,9 @@ var placeholders = map[string]struct{}{
 	"anonymous": {}, "nil": {}, "none": {}, "null": {}, "n/a": {}, "na": {}, "undefined": {}, "unknown": {},
 	`""`: {}, "00000000-0000-0000-0000-000000000000": {}, "{}": {}, "lmy47d": {}, "0": {}, "-1": {},
 }
+
+// Placeholders lists the ids that Amplitude refuses, in lower case; the empty id is not among them.
+func Placeholders() []string { return slices.Sorted(maps.Keys(placeholders)) }
 
 // placeholderStarts holds, by length, the first bytes of the placeholders.
 var placeholderStarts = func() (starts [longestPlaceholder + 1]string) {

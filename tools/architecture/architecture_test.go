@@ -39,13 +39,6 @@ var floors = []struct {
 	{folders: []string{"e2e", "deploy"}, oneRoom: true},
 }
 
-// leaving are the imports that the local Amplitude still has of the Collector and of ours.
-var leaving = map[string]bool{
-	collector + "config/configopaque": true,
-	collector + "confmap":             true,
-	module + "internal/amplitude":     true,
-}
-
 // roomOf finds the floor of a package of this module and the room on it.
 func roomOf(pkg string) (floor int, room string, found bool) {
 	parts := strings.Split(pkg, "/")
@@ -75,9 +68,6 @@ func TestArrowsRunOneWay(t *testing.T) {
 		seen[room] = true
 		if strings.HasSuffix(file, "_test.go") && room != "internal" {
 			return // a test of a component may drive another one
-		}
-		if room == "sandbox" && leaving[imported] {
-			return
 		}
 		if room == "sandbox" && strings.HasPrefix(imported, collector) {
 			wrong[file+" imports "+imported] = true

@@ -1,0 +1,61 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf16"
+)
+
+// idFault is what is wrong with a user or device id.
+type idFault int
+
+const (
+	idGood idFault = iota
+	idEmpty
+	idRefused
+	idShort
+	idLong
+)
+
+// checkID returns an id as the server keeps it, without white space around it, and what is wrong with it.
+func checkID(id string, shortest, longest int) (string, idFault) {
+	id = strings.TrimSpace(id)
+	switch n := utf16Length(id); {
+	case n == 0:
+		return id, idEmpty
+	case slices.Contains(refusedIDs, strings.ToLower(id)):
+		return id, idRefused
+	case n < shortest:
+		return id, idShort
+	case n > longest:
+		return id, idLong
+	default:
+		return id, idGood
+	}
+}
+
+// utf16Length is the length of text in UTF-16 units, in which the service, whose clients are mostly JavaScript, is taken
+// to count.
+func utf16Length(text string) int {
+	n := 0
+	for _, r := range text {
+		n += utf16.RuneLen(r)
+	}
+	return n
+}
+
+// cut returns the beginning of text that has at most limit UTF-16 units; it does not cut a character in two.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for i, r := range text {
+		if limit -= utf16.RuneLen(r); limit < 0 {
+			return text[:i]
+		}
+	}
+	return text
+}
