@@ -62,17 +62,24 @@ func TestKeyIsNowhere(t *testing.T) {
 	}
 }
 
-// TestWrongKeyEndsInTheDeadLetter keeps an exporter that lost its key out of the way of the others' data:
-// nothing is stored, each event is in the dead letter file, with its reason.
-func TestWrongKeyEndsInTheDeadLetter(t *testing.T) {
+// TestWrongKeyLosesNothing: a project whose key is refused waits, for as long as the configuration says, then its events
+// are in the dead letter file; with the right key they arrive.
+func TestWrongKeyLosesNothing(t *testing.T) {
 	l := startLimited(t, "E2E_KEY=wrong")
+	l.Stop(t)
+	l.Collector = harness.Start(t, "testdata/limits.yaml", harness.Options{
+		Addresses: l.Addresses, Dir: l.dir, Env: l.env, Sets: []string{"exporters::amplitude::retry_on_failure: {initial_interval: 50ms, max_elapsed_time: 1s}"},
+	})
 	require.True(t, l.try(t, exposures(0, 5)))
+	require.Eventually(t, func() bool {
+		return l.Metric(t, "otelcol_exporter_amplitude_requests", `status="invalid_api_key"`) > 1
+	}, patience, 20*time.Millisecond)
 	require.Eventually(t, func() bool {
 		return l.Metric(t, "otelcol_exporter_amplitude_events", `outcome="dead_lettered"`) == 5
 	}, patience, 20*time.Millisecond)
 	letters, err := os.ReadFile(filepath.Join(l.dir, "dead", "letters.jsonl"))
 	require.NoError(t, err)
-	assert.Contains(t, string(letters), `"invalid_api_key"`)
+	assert.Contains(t, string(letters), `"retries_ended"`)
 	assert.Empty(t, l.far.Events(t))
 	l.Stop(t)
 

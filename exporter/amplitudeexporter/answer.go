@@ -4,6 +4,7 @@
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -35,12 +36,12 @@ const (
 	actionHalve
 	// actionBisect: something in the request is bad, but Amplitude does not say which event.
 	actionBisect
-	// actionRetry: the failure can pass; try the same again later.
+	// actionProbe: something on the way refuses the request, for an event in it or for its sender; see lane.probe.
+	actionProbe
+	// actionRetry: the failure can pass, if need be with a change of the configuration; try the same again later.
 	actionRetry
 	// actionPause: the whole project is throttled.
 	actionPause
-	// actionGiveUp: no event can be delivered this way until somebody changes the configuration.
-	actionGiveUp
 )
 
 // Waits that Amplitude documents or its clients agree on.
@@ -68,7 +69,11 @@ type response struct {
 	throttled []int
 	// throttledIDs are users and devices named as throttled; true is over the daily quota.
 	throttledIDs map[event.Identity]bool
-	// unexpected is what a successful answer contradicts itself in: body_code, count, not_json, or "".
+	// misconfigured tells that somebody may have to change the configuration.
+	misconfigured bool
+	// err is set instead of a status when there was no answer.
+	err error
+	// unexpected is what a successful answer contradicts itself in: body_code, count, not_json, page, or "".
 	unexpected string
 }
 
@@ -79,10 +84,16 @@ type rejection struct {
 	field  string
 }
 
+// textInvalidAPIKey is how Amplitude refuses a key.
+const textInvalidAPIKey = "Invalid API key"
+
+// unexpectedPage: a success status with a page instead of Amplitude's answer.
+const unexpectedPage = "page"
+
 // documentedErrors are the beginnings of the error texts that Amplitude is known to send.
 var documentedErrors = []string{
 	"Invalid request path", "Missing request body", "Invalid JSON request body", "Request missing required field",
-	"Invalid event JSON", "Invalid API key", "Invalid field values on some events", "Invalid id length for user_id or device_id",
+	"Invalid event JSON", textInvalidAPIKey, "Invalid field values on some events", "Invalid id length for user_id or device_id",
 	"Events silenced for device_id", "Too many requests for some devices and users", "Too many requests", "Payload too large", "Forbidden",
 }
 
@@ -96,6 +107,10 @@ func interpret(a answer, n int) response {
 		res.action = actionDone
 		res.wait = 0
 		res.unexpected = body.contradiction(n)
+		if isPage(a.body) {
+			// A network's sign-in page, or a proxy's: nobody stored anything.
+			res.action, res.unexpected = actionRetry, unexpectedPage
+		}
 	case code == http.StatusRequestEntityTooLarge:
 		res.action, res.reason = actionHalve, event.ReasonTooLarge
 	case code == http.StatusTooManyRequests:
@@ -103,32 +118,31 @@ func interpret(a answer, n int) response {
 		body.readRejected(&res, n)
 		if len(res.throttled) == 0 && len(res.throttledIDs) == 0 && len(res.rejected) == 0 {
 			res.action = actionPause
-			res.wait = max(res.wait, projectWait)
+			if res.wait == 0 {
+				res.wait = projectWait
+			}
 		} else {
 			res.action = actionSift
 		}
 	case code == http.StatusBadRequest:
 		interpretBadRequest(&res, body, n)
 	case code == http.StatusForbidden:
-		res.action, res.reason = actionBisect, event.ReasonForbidden
+		res.action, res.reason = actionProbe, event.ReasonForbidden
 	case isConfigurationError(code):
-		res.action, res.reason = actionGiveUp, event.ReasonBadRequest
+		res.action, res.misconfigured = actionRetry, true
 	case code >= 500 || code < 400 || isTransient(code):
 		res.action = actionRetry
 	default:
-		// Other client errors blame the content, as a filter between here and Amplitude may.
-		res.action, res.reason = actionBisect, event.ReasonRefused
+		// Other client errors may blame the content, as a filter between here and Amplitude does.
+		res.action, res.reason = actionProbe, event.ReasonRefused
 	}
 	return res
 }
 
 func interpretBadRequest(res *response, body body, n int) {
 	switch {
-	case res.text == "Invalid API key":
-		res.action, res.reason = actionGiveUp, event.ReasonInvalidAPIKey
-		return
-	case res.text == "Invalid request path", res.text == "Missing request body", body.text("missing_field") != "":
-		res.action, res.reason = actionGiveUp, event.ReasonBadRequest
+	case res.text == textInvalidAPIKey, res.text == "Invalid request path", res.text == "Missing request body", body.text("missing_field") != "":
+		res.action, res.misconfigured = actionRetry, true
 		return
 	}
 	body.readRejected(res, n)
@@ -138,6 +152,14 @@ func interpretBadRequest(res *response, body body, n int) {
 		return
 	}
 	res.action, res.reason = actionBisect, event.ReasonRefused
+	if body == nil {
+		res.action = actionProbe // not Amplitude's words
+	}
+}
+
+// isPage tells HTML or XML, which Amplitude never answers with.
+func isPage(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
 // isConfigurationError tells a status that says that the request went to the wrong place or in the wrong form.

@@ -20,7 +20,11 @@ const (
 	statePending state = iota
 	stateDelivered
 	stateUndeliverable
+	// stateEnded: undeliverable, written to the dead letter file or dropped, and counted.
+	stateEnded
 	stateThrottled
+	// stateFailing: it failed alone while others got through, and is tried again apart from them.
+	stateFailing
 	// stateSuspect: refused when it was alone, but nothing was accepted either; see judgeSuspects.
 	stateSuspect
 )
@@ -33,7 +37,7 @@ type batchEvent struct {
 	state        state
 	// wait is how long a throttled event has to rest.
 	wait time.Duration
-	// failure is why an undeliverable or suspect event failed.
+	// failure is why an undeliverable, failing or suspect event failed.
 	failure event.Failure
 }
 

@@ -28,6 +28,8 @@ import (
 const (
 	// maxAnswer is how much of an answer is read: the longest list of 2,000 indexes under a few field names fits well.
 	maxAnswer = 256 << 10
+	// maxThrottled is how much is read of one that may name 2,000 throttled ids of 1,024 characters each.
+	maxThrottled = 8 << 20
 	// maxDrain is how much more is read so that the connection can be used again.
 	maxDrain = 64 << 10
 	// gzipLevel 1 costs three times the encoding; higher levels cost far more and gain little.
@@ -171,7 +173,11 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	defer func() { _ = res.Body.Close() }()
 	a := answer{status: res.StatusCode, retryAfter: parseRetryAfter(res.Header.Get("Retry-After"), c.now())}
 	// An answer cut short still has its status.
-	a.body, _ = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	limit := int64(maxAnswer)
+	if a.status == http.StatusTooManyRequests {
+		limit = maxThrottled
+	}
+	a.body, _ = io.ReadAll(io.LimitReader(res.Body, limit))
 	_, _ = io.CopyN(io.Discard, res.Body, maxDrain)
 	return a, nil
 }

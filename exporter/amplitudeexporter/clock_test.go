@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 )
 
 // setClock is the system's clock after somebody has set it: the wall clock is off, the steady one is not.
@@ -76,11 +78,11 @@ func TestClockOfTheCollectorIsSet(t *testing.T) {
 			x, err := newExporter(newConfig(t, map[string]any{"endpoint": server.url()}), r.settings, c)
 			require.NoError(t, err)
 			require.NoError(t, x.start(t.Context(), r.host))
-			require.Error(t, x.push(t.Context(), numbered(1)))
+			require.Error(t, x.push(t.Context(), numbered(1), orderedqueue.Try{}))
 			c.set(off)
-			require.Error(t, x.push(t.Context(), numbered(1)), "the project still has to wait")
+			require.Error(t, x.push(t.Context(), numbered(1), orderedqueue.Try{}), "the project still has to wait")
 			c.pass(projectWait)
-			require.NoError(t, x.push(t.Context(), numbered(1)))
+			require.NoError(t, x.push(t.Context(), numbered(1), orderedqueue.Try{}))
 			require.NoError(t, x.shutdown(t.Context()))
 			assert.Len(t, server.received(), 2)
 		})
@@ -91,14 +93,14 @@ func TestClockOfTheCollectorIsSet(t *testing.T) {
 			x, err := newExporter(newConfig(t, map[string]any{"endpoint": server.url()}), r.settings, c)
 			require.NoError(t, err)
 			require.NoError(t, x.start(t.Context(), r.host))
-			require.NoError(t, x.push(t.Context(), numbered(1)))
+			require.NoError(t, x.push(t.Context(), numbered(1), orderedqueue.Try{}))
 			require.Eventually(t, func() bool { return c.longest() > 0 }, patience, poll)
 			c.set(off)
 			server.then()
 			// A later event of the user wakes the slow lane, which still has to wait.
 			later := plog.NewLogs()
 			exposure(newRecords(later), "user-00000", "later")
-			require.NoError(t, x.push(t.Context(), later))
+			require.NoError(t, x.push(t.Context(), later, orderedqueue.Try{}))
 			assert.Len(t, server.received(), 1)
 			c.pass(throttleWait)
 			require.Eventually(t, func() bool { return !x.slow.busy() }, patience, poll)

@@ -70,8 +70,8 @@ type Config struct {
 	QueueConfig configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
 
 	// RetryConfig is the back-off after a failure that can pass; it never gives up by default. Of its keys, these are special here:
-	//   - enabled: Whether a batch that failed is tried again; if not, it is lost.
-	//   - max_elapsed_time: Time after which a batch is given up, and lost; 0 is never.
+	//   - enabled: Whether a batch that failed is tried again; if not, it is given up, to the dead letter file if there is one.
+	//   - max_elapsed_time: Time after which whatever is held is given up, to the dead letter file if there is one; 0 is never.
 	RetryConfig configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 
 	// APIKey is the project's API key. It is required unless DryRun is set. It travels in request bodies only.
@@ -365,7 +365,7 @@ func (c *Config) warnings() []warning {
 	case !c.RetryConfig.Enabled:
 		add("retry_on_failure::enabled: false", "no-retry", "Without retries, events are lost when Amplitude cannot be reached")
 	case c.RetryConfig.MaxElapsedTime > 0:
-		add("retry_on_failure::max_elapsed_time", "retries-end", "Events are lost when Amplitude cannot be reached for longer than max_elapsed_time, even with a queue on disk")
+		add("retry_on_failure::max_elapsed_time", "retries-end", "Events are given up when Amplitude cannot be reached for longer than max_elapsed_time, even with a queue on disk")
 	}
 	if c.ClientConfig.Timeout == 0 {
 		add("timeout: 0", "no-timeout", "Without a timeout, one request that is never answered stops the exporter")

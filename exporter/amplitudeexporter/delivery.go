@@ -4,6 +4,7 @@
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,9 +21,10 @@ const (
 	// maxSiftRounds bounds how often one lane of a batch resends at once what an answer left over. Each
 	// round removes an event; a batch with more bad events goes on after the back-off.
 	maxSiftRounds = 32
-	// refusalWait is the pause after a whole batch was refused and nothing accepted: a block of the
-	// sender, more likely than bad events.
+	// refusalWait is the pause after Amplitude refused a whole batch without saying why.
 	refusalWait = 60 * time.Second
+	// maxLone is how many events are sent alone to see whether anything gets through.
+	maxLone = 2
 	// refusedBatches is how many batches in a row have to be refused whole before events that were
 	// refused alone are believed to be bad.
 	refusedBatches = 3
@@ -32,18 +34,30 @@ const (
 type delivery struct {
 	sender *sender
 	batch  *batch
+	// tries is how often these events were tried before.
+	tries int
+	// refused counts the batches in a row of which Amplitude refused every request.
+	refused *int
+	// last tells of an event whether it is given up when this try does not end it; nil: none is.
+	last func(i int) bool
 	// resting reports the users and devices that wait in the slow lane; nil when the slow lane itself delivers.
 	resting func(user, device event.Identity) bool
 
 	mu sync.Mutex
 	// accepted is the number of requests that Amplitude took.
 	accepted int
-	// fatal is set when no event can be delivered until the configuration changes.
-	fatal *response
-	// failure is why events are left over, and wait the longest wait that an answer asked for.
+	// refusal is the answer to an event that was refused alone.
+	refusal *response
+	// prober is the lane that finds out whether a refusal is for the sender.
+	prober *lane
+	// failure is why events are left over, and wait the longest wait that an answer asked for. patient tells that the
+	// failure may last until somebody changes something, so that the waits may grow.
 	failure error
 	wait    time.Duration
-	sent    int
+	patient bool
+	// status is that of the failure, 0 without an answer.
+	status int
+	sent   int
 }
 
 // lane delivers its events one request after the other.
@@ -55,6 +69,8 @@ type lane struct {
 	// refusals counts the refused requests since one was accepted; allowed bounds it.
 	refusals int
 	allowed  int
+	// lone counts the events that were refused alone before anything was accepted.
+	lone int
 }
 
 // run delivers all lanes and returns when each has done what it could. Events that are pending
@@ -85,25 +101,8 @@ func (d *delivery) runLane(ctx context.Context, indexes []int32) {
 			todo = append(todo, next[n:])
 			next = next[:n]
 		}
-		if fatal := d.fatalResponse(); fatal != nil {
-			d.giveUp(fatal, next)
-			for _, left := range todo {
-				d.giveUp(fatal, left)
-			}
-			return
-		}
-		res, err := d.sender.send(ctx, d.batch, next)
-		if err != nil {
-			d.fail(err, res.wait)
-			return
-		}
-		left, goOn := l.apply(res, next)
+		left, goOn := l.apply(d.sender.send(ctx, d.batch, next), next)
 		if !goOn {
-			if fatal := d.fatalResponse(); fatal != nil {
-				for _, rest := range todo {
-					d.giveUp(fatal, rest)
-				}
-			}
 			return
 		}
 		for _, run := range slices.Backward(left) {
@@ -133,14 +132,66 @@ func (l *lane) apply(res response, sent []int32) (next [][]int32, goOn bool) {
 		return halves(sent), true
 	case actionBisect:
 		return l.refuse(res, sent)
-	case actionGiveUp:
-		l.setFatal(&res)
-		l.giveUp(&res, sent)
-		return nil, false
+	case actionProbe:
+		return l.probe(res, sent)
 	default:
-		l.fail(statusError{res}, res.wait)
+		l.hold(res)
 		return nil, false
 	}
+}
+
+// hold leaves events for another try.
+func (d *delivery) hold(res response) {
+	d.fail(res.failure(), res.wait)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.patient = d.patient || res.misconfigured || res.action == actionProbe
+	d.status = max(d.status, res.status)
+}
+
+// probe finds out whether something on the way refuses an event or the sender. A refusal is narrowed down only while
+// something gets through: until then one lane sends two events alone, and all others wait.
+func (l *lane) probe(res response, sent []int32) (next [][]int32, goOn bool) {
+	l.mu.Lock()
+	accepted := l.accepted > 0
+	if l.prober == nil {
+		l.prober = l
+	}
+	probing := l.prober == l
+	l.mu.Unlock()
+	if len(sent) == 1 {
+		e := &l.batch.events[sent[0]]
+		e.state, e.failure = stateSuspect, event.Failure{Reason: res.reason, Status: res.status}
+		if !accepted {
+			l.lone++
+		}
+		l.mu.Lock()
+		l.refusal = &res
+		l.mu.Unlock()
+	}
+	switch l.refusals++; {
+	case !accepted && (!probing || l.lone >= maxLone || l.refusals > l.allowed), accepted && l.refusals > l.allowed:
+		l.hold(res)
+		return nil, false
+	case len(sent) == 1:
+		return nil, true
+	case !accepted && l.refusals > 2:
+		return l.alone(sent), true
+	}
+	return halves(sent), true
+}
+
+// alone takes the first two events of a run out of it.
+func (l *lane) alone(run []int32) [][]int32 {
+	return [][]int32{run[:1], run[1:2], run[2:]}
+}
+
+// fails sets an event aside that failed alone while others got through: nothing says that it will fail forever, so it
+// goes on trying where it holds up nobody but its own user and device.
+func (l *lane) fails(i int32, res response) {
+	e := &l.batch.events[i]
+	l.throttle(e, slowBackOff)
+	e.state, e.failure = stateFailing, event.Failure{Reason: cmp.Or(res.reason, event.ReasonFailing), Status: res.status}
 }
 
 func halves(run []int32) [][]int32 {
@@ -212,6 +263,9 @@ func (l *lane) refuse(res response, sent []int32) (next [][]int32, goOn bool) {
 		// Something on the way may refuse the sender and not the event: that is known once all lanes are done.
 		e := &l.batch.events[sent[0]]
 		e.state, e.failure = stateSuspect, event.Failure{Reason: res.reason, Status: res.status}
+		l.mu.Lock()
+		l.refusal = &res
+		l.mu.Unlock()
 	}
 	if l.refusals > l.allowed {
 		l.fail(statusError{res}, max(res.wait, refusalWait))
@@ -258,24 +312,6 @@ func (d *delivery) markUndeliverable(i int32, why event.Failure) {
 	d.batch.events[i].state, d.batch.events[i].failure = stateUndeliverable, why
 }
 
-func (d *delivery) giveUp(res *response, run []int32) {
-	for _, i := range run {
-		d.markUndeliverable(i, event.Failure{Reason: res.reason, Status: res.status})
-	}
-}
-
-func (d *delivery) fatalResponse() *response {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.fatal
-}
-
-func (d *delivery) setFatal(res *response) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.fatal = res
-}
-
 // fail notes why a lane stopped. A status says more than the pause that follows from it.
 func (d *delivery) fail(err error, wait time.Duration) {
 	d.mu.Lock()
@@ -291,10 +327,26 @@ type statusError struct {
 	response
 }
 
+// failure is why the events of the request are left over.
+func (res *response) failure() error {
+	if res.err != nil {
+		return res.err
+	}
+	return statusError{*res}
+}
+
 // Error names the status and, if it is a documented one, the text. It holds no id, payload or key.
 func (e statusError) Error() string {
-	if e.text == "" {
+	switch {
+	case e.keyRefused():
+		return errInvalidAPIKey.Error()
+	case e.unexpected == unexpectedPage:
+		return fmt.Sprintf("a page answered with status %d instead of amplitude: a proxy or a network that asks to sign in", e.status)
+	case e.text == "":
 		return fmt.Sprintf("amplitude answered with status %d", e.status)
 	}
 	return fmt.Sprintf("amplitude answered with status %d: %s", e.status, e.text)
 }
+
+// keyRefused tells whether the API key is what Amplitude does not like.
+func (res *response) keyRefused() bool { return res.text == textInvalidAPIKey }

@@ -6,6 +6,7 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
@@ -26,6 +28,9 @@ import (
 
 // logInterval is how often a message with the same words is written at most.
 const logInterval = 10 * time.Second
+
+// longestPatience bounds the waits between tries while the configuration may be wrong or something blocks the way.
+const longestPatience = 5 * time.Minute
 
 // errBehindPending is why a throttled event is tried again; the event before it has a reason of its own.
 var errBehindPending = errors.New("throttled behind an event that has to be tried again")
@@ -55,9 +60,11 @@ type amplitudeExporter struct {
 	// stopIDs ends what start told the processors of this Collector about min_id_length.
 	stopIDs func()
 
-	mu sync.Mutex
-	// refused counts the batches in a row of which Amplitude refused every request.
-	refused int
+	// refused and slowRefused count the batches in a row, of the queue and of the slow lane, of which Amplitude refused
+	// every request.
+	refused, slowRefused int
+	// slowTries counts the tries of the slow lane in a row of which nothing was accepted.
+	slowTries int
 }
 
 func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporter, error) {
@@ -66,13 +73,11 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 		return nil, err
 	}
 	x := &amplitudeExporter{
-		cfg:   cfg,
-		set:   set,
-		clock: c,
-		tel:   tel,
-		log: set.Logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-			return zapcore.NewSamplerWithOptions(core, logInterval, 1, 0)
-		})),
+		cfg:      cfg,
+		set:      set,
+		clock:    c,
+		tel:      tel,
+		log:      atMostEvery(logInterval, set.Logger),
 		envelope: newEnvelope(cfg),
 	}
 	x.health = newHealth(cfg, set.Logger)
@@ -82,6 +87,13 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
 	return x, nil
+}
+
+// atMostEvery returns a logger that writes the same words once in a while at most.
+func atMostEvery(d time.Duration, log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, d, 1, 0)
+	}))
 }
 
 // start connects. What it starts runs until shutdown, whatever becomes of ctx.
@@ -138,7 +150,7 @@ func (x *amplitudeExporter) putBatch(b *batch) {
 }
 
 // push delivers a batch. Its error asks for another try of exactly those records that are left over.
-func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs) error {
+func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs, try orderedqueue.Try) error {
 	b := x.getBatch()
 	defer x.putBatch(b)
 	b.addLogs(logs)
@@ -149,7 +161,10 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs) error {
 			zap.String("hint", "if the Amplitude project takes shorter ids, lower min_id_length here and identity::min_id_length in the processor amplitude_experiment"))
 	}
 
-	d := &delivery{sender: x.sender, batch: b}
+	d := &delivery{sender: x.sender, batch: b, tries: try.Number, refused: &x.refused}
+	if x.isLast(try) {
+		d.last = func(int) bool { return true }
+	}
 	if x.slow.busy() {
 		d.resting = x.slow.rests
 	}
@@ -158,19 +173,42 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs) error {
 		d.run(ctx, p.split(b, min(x.cfg.Concurrency, x.envelope.lanes(b))))
 		x.partitioners.Put(p)
 	}
-	unwritten := x.settle(ctx, d)
+	x.settle(ctx, d)
 	x.park(ctx, d)
-	return x.leftOver(ctx, d, unwritten)
+	if x.isOver(try.Since) {
+		x.endRetries(ctx, d) // of what found no room in the slow lane
+	}
+	return x.leftOver(ctx, d)
 }
 
-// park moves throttled events to the slow lane. Those that find no room become pending again, and so do
+// senderWaits tells whether whoever sends gets the result of each try.
+func (x *amplitudeExporter) senderWaits() bool {
+	queue := x.cfg.QueueConfig.Get()
+	return queue == nil || queue.WaitForResult
+}
+
+// isLast tells whether what this try leaves over is given up. Without a queue the sender decides.
+func (x *amplitudeExporter) isLast(try orderedqueue.Try) bool {
+	if !x.cfg.RetryConfig.Enabled {
+		return !x.senderWaits()
+	}
+	return x.isOver(try.Since)
+}
+
+// isOver tells whether something has been tried for long enough since a time.
+func (x *amplitudeExporter) isOver(since time.Time) bool {
+	longest := x.cfg.RetryConfig.MaxElapsedTime
+	return longest > 0 && time.Since(since) >= longest
+}
+
+// park moves throttled and failing events to the slow lane. Those that find no room become pending again, and so do
 // those behind a pending event of the same user or device: in the slow lane they would overtake it.
 func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
 	var throttled []*batchEvent
 	pending := map[event.Identity]struct{}{}
 	for i := range d.batch.events {
 		e := &d.batch.events[i]
-		if e.state == stateThrottled {
+		if e.state == stateThrottled || e.state == stateFailing {
 			_, byUser := pending[e.user]
 			_, byDevice := pending[e.device]
 			if !byUser && !byDevice {
@@ -202,17 +240,17 @@ func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
 }
 
 // leftOver makes the error that asks for another try of what is left, or nil.
-func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery, unwritten []undeliverable) error {
-	left := len(unwritten)
+func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery) error {
+	left := len(d.batch.rejected)
 	for i := range d.batch.events {
 		if d.batch.events[i].state == statePending {
 			left++
 		}
 	}
+	if x.senderWaits() {
+		x.tel.received(ctx, d.batch.records-left)
+	}
 	if left == 0 {
-		if d.fatal != nil {
-			return consumererror.NewPermanent(fatalError(d.fatal))
-		}
 		if d.accepted > 0 {
 			x.health.fine()
 		}
@@ -231,17 +269,27 @@ func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery, unwritten
 					return
 				}
 			}
-			for _, u := range unwritten {
+			for _, u := range d.batch.rejected {
 				if !yield(u.Ref) {
 					return
 				}
 			}
 		}))
 	}
-	if d.wait > 0 {
-		err = exporterhelper.NewThrottleRetry(err, d.wait)
+	if wait := max(d.wait, x.patience(d)); wait > 0 {
+		err = exporterhelper.NewThrottleRetry(err, wait)
 	}
 	return err
+}
+
+// patience is how long to wait when a failure may last until somebody changes something: the back-off, growing beyond
+// what is right for an outage.
+func (x *amplitudeExporter) patience(d *delivery) time.Duration {
+	if !d.patient || d.accepted > 0 {
+		return 0
+	}
+	wait := float64(x.cfg.RetryConfig.InitialInterval) * math.Pow(max(1, x.cfg.RetryConfig.Multiplier), float64(d.tries))
+	return time.Duration(min(wait, float64(longestPatience)))
 }
 
 // unreadable counts and explains a request on disk that cannot be read back. How many events were in it nobody knows.
@@ -249,11 +297,4 @@ func (x *amplitudeExporter) unreadable(store string, err error, where zap.Field)
 	x.tel.ExporterAmplitudeUnreadableRequests.Add(context.Background(), 1, x.tel.with("store", store))
 	x.set.Logger.Error("A request on disk cannot be read and its events are lost: check the disk, and send them again from their source if you can",
 		zap.String("store", store), where, zap.Error(err))
-}
-
-func fatalError(res *response) error {
-	if res.reason == event.ReasonInvalidAPIKey {
-		return errInvalidAPIKey
-	}
-	return statusError{*res}
 }

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"net/url"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.uber.org/zap"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 )
 
 // errInvalidAPIKey never holds the key, which Amplitude's own words do.
@@ -21,7 +20,9 @@ var errInvalidAPIKey = errors.New("amplitude refuses the api_key")
 // health tells the Collector how the exporter is, on change only.
 type health struct {
 	log *zap.Logger
-	url string
+	// quiet writes the same words once a minute at most.
+	quiet *zap.Logger
+	url   string
 	// region is that of an URL of Amplitude's own, or empty.
 	region string
 
@@ -33,7 +34,7 @@ type health struct {
 }
 
 func newHealth(cfg *Config, log *zap.Logger) *health {
-	h := &health{log: log, status: componentstatus.StatusOK}
+	h := &health{log: log, quiet: atMostEvery(time.Minute, log), status: componentstatus.StatusOK}
 	if cfg.ClientConfig.Endpoint == "" {
 		h.region = cfg.Region
 	}
@@ -66,38 +67,35 @@ func (h *health) failing(err error) {
 	h.change(componentstatus.StatusRecoverableError, err)
 }
 
-// change reports a new status and whether it was new. A permanent error is never taken back.
-func (h *health) change(to componentstatus.Status, err error) bool {
+// change reports a new status. None is final: whatever the exporter waits for may be over with the next try.
+func (h *health) change(to componentstatus.Status, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.status == to || h.status == componentstatus.StatusPermanentError {
-		return false
+	if h.status == to {
+		return
 	}
 	h.status = to
 	if h.host == nil {
-		return true
-	}
-	switch to {
-	case componentstatus.StatusOK:
-		componentstatus.ReportStatus(h.host, componentstatus.NewEvent(componentstatus.StatusOK))
-	case componentstatus.StatusPermanentError:
-		componentstatus.ReportStatus(h.host, componentstatus.NewPermanentErrorEvent(err))
-	default:
-		componentstatus.ReportStatus(h.host, componentstatus.NewRecoverableErrorEvent(err))
-	}
-	return true
-}
-
-// misconfigured reports, once, that nothing can be delivered until the configuration changes.
-func (h *health) misconfigured(res response) {
-	if res.reason != event.ReasonInvalidAPIKey {
-		if h.change(componentstatus.StatusPermanentError, statusError{res}) {
-			h.log.Error("Amplitude cannot take events this way: check endpoint, region and api",
-				zap.String("url", h.url), zap.Int("status", res.status), zap.String("answer", res.text))
-		}
 		return
 	}
-	if !h.change(componentstatus.StatusPermanentError, errInvalidAPIKey) {
+	if to == componentstatus.StatusOK {
+		componentstatus.ReportStatus(h.host, componentstatus.NewEvent(componentstatus.StatusOK))
+		return
+	}
+	componentstatus.ReportStatus(h.host, componentstatus.NewRecoverableErrorEvent(err))
+}
+
+// unexpected says, once a minute at most, that somebody answers in Amplitude's place.
+func (h *health) unexpected(res response) {
+	h.quiet.Warn("A success status with an answer that is not Amplitude's: look at proxies and at endpoint",
+		zap.String("url", h.url), zap.Int("status", res.status), zap.String("unexpected", res.unexpected))
+}
+
+// misconfigured says, once a minute at most, what somebody may have to change for events to be delivered.
+func (h *health) misconfigured(res response) {
+	if !res.keyRefused() {
+		h.quiet.Error("Nothing is delivered, and all of it is kept and tried again: if this lasts, check endpoint, region and api",
+			zap.String("url", h.url), zap.Int("status", res.status), zap.String("answer", res.text))
 		return
 	}
 	hint, region := "check api_key", zap.Skip()
@@ -109,5 +107,6 @@ func (h *health) misconfigured(res response) {
 		hint = "check api_key; if it is right, the project may be in the other region: try region: " + other
 		region = zap.String("region", h.region)
 	}
-	h.log.Error("Amplitude refuses the API key; no event can be delivered", zap.String("url", h.url), region, zap.String("hint", hint))
+	h.quiet.Error("Amplitude refuses the API key; no event can be delivered, all of them are kept and tried again",
+		zap.String("url", h.url), region, zap.String("hint", hint))
 }

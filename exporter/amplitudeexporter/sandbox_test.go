@@ -132,11 +132,14 @@ func TestMatrix01HappyPath(t *testing.T) {
 
 func TestMatrix02WrongKey(t *testing.T) {
 	p := newPair(t, map[string]any{"api_key": testKey})
-	p.deliver(t, numbered(3))
-	p.deliver(t, numbered(3))
-	assert.Equal(t, map[string]int{"400": 2}, p.counts("requests", "status"), "one request each, no retries")
-	assert.Equal(t, map[string]int{"dropped": 6}, p.outcomes())
-	assert.Equal(t, []componentstatus.Status{componentstatus.StatusPermanentError}, p.host.statuses())
+	for range 2 {
+		var e expectation
+		e.try(t, p.rig, numbered(3))
+		assert.Equal(t, "retry", e.Error)
+		assert.Len(t, e.Left, 3, "nothing is given up")
+	}
+	assert.Equal(t, map[string]int{"invalid_api_key": 2}, p.counts("requests", "status"), "one request for each try")
+	assert.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError}, p.host.statuses())
 	assert.Len(t, p.logs.FilterMessageSnippet("refuses the API key").All(), 1)
 	assert.NotContains(t, p.everything(nil), testKey)
 }
@@ -444,9 +447,10 @@ func TestMatrix21WrongRegion(t *testing.T) {
 	p := newPair(t, map[string]any{"api_key": "european"}, sandbox.WithConfig(func(c *sandbox.Config) {
 		c.Projects = []sandbox.Project{{APIKey: "european", Region: sandbox.RegionEU}}
 	}))
-	p.deliver(t, numbered(2))
-	assert.Equal(t, map[string]int{"dropped": 2}, p.outcomes())
-	assert.Equal(t, []componentstatus.Status{componentstatus.StatusPermanentError}, p.host.statuses())
+	var e expectation
+	e.try(t, p.rig, numbered(2))
+	assert.Len(t, e.Left, 2)
+	assert.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError}, p.host.statuses())
 }
 
 func TestMatrix22PropertyUpdates(t *testing.T) {

@@ -14,10 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/confmap"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 )
 
 // everything is all text that an exporter left behind.
@@ -110,7 +107,7 @@ func TestUserInfoOfTheURLNeverShows(t *testing.T) {
 
 func TestInvalidKeySuggestsTheOtherRegionOnce(t *testing.T) {
 	cfg := newConfig(t, nil)
-	answer := response{action: actionGiveUp, status: 400, reason: event.ReasonInvalidAPIKey, text: "Invalid API key"}
+	answer := response{action: actionRetry, status: 400, misconfigured: true, text: textInvalidAPIKey}
 	for region, other := range map[string]string{"us": "region: eu", "eu": "region: us"} {
 		r := newRig(t, nil, nil)
 		cfg.Region = region
@@ -118,12 +115,10 @@ func TestInvalidKeySuggestsTheOtherRegionOnce(t *testing.T) {
 		h.start(r.host)
 		h.misconfigured(answer)
 		h.misconfigured(answer)
-		h.fine()
 		entries := r.logs.FilterMessageSnippet("refuses the API key").All()
 		require.Len(t, entries, 1)
 		assert.Contains(t, entries[0].ContextMap()["hint"], other)
 		assert.Equal(t, region, entries[0].ContextMap()["region"])
-		assert.Equal(t, []componentstatus.Status{componentstatus.StatusPermanentError}, r.host.statuses())
 	}
 }
 

@@ -68,44 +68,46 @@ func (s *sender) pause(d time.Duration) {
 	}
 }
 
-// send sends the events of one request, in order, and returns what its answer asks for. The error is
-// that of a request without an answer.
-func (s *sender) send(ctx context.Context, b *batch, indexes []int32) (response, error) {
+// send sends the events of one request, in order, and returns what its answer, or that there is none, asks for.
+func (s *sender) send(ctx context.Context, b *batch, indexes []int32) response {
 	if left := s.pauseLeft(); left > 0 {
-		return response{action: actionPause, wait: left}, errPaused
+		return response{action: actionPause, wait: left, err: errPaused}
 	}
 	if s.dryRun {
-		return response{action: actionDone}, nil
+		return response{action: actionDone}
 	}
 	if err := s.admit(ctx, len(indexes)); err != nil {
-		return response{action: actionRetry}, err
+		return response{action: actionPause, err: err}
 	}
 	body := s.client.newPayload()
 	body.data = s.envelope.build(body.data, b, indexes)
 	size := len(body.data)
 	start := time.Now()
-	a, err := s.client.post(ctx, body)
-	body.release()
-	s.tel.request(ctx, a.status, err, len(indexes), size, time.Since(start))
-	if err != nil {
+	res := response{action: actionRetry}
+	if a, err := s.client.post(ctx, body); err != nil {
+		res.err = err
 		s.unanswered(b, indexes)
-		return response{action: actionRetry}, err
+	} else {
+		res = interpret(a, len(indexes))
 	}
-	res := interpret(a, len(indexes))
+	body.release()
+	s.tel.request(ctx, &res, len(indexes), size, time.Since(start))
 	switch res.action {
 	case actionDone:
 		s.envelope.accepted(size)
-		if res.unexpected != "" {
-			s.tel.unexpected(ctx, res.unexpected)
-		}
 	case actionHalve:
 		s.envelope.tooLarge(size)
 	case actionPause:
 		s.pause(res.wait)
-	case actionGiveUp:
+	}
+	if res.misconfigured {
 		s.health.misconfigured(res)
 	}
-	return res, nil
+	if res.unexpected != "" {
+		s.tel.unexpected(ctx, res.unexpected)
+		s.health.unexpected(res)
+	}
+	return res
 }
 
 // admit waits until the rate limits let a request of n events through.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -15,22 +16,15 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// settle ends what is decided about a delivery: suspects, delivered and undeliverable events. An
-// undeliverable event that cannot be written to the dead letter file becomes pending again; records
-// of that kind that are no events are returned.
-func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) (unwritten []undeliverable) {
+// settle decides what becomes of each event of a delivery: delivered, undeliverable, or, while it stays pending, tried
+// again. What cannot be written to the dead letter file stays: an event pending, a record that is none in batch.rejected.
+func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 	x.judgeSuspects(d)
 	delivered := 0
-	var dead []undeliverable
-	var source []*batchEvent
 	for i := range d.batch.events {
-		switch e := &d.batch.events[i]; e.state {
-		case stateDelivered:
+		if d.batch.events[i].state == stateDelivered {
 			delivered++
-			x.settled(e.Record, receipts.Delivered)
-		case stateUndeliverable:
-			dead = append(dead, undeliverable{e.Ref, e.failure})
-			source = append(source, e)
+			x.settled(d.batch.events[i].Record, receipts.Delivered)
 		}
 	}
 	if x.cfg.DryRun {
@@ -42,30 +36,47 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) (unwritten 
 		x.health.firstDelivery(delivered)
 	}
 	var ignored tally
-	for _, r := range d.batch.rejected {
+	d.batch.rejected = slices.DeleteFunc(d.batch.rejected, func(r undeliverable) bool {
 		if r.Reason.MeantAsEvent() {
-			dead = append(dead, r)
-		} else {
-			ignored[r.Reason]++
-			x.settled(r.Record, receipts.Delivered) // as one that a filter before the exporter took out
-			if r.Reason == event.ReasonNotAllowed {
-				x.unknown.Do(func() { x.explainNotAllowed(r.Ref) })
-			}
+			return false
+		}
+		ignored[r.Reason]++
+		x.settled(r.Record, receipts.Delivered) // as one that a filter before the exporter took out
+		if r.Reason == event.ReasonNotAllowed {
+			x.unknown.Do(func() { x.explainNotAllowed(r.Ref) })
+		}
+		return true
+	})
+	x.count(ctx, outcomeIgnored, &ignored)
+	x.endRetries(ctx, d)
+}
+
+// endRetries gives up what is pending for the last time, and ends what is undeliverable.
+func (x *amplitudeExporter) endRetries(ctx context.Context, d *delivery) {
+	var dead []undeliverable
+	var of []*batchEvent
+	for i := range d.batch.events {
+		e := &d.batch.events[i]
+		if e.state == statePending && d.last != nil && d.last(i) {
+			e.state, e.failure = stateUndeliverable, event.Failure{Reason: event.ReasonRetriesEnded, Status: d.status}
+		}
+		if e.state == stateUndeliverable {
+			dead = append(dead, undeliverable{e.Ref, e.failure})
+			of = append(of, e)
 		}
 	}
-	x.count(ctx, outcomeIgnored, &ignored)
+	dead = append(dead, d.batch.rejected...)
 	written, err := x.writeDeadLetters(ctx, dead)
 	if err != nil {
 		d.fail(err, 0)
 	}
-	for i := written; i < len(dead); i++ {
-		if i < len(source) {
-			source[i].state = statePending
-		} else {
-			unwritten = append(unwritten, dead[i])
+	for i, e := range of {
+		e.state = stateEnded
+		if i >= written {
+			e.state = statePending
 		}
 	}
-	return unwritten
+	d.batch.rejected = d.batch.rejected[min(len(d.batch.rejected), max(0, written-len(of))):]
 }
 
 // writeDeadLetters writes undeliverable records to the dead letter file, if there is one, and counts them. It
@@ -125,32 +136,27 @@ func (x *amplitudeExporter) explainNotAllowed(p records.Ref) {
 }
 
 // judgeSuspects decides about events that were refused, without an explanation, when they were alone.
-// If anything else got through, the event is to blame; if not, the sender may be, and the events are
-// tried again until it has happened to several batches in a row.
+// If anything else got through, the event is to blame. If not, the sender may be, and the events are tried again: until
+// it has happened to several batches in a row if it is Amplitude that refuses, forever if it is something on the way.
 func (x *amplitudeExporter) judgeSuspects(d *delivery) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	if d.accepted > 0 {
-		x.refused = 0
+		*d.refused = 0
 	}
-	suspects := 0
-	for i := range d.batch.events {
-		if d.batch.events[i].state == stateSuspect {
-			suspects++
-		}
-	}
-	if suspects == 0 {
+	if d.refusal == nil {
 		return
 	}
 	next := stateUndeliverable
-	if d.accepted == 0 {
-		x.refused++
-		if x.refused < refusedBatches {
-			next = statePending
-			d.fail(errors.New("amplitude refuses every request"), refusalWait)
-		} else {
-			x.refused = 0
-		}
+	switch byAmplitude := d.refusal.action == actionBisect; {
+	case d.accepted > 0:
+	case !byAmplitude:
+		next = statePending
+		d.hold(*d.refusal)
+	case *d.refused+1 < refusedBatches:
+		next = statePending
+		*d.refused++
+		d.fail(errors.New("amplitude refuses every request"), refusalWait)
+	default:
+		*d.refused = 0
 	}
 	for i := range d.batch.events {
 		if e := &d.batch.events[i]; e.state == stateSuspect {

@@ -62,44 +62,50 @@ func (x *amplitudeExporter) identify(refs iter.Seq[records.Ref]) iter.Seq2[recor
 }
 
 // attempt delivers events of the slow lane, in order and one request at a time, and settles what that came to.
-func (x *amplitudeExporter) attempt(ctx context.Context, refs []records.Ref) attemptResult {
+func (x *amplitudeExporter) attempt(ctx context.Context, tries []slowTry) attemptResult {
 	b := x.getBatch()
 	defer x.putBatch(b)
-	// results has a result for each event; at are the indexes of those that are events, and thus of b.events.
-	a := attemptResult{results: make([]eventResult, len(refs))}
+	// at are the indexes in tries of those that are events, and thus in b.events.
 	var at []int
-	for i, ref := range refs {
+	var indexes []int32
+	for i, t := range tries {
 		before := len(b.events)
-		b.add(ref)
+		b.add(t.ref)
 		if len(b.events) > before {
 			at = append(at, i)
+			indexes = append(indexes, int32(before))
 		}
 	}
-	d := &delivery{sender: x.sender, batch: b}
+	d := &delivery{sender: x.sender, batch: b, tries: x.slowTries, refused: &x.slowRefused}
+	d.last = func(i int) bool { return x.isOver(tries[at[i]].since) }
+	x.slowTries++
 	if len(at) > 0 {
-		indexes := make([]int32, len(at))
-		for i := range indexes {
-			indexes[i] = int32(i)
-		}
 		d.run(ctx, [][]int32{indexes})
 	}
-	others := stateUndeliverable
-	if unwritten := x.settle(ctx, d); len(unwritten) > 0 {
+	for i := range b.events {
+		if e := &b.events[i]; e.state == stateFailing && tries[at[i]].failures+1 >= maxFailures {
+			e.state = stateUndeliverable
+		}
+	}
+	x.settle(ctx, d)
+	if d.accepted > 0 {
+		x.slowTries = 0
+		x.health.fine()
+	}
+	if d.failure != nil {
+		x.health.failing(d.failure)
+	}
+	others := stateEnded
+	if len(b.rejected) > 0 {
 		others = statePending
 	}
+	a := attemptResult{results: make([]eventResult, len(tries)), failure: d.failure, wait: d.wait}
 	for i := range a.results {
 		a.results[i].state = others
 	}
 	for i, e := range b.events {
 		a.results[at[i]] = eventResult{e.state, e.wait}
 	}
-	if d.accepted > 0 {
-		x.health.fine()
-	}
-	if d.failure != nil {
-		x.health.failing(d.failure)
-	}
-	a.failure, a.wait = d.failure, d.wait
 	return a
 }
 

@@ -25,6 +25,9 @@ const (
 	// slowBackOff is the first pause of the slow lane after a failure that is not about one user; it doubles up to slowBackOffMax.
 	slowBackOff    = 5 * time.Second
 	slowBackOffMax = 5 * time.Minute
+	// maxFailures is how often an event has to fail alone, while others get through, to be given up. With the pauses
+	// in between, which double, that takes twenty minutes.
+	maxFailures = 10
 )
 
 // errSlowLaneFull asks for another try of events that find no room.
@@ -35,12 +38,19 @@ type slowLaneExporter interface {
 	// identify yields the user and device of each record; zeros for one that this configuration no longer takes.
 	identify(refs iter.Seq[records.Ref]) iter.Seq2[records.Ref, [2]event.Identity]
 	// attempt delivers events, in order and one request at a time, and settles what that came to.
-	attempt(ctx context.Context, refs []records.Ref) attemptResult
+	attempt(ctx context.Context, tries []slowTry) attemptResult
 	// giveUp ends events that cannot be delivered any more.
 	giveUp(ctx context.Context, refs []records.Ref, why event.Failure)
 	// pauseLeft is how long nothing may be sent because the project is throttled; endPause ends it.
 	pauseLeft() time.Duration
 	endPause()
+}
+
+// slowTry is an event to be tried: since when it is here, and how often it failed alone while others got through.
+type slowTry struct {
+	ref      records.Ref
+	since    time.Time
+	failures int
 }
 
 // attemptResult is what one try to deliver events of the slow lane came to.
@@ -89,6 +99,8 @@ type slowEntry struct {
 	records.Ref
 	user, device event.Identity
 	chunk        *slowChunk
+	since        time.Time
+	failures     int
 	gone         bool
 }
 
@@ -130,6 +142,7 @@ func (s *slowLane) restore(chunks []*slowChunk) {
 
 // enter appends an entry; its user and device rest at least until due.
 func (s *slowLane) enter(e *slowEntry, due time.Time) {
+	e.since = time.Now()
 	s.entries = append(s.entries, e)
 	for _, id := range [...]event.Identity{e.user, e.device} {
 		if id == 0 {
@@ -191,7 +204,11 @@ func (s *slowLane) add(ctx context.Context, events []*batchEvent) (added int, er
 		i := 0
 		for p := range records.All(logs) {
 			e := part[i]
-			s.enter(&slowEntry{Ref: p, user: e.user, device: e.device, chunk: c}, now.Add(e.wait))
+			entry := &slowEntry{Ref: p, user: e.user, device: e.device, chunk: c}
+			if e.state == stateFailing {
+				entry.failures = 1
+			}
+			s.enter(entry, now.Add(e.wait))
 			i++
 		}
 		added += len(part)
@@ -279,11 +296,11 @@ func (s *slowLane) plan(now time.Time) (ready []*slowEntry, next time.Duration) 
 
 // round tries to deliver the events.
 func (s *slowLane) round(ctx context.Context, ready []*slowEntry) {
-	refs := make([]records.Ref, len(ready))
+	tries := make([]slowTry, len(ready))
 	for i, e := range ready {
-		refs[i] = e.Ref
+		tries[i] = slowTry{e.Ref, e.since, e.failures}
 	}
-	s.conclude(ctx, ready, s.exporter.attempt(ctx, refs))
+	s.conclude(ctx, ready, s.exporter.attempt(ctx, tries))
 }
 
 // conclude takes out what is done with, and sets when the rest is due.
@@ -297,6 +314,10 @@ func (s *slowLane) conclude(ctx context.Context, tried []*slowEntry, a attemptRe
 	throttled := map[event.Identity]struct{}{}
 	for i, e := range tried {
 		result := a.results[i]
+		if result.state == stateFailing {
+			e.failures++
+			result.wait = min(slowBackOff<<min(e.failures, maxFailures), slowBackOffMax)
+		}
 		for _, id := range [...]event.Identity{e.user, e.device} {
 			r := s.resting[id]
 			if r == nil {
@@ -304,16 +325,16 @@ func (s *slowLane) conclude(ctx context.Context, tried []*slowEntry, a attemptRe
 			}
 			bursts[id]++
 			switch result.state {
-			case stateThrottled:
+			case stateThrottled, stateFailing:
 				throttled[id] = struct{}{}
 				r.due = maxTime(r.due, now.Add(result.wait))
-			case stateDelivered, stateUndeliverable:
+			case stateDelivered, stateEnded:
 				if r.events--; r.events == 0 {
 					delete(s.resting, id)
 				}
 			}
 		}
-		if result.state == stateDelivered || result.state == stateUndeliverable {
+		if result.state == stateDelivered || result.state == stateEnded {
 			e.gone = true
 			e.chunk.live--
 			touched[e.chunk] = struct{}{}

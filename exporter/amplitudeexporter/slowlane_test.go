@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/storagetest"
 )
 
@@ -268,7 +269,7 @@ func TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, x.start(t.Context(), host))
 	defer func() { require.NoError(t, x.shutdown(t.Context())) }()
-	err = x.push(t.Context(), numbered(3))
+	err = x.push(t.Context(), numbered(3), orderedqueue.Try{})
 	require.ErrorIs(t, err, storage.ErrStorageFull)
 	assert.Empty(t, x.slow.entries)
 	assert.Equal(t, 2, r.counts("events", "outcome")["delivered"])

@@ -101,14 +101,16 @@ func (t *telemetry) unexpected(ctx context.Context, kind string) {
 	t.ExporterAmplitudeUnexpectedAnswers.Add(ctx, 1, t.with("kind", kind))
 }
 
-// request counts one request; status is 0 when there was no answer.
-func (t *telemetry) request(ctx context.Context, status int, err error, events, size int, took time.Duration) {
-	word := strconv.Itoa(status)
-	if err != nil {
+// request counts one request and what came of it.
+func (t *telemetry) request(ctx context.Context, res *response, events, size int, took time.Duration) {
+	word := strconv.Itoa(res.status)
+	switch {
+	case res.keyRefused():
+		word = "invalid_api_key"
+	case res.err != nil && isTimeout(res.err):
+		word = "timeout"
+	case res.err != nil:
 		word = "network_error"
-		if isTimeout(err) {
-			word = "timeout"
-		}
 	}
 	option := t.status(word)
 	t.ExporterAmplitudeRequests.Add(ctx, 1, option)

@@ -49,9 +49,9 @@ var Alerts = []Alert{
 	},
 	{
 		Name: "AmplitudeInvalidAPIKey", Severity: critical,
-		Query:       rises(`otelcol_exporter_amplitude_undelivered_events{reason="invalid_api_key"}`),
+		Query:       rises(`otelcol_exporter_amplitude_requests{status="invalid_api_key"}`),
 		Summary:     "Amplitude refuses the API key.",
-		Description: "{{ $labels.exporter }} on {{ $labels.instance }} delivers nothing: its events go to the dead letter file, or are dropped if there is none.",
+		Description: "{{ $labels.exporter }} on {{ $labels.instance }} delivers nothing: its events wait, and are sent once the key is right.",
 	},
 	{
 		Name: "AmplitudeEventsDropped", Severity: critical,

@@ -25,9 +25,10 @@ const (
 	ReasonSilenced
 	ReasonRefused
 	ReasonForbidden
-	// Answers about the whole request.
-	ReasonInvalidAPIKey
-	ReasonBadRequest
+	// It failed again and again, alone, while others got through.
+	ReasonFailing
+	// Tried for as long as retry_on_failure::max_elapsed_time says.
+	ReasonRetriesEnded
 	// The Collector stops and the slow lane has no storage.
 	ReasonShutdown
 	ReasonCount
@@ -49,8 +50,8 @@ var ReasonNames = [ReasonCount]string{
 	ReasonSilenced:          "silenced",
 	ReasonRefused:           "refused",
 	ReasonForbidden:         "forbidden",
-	ReasonInvalidAPIKey:     "invalid_api_key",
-	ReasonBadRequest:        "bad_request",
+	ReasonFailing:           "failing",
+	ReasonRetriesEnded:      "retries_ended",
 	ReasonShutdown:          "shutdown",
 }
 

@@ -142,7 +142,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeSlowLaneEvents, err = builder.meter.Int64ObservableGauge(
 		"otelcol_exporter_amplitude_slow_lane_events",
-		metric.WithDescription("Events of throttled users and devices that wait in the slow lane. [Development]"),
+		metric.WithDescription("Events in the slow lane, of throttled users and devices or failing alone while others get through. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -154,7 +154,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeUnexpectedAnswers, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_unexpected_answers",
-		metric.WithDescription("Answers with a success status whose body contradicts it or counts other events than were sent. [Development]"),
+		metric.WithDescription("Answers with a success status whose body contradicts it, counts other events than were sent, or is a page, which is no delivery. [Development]"),
 		metric.WithUnit("{answer}"),
 	)
 	errs = errors.Join(errs, err)

@@ -133,7 +133,7 @@ func AssertEqualExporterAmplitudeRequests(t *testing.T, tt *componenttest.Teleme
 func AssertEqualExporterAmplitudeSlowLaneEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_slow_lane_events",
-		Description: "Events of throttled users and devices that wait in the slow lane. [Development]",
+		Description: "Events in the slow lane, of throttled users and devices or failing alone while others get through. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -163,7 +163,7 @@ func AssertEqualExporterAmplitudeUndeliveredEvents(t *testing.T, tt *componentte
 func AssertEqualExporterAmplitudeUnexpectedAnswers(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_unexpected_answers",
-		Description: "Answers with a success status whose body contradicts it or counts other events than were sent. [Development]",
+		Description: "Answers with a success status whose body contradicts it, counts other events than were sent, or is a page, which is no delivery. [Development]",
 		Unit:        "{answer}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

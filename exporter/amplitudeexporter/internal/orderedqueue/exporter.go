@@ -6,6 +6,7 @@ package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/e
 import (
 	"context"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
@@ -23,18 +24,27 @@ type Settings struct {
 	Queue configoptional.Optional[exporterhelper.QueueBatchConfig]
 	Retry configretry.BackOffConfig
 
-	// Deliver takes one batch after the other, in order. A consumererror.Logs asks for another try of a part.
-	Deliver consumer.ConsumeLogsFunc
+	// Deliver takes one batch after the other, in order. A consumererror.Logs asks for another try of a part. It decides
+	// itself when a batch is given up: the queue never does, whatever Retry says.
+	Deliver func(ctx context.Context, logs plog.Logs, try Try) error
 	// Start runs before the queue starts, Shutdown after it has stopped.
 	Start    component.StartFunc
 	Shutdown component.ShutdownFunc
 
-	// Received is told of the records that the queue took.
+	// Received is told of the records that the queue took; where senders wait for the result, Deliver knows better.
 	Received func(ctx context.Context, records int)
 	// Unreadable is told of a request on disk, of this size in bytes, that cannot be read back.
 	Unreadable func(err error, size int)
 	// Log may bound how often it writes.
 	Log *zap.Logger
+}
+
+// Try tells which try of a batch it is.
+type Try struct {
+	// Number of tries before this one.
+	Number int
+	// Since is when the first one began.
+	Since time.Time
 }
 
 // NewLogs returns an exporter of logs that is fed by the queue.
@@ -44,6 +54,7 @@ func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.L
 	if s.keepsOrder() {
 		order = &batchOrder{}
 	}
+	s.Retry.MaxElapsedTime = 0
 	helper, err := xexporterhelper.NewLogsRequest(
 		ctx, set,
 		func(_ context.Context, logs plog.Logs) (xexporterhelper.Request, error) {
@@ -109,6 +120,8 @@ func (o *ordered) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	if err := o.Logs.ConsumeLogs(ctx, logs); err != nil {
 		return err
 	}
-	o.settings.Received(ctx, n)
+	if queue := o.settings.Queue.Get(); queue != nil && !queue.WaitForResult {
+		o.settings.Received(ctx, n)
+	}
 	return nil
 }

@@ -7,8 +7,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
-	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
 )
@@ -45,14 +45,19 @@ func (o *batchOrder) begin(logs plog.Logs) *ticket {
 }
 
 // deliver pushes a batch behind all that were begun before it.
-func (o *batchOrder) deliver(ctx context.Context, r *request, push consumer.ConsumeLogsFunc) error {
+func (o *batchOrder) deliver(ctx context.Context, r *request, push func(context.Context, plog.Logs, Try) error) error {
+	if r.try.Number == 0 {
+		r.try.Since = time.Now()
+	}
+	try := r.try
+	r.try.Number++
 	if o == nil || r.ticket == nil {
-		return push(ctx, r.logs)
+		return push(ctx, r.logs, try)
 	}
 	if o.arrive(r) {
 		return r.ticket.err
 	}
-	err := push(ctx, r.logs)
+	err := push(ctx, r.logs, try)
 	if err == nil || consumererror.IsPermanent(err) {
 		o.finish(r.ticket, err)
 	}

@@ -63,7 +63,7 @@ func (h *helper) split(size int, sizer exporterhelper.RequestSizerType, ids ...s
 // send hands a batch over and repeats it as long as the error allows.
 func (h *helper) send(r *request) error {
 	for {
-		err := h.order.deliver(h.t.Context(), r, func(_ context.Context, logs plog.Logs) error {
+		err := h.order.deliver(h.t.Context(), r, func(_ context.Context, logs plog.Logs, _ Try) error {
 			h.pushed = append(h.pushed, recordstest.InsertIDs(logs)...)
 			if len(h.answers) == 0 {
 				return nil

@@ -27,6 +27,8 @@ type request struct {
 	order *batchOrder
 	// ticket is set when the request begins a batch.
 	ticket *ticket
+	// try is the next one.
+	try Try
 }
 
 var _ xexporterhelper.RequestErrorHandler = (*request)(nil)
@@ -105,7 +107,7 @@ func (r *request) OnError(err error) xexporterhelper.Request {
 		return r
 	}
 	next := newRequest(left.Data(), r.order)
-	next.ticket = r.ticket
+	next.ticket, next.try = r.ticket, r.try
 	return next
 }
 
