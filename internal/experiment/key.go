@@ -11,7 +11,7 @@ import (
 )
 
 // The first byte of the encoding of a subject. They are written into hashes that must stay the
-// same for ever, on every replica and in every version.
+// same forever, on every replica and in every version.
 const (
 	subjectExposure   = 'E'
 	subjectAssignment = 'A'

@@ -153,7 +153,7 @@ func tooLong(text string, limit int) bool {
 	return len(text) > limit && amplitude.UTF16Length(text) > limit
 }
 
-// looksLikeJSON tells whether text is a JSON object, array or string: a serialised value, not a name.
+// looksLikeJSON tells whether text is a JSON object, array or string: a serialized value, not a name.
 func looksLikeJSON(text string) bool {
 	text = strings.TrimSpace(text)
 	if len(text) < 2 {

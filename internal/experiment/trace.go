@@ -99,7 +99,7 @@ func (m *Mapper) whyForeign(name string, record plog.LogRecord) string {
 	kind, near, isNear := m.nearMisses.look(record)
 	switch {
 	case isNear && kind == SimilarEventName:
-		return fmt.Sprintf("its event name is none of ours; names are compared exactly: did you mean %q?", near.Meant)
+		return fmt.Sprintf("its event name is not in any event_names; names are compared exactly: did you mean %q?", near.Meant)
 	case isNear && near.Found == near.Meant:
 		return "it has no event name; a name in the body does not count"
 	case isNear:
@@ -107,7 +107,7 @@ func (m *Mapper) whyForeign(name string, record plog.LogRecord) string {
 	case name == "":
 		return "it has no event name"
 	default:
-		return "its event name is none of ours"
+		return "its event name is not in any event_names"
 	}
 }
 

@@ -246,7 +246,7 @@ func TestTwoPipelinesShareOneState(t *testing.T) {
 	require.NoError(t, one.Shutdown(t.Context()))
 	assert.Empty(t, two.send(t, logsOf(t, exposure)), "the other pipeline goes on")
 	require.NoError(t, two.Shutdown(t.Context()))
-	assert.Len(t, startWith(t, f, componenttest.NewNopHost(), cfg).send(t, logsOf(t, exposure)), 1, "and a third begins anew")
+	assert.Len(t, startWith(t, f, componenttest.NewNopHost(), cfg).send(t, logsOf(t, exposure)), 1, "and a third starts from scratch")
 
 	other := configOf(t, "")
 	assert.Len(t, startWith(t, f, componenttest.NewNopHost(), other).send(t, logsOf(t, exposure)), 1, "another configuration, another state")

@@ -161,7 +161,7 @@ var eventCases = []eventCase{
 	{name: "evaluations off", config: "evaluation: {enabled: false}", event: evaluationEvent, record: evaluated(nil), outcome: "passed"},
 	{name: "event name in another case", event: "Feature_Flag.Evaluation", record: evaluated(nil), outcome: "passed"},
 	{name: "event name in the body", event: "", body: evaluationEvent, record: evaluated(nil), outcome: "passed"},
-	{name: "none of ours, dropped", config: "other_records: drop", event: "", record: attrs{"a": "b"}, outcome: "dropped"},
+	{name: "not about a flag, dropped", config: "other_records: drop", event: "", record: attrs{"a": "b"}, outcome: "dropped"},
 	{name: "an application's own $identify", event: "$identify", record: attrs{"amplitude.user_id": "user-12345"}, outcome: "passed"},
 	{name: "facts in the body map", event: evaluationEvent, body: evaluated(nil), want: exposed("my-flag", "on", nil)},
 	{
@@ -321,11 +321,11 @@ func TestEvents(t *testing.T) {
 			r.SetSeverityText("INFO")
 			r.SetTraceID(pcommon.TraceID{1})
 			r.SetSpanID(pcommon.SpanID{2})
-			// A neighbour, whatever becomes of the record.
-			neighbour := record(t, ld, "", attrs{"neighbour": true})
-			neighbour.Body().SetStr("an ordinary log line")
+			// A neighbor, whatever becomes of the record.
+			neighbor := record(t, ld, "", attrs{"neighbor": true})
+			neighbor.Body().SetStr("an ordinary log line")
 			before := plog.NewLogRecord()
-			neighbour.CopyTo(before)
+			neighbor.CopyTo(before)
 
 			config := tc.config
 			if config == "" {

@@ -20,7 +20,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
-// telemetry reports the processor's metrics, all labelled with the component's id.
+// telemetry reports the processor's metrics, all labeled with the component's id.
 type telemetry struct {
 	builder *metadata.TelemetryBuilder
 	logger  *zap.Logger

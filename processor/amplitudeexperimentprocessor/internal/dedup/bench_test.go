@@ -222,7 +222,7 @@ func TestNoAllocationInSteadyState(t *testing.T) {
 	state, err := New(Settings{MaxEntries: 100_000})
 	require.NoError(t, err)
 	set := &stateSet{state}
-	// More subjects than entries, so that insertion and eviction go on for ever.
+	// More subjects than entries, so that insertion and eviction go on forever.
 	next := uint64(0)
 	records := make([]Record, benchBatch)
 	round := func() {

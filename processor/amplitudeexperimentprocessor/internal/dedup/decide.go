@@ -16,7 +16,7 @@ type shard struct {
 	// announced are the changes that a crash cut off before they were answered.
 	announced announcements
 	warmed    uint64   // keeps the compiler from dropping [State.warm]
-	_         [64]byte // keeps the locks of neighbours off one cache line
+	_         [64]byte // keeps the locks of neighbors off one cache line
 }
 
 // state is what a record is compared with.

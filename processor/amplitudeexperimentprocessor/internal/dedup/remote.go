@@ -80,7 +80,7 @@ type push struct {
 	late   bool
 }
 
-// remoteBatch is what a batch learnt from Redis and what it has to tell.
+// remoteBatch is what a batch learned from Redis and what it has to tell.
 type remoteBatch struct {
 	asked  map[id]int // subject: its place in values
 	keys   []string

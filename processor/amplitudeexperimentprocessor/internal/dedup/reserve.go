@@ -8,7 +8,7 @@ import (
 )
 
 // Reservation is one batch between the decision and the answer of the next component.
-// Exactly one of Commit and Release ends it, and it must not be used afterwards.
+// Exactly one of Commit and Release ends it, and it must not be used afterward.
 type Reservation struct {
 	state  *State
 	number uint64 // tells the batches in flight apart

@@ -127,7 +127,7 @@ func (s *State) openJournal(ctx context.Context, host component.Host) error {
 }
 
 // Shutdown writes what is to be kept. The last of the pipelines that started the State ends it;
-// without Start, and once more afterwards, it does nothing.
+// without Start, and once more afterward, it does nothing.
 func (s *State) Shutdown(ctx context.Context) error {
 	s.lifecycle.Lock()
 	defer s.lifecycle.Unlock()

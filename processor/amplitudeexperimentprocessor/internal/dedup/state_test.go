@@ -241,7 +241,7 @@ func TestEvictionIsCloseToLRU(t *testing.T) {
 		ours += outcomes(state, rec)[Repeat]
 		theirs += 1 - exact.batch(rec)
 	}
-	t.Logf("repeats recognised of %d: %d, by an exact LRU %d", rounds, ours, theirs)
+	t.Logf("repeats recognized of %d: %d, by an exact LRU %d", rounds, ours, theirs)
 	assert.InDelta(t, theirs, ours, 0.01*rounds)
 }
 
