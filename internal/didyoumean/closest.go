@@ -24,11 +24,11 @@ func Closest(name string, candidates []string) (string, bool) {
 		if candidate == name {
 			return "", false
 		}
-		allowed := min(maxDistance, len(candidate)/lettersPerEdit, least-1)
-		if len(candidate) > maxLength || max(len(name)-len(candidate), len(candidate)-len(name)) > allowed {
+		most := min(maxDistance, len(candidate)/lettersPerEdit, least-1)
+		if len(candidate) > maxLength || max(len(name)-len(candidate), len(candidate)-len(name)) > most {
 			continue
 		}
-		if edits := distance(name, candidate); edits <= allowed {
+		if edits := distance(name, candidate, most); edits <= most {
 			best, least = candidate, edits
 		}
 	}
@@ -36,18 +36,26 @@ func Closest(name string, candidates []string) (string, bool) {
 }
 
 // distance counts the edits (a byte inserted, removed, replaced, or swapped with its neighbor) from a to b, which
-// are at most maxLength long. Case of ASCII letters does not count.
-func distance(a, b string) int {
-	var rows [3][maxLength + 1]uint8
+// are at most maxLength long. Case of ASCII letters does not count. Beyond most edits it gives up and returns more:
+// nearly all pairs of names have nothing in common, and that shows at once.
+func distance(a, b string, most int) int {
+	const far = maxLength
+	var rows [3][maxLength + 2]uint8
 	before, above, row := &rows[0], &rows[1], &rows[2]
 	for j := range len(b) + 1 {
 		row[j] = uint8(j)
 	}
 	for i := range len(a) {
 		before, above, row = above, row, before
-		row[0] = uint8(i + 1)
 		x := lower(a[i])
-		for j := range len(b) {
+		// What is more than most places off the diagonal is more than most edits away.
+		from, to := max(i-most, 0), min(i+most+1, len(b))
+		row[from] = far
+		if from == 0 {
+			row[0] = uint8(i + 1)
+		}
+		least := row[from]
+		for j := from; j < to; j++ {
 			y := lower(b[j])
 			edits := above[j]
 			if x != y {
@@ -58,6 +66,11 @@ func distance(a, b string) int {
 				edits = min(edits, before[j-1]+1)
 			}
 			row[j+1] = edits
+			least = min(least, edits)
+		}
+		row[to+1] = far
+		if int(least) > most {
+			return most + 1
 		}
 	}
 	return int(row[len(b)])

@@ -43,3 +43,45 @@ func TestClosest(t *testing.T) {
 	assert.Equal(t, strings.Repeat("a", 62)+"bb", got)
 	assert.Zero(t, testing.AllocsPerRun(100, func() { didyoumean.Closest("event_nmaes", candidates) }))
 }
+
+// FuzzClosest compares with the plain definition of the distance, which looks at every pair of places.
+func FuzzClosest(f *testing.F) {
+	for _, pair := range [][2]string{{"wier", "wire"}, {"abcdefgh", "bcdefghi"}, {"exposure", "$exposure"}, {"abcd", "dcba"}, {"", "abcd"}} {
+		f.Add(pair[0], pair[1])
+	}
+	f.Fuzz(func(t *testing.T, name, candidate string) {
+		if len(name) > 64 || len(candidate) > 64 {
+			t.Skip()
+		}
+		_, ok := didyoumean.Closest(name, []string{candidate})
+		want := name != "" && name != candidate && plainDistance(name, candidate) <= min(3, len(candidate)/4)
+		assert.Equal(t, want, ok)
+	})
+}
+
+func plainDistance(a, b string) int {
+	lower := func(c byte) byte {
+		if 'A' <= c && c <= 'Z' {
+			return c + 'a' - 'A'
+		}
+		return c
+	}
+	cells := make([][]int, len(a)+1)
+	for i := range cells {
+		cells[i] = make([]int, len(b)+1)
+		for j := range cells[i] {
+			switch {
+			case i == 0 || j == 0:
+				cells[i][j] = i + j
+			case lower(a[i-1]) == lower(b[j-1]):
+				cells[i][j] = cells[i-1][j-1]
+			default:
+				cells[i][j] = 1 + min(cells[i-1][j-1], cells[i-1][j], cells[i][j-1])
+			}
+			if i > 1 && j > 1 && lower(a[i-1]) == lower(b[j-2]) && lower(a[i-2]) == lower(b[j-1]) {
+				cells[i][j] = min(cells[i][j], cells[i-2][j-2]+1)
+			}
+		}
+	}
+	return cells[len(a)][len(b)]
+}

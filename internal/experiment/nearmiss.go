@@ -55,9 +55,13 @@ type NearExample struct {
 	Meant string
 }
 
-// looksPerSecond bounds how many foreign records are looked at more closely, so that the price does not grow with
-// the traffic: an ordinary log record has no event name, and each of its attributes would have to be compared.
-const looksPerSecond = 1000
+// looksPerSecond bounds how many foreign records are looked at more closely, and looksAtOnce how many of one batch, so
+// that the price does not grow with the traffic: an ordinary log record has no event name, and each of its attributes
+// would have to be compared.
+const (
+	looksPerSecond = 1000
+	looksAtOnce    = 250
+)
 
 const attrServiceName = "service.name"
 
@@ -66,13 +70,16 @@ type nearMissFinder struct {
 	names recognizer
 	// candidates are the event names worth suggesting.
 	candidates []string
-	// byAttribute has, per attribute that holds a flag key, the event name that it asks for.
-	byAttribute map[string]string
-	looks       *rate.Limiter
+	// flagKeys are the attributes that hold a flag key. They are few: comparing with each takes less than a map.
+	flagKeys []flagKeyAttribute
+	looks    *rate.Limiter
 }
 
+// flagKeyAttribute is an attribute that holds a flag key, and the event name that it asks for.
+type flagKeyAttribute struct{ name, eventName string }
+
 func newNearMissFinder(set *Settings, names recognizer) *nearMissFinder {
-	f := &nearMissFinder{names: names, byAttribute: map[string]string{}, looks: rate.NewLimiter(looksPerSecond, looksPerSecond)}
+	f := &nearMissFinder{names: names, looks: rate.NewLimiter(looksPerSecond, looksAtOnce)}
 	for name := range names {
 		if name != amplitude.EventIdentify {
 			f.candidates = append(f.candidates, name)
@@ -81,8 +88,8 @@ func newNearMissFinder(set *Settings, names recognizer) *nearMissFinder {
 	slices.Sort(f.candidates)
 	add := func(attributes, eventNames []string) {
 		for _, name := range attributes {
-			if _, taken := f.byAttribute[name]; !taken && len(eventNames) > 0 {
-				f.byAttribute[name] = eventNames[0]
+			if len(eventNames) > 0 {
+				f.flagKeys = append(f.flagKeys, flagKeyAttribute{name: name, eventName: eventNames[0]})
 			}
 		}
 	}
@@ -149,8 +156,10 @@ func (f *nearMissFinder) look(record plog.LogRecord) (NearMiss, NearExample, boo
 // flagKey looks for an attribute that holds a flag key.
 func (f *nearMissFinder) flagKey(attributes pcommon.Map) (NearExample, bool) {
 	for name := range attributes.All() {
-		if meant, ok := f.byAttribute[name]; ok {
-			return NearExample{Found: name, Meant: meant}, true
+		for i := range f.flagKeys {
+			if f.flagKeys[i].name == name {
+				return NearExample{Found: name, Meant: f.flagKeys[i].eventName}, true
+			}
 		}
 	}
 	return NearExample{}, false
