@@ -117,6 +117,7 @@ func eventful(t *testing.T) []byte {
 		record{event: "$exposure", attributes: map[string]any{"flag_key": "checkout", "variant": "control"}},
 		record{event: "feature_flag.evaluation", attributes: map[string]any{"feature_flag.key": "checkout", "feature_flag.result.reason": "disabled"}},
 		record{event: "another event", attributes: map[string]any{"user_id": "user-000001"}},
+		record{event: "$Exposure", attributes: map[string]any{"user_id": "user-000001", "flag_key": "checkout", "variant": "control"}},
 		record{event: "[Experiment] Exposure", attributes: map[string]any{
 			"amplitude.user_id": "user-000004", "amplitude.insert_id": "already shaped", "amplitude.user_properties.$set.n": math.NaN(),
 			"[Experiment] Flag Key": "checkout", "[Experiment] Variant": "control",
