@@ -114,7 +114,7 @@ func (s *Server) forcedIDs() map[string]any {
 // forcedKept bounds the ids that can be forced.
 const forcedKept = 100_000
 
-// Throttle answers 429 for these users and devices until d has passed by the sandbox's clock; 0 is for ever.
+// Throttle answers 429 for these users and devices until d has passed by the sandbox's clock; 0 is forever.
 func (s *Server) Throttle(d time.Duration, ids ...string) { s.force(s.throttleSet, d, ids) }
 
 // ExceedQuota answers as if these users and devices were over their daily quota, until d has passed.

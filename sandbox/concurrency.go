@@ -5,7 +5,7 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import "github.com/zeebo/xxh3"
 
-// printsKept is the number of requests among which a retry is recognised.
+// printsKept is the number of requests among which a retry is recognized.
 const printsKept = 5000
 
 // fingerprint is of the events of a request, whatever the rest of its body says.

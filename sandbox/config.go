@@ -89,7 +89,7 @@ type Endpoint struct {
 }
 
 // Behavior is how the sandbox answers. The defaults follow the documentation and what has been seen of the
-// service; where the service's behaviour is unknown, a switch offers the alternatives.
+// service; where the service's behavior is unknown, a switch offers the alternatives.
 type Behavior struct {
 	// V2 holds the limits of the HTTP V2 API and of every other path but the batch API's.
 	V2 Endpoint `json:"v2" mapstructure:"v2"`
@@ -126,7 +126,7 @@ type Behavior struct {
 	// InvalidIDIndexed lists the events whose id is a refused placeholder.
 	InvalidIDIndexed bool `json:"invalid_id_indexed" mapstructure:"invalid_id_indexed"`
 
-	// DedupeWindow is how long a copy is recognised.
+	// DedupeWindow is how long a copy is recognized.
 	DedupeWindow time.Duration `json:"dedupe_window" mapstructure:"dedupe_window"`
 	// DedupeKey is what a copy has in common: device and `insert_id`, or `insert_id` alone.
 	DedupeKey string `json:"dedupe_key" mapstructure:"dedupe_key"`

@@ -152,7 +152,7 @@ func (in *ingestion) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// hang waits for ever when there is no delay.
+// hang waits forever when there is no delay.
 func (in *ingestion) hang(ctx context.Context, d time.Duration) {
 	if d > 0 {
 		in.pause(ctx, d)

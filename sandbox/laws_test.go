@@ -67,7 +67,7 @@ func ingest(s *sandbox.Server, path, body string) *httptest.ResponseRecorder {
 }
 
 // FuzzIngest: whatever is sent, there is no panic, the answer is a documented one, and everything that can be read
-// of the sandbox afterwards is JSON.
+// of the sandbox afterward is JSON.
 func FuzzIngest(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `[]`, `{"api_key":"sandbox","events":[]}`, `{"api_key":"sandbox","events":[{}]}`, `{"api_key":"sandbox","events":[null]}`,
@@ -260,7 +260,7 @@ func TestBounded(t *testing.T) {
 	steady, ok := s.User("steady")
 	require.True(t, ok)
 	assert.Len(t, steady.History, 5)
-	assert.Equal(t, 5, steady.HistoryForgotten, "who comes back after being forgotten starts anew")
+	assert.Equal(t, 5, steady.HistoryForgotten, "who comes back after being forgotten starts from scratch")
 	var requests struct{ Requests []any }
 	s.get("/_sandbox/requests", &requests)
 	assert.Len(t, requests.Requests, 20)
@@ -302,7 +302,7 @@ func TestServe(t *testing.T) {
 	stream.until(t, "stats")
 	require.NoError(t, ended.Shutdown(t.Context()), "an open stream does not keep it")
 	_, err = os.Stat("page/vendor/LICENSE-htm")
-	require.NoError(t, err, "vendored code keeps its licence")
+	require.NoError(t, err, "vendored code keeps its license")
 }
 
 // recorder is a TB that keeps the message of a failure.

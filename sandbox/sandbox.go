@@ -38,7 +38,7 @@ func WithConfig(change func(*Config)) Option {
 	return func(o *options) { change(&o.config) }
 }
 
-// WithBehavior changes the behaviour, which starts as DefaultBehavior.
+// WithBehavior changes the behavior, which starts as DefaultBehavior.
 func WithBehavior(change func(*Behavior)) Option {
 	return func(o *options) { change(&o.config.Behavior) }
 }

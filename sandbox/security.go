@@ -32,7 +32,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// hostAllowed tells whether a Host header is an IP address, localhost, or a name of ours. An address cannot be
+// hostAllowed tells whether a Host header is an IP address, localhost, or a name of the sandbox. An address cannot be
 // rebound: only names can.
 func (s *Server) hostAllowed(host string) bool {
 	name := host
@@ -48,7 +48,7 @@ func (s *Server) hostAllowed(host string) bool {
 
 // fromHere protects the ingestion API from other sites in the same browser, which a form's content type lets write
 // without a preflight: a page must be of this machine or of allowed_origins. Amplitude's takes every origin. Clients
-// that are no browsers say neither where they come from nor need to name a host of ours.
+// that are no browsers say neither where they come from nor need to name a host of the sandbox.
 func (s *Server) fromHere(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if refusal := s.foreign(r); refusal != nil {

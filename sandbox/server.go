@@ -71,7 +71,7 @@ func NewServer(config Config) (*Server, error) {
 	return s, nil
 }
 
-// clear forgets everything and restores the configured behaviour. The caller holds the lock or is alone.
+// clear forgets everything and restores the configured behavior. The caller holds the lock or is alone.
 func (s *Server) clear() {
 	r := s.config.Retention
 	s.projects, s.order = map[string]*project{}, nil
@@ -96,7 +96,7 @@ func (s *Server) clear() {
 	s.setBehavior(s.config.Behavior)
 }
 
-// setBehavior takes a valid behaviour.
+// setBehavior takes a valid behavior.
 func (s *Server) setBehavior(b Behavior) {
 	s.behavior = b
 	s.waf = nil

@@ -27,7 +27,7 @@ var held = []scriptedAnswer{
 }
 
 // TestHeldNotDropped: a few answers of somebody on the way, then all is well again. Everything arrives, in the same
-// configuration that tries for ever, and the status says so.
+// configuration that tries forever, and the status says so.
 func TestHeldNotDropped(t *testing.T) {
 	for _, answer := range held {
 		t.Run(fmt.Sprint(answer.Status, answer.Text, string(answer.Body)), func(t *testing.T) {

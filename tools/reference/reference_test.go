@@ -94,7 +94,7 @@ func TestWhatTheCodeSays(t *testing.T) {
 		"amplitude_experiment dedup::redis::db":      {"int", "`0`", "The number of the database; a cluster has only 0."},
 		"amplitude_sandbox tls::cipher_suites":       {"list of string", "", "A list of TLS cipher suites that the TLS transport can use."},
 		"amplitude_sandbox api_keys":                 {"list of string, **secret**", "`[\"sandbox\"]`", "The keys of projects in `region`; each key is a project of its own."},
-		"amplitude_sandbox behavior::dedupe_window":  {"duration", "`168h`", "How long a copy is recognised."},
+		"amplitude_sandbox behavior::dedupe_window":  {"duration", "`168h`", "How long a copy is recognized."},
 		"amplitude_sandbox behavior::batch::short_id_mode": {
 			"`reject` or `strip`", "`strip`", "What an id that is too short does: the request gets a 400, or the id is removed from the event.",
 		},

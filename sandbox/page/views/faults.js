@@ -55,7 +55,7 @@ export function Faults({ stats, keys, say }) {
         <span class="grow">${clock.data && html`The sandbox's clock says ${dateTime(Date.parse(clock.data.now))}${clock.data.advanced !== "0s" && html`, <strong>${clock.data.advanced} ahead</strong>`}.`}</span>
         ${jumps.map(([label, d]) => html`<button type="button" onClick=${act(() => post("clock", { advance: d }), `Advanced by ${label}`)}>+ ${label}</button>`)}
       </p>
-      ${b && html`<h2>Behaviour</h2>
+      ${b && html`<h2>Behavior</h2>
         <div class="switches">
           <${Choice} label="Short ids on /2/httpapi" value=${b.v2?.short_id_mode} options=${["reject", "strip"]} set=${(v) => act(() => put("config", { v2: { short_id_mode: v } }), `Short ids: ${v}`)()} />
           <${Choice} label="A 400 lists" value=${b.index_mode} options=${["all", "first"]} set=${(v) => act(() => put("config", { index_mode: v }), `A 400 lists ${v}`)()} />
