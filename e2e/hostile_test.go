@@ -241,29 +241,47 @@ func get(t *testing.T, url string) (http.Header, string) {
 	return response.Header, body.String()
 }
 
-// TestOnlyShapedRecordsMayClear sends $clearAll in a raw record, which has no say over user properties
-// beside its flag's, and in a record that claims to be shaped, which is sent as it is.
-func TestOnlyShapedRecordsMayClear(t *testing.T) {
-	collector := harness.Start(t, "testdata/hostile.yaml", harness.Options{})
-	collector.SendLogs(t, exposures(0, 1))
-	collector.WaitForEvents(t, 1)
-	next := func(flag, insertID string) {
+// TestOnlyCollectorsMayClear sends $clearAll in a raw record, in one that claims to be shaped, and in one of a name of
+// its own. None has a say over user properties beside its flag's, unless the processor accepts what Collectors shaped.
+func TestOnlyCollectorsMayClear(t *testing.T) {
+	const victim = "user-000000"
+	claim := func(flag string) plog.Logs {
 		logs := exposures(0, 1)
 		attributes := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes()
 		attributes.PutStr("flag_key", flag)
 		attributes.PutStr("amplitude.user_properties.$clearAll", "-")
-		if insertID != "" {
-			attributes.PutStr("amplitude.user_id", "user-000000")
-			attributes.PutStr("amplitude.insert_id", insertID)
-			attributes.PutStr("[Experiment] Flag Key", flag)
-			attributes.Remove("user_id")
-		}
-		collector.SendLogs(t, logs)
+		return logs
 	}
-	next("raw", "")
-	collector.WaitForEvents(t, 2)
-	assert.Equal(t, map[string]any{"[Experiment] delivery": "treatment", "[Experiment] raw": "treatment"}, collector.UserProperties(t, "user-000000"))
-	next("shaped", "an id of its own")
-	collector.WaitForEvents(t, 3)
-	assert.NotContains(t, collector.UserProperties(t, "user-000000"), "[Experiment] delivery", "docs/threat-model.md says so")
+	forge := func(flag string) plog.Logs {
+		logs := claim(flag)
+		r := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+		r.Attributes().PutStr("amplitude.user_id", victim)
+		r.Attributes().PutStr("amplitude.insert_id", "an id of its own")
+		r.Attributes().PutStr("[Experiment] Flag Key", flag)
+		r.Attributes().Remove("user_id")
+		return logs
+	}
+	own := func(event string) plog.Logs {
+		logs := claim("")
+		r := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+		r.SetEventName(event)
+		r.Attributes().PutStr("amplitude.user_id", victim)
+		r.Attributes().PutStr("amplitude.user_properties.$set.plan", "forged")
+		return logs
+	}
+	collector := harness.Start(t, "testdata/hostile.yaml", harness.Options{})
+	for i, logs := range []plog.Logs{exposures(0, 1), claim("raw"), forge("shaped"), own("[Experiment] Custom"), own("$identify")} {
+		collector.SendLogs(t, logs)
+		collector.WaitForEvents(t, i+1)
+	}
+	assert.Equal(t, map[string]any{
+		"[Experiment] delivery": "treatment", "[Experiment] raw": "treatment", "[Experiment] shaped": "treatment",
+	}, collector.UserProperties(t, victim))
+
+	gateway := harness.Start(t, "testdata/hostile.yaml", harness.Options{Sets: []string{"processors::amplitude_experiment::accept_shaped: true"}})
+	gateway.SendLogs(t, exposures(0, 1))
+	gateway.WaitForEvents(t, 1)
+	gateway.SendLogs(t, forge("shaped"))
+	gateway.WaitForEvents(t, 2)
+	assert.NotContains(t, gateway.UserProperties(t, victim), "[Experiment] delivery", "a gateway believes what reaches it")
 }

@@ -156,7 +156,9 @@ func eventful(t *testing.T) []byte {
 func invalidKey(t *testing.T) []byte {
 	far := harness.Start(t, "../testdata/sandbox.yaml", harness.Options{})
 	c := harness.Start(t, "../testdata/sender.yaml", harness.Options{Env: []string{"E2E_TARGET=" + far.Sandbox, "E2E_KEY=refused"}})
-	c.SendLogs(t, logs(t, numbered(3)...))
+	records := numbered(3)
+	records[0].attributes["amplitude.plan"] = "an application has no say in it"
+	c.SendLogs(t, logs(t, records...))
 	require.Eventually(t, func() bool {
 		return c.Metric(t, "otelcol_exporter_amplitude_events", `outcome="dropped"`) == 3
 	}, wait, 20*time.Millisecond)

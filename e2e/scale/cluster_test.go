@@ -44,11 +44,14 @@ func start(t *testing.T, n int) *cluster {
 	return c
 }
 
-func (c *cluster) add(t *testing.T, n int) {
+func (c *cluster) add(t *testing.T, n int, more ...string) {
 	t.Helper()
 	for range n {
 		options := harness.ReplicaOptions(t, "http://"+c.far.Sandbox+"/2/httpapi")
 		options.Program = program
+		for _, file := range more {
+			options.More = append(options.More, harness.ScaleOut(file))
+		}
 		c.options = append(c.options, options)
 		c.replicas = append(c.replicas, harness.Start(t, harness.ScaleOut("replica.yaml"), options))
 	}

@@ -29,7 +29,7 @@ func (c *cluster) edge(t *testing.T, config string, sets ...string) *harness.Col
 func oneGateway(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{far: harness.Start(t, "../testdata/sandbox.yaml", harness.Options{})}
-	c.add(t, 1)
+	c.add(t, 1, "gateway.yaml")
 	return c
 }
 
@@ -67,6 +67,7 @@ func TestRecordsGroupedForKafka(t *testing.T) {
 func TestKafkaConfigurations(t *testing.T) {
 	for name, files := range map[string][]string{
 		"edge":               {"kafka-edge.yaml"},
+		"gateway of edges":   {"replica.yaml", "gateway.yaml"},
 		"gateway":            {"replica.yaml", "kafka-gateway.yaml"},
 		"gateway with Redis": {"replica.yaml", "kafka-gateway.yaml", "redis-replica.yaml"},
 	} {

@@ -87,6 +87,15 @@ var Fields = map[string]Kind{
 	"ingestion_metadata":        KindObject,
 }
 
+// DescriptiveFields are the top-level fields that describe the device and the place of a user, and nothing else.
+//
+// Source: Amplitude HTTP V2 API, "Keys for the event argument": device and location fields.
+var DescriptiveFields = map[string]struct{}{
+	"user_agent": {}, "app_version": {}, "version_name": {}, "platform": {}, "os_name": {}, "os_version": {},
+	"device_brand": {}, "device_manufacturer": {}, "device_model": {}, "carrier": {}, "language": {},
+	"country": {}, "region": {}, "city": {}, "dma": {}, "location_lat": {}, "location_lng": {}, "ip": {},
+}
+
 // ReservedEventTypes are refused by Amplitude when a client sends them.
 var ReservedEventTypes = map[string]struct{}{
 	"[Amplitude] Start Session":        {},

@@ -35,10 +35,15 @@ func (p *parser) assignment(v *fieldValues, r *parsedRecord) decision {
 				p.addFlag(flatFlagKey(entry.name, amplitude.SuffixVariant), entry.value, true)
 			}
 		}
-		addFlatDetails(p.flags[first:], v.flat)
 	}
 	r.environment = v.text(fieldEnvironment)
 	p.flags = p.flags[:first+len(sortFlags(p.flags[first:]))]
+	if !v.found(fieldVariants) {
+		addFlatDetails(p.flags[first:], v.flat)
+	}
+	if r.reshaped {
+		reshapeAll(p.flags[first:], claimedProperties(v.claims))
+	}
 	switch {
 	case len(p.flags) > first:
 		return decision{outcome: Assignment}
@@ -104,15 +109,15 @@ func (p *parser) addFlag(key string, value pcommon.Value, movable bool) {
 	p.flags = append(p.flags, one)
 }
 
-// addFlatDetails gives each flag the details that a flat attribute tells.
+// addFlatDetails gives each of the sorted flags the details that a flat attribute tells, the first of them.
 func addFlatDetails(flags []Flag, flat []flatEntry) {
 	for _, entry := range flat {
 		if entry.field != fieldFlatDetails || entry.value.Type() != pcommon.ValueTypeStr {
 			continue
 		}
 		key := flatFlagKey(entry.name, amplitude.SuffixDetails)
-		for i := range flags {
-			if flags[i].Key == key {
+		if i, ok := slices.BinarySearchFunc(flags, key, func(one Flag, key string) int { return strings.Compare(one.Key, key) }); ok {
+			if flags[i].details == "" {
 				flags[i].details = amplitude.Truncate(validText(entry.value.Str()), amplitude.MaxStringLength)
 			}
 		}

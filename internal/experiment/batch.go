@@ -33,7 +33,7 @@ func newBatch(m *Mapper) *Batch {
 	}
 }
 
-// Read reads the records of a batch that arrived at a time, and returns how many records there are. The recorder says
+// Read reads the records of a batch that arrived at a time, strips records of others of what they may not claim, and returns how many records there are. The recorder says
 // which of them are explained; it may be nil.
 func (b *Batch) Read(ld plog.Logs, arrival time.Time, recorder *explain.Recorder) int {
 	p, now := &b.parser, arrival.UnixMilli()
@@ -47,9 +47,13 @@ func (b *Batch) Read(ld plog.Logs, arrival time.Time, recorder *explain.Recorder
 				if kind, shaped := p.Mapper.names.recognize(record); kind != kindNone {
 					b.records = extend(b.records)
 					r := &b.records[len(b.records)-1]
-					r.trace, r.position, r.kind, r.shaped = trace, b.size, kind, shaped
+					r.trace, r.position, r.kind = trace, b.size, kind
+					r.shaped, r.reshaped = shaped && p.set.AcceptShaped, shaped && !p.set.AcceptShaped
 					p.parse(r, record, now)
 				} else {
+					if !p.set.AcceptShaped && p.set.OtherRecords == OtherPass {
+						p.claims.strip(record, trace)
+					}
 					trace.foreign(p.Mapper, record)
 				}
 				b.size++
@@ -84,6 +88,7 @@ func (p *parser) forget() {
 	p.leftOut = reuse(p.leftOut)
 	p.unset = reuse(p.unset)
 	p.propertied = reuse(p.propertied)
+	p.claims = Claims{}
 	p.clients = clientCache{}
 	p.reader.forget()
 }

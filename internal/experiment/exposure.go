@@ -35,8 +35,17 @@ func (p *parser) finishExposure(v *fieldValues, r *parsedRecord, flag *Flag, m *
 	if r.ExperimentKey == "" {
 		r.ExperimentKey = m.experimentKey
 	}
+	flag.Unassigned, flag.rule = p.isUnassigned(r.kind, flag.Variant, m)
+	if r.reshaped {
+		flag.reshape(claimedProperties(v.claims))
+	}
+	return p.decideExposure(r, flag)
+}
+
+// decideExposure decides what the exposure of a variant, or of none, becomes.
+func (p *parser) decideExposure(r *parsedRecord, flag *Flag) decision {
 	decided := decision{outcome: Exposure}
-	if flag.Unassigned, flag.rule = p.isUnassigned(r.kind, flag.Variant, m); flag.Unassigned {
+	if flag.Unassigned {
 		flag.Variant = ""
 		decided.outcome = Unexposure
 		switch {

@@ -47,6 +47,8 @@ const (
 	fieldFlatVariant field = 100 + iota
 	fieldFlatDetails
 	fieldFlatGroup
+	// fieldClaim is what an application has no say in.
+	fieldClaim
 )
 
 // level is where an attribute stands; a lower one goes first.
@@ -88,10 +90,12 @@ const (
 type fieldTable struct {
 	refs map[string][]ref
 	kind recordKind
+	// acceptShaped: what an attribute claims is left to those who may write here.
+	acceptShaped bool
 }
 
 func newFieldTable(set *Settings, groupTypes []string, kind recordKind) *fieldTable {
-	t := &fieldTable{refs: map[string][]ref{}, kind: kind}
+	t := &fieldTable{refs: map[string][]ref{}, kind: kind, acceptShaped: set.AcceptShaped}
 	add := func(f field, names ...string) {
 		for place, name := range names {
 			t.refs[name] = append(t.refs[name], ref{field: f, place: uint8(place)})
@@ -111,6 +115,8 @@ func newFieldTable(set *Settings, groupTypes []string, kind recordKind) *fieldTa
 		add(fieldReason, attrReason, attrReasonOld)
 		add(fieldErrorType, attrErrorType)
 		add(fieldInExperiment, attrInExperiment)
+	case kindIdentify:
+		add(fieldExperimentKey, amplitude.PropertyExperimentKey)
 	case kindAssignment:
 		add(fieldVariants, set.Assignment.Variants...)
 		add(fieldEnvironment, append(slices.Clone(set.Assignment.Environment), amplitude.PropertyEnvironmentName)...)
@@ -140,6 +146,7 @@ var (
 	flatVariantRefs = []ref{{field: fieldFlatVariant}}
 	flatDetailsRefs = []ref{{field: fieldFlatDetails}}
 	flatGroupRefs   = []ref{{field: fieldFlatGroup}}
+	claimRefs       = []ref{{field: fieldClaim}}
 )
 
 // lookup returns the fields that an attribute name gives; most give none.
@@ -151,6 +158,9 @@ func (t *fieldTable) lookup(name string) []ref {
 	case strings.HasPrefix(name, amplitude.AttrPrefix):
 		if strings.HasPrefix(name, amplitude.AttrGroupsPrefix) && len(name) > len(amplitude.AttrGroupsPrefix) {
 			return flatGroupRefs
+		}
+		if _, claimed := claimOf(name); claimed && !t.acceptShaped {
+			return claimRefs
 		}
 	case t.kind != kindAssignment:
 	case strings.HasSuffix(name, amplitude.SuffixVariant):

@@ -45,6 +45,8 @@ type fieldValues struct {
 	// idProblem is the first problem with an id that was not taken.
 	idProblem RejectReason
 	flat      []flatEntry
+	// claims are the names of the record's attributes that an application has no say in.
+	claims []string
 }
 
 func (v *fieldValues) found(f field) bool { return v.answered&(1<<f) != 0 }
@@ -73,6 +75,7 @@ func (v *fieldValues) reset(inherited *fieldValues) {
 	v.badVariant = inherited.badVariant
 	v.idProblem = inherited.idProblem
 	v.flat = v.flat[:0]
+	v.claims = v.claims[:0]
 }
 
 // reader reads the fields of records. It is not safe for concurrent use.
@@ -162,7 +165,12 @@ func (r *reader) read(kind recordKind, v *fieldValues, at level, attributes pcom
 // consider gives a value to a field: taken if it is usable and goes before what the field has.
 func (r *reader) consider(v *fieldValues, to ref, at level, name string, value pcommon.Value) {
 	if to.field >= fieldFlatVariant {
-		if at <= levelBody && value.Type() != pcommon.ValueTypeEmpty {
+		switch {
+		case to.field == fieldClaim:
+			if at == levelRecord {
+				v.claims = append(v.claims, name)
+			}
+		case at <= levelBody && value.Type() != pcommon.ValueTypeEmpty:
 			v.flat = append(v.flat, flatEntry{field: to.field, name: name, value: value})
 		}
 		return
@@ -201,4 +209,5 @@ func (v *fieldValues) forget() {
 	v.answered = 0
 	clear(v.answers[:])
 	v.flat = reuse(v.flat[:cap(v.flat)])
+	v.claims = reuse(v.claims[:cap(v.claims)])
 }

@@ -32,8 +32,8 @@ type Identity struct {
 	contextID string
 }
 
-// identify tells who it was; both ids are empty if nobody was.
-func identify(set *IdentitySettings, v *fieldValues) Identity {
+// readIdentity tells who it was; both ids are empty if nobody was.
+func readIdentity(set *IdentitySettings, v *fieldValues) Identity {
 	who := Identity{UserID: v.text(fieldUserID), DeviceID: v.text(fieldDeviceID)}
 	switch {
 	case set.ContextIDAs == AsUserID && who.UserID == "":

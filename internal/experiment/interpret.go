@@ -44,6 +44,8 @@ type parsedRecord struct {
 	position int
 	kind     recordKind
 	shaped   bool
+	// reshaped: the record looks shaped, and is shaped anew.
+	reshaped bool
 	decision
 
 	Identity
@@ -81,6 +83,7 @@ type parser struct {
 	groups []Group
 	// leftOut are the flags of assignments that cannot be told.
 	leftOut []leftOutFlag
+	claims  Claims
 }
 
 // leftOutFlag is a flag of an assignment that cannot be told, with the reason.
@@ -111,21 +114,31 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, now int64) de
 	r.trace.fields(p, r.kind, record, v)
 	firstFlag := len(p.flags)
 	var decided decision
-	if r.kind == kindAssignment {
+	switch r.kind {
+	case kindAssignment:
 		decided = p.assignment(v, r)
-	} else {
+	case kindEvaluation:
 		p.flags = extend(p.flags)
-		flag := &p.flags[firstFlag]
-		if r.kind == kindEvaluation {
-			decided = p.evaluation(v, r, flag)
-		} else {
-			decided = p.exposure(v, r, flag)
-		}
+		decided = p.evaluation(v, r, &p.flags[firstFlag])
+	case kindIdentify:
+		p.flags = extend(p.flags)
+		decided = p.identify(v, r, &p.flags[firstFlag])
+	default:
+		p.flags = extend(p.flags)
+		decided = p.exposure(v, r, &p.flags[firstFlag])
+	}
+	if r.reshaped {
+		p.claims.Shaped++
+	}
+	for _, name := range v.claims {
+		claim, _ := claimOf(name)
+		p.claims.add(claim, name)
+		r.trace.claimed(name)
 	}
 	if !decided.leaves() {
 		return decided
 	}
-	if r.Identity = identify(&p.set.Identity, v); r.UserID == "" && r.DeviceID == "" {
+	if r.Identity = readIdentity(&p.set.Identity, v); r.UserID == "" && r.DeviceID == "" {
 		return rejected(v.idProblem)
 	}
 	if v.found(fieldSessionID) {
@@ -190,6 +203,8 @@ const (
 	ruleNoVariant
 	ruleDefaultMarker
 	ruleOffVariants
+	// ruleReshaped: the event that another Collector made says so.
+	ruleReshaped
 )
 
 // isUnassigned decides whether a result puts the user in no variant: the default marker decides in

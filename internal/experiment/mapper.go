@@ -39,7 +39,7 @@ func New(set Settings) *Mapper {
 		idle:        freelist.New[*Batch](runtime.GOMAXPROCS(0)),
 	}
 	m.nearMisses = newNearMissFinder(&set, m.names)
-	for _, kind := range []recordKind{kindExposure, kindEvaluation, kindAssignment} {
+	for _, kind := range []recordKind{kindExposure, kindEvaluation, kindAssignment, kindIdentify} {
 		m.tables[kind] = newFieldTable(&set, m.groupTypes, kind)
 	}
 	m.offVariants[kindExposure] = set.Exposure.OffVariants

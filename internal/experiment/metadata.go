@@ -23,7 +23,7 @@ type flagMetadata struct {
 // readMetadata reads the map that Amplitude's SDKs attach to a variant.
 func readMetadata(m pcommon.Map) flagMetadata {
 	var found flagMetadata
-	var version, segment string
+	var version, segment, flagType string // of a key that stands twice, the first counts
 	for name, value := range m.All() {
 		switch name {
 		case metadataDefault:
@@ -33,21 +33,24 @@ func readMetadata(m pcommon.Map) flagMetadata {
 		case metadataTrackExposure:
 			found.dontTrack = found.dontTrack || (value.Type() == pcommon.ValueTypeBool && !value.Bool())
 		case metadataFlagType:
-			found.noProperty = value.Type() == pcommon.ValueTypeStr && value.Str() == flagTypeMutualExcluded
+			if flagType == "" && value.Type() == pcommon.ValueTypeStr {
+				flagType = value.Str()
+			}
 		case metadataExperimentKey:
-			if text, ok := keyText(value); ok {
+			if text, ok := keyText(value); ok && found.experimentKey == "" {
 				found.experimentKey = amplitude.Truncate(text, amplitude.MaxStringLength)
 			}
 		case metadataFlagVersion:
-			if text, ok := keyText(value); ok {
+			if text, ok := keyText(value); ok && version == "" {
 				version = text
 			}
 		case metadataSegmentName:
-			if text, ok := keyText(value); ok {
+			if text, ok := keyText(value); ok && segment == "" {
 				segment = text
 			}
 		}
 	}
+	found.noProperty = flagType == flagTypeMutualExcluded
 	if version != "" && segment != "" {
 		found.details = amplitude.Truncate("v"+version+" rule:"+segment, amplitude.MaxStringLength)
 	}

@@ -33,6 +33,8 @@ type Settings struct {
 	Evaluation EvaluationSettings
 	Assignment AssignmentSettings
 	Identity   IdentitySettings
+	// AcceptShaped trusts records that look like events of another Collector, and whatever passes.
+	AcceptShaped bool
 	// OtherRecords is OtherPass or OtherDrop.
 	OtherRecords      string
 	SetUserProperties bool

@@ -30,28 +30,30 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord) decision {
 	if record.EventName() == amplitude.EventRawExposure {
 		names = rawNames
 	}
-	var exposed Flag
-	for name, value := range record.Attributes().All() {
+	attributes := record.Attributes()
+	text := func(name string) string { // of a name that stands twice, the first counts, here as in the exporter
+		if value, ok := attributes.Get(name); ok {
+			return value.AsString()
+		}
+		return ""
+	}
+	r.UserID, r.DeviceID, r.ExperimentKey = text(amplitude.AttrUserID), text(amplitude.AttrDeviceID), text(names.experimentKey)
+	exposed := Flag{Key: text(names.flagKey), Variant: text(names.variant)}
+	for name, value := range attributes.All() {
 		switch name {
-		case amplitude.AttrUserID:
-			r.UserID = value.AsString()
-		case amplitude.AttrDeviceID:
-			r.DeviceID = value.AsString()
-		case names.flagKey:
-			exposed.Key = value.AsString()
-		case names.variant:
-			exposed.Variant = value.AsString()
-		case names.experimentKey:
-			r.ExperimentKey = value.AsString()
+		case amplitude.AttrUserID, amplitude.AttrDeviceID, names.flagKey, names.variant, names.experimentKey:
 		default:
 			p.readShapedFamily(r.kind, name, value)
 		}
 	}
 	if r.kind == kindAssignment {
 		flags := sortFlags(p.flags[first:])
+		slices.Sort(p.unset)
+		slices.Sort(p.propertied)
 		for i := range flags {
-			flags[i].Unassigned = slices.Contains(p.unset, flags[i].Key)
-			flags[i].NoProperty = !slices.Contains(p.propertied, flags[i].Key)
+			_, flags[i].Unassigned = slices.BinarySearch(p.unset, flags[i].Key)
+			_, propertied := slices.BinarySearch(p.propertied, flags[i].Key)
+			flags[i].NoProperty = !propertied
 		}
 		p.flags = p.flags[:first+len(flags)]
 	} else {

@@ -72,6 +72,13 @@ var kindNames = [numKinds]string{
 	kindIdentify: "identify",
 }
 
+// claimed tells of an attribute that was stripped.
+func (t *Trace) claimed(name string) {
+	if t != nil {
+		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: strings.Clone(name), Because: "accept_shaped is false: an application has no say in it"})
+	}
+}
+
 // foreign tells what becomes of a record of others.
 func (t *Trace) foreign(m *Mapper, record plog.LogRecord) {
 	if t == nil {
@@ -173,6 +180,8 @@ func (r unassignedRule) because(kind recordKind, unassigned bool) string {
 		return ""
 	case r == ruleNoVariant:
 		return "there is no variant"
+	case r == ruleReshaped:
+		return "the event that another Collector made says so"
 	case r == ruleDefaultMarker:
 		return fmt.Sprintf("the default marker, metadata.default, is %t", unassigned)
 	case unassigned:

@@ -51,7 +51,7 @@ func (m *Mapper) fieldName(f field) string {
 func isWanted(f field, kind recordKind) bool {
 	switch f {
 	case fieldFlagKey, fieldVariant:
-		return kind != kindAssignment
+		return kind == kindExposure || kind == kindEvaluation
 	case fieldVariants:
 		return kind == kindAssignment
 	case fieldUserID, fieldDeviceID:
@@ -94,7 +94,7 @@ func (t *Trace) fields(p *parser, kind recordKind, record plog.LogRecord, v *fie
 		}
 		t.x.Facts = append(t.x.Facts, fact)
 	}
-	t.contextField(v, identify(&p.set.Identity, v))
+	t.contextField(v, readIdentity(&p.set.Identity, v))
 }
 
 // contextField says of the id that the flag context stands for that it gives it.
@@ -189,6 +189,15 @@ func (t *fieldTable) namesOf(f field) []string {
 		names[i] = list[i].name
 	}
 	return names
+}
+
+// flagKey tells which attribute of an $identify names the flag.
+func (t *Trace) flagKey(key, attribute string) {
+	if t == nil {
+		return
+	}
+	from := explain.Attribute{Name: strings.Clone(attribute), Where: "record", Value: amplitude.UnsetValue}
+	t.x.Facts = append(t.x.Facts, explain.Fact{Name: fieldNames[fieldFlagKey], Value: printable.Cut(key), From: &from})
 }
 
 // shaped tells what an event that came shaped says.

@@ -18,6 +18,7 @@ type Counts struct {
 	FlagsLeftOut [NumRejectReasons]int
 	IDsIgnored   [NumRejectReasons]int
 	NearMisses   NearMisses
+	Claims       Claims
 	// SkippedFlag is the key of a flag that was skipped. ExampleFlag is the key of a flag that was rejected or left out.
 	SkippedFlag [NumSkipReasons]string
 	ExampleFlag [NumRejectReasons]string
@@ -75,6 +76,7 @@ func (b *Batch) countRead(counts *Counts) {
 	}
 	counts.Outcomes[others] = b.size - len(b.records)
 	counts.NearMisses = b.nearMisses
+	counts.Claims = b.parser.claims
 	counts.IDsIgnored = b.parser.reader.ignoredIDs
 	for _, flag := range b.parser.leftOut {
 		counts.FlagsLeftOut[flag.reason]++

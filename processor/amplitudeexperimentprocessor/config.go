@@ -38,6 +38,11 @@ type Config struct {
 	Assignment AssignmentConfig `mapstructure:"assignment"`
 	// Identity says where the ids of an event are found.
 	Identity IdentityConfig `mapstructure:"identity"`
+	// AcceptShaped trusts whoever writes here with everything that an event may hold: a record that has `amplitude.insert_id`
+	// is an event that another Collector made and goes on as it is, and all attributes under `amplitude.` pass. For a gateway
+	// that only Collectors reach, and for replays. Otherwise such a record is read like any other, and operators,
+	// `amplitude.insert_id` and fields that do not describe the user's identity, session, groups, device or place are stripped.
+	AcceptShaped bool `mapstructure:"accept_shaped"`
 	// OtherRecords is what happens to all other records: they pass through as they are, or are dropped.
 	OtherRecords string `mapstructure:"other_records"`
 	// SetUserProperties adds the user property `[Experiment] <flag key>` to the events.
@@ -202,6 +207,7 @@ func (cfg *Config) mapping(flagsSeen func(int)) (experiment.Settings, error) {
 		Evaluation:        experiment.EvaluationSettings(cfg.Evaluation),
 		Assignment:        experiment.AssignmentSettings(cfg.Assignment),
 		Identity:          experiment.IdentitySettings(cfg.Identity),
+		AcceptShaped:      cfg.AcceptShaped,
 		OtherRecords:      cfg.OtherRecords,
 		SetUserProperties: cfg.SetUserProperties,
 		Include:           cfg.EventProperties.Include,

@@ -25,6 +25,8 @@ type explainer struct {
 	rejected   [experiment.NumRejectReasons]tally
 	skipped    [experiment.NumSkipReasons]tally
 	nearMisses [experiment.NumNearMisses]tally
+	shaped     tally
+	claims     [experiment.NumClaims]tally
 }
 
 // tally counts what has not been told yet.
@@ -55,6 +57,20 @@ func (e *explainer) explain(c *experiment.Counts) {
 				zap.Int("count", total),
 				zap.String("example_flag", printable.Text(c.SkippedFlag[reason])),
 				zap.String("hint", reason.Hint()))
+		}
+	}
+	if total := e.due(&e.shaped, c.Claims.Shaped); total > 0 {
+		e.logger.Warn("records look like events that another Collector made, and are read like any other: "+
+			"set accept_shaped if only Collectors can write to this processor", zap.Int("count", total))
+	}
+	for claim := range experiment.NumClaims {
+		// What records that look shaped claim is told above.
+		if total := e.due(&e.claims[claim], c.Claims.Count[claim]); total > 0 && c.Claims.Shaped == 0 {
+			e.logger.Warn("attributes that an application has no say in were stripped",
+				zap.String("reason", claim.String()),
+				zap.Int("count", total),
+				zap.String("example", printable.Text(c.Claims.Example[claim])),
+				zap.String("hint", "take them out of the application, or set accept_shaped if only Collectors and replays write to this processor"))
 		}
 	}
 	for kind := range experiment.NumNearMisses {

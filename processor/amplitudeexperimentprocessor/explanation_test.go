@@ -211,7 +211,7 @@ func TestExplainOfEvents(t *testing.T) {
 			for _, e := range first[0].Events {
 				e.Record.CopyTo(around.LogRecords().AppendEmpty())
 			}
-			for _, x := range compareExplained(t, configOf(t, tc.config), shaped) {
+			for _, x := range compareExplained(t, accepting(t, tc.config), shaped) {
 				if tc.outcome == "" {
 					assert.Equal(t, "already_shaped", x.Outcome)
 					assert.True(t, x.Recognized.Shaped)

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/xpdata"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/processortest"
 
@@ -34,6 +35,14 @@ func configOf(t testing.TB, yaml string) *Config {
 	conf, err := retrieved.AsConf()
 	require.NoError(t, err)
 	return configFrom(t, conf)
+}
+
+// accepting is a configuration that accepts the events that other Collectors made.
+func accepting(t testing.TB, yaml string) *Config {
+	t.Helper()
+	cfg := configOf(t, yaml)
+	cfg.AcceptShaped = true
+	return cfg
 }
 
 // configFile reads the section amplitude_experiment of a file.
@@ -218,4 +227,16 @@ func (s *switchable) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 		return s.err
 	}
 	return s.sink.ConsumeLogs(ctx, ld)
+}
+
+// appendTwice adds an attribute two times, as a request can have it and a map of pdata does not make it.
+func appendTwice(t testing.TB, attributes pcommon.Map, name, first, second string) {
+	t.Helper()
+	builder := xpdata.MapBuilder{}
+	for key, value := range attributes.All() {
+		value.CopyTo(builder.AppendEmpty(key))
+	}
+	builder.AppendEmpty(name).SetStr(first)
+	builder.AppendEmpty(name).SetStr(second)
+	builder.UnsafeIntoMap(attributes)
 }

@@ -227,7 +227,7 @@ func TestTooManyProperties(t *testing.T) {
 func TestFlagsOfShapedEventsCount(t *testing.T) {
 	edge := start(t, configOf(t, "{}"), nil)
 	edge.send(t, flagsBatch(t, 0, 5))
-	gateway := start(t, configOf(t, "max_experiment_properties: 3"), nil)
+	gateway := start(t, accepting(t, "max_experiment_properties: 3"), nil)
 	assert.Len(t, gateway.send(t, edge.sink.AllLogs()[0]), 5, "what is an event already is not refused")
 	assert.Equal(t, 5, gateway.counter(t, "otelcol_processor_amplitude_experiment_flags", "", ""))
 }

@@ -240,7 +240,7 @@ func TestShapingIsIdempotent(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				ld := drawLogs(rt)
 				edge := start(t, configOf(t, yaml), nil)
-				gateway := start(t, configOf(t, yaml), nil)
+				gateway := start(t, accepting(t, yaml), nil)
 				raw := copyOf(ld)
 				for _, record := range recordsOf(raw) {
 					if insertIDOf(record) != "" || record.Timestamp() == 0 || record.Timestamp() == 1 || record.Timestamp() == math.MaxUint64 {
@@ -281,7 +281,7 @@ func TestRawIsRepeatOfShaped(t *testing.T) {
 				if edge.outcome(t, "passed") > 0 || events == 0 {
 					return
 				}
-				gateway := start(t, configOf(t, yaml), nil)
+				gateway := start(t, accepting(t, yaml), nil)
 				gateway.send(t, edge.sink.AllLogs()[0])
 				assert.Empty(rt, gateway.send(t, raw))
 				assert.Equal(rt, 1, gateway.outcome(t, "duplicate"))

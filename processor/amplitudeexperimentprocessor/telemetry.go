@@ -35,6 +35,7 @@ type telemetry struct {
 	// rejected has the reasons of records, flags and ids.
 	rejected   [experiment.NumRejectReasons]metric.MeasurementOption
 	nearMisses [experiment.NumNearMisses]metric.MeasurementOption
+	claims     [experiment.NumClaims]metric.MeasurementOption
 }
 
 // Words of labels; those of the metadata's attributes with a name_override share "reason".
@@ -74,6 +75,9 @@ func newTelemetry(settings processor.Settings) (*telemetry, error) {
 	for i := range experiment.NumNearMisses {
 		t.nearMisses[i] = reason(i.String())
 	}
+	for i := range experiment.NumClaims {
+		t.claims[i] = reason(i.String())
+	}
 	for i := range experiment.NumRejectReasons {
 		t.rejected[i] = reason(i.String())
 	}
@@ -104,6 +108,7 @@ func (t *telemetry) done(ctx context.Context, c *experiment.Counts) {
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentRejected, c.Rejected[:], t.rejected[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentFlagsLeftOut, c.FlagsLeftOut[:], t.rejected[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentIdsIgnored, c.IDsIgnored[:], t.rejected[:])
+	addEach(ctx, t.builder.ProcessorAmplitudeExperimentClaimsStripped, c.Claims.Count[:], t.claims[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentNearMisses, c.NearMisses.Count[:], t.nearMisses[:])
 	add(ctx, t.builder.ProcessorAmplitudeExperimentExtraEvents, c.ExtraEvents, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentLate, c.Late, t.all)

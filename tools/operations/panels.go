@@ -81,6 +81,9 @@ var Dashboard = []Row{
 		{Title: "Near misses, by reason", Description: "Records that are not recognized and look as if they were meant to be, in a sample.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_near_misses`), "{{reason}}"},
 		}},
+		{Title: "Claims stripped, by reason", Description: "Attributes under amplitude. in which applications have no say.", Unit: "cps", Stacked: true, Queries: []Query{
+			{rate("reason", `otelcol_processor_amplitude_experiment_claims_stripped`), "{{reason}}"},
+		}},
 		{Title: "Left out", Description: "What an event could not tell.", Unit: "cps", Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_ids_ignored`), "id: {{reason}}"},
 			{rate("reason", `otelcol_processor_amplitude_experiment_flags_left_out`), "flag: {{reason}}"},

@@ -28,6 +28,7 @@ type TelemetryBuilder struct {
 	meter                                            metric.Meter
 	mu                                               sync.Mutex
 	registrations                                    []metric.Registration
+	ProcessorAmplitudeExperimentClaimsStripped       metric.Int64Counter
 	ProcessorAmplitudeExperimentDedupEntries         metric.Int64ObservableGauge
 	ProcessorAmplitudeExperimentDedupEvictions       metric.Int64ObservableCounter
 	ProcessorAmplitudeExperimentDedupRedisBypassed   metric.Int64ObservableCounter
@@ -163,6 +164,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ProcessorAmplitudeExperimentClaimsStripped, err = builder.meter.Int64Counter(
+		"otelcol_processor_amplitude_experiment_claims_stripped",
+		metric.WithDescription("Attributes under `amplitude.` that were stripped because applications have no say in them, by reason. [Development]"),
+		metric.WithUnit("{attribute}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentDedupEntries, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_amplitude_experiment_dedup_entries",
 		metric.WithDescription("Subjects that the de-duplication state remembers, and their earlier results. [Development]"),

@@ -40,6 +40,7 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	tb.ProcessorAmplitudeExperimentClaimsStripped.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentExtraEvents.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentFlags.Record(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentFlagsLeftOut.Add(context.Background(), 1)
@@ -54,6 +55,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorIncomingItems.Add(context.Background(), 1)
 	tb.ProcessorInternalDuration.Record(context.Background(), 1)
 	tb.ProcessorOutgoingItems.Add(context.Background(), 1)
+	AssertEqualProcessorAmplitudeExperimentClaimsStripped(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentDedupEntries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())

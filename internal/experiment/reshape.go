@@ -1,0 +1,67 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import "strings"
+
+// A record that looks like an event of another Collector, where such events are not accepted, is read like any other.
+// What it says of its own flags' properties, set or unset, tells whether the user is in the variant, so that the event is
+// the same where the record is what it looks like. Nothing else that it claims is believed.
+
+// identify reads the $identify that another Collector made of an un-exposure.
+func (p *parser) identify(v *fieldValues, r *parsedRecord, flag *Flag) decision {
+	for _, name := range v.claims {
+		if key, ok := strings.CutPrefix(name, unsetExperiment); ok && key != "" {
+			flag.Key = key
+			r.trace.flagKey(key, name)
+			break
+		}
+	}
+	switch {
+	case flag.Key == "":
+		return rejected(RejectNoFlagKey)
+	case tooLong(flag.Key, maxFlagKey):
+		return rejected(RejectLongFlagKey)
+	}
+	r.ExperimentKey = v.text(fieldExperimentKey)
+	flag.Unassigned, flag.rule = true, ruleReshaped
+	return p.decideExposure(r, flag)
+}
+
+// claimedProperties are the flags whose properties a record claims to unset, true, or to set, false. Of a flag that stands
+// twice, the first counts.
+func claimedProperties(claims []string) map[string]bool {
+	own := make(map[string]bool, len(claims))
+	for _, name := range claims {
+		key, unset := strings.CutPrefix(name, unsetExperiment)
+		if !unset {
+			var set bool
+			if key, set = strings.CutPrefix(name, setExperiment); !set {
+				continue
+			}
+		}
+		if _, twice := own[key]; !twice {
+			own[key] = unset
+		}
+	}
+	return own
+}
+
+// reshape takes from what a record claims of a flag's property whether the user is in the variant, if it says so.
+func (f *Flag) reshape(own map[string]bool) {
+	unset, known := own[f.Key]
+	if known && f.rule != ruleDefaultMarker && (unset || f.Variant != "") {
+		f.Unassigned, f.rule = unset, ruleReshaped
+	}
+}
+
+// reshapeAll does so for the flags of an assignment. Where some have a property, the others have none.
+func reshapeAll(flags []Flag, own map[string]bool) {
+	for i := range flags {
+		flags[i].reshape(own)
+		if _, known := own[flags[i].Key]; !known && len(own) > 0 {
+			flags[i].NoProperty = true
+		}
+	}
+}

@@ -1,0 +1,282 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"pgregory.net/rapid"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+const victim = "victim-00001"
+
+// TestClaims: what an application may say under "amplitude.", and what is stripped, whatever the record is.
+func TestClaims(t *testing.T) {
+	const operation = "amplitude.user_properties."
+	for _, tc := range []struct {
+		attribute string
+		// reason is what the attribute is stripped for; empty if it may pass.
+		reason string
+	}{
+		{"amplitude.user_properties.$clearAll", "operator"},
+		{operation + "$set.plan", "operator"},
+		{operation + "$set.[Experiment] other", "operator"},
+		{operation + "plan", "operator"},
+		{"amplitude.user_properties", "operator"},
+		{"amplitude.group_properties.$set.size", "operator"},
+		{"amplitude.insert_id", "insert_id"},
+		{"amplitude.event_id", "field"},
+		{"amplitude.revenue", "field"},
+		{"amplitude.plan", "field"},
+		{"amplitude.nonsense", "field"},
+		{"amplitude.", "field"},
+		{"amplitude.device_id", ""},
+		{"amplitude.session_id", ""},
+		{"amplitude.groups.team", ""},
+		{"amplitude.platform", ""},
+		{"amplitude.location_lat", ""},
+		{"amplitude.$skip_user_properties_sync", ""},
+		{"amplitudes", ""},
+		{"amplitude", ""},
+	} {
+		for _, event := range []string{"", "[Experiment] Custom", "$identify", "checkout"} {
+			t.Run(event+" "+tc.attribute, func(t *testing.T) {
+				r := start(t, configOf(t, "{}"), nil)
+				out := r.send(t, batch(t, event, attrs{"amplitude.user_id": victim, "note": "kept", tc.attribute: "x"}))
+				require.Len(t, out, 1, "the record itself passes")
+				got := out[0].Attributes().AsRaw()
+				_, passed := got[tc.attribute]
+				assert.Equal(t, tc.reason == "", passed)
+				assert.Equal(t, "kept", got["note"])
+				assert.Equal(t, victim, got["amplitude.user_id"])
+				assert.Equal(t, 1, r.outcome(t, "passed"))
+				for _, reason := range []string{"operator", "insert_id", "field"} {
+					want := 0
+					if reason == tc.reason {
+						want = 1
+					}
+					assert.Equal(t, want, r.counter(t, "otelcol_processor_amplitude_experiment_claims_stripped", "reason", reason), reason)
+				}
+				trusted := start(t, accepting(t, "{}"), nil)
+				out = trusted.send(t, batch(t, "checkout", attrs{tc.attribute: "x"}))
+				assert.Contains(t, out[0].Attributes().AsRaw(), tc.attribute, "where shaped records are accepted")
+			})
+		}
+		t.Run("$exposure "+tc.attribute, func(t *testing.T) {
+			r := start(t, configOf(t, "event_properties: {include: ['*']}"), nil)
+			out := r.send(t, batch(t, "$exposure", exposure(attrs{tc.attribute: "x"})))
+			require.Len(t, out, 1)
+			want := 0
+			if tc.reason != "" {
+				want = 1
+			}
+			assert.Equal(t, want, r.counter(t, "otelcol_processor_amplitude_experiment_claims_stripped", "reason", tc.reason))
+			checkOwnOperations(t, out[0])
+		})
+	}
+}
+
+// checkOwnOperations: an event touches no property but those of the flags that it tells.
+func checkOwnOperations(t require.TestingT, r plog.LogRecord) {
+	var flags []string
+	for name, value := range r.Attributes().All() {
+		switch {
+		case name == amplitude.PropertyFlagKey || name == amplitude.RawFlagKey:
+			flags = append(flags, value.AsString())
+		case strings.HasSuffix(name, amplitude.SuffixVariant):
+			flag := strings.TrimSuffix(name, amplitude.SuffixVariant) // the prefix may be part of the key
+			flags = append(flags, flag, strings.TrimPrefix(flag, amplitude.ExperimentPrefix))
+		}
+	}
+	for name := range r.Attributes().All() {
+		claim, isOperation := strings.CutPrefix(name, amplitude.AttrPrefix+amplitude.FieldUserProperties)
+		if !isOperation {
+			require.NotContains(t, name, amplitude.FieldGroupProperties)
+			continue
+		}
+		operator, property, _ := strings.Cut(strings.TrimPrefix(claim, "."), ".")
+		require.Contains(t, []string{"$set", "$unset"}, operator, name)
+		flag, isExperiment := strings.CutPrefix(property, amplitude.ExperimentPrefix)
+		require.True(t, isExperiment, name)
+		if r.EventName() != amplitude.EventIdentify {
+			require.Contains(t, flags, flag, name)
+		} else {
+			require.Equal(t, "$unset", operator, name)
+		}
+	}
+}
+
+// TestAnythingAnApplicationWrites: no record makes an event with an operation on a property other than its flag's, or
+// with an id that it does not give; and none hides another one, beside being the same result itself.
+func TestAnythingAnApplicationWrites(t *testing.T) {
+	for _, yaml := range configurations {
+		if strings.Contains(yaml, "max_experiment_properties") {
+			continue // a limit is there to refuse what comes after
+		}
+		t.Run(yaml, func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				ld := drawLogs(rt)
+				for _, r := range recordsOf(ld) {
+					for range rapid.IntRange(0, 4).Draw(rt, "claims") {
+						name := rapid.SampledFrom([]string{
+							"amplitude.insert_id", "amplitude.user_properties.$clearAll", "amplitude.user_properties.$set.plan",
+							"amplitude.user_properties.$set.[Experiment] my-flag", "amplitude.user_properties.$unset.[Experiment] my-flag",
+							"amplitude.user_properties.$unset.[Experiment] other", "amplitude.group_properties.$set.size", "amplitude.nonsense",
+						}).Draw(rt, "claim")
+						r.Attributes().PutStr(name, rapid.SampledFrom([]string{"x", "on", "-"}).Draw(rt, "value"))
+					}
+				}
+				given := textsOf(ld)
+				r := start(t, configOf(t, yaml), nil)
+				for _, event := range r.send(t, ld) {
+					checkOwnOperations(rt, event)
+					if insertIDOf(event) == "" {
+						continue // passes
+					}
+					for _, name := range []string{amplitude.AttrUserID, amplitude.AttrDeviceID} {
+						if id, ok := event.Attributes().Get(name); ok {
+							require.Contains(rt, given, id.Str(), "an id of nobody in the batch")
+						}
+					}
+				}
+				// What nobody else told goes out as if nothing had come before.
+				real := r.send(t, batch(t, "$exposure", attrs{"user_id": victim, "flag_key": "real-flag", "variant": "treatment"}))
+				require.Len(rt, real, 1)
+				alone := start(t, configOf(t, yaml), nil)
+				want := alone.send(t, batch(t, "$exposure", attrs{"user_id": victim, "flag_key": "real-flag", "variant": "treatment"}))
+				require.Equal(rt, encodeRecord(t, want[0]), encodeRecord(t, real[0]))
+			})
+		})
+	}
+}
+
+// textsOf returns all values of a batch as ids would be made of them.
+func textsOf(ld plog.Logs) map[string]bool {
+	found := map[string]bool{}
+	var add func(any)
+	add = func(value any) {
+		switch value := value.(type) {
+		case map[string]any:
+			for _, one := range value {
+				add(one)
+			}
+		case []any:
+			for _, one := range value {
+				add(one)
+			}
+		case float64:
+			found[fmt.Sprintf("%.0f", value)] = true
+		default:
+			found[strings.TrimSpace(strings.ToValidUTF8(fmt.Sprint(value), "\uFFFD"))] = true
+		}
+	}
+	for _, resource := range ld.ResourceLogs().All() {
+		add(resource.Resource().Attributes().AsRaw())
+		for _, scope := range resource.ScopeLogs().All() {
+			add(scope.Scope().Attributes().AsRaw())
+			for _, record := range scope.LogRecords().All() {
+				add(record.Attributes().AsRaw())
+				add(record.Body().AsRaw())
+			}
+		}
+	}
+	return found
+}
+
+// TestForgedRecordsHideNothing: a record that claims to be the victim's event of today, with a field that the exporter
+// would refuse, is the event of its own facts, and a real one of other facts is none of its repeats.
+func TestForgedRecordsHideNothing(t *testing.T) {
+	r := start(t, configOf(t, "{}"), nil)
+	forged := r.send(t, batch(t, "[Experiment] Exposure", attrs{
+		"[Experiment] Flag Key": "my-flag", "[Experiment] Variant": "treatment", "amplitude.user_id": victim,
+		"amplitude.insert_id": "taken", "amplitude.nonsense": "x", "amplitude.user_properties.$clearAll": "-",
+	}))
+	require.Len(t, forged, 1)
+	checkEvent(t, forged[0])
+	assert.NotEqual(t, "taken", insertIDOf(forged[0]))
+	assert.NotContains(t, forged[0].Attributes().AsRaw(), "amplitude.nonsense")
+	real := r.send(t, batch(t, "$exposure", attrs{"user_id": victim, "flag_key": "my-flag", "variant": "control"}))
+	require.Len(t, real, 1)
+	assert.Equal(t, 0, r.outcome(t, "already_shaped"))
+}
+
+// TestShapedAnew: an event of another Collector, where it is not accepted, is made of its facts once more. Where these
+// are the same, so are its insert_id and the operations on its flags.
+func TestShapedAnew(t *testing.T) {
+	mutex := attrs{"key": "slot", "metadata": attrs{"flagType": "mutual-exclusion-group"}}
+	for _, tc := range []struct {
+		name, config, event string
+		record              attrs
+	}{
+		{name: "an exposure", event: "$exposure", record: exposure(nil)},
+		{name: "an exposure with groups and experiment key", event: "$exposure", record: exposure(attrs{"experiment_key": "exp-1", "amplitude.groups.team": "t", "groups": attrs{"org": "o"}})},
+		{name: "an un-exposure", event: "$exposure", record: exposure(attrs{"variant": "off"})},
+		{name: "an un-exposure as $identify", config: "exposure: {unassigned: identify}", event: "$exposure", record: exposure(attrs{"variant": "off", "experiment_key": "exp-1"})},
+		{name: "an evaluation whose variant is off", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": "off"})},
+		{name: "a default that has a name", event: "$exposure", record: exposure(attrs{"variant": "control", "metadata": attrs{"default": true}})},
+		{name: "an assignment", event: "$assignment", record: attrs{"user_id": victim, "variants": attrs{"a": "on", "b": "off", "c": attrs{"key": "control", "metadata": attrs{"default": true}}, "m": mutex}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.config == "" {
+				tc.config = "{}"
+			}
+			edge, gateway := start(t, configOf(t, tc.config), nil), start(t, configOf(t, tc.config), nil)
+			shaped := edge.send(t, batch(t, tc.event, tc.record))
+			require.Len(t, shaped, 1)
+			want := fold(shaped[0])
+			id := insertIDOf(shaped[0])
+			again := gateway.send(t, edge.sink.AllLogs()[0])
+			require.Len(t, again, 1)
+			assert.Equal(t, id, insertIDOf(again[0]))
+			got := fold(again[0])
+			assert.Equal(t, want["user_properties"], got["user_properties"])
+			assert.Equal(t, want["event_type"], got["event_type"])
+			assert.Equal(t, want["groups"], got["groups"])
+			assert.Equal(t, slices.Sorted(maps.Keys(want["event_properties"].(map[string]any))), slices.Sorted(maps.Keys(got["event_properties"].(map[string]any))))
+		})
+	}
+}
+
+// TestTheFirstOfTwoCounts: of an attribute that stands twice, the de-duplication and the delivery see the same.
+func TestTheFirstOfTwoCounts(t *testing.T) {
+	twice := func() plog.Logs {
+		ld := plog.NewLogs()
+		record(t, ld, "[Experiment] Exposure", attrs{"[Experiment] Flag Key": "f", "[Experiment] Variant": "on", "amplitude.insert_id": "i"})
+		attributes := recordsOf(ld)[0].Attributes()
+		appendTwice(t, attributes, "amplitude.user_id", "user-first", "user-second")
+		return ld
+	}
+	gateway := start(t, accepting(t, "{}"), nil)
+	require.Len(t, gateway.send(t, twice()), 1)
+	first := func(user string) plog.Logs {
+		return batch(t, "[Experiment] Exposure", attrs{"[Experiment] Flag Key": "f", "[Experiment] Variant": "on", "amplitude.insert_id": "j", "amplitude.user_id": user})
+	}
+	assert.Empty(t, gateway.send(t, first("user-first")), "the first user was exposed")
+	assert.Len(t, gateway.send(t, first("user-second")), 1, "the second was not")
+
+	out := start(t, configOf(t, "{}"), nil).send(t, twice())
+	require.Len(t, out, 1)
+	assert.Equal(t, "user-first", fold(out[0])["user_id"])
+}
+
+// TestOneWarningNamesTheKey: shaped records that are not accepted are told once, with the key.
+func TestOneWarningNamesTheKey(t *testing.T) {
+	p, _, logs := logged(t, "{}")
+	for range 3 {
+		require.NoError(t, p.ConsumeLogs(t.Context(), batch(t, "[Experiment] Exposure", attrs{
+			"[Experiment] Flag Key": "f", "[Experiment] Variant": "on", "amplitude.user_id": victim, "amplitude.insert_id": "i",
+		})))
+	}
+	require.Equal(t, 1, logs.Len())
+	assert.Contains(t, logs.All()[0].Message, "accept_shaped")
+}
