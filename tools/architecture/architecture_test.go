@@ -87,6 +87,26 @@ func TestArrowsRunOneWay(t *testing.T) {
 	}
 }
 
+// TestHouseIsDrawn: CONTRIBUTING.md draws each room, and of internal/ each folder in it.
+func TestHouseIsDrawn(t *testing.T) {
+	page := read(t, ".", "CONTRIBUTING.md")
+	_, house, _ := strings.Cut(page, "## The house\n\n```\n")
+	house, _, found := strings.Cut(house, "```\n")
+	require.True(t, found, "CONTRIBUTING.md draws the house")
+	rooms := map[string]bool{}
+	eachImport(t, func(_, pkg, _ string) {
+		if parts := strings.Split(pkg, "/"); parts[0] == "internal" && len(parts) > 1 {
+			rooms[parts[1]] = true
+		} else if _, room, found := roomOf(pkg); found {
+			rooms[room] = true
+		}
+	})
+	require.NotEmpty(t, rooms)
+	for room := range rooms {
+		assert.Contains(t, house, room, "a newcomer does not find this room in CONTRIBUTING.md")
+	}
+}
+
 // eachImport calls do for each import of each Go file of this module.
 func eachImport(t *testing.T, do func(file, pkg, imported string)) {
 	t.Helper()
