@@ -43,6 +43,7 @@ type client struct {
 	userAgent string
 	gzip      bool
 	now       func() time.Time
+	aging     aging
 
 	// bodies keeps buffers for the requests in flight and their compressed form: growing a new one moves a megabyte
 	// about several times.
@@ -68,6 +69,7 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 		gzip:      cfg.compressed(),
 		now:       now,
 	}
+	c.aging = aging{age: cfg.MaxConnectionAge, now: now, kept: cfg.Concurrency + 1}
 	c.bodies = freelist.New[*payload](2 * (cfg.Concurrency + 1))
 	c.compressors.New = func() any {
 		w, _ := gzip.NewWriterLevel(io.Discard, gzipLevel)
@@ -166,6 +168,12 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	if c.gzip {
 		request.Header.Set("Content-Encoding", "gzip")
 	}
+	// Present and empty, it goes over no wire and lets the transport send the request again at once when a kept connection
+	// turns out to be closed. It may: an event that arrives twice is one, by its insert_id.
+	request.Header["Idempotency-Key"] = []string{}
+	era, last := c.aging.begin()
+	defer c.aging.end(era)
+	request.Close = last
 	res, err := c.http.Do(request)
 	if err != nil {
 		return answer{}, transportError(err)

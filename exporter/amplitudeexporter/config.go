@@ -46,15 +46,19 @@ var hosts = map[string]string{
 }
 
 const (
-	defaultTimeout          = 30 * time.Second
-	defaultConcurrency      = 8
-	defaultWriteBufferSize  = 64 << 10
-	defaultQueueSize        = 50_000
-	defaultBatchMinSize     = 8_192
-	defaultFlushTimeout     = 200 * time.Millisecond
-	defaultSlowLaneEvents   = 100_000
-	defaultDeadLetterSize   = 100
-	defaultDeadLetterCopies = 10
+	defaultTimeout     = 30 * time.Second
+	defaultConcurrency = 8
+	// Other exporters settled on these two.
+	defaultHTTP2ReadIdleTimeout = 10 * time.Second
+	defaultHTTP2PingTimeout     = 10 * time.Second
+	defaultMaxConnectionAge     = 10 * time.Minute
+	defaultWriteBufferSize      = 64 << 10
+	defaultQueueSize            = 50_000
+	defaultBatchMinSize         = 8_192
+	defaultFlushTimeout         = 200 * time.Millisecond
+	defaultSlowLaneEvents       = 100_000
+	defaultDeadLetterSize       = 100
+	defaultDeadLetterCopies     = 10
 )
 
 // Config says to which project events go, how, and what happens to those that cannot be delivered.
@@ -96,6 +100,10 @@ type Config struct {
 
 	// Concurrency is how many requests are in flight at most, for a batch that does not fit one. Events that share a user or device never are at the same time.
 	Concurrency int `mapstructure:"concurrency"`
+
+	// MaxConnectionAge is how long a connection is used at most, so that the targets that DNS or a load balancer
+	// names by now are used; 0 is no limit.
+	MaxConnectionAge time.Duration `mapstructure:"max_connection_age"`
 
 	// RateLimit bounds what is sent, for plans that have a limit.
 	RateLimit RateLimitConfig `mapstructure:"rate_limit"`
@@ -146,6 +154,9 @@ func createDefaultConfig() component.Config {
 	client := confighttp.NewDefaultClientConfig()
 	client.Timeout = defaultTimeout
 	client.WriteBufferSize = defaultWriteBufferSize
+	// A connection that goes dead without a word is noticed after these, not after several time-outs.
+	client.HTTP2ReadIdleTimeout = defaultHTTP2ReadIdleTimeout
+	client.HTTP2PingTimeout = defaultHTTP2PingTimeout
 
 	retry := configretry.NewDefaultBackOffConfig()
 	retry.MaxElapsedTime = 0 // an outage ends some day; a lost exposure stays lost
@@ -161,16 +172,17 @@ func createDefaultConfig() component.Config {
 	batch.FlushTimeout = defaultFlushTimeout
 
 	return &Config{
-		ClientConfig: client,
-		QueueConfig:  configoptional.Some(queue),
-		RetryConfig:  retry,
-		Region:       regionUS,
-		API:          apiHTTPV2,
-		Events:       []string{amplitude.ExperimentPrefix + "*", amplitude.EventRawExposure, amplitude.EventIdentify},
-		MinIDLength:  amplitude.DefaultMinIDLength,
-		Concurrency:  defaultConcurrency,
-		SlowLane:     SlowLaneConfig{MaxEvents: defaultSlowLaneEvents},
-		DeadLetter:   DeadLetterConfig{MaxMegabytes: defaultDeadLetterSize, MaxBackups: defaultDeadLetterCopies},
+		ClientConfig:     client,
+		QueueConfig:      configoptional.Some(queue),
+		RetryConfig:      retry,
+		Region:           regionUS,
+		API:              apiHTTPV2,
+		Events:           []string{amplitude.ExperimentPrefix + "*", amplitude.EventRawExposure, amplitude.EventIdentify},
+		MinIDLength:      amplitude.DefaultMinIDLength,
+		Concurrency:      defaultConcurrency,
+		MaxConnectionAge: defaultMaxConnectionAge,
+		SlowLane:         SlowLaneConfig{MaxEvents: defaultSlowLaneEvents},
+		DeadLetter:       DeadLetterConfig{MaxMegabytes: defaultDeadLetterSize, MaxBackups: defaultDeadLetterCopies},
 	}
 }
 
@@ -228,7 +240,8 @@ func (c *Config) Validate() error {
 	errs = append(errs,
 		check.Between("min_id_length", c.MinIDLength, 1, amplitude.MaxStringLength),
 		check.Positive("concurrency", c.Concurrency),
-		check.NotNegative("timeout", c.ClientConfig.Timeout))
+		check.NotNegative("timeout", c.ClientConfig.Timeout),
+		check.NotNegative("max_connection_age", c.MaxConnectionAge))
 	if queue := c.QueueConfig.Get(); queue != nil && queue.NumConsumers != 1 {
 		errs = append(errs, fmt.Errorf("`sending_queue::num_consumers` must be 1, or events of one user could overtake each other; "+
 			"use `concurrency` for parallel requests (got %d)", queue.NumConsumers))

@@ -14,6 +14,9 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
+// maxStrained is how many requests without an answer lower the byte target.
+const maxStrained = 2
+
 // errPaused is why a request was not sent while the project is throttled.
 var errPaused = errors.New("amplitude throttles the project")
 
@@ -31,6 +34,8 @@ type sender struct {
 	// pausedUntil is when the project may be sent to again. It keeps the reading of the steady clock,
 	// or a wall clock that is set back would make the pause longer.
 	pausedUntil atomic.Pointer[time.Time]
+	// strained counts the requests in a row that got no answer.
+	strained atomic.Int32
 }
 
 func newSender(cfg *Config, env *envelope, tel *telemetry, h *health, c clock) *sender {
@@ -86,6 +91,7 @@ func (s *sender) send(ctx context.Context, b *batch, indexes []int32) response {
 	res := response{action: actionRetry}
 	if a, err := s.client.post(ctx, body); err != nil {
 		res.err = err
+		s.strain(ctx, size)
 		s.unanswered(b, indexes)
 	} else {
 		res = interpret(a, len(indexes))
@@ -94,6 +100,7 @@ func (s *sender) send(ctx context.Context, b *batch, indexes []int32) response {
 	s.tel.request(ctx, &res, len(indexes), size, time.Since(start))
 	switch res.action {
 	case actionDone:
+		s.strained.Store(0)
 		s.envelope.accepted(size)
 	case actionHalve:
 		s.envelope.tooLarge(size)
@@ -108,6 +115,14 @@ func (s *sender) send(ctx context.Context, b *batch, indexes []int32) response {
 		s.health.unexpected(res)
 	}
 	return res
+}
+
+// strain lowers the byte target after a few requests in a row without an answer: a slow or lossy way may carry smaller ones.
+func (s *sender) strain(ctx context.Context, size int) {
+	if ctx.Err() == nil && s.strained.Add(1) >= maxStrained {
+		s.strained.Store(0)
+		s.envelope.tooLarge(size)
+	}
 }
 
 // admit waits until the rate limits let a request of n events through.
