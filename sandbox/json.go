@@ -4,18 +4,23 @@
 package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"unicode/utf16"
+	"io"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // parseDepth bounds the nesting of a body, so that hostile input cannot exhaust the stack.
 const parseDepth = 512
 
-var errNotUTF8 = errors.New("not UTF-8")
+var (
+	errNotUTF8 = errors.New("not UTF-8")
+	errTooDeep = fmt.Errorf("nested deeper than %d", parseDepth)
+)
 
 // body is a decoded ingest request. Objects are map[string]any, numbers json.Number.
 type body struct {
@@ -28,29 +33,36 @@ type body struct {
 	duplicateKeys bool
 }
 
-// parser reads RFC 8259 JSON strictly: UTF-8, one value, no extensions.
+// parser reads RFC 8259 JSON strictly: UTF-8, one value, no extensions. Half a surrogate pair becomes the replacement
+// character, as in most servers.
 type parser struct {
 	in         []byte
-	at         int
+	tokens     *jsontext.Decoder
 	duplicates bool
+}
+
+func newParser(in []byte) (*parser, error) {
+	if !utf8.Valid(in) {
+		return nil, errNotUTF8
+	}
+	return &parser{in: in, tokens: jsontext.NewDecoder(bytes.NewBuffer(in), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}, nil
 }
 
 // parseBody decodes a request body whose top must be an object.
 func parseBody(in []byte) (*body, error) {
-	if !utf8.Valid(in) {
-		return nil, errNotUTF8
+	p, err := newParser(in)
+	if err != nil {
+		return nil, err
 	}
-	p := &parser{in: in}
-	p.space()
-	if p.peek() != '{' {
-		return nil, p.fail("an object")
+	if kind := p.tokens.PeekKind(); kind != jsontext.KindBeginObject {
+		return nil, fmt.Errorf("expected an object, found %s", kind)
 	}
 	b := &body{fields: make(map[string]any, 4)}
-	err := p.members(func(key string) error {
-		if key == "events" && p.peek() == '[' {
+	err = p.members(func(key string) error {
+		if key == "events" && p.tokens.PeekKind() == jsontext.KindBeginArray {
 			return p.events(b)
 		}
-		value, err := p.value(1)
+		value, err := p.value()
 		if err != nil {
 			return err
 		}
@@ -73,12 +85,11 @@ func parseBody(in []byte) (*body, error) {
 
 // parseValue decodes one JSON value of any kind.
 func parseValue(in []byte) (any, error) {
-	if !utf8.Valid(in) {
-		return nil, errNotUTF8
+	p, err := newParser(in)
+	if err != nil {
+		return nil, err
 	}
-	p := &parser{in: in}
-	p.space()
-	v, err := p.value(0)
+	v, err := p.value()
 	if err != nil {
 		return nil, err
 	}
@@ -91,121 +102,85 @@ func (p *parser) events(b *body) error {
 	}
 	b.hasEvents, b.events, b.spans = true, []any{}, nil
 	return p.elements(func() error {
-		start := p.at
-		v, err := p.value(2)
+		before := p.tokens.InputOffset()
+		v, err := p.value()
 		if err != nil {
 			return err
 		}
 		b.events = append(b.events, v)
-		b.spans = append(b.spans, p.in[start:p.at])
+		// Before an element stand white space and a comma only.
+		b.spans = append(b.spans, bytes.TrimLeft(p.in[before:p.tokens.InputOffset()], ", \t\r\n"))
 		return nil
 	})
 }
 
-func (p *parser) fail(wanted string) error {
-	return fmt.Errorf("expected %s at byte %d", wanted, p.at)
-}
-
-func (p *parser) peek() byte {
-	if p.at < len(p.in) {
-		return p.in[p.at]
-	}
-	return 0
-}
-
-func (p *parser) space() {
-	for p.at < len(p.in) {
-		switch p.in[p.at] {
-		case ' ', '\t', '\n', '\r':
-			p.at++
-		default:
-			return
-		}
-	}
-}
-
+// end makes sure that nothing follows.
 func (p *parser) end() error {
-	p.space()
-	if p.at != len(p.in) {
-		return p.fail("the end")
+	_, err := p.tokens.ReadToken()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err == nil:
+		return errors.New("more than one value")
+	default:
+		return err
 	}
-	return nil
 }
 
 // members reads an object; do is called with the position on each value and has to read it.
 func (p *parser) members(do func(key string) error) error {
-	p.at++
-	p.space()
-	if p.peek() == '}' {
-		p.at++
-		return nil
+	if _, err := p.tokens.ReadToken(); err != nil {
+		return err
 	}
-	for {
-		p.space()
-		if p.peek() != '"' {
-			return p.fail("a key")
-		}
-		key, err := p.text(true)
+	for p.tokens.PeekKind() != jsontext.KindEndObject {
+		key, err := p.key()
 		if err != nil {
 			return err
 		}
-		p.space()
-		if p.peek() != ':' {
-			return p.fail("a colon")
-		}
-		p.at++
-		p.space()
 		if err := do(key); err != nil {
 			return err
 		}
-		p.space()
-		switch p.peek() {
-		case ',':
-			p.at++
-		case '}':
-			p.at++
-			return nil
-		default:
-			return p.fail("a comma or the end of an object")
-		}
 	}
+	_, err := p.tokens.ReadToken()
+	return err
+}
+
+// key reads the name of a member; names that recur are shared.
+func (p *parser) key() (string, error) {
+	quoted, err := p.tokens.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	if known, ok := knownKeys[string(quoted[1:len(quoted)-1])]; ok {
+		return known, nil
+	}
+	key, _ := jsontext.AppendUnquote(nil, quoted) // what was read can be unquoted; half a surrogate pair is replaced
+	return string(key), nil
 }
 
 // elements reads an array; do is called with the position on each value and has to read it.
 func (p *parser) elements(do func() error) error {
-	p.at++
-	p.space()
-	if p.peek() == ']' {
-		p.at++
-		return nil
+	if _, err := p.tokens.ReadToken(); err != nil {
+		return err
 	}
-	for {
-		p.space()
+	for p.tokens.PeekKind() != jsontext.KindEndArray {
 		if err := do(); err != nil {
 			return err
 		}
-		p.space()
-		switch p.peek() {
-		case ',':
-			p.at++
-		case ']':
-			p.at++
-			return nil
-		default:
-			return p.fail("a comma or the end of an array")
-		}
 	}
+	_, err := p.tokens.ReadToken()
+	return err
 }
 
-func (p *parser) value(depth int) (any, error) {
-	if depth > parseDepth {
-		return nil, p.fail("less nesting")
+func (p *parser) value() (any, error) {
+	if p.tokens.StackDepth() > parseDepth {
+		return nil, errTooDeep
 	}
-	switch c := p.peek(); c {
-	case '{':
+	switch p.tokens.PeekKind() {
+	case jsontext.KindBeginObject:
 		object := map[string]any{}
 		err := p.members(func(key string) error {
-			v, err := p.value(depth + 1)
+			v, err := p.value()
 			if err != nil {
 				return err
 			}
@@ -216,173 +191,27 @@ func (p *parser) value(depth int) (any, error) {
 			return nil
 		})
 		return object, err
-	case '[':
+	case jsontext.KindBeginArray:
 		array := []any{}
 		err := p.elements(func() error {
-			v, err := p.value(depth + 1)
+			v, err := p.value()
 			array = append(array, v)
 			return err
 		})
 		return array, err
-	case '"':
-		return p.text(false)
-	case 't':
-		return true, p.word("true")
-	case 'f':
-		return false, p.word("false")
-	case 'n':
-		return nil, p.word("null")
-	default:
-		if c == '-' || isDigit(c) {
-			return p.number()
-		}
-		return nil, p.fail("a value")
 	}
-}
-
-func (p *parser) word(word string) error {
-	if len(p.in)-p.at < len(word) || string(p.in[p.at:p.at+len(word)]) != word {
-		return p.fail(word)
-	}
-	p.at += len(word)
-	return nil
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-func (p *parser) digits() bool {
-	start := p.at
-	for isDigit(p.peek()) {
-		p.at++
-	}
-	return p.at > start
-}
-
-func (p *parser) number() (json.Number, error) {
-	start := p.at
-	if p.peek() == '-' {
-		p.at++
-	}
-	if p.peek() == '0' {
-		p.at++
-	} else if !p.digits() {
-		return "", p.fail("a digit")
-	}
-	if p.peek() == '.' {
-		p.at++
-		if !p.digits() {
-			return "", p.fail("a digit")
-		}
-	}
-	if c := p.peek(); c == 'e' || c == 'E' {
-		p.at++
-		if c := p.peek(); c == '+' || c == '-' {
-			p.at++
-		}
-		if !p.digits() {
-			return "", p.fail("a digit")
-		}
-	}
-	return json.Number(p.in[start:p.at]), nil
-}
-
-// text reads a string; keys that recur are shared.
-func (p *parser) text(key bool) (string, error) {
-	p.at++
-	start := p.at
-	for p.at < len(p.in) {
-		switch c := p.in[p.at]; {
-		case c == '"':
-			raw := p.in[start:p.at]
-			p.at++
-			if key {
-				if known, ok := knownKeys[string(raw)]; ok {
-					return known, nil
-				}
-			}
-			return string(raw), nil
-		case c == '\\':
-			return p.escaped(start)
-		case c < ' ':
-			return "", p.fail("no control character in a string")
-		}
-		p.at++
-	}
-	return "", p.fail("the end of a string")
-}
-
-// escaped reads the rest of a string that has an escape at the position; start is its first byte.
-func (p *parser) escaped(start int) (string, error) {
-	out := append(make([]byte, 0, p.at-start+32), p.in[start:p.at]...)
-	for p.at < len(p.in) {
-		c := p.in[p.at]
-		switch {
-		case c == '"':
-			p.at++
-			return string(out), nil
-		case c < ' ':
-			return "", p.fail("no control character in a string")
-		case c != '\\':
-			out = append(out, c)
-			p.at++
-			continue
-		}
-		p.at++
-		switch e := p.peek(); e {
-		case '"', '\\', '/':
-			out = append(out, e)
-		case 'b':
-			out = append(out, '\b')
-		case 'f':
-			out = append(out, '\f')
-		case 'n':
-			out = append(out, '\n')
-		case 'r':
-			out = append(out, '\r')
-		case 't':
-			out = append(out, '\t')
-		case 'u':
-			r, ok := p.hex4()
-			if !ok {
-				return "", p.fail("four hexadecimal digits")
-			}
-			if utf16.IsSurrogate(r) {
-				r = p.pair(r)
-			}
-			out = utf8.AppendRune(out, r)
-			continue
-		default:
-			return "", p.fail("an escape")
-		}
-		p.at++
-	}
-	return "", p.fail("the end of a string")
-}
-
-// hex4 reads "uXXXX" with the position on u.
-func (p *parser) hex4() (rune, bool) {
-	if len(p.in)-p.at < 5 {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(string(p.in[p.at+1:p.at+5]), 16, 16)
+	token, err := p.tokens.ReadToken()
 	if err != nil {
-		return 0, false
+		return nil, err
 	}
-	p.at += 5
-	return rune(n), true
-}
-
-// pair completes a surrogate; half a pair becomes the replacement character.
-func (p *parser) pair(first rune) rune {
-	if len(p.in)-p.at >= 6 && p.in[p.at] == '\\' && p.in[p.at+1] == 'u' {
-		mark := p.at
-		p.at++
-		if second, ok := p.hex4(); ok {
-			if r := utf16.DecodeRune(first, second); r != utf8.RuneError {
-				return r
-			}
-		}
-		p.at = mark
+	switch token.Kind() {
+	case jsontext.KindString:
+		return token.String(), nil
+	case jsontext.KindNumber:
+		return json.Number(token.String()), nil
+	case jsontext.KindTrue, jsontext.KindFalse:
+		return token.Bool(), nil
+	default:
+		return nil, nil //nolint:nilnil // it is null
 	}
-	return utf8.RuneError
 }
