@@ -24,7 +24,7 @@ type condition struct {
 }
 
 // holds tells whether the condition is met, and what it saw. The caller holds the lock.
-func (c *condition) holds(s *Server) (bool, map[string]any) {
+func (c *condition) holds(s *store) (bool, map[string]any) {
 	seen := map[string]any{}
 	met := true
 	if c.user != "" {
@@ -63,7 +63,7 @@ func (c *condition) holds(s *Server) (bool, map[string]any) {
 }
 
 // getAwait waits until a user has a property value or events have arrived: 200 then, 408 when time is up first.
-func (s *Server) getAwait(w http.ResponseWriter, r *http.Request) {
+func (s *streamAPI) getAwait(w http.ResponseWriter, r *http.Request) {
 	c, timeout, err := awaitQuery(r)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -74,7 +74,7 @@ func (s *Server) getAwait(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	for {
 		s.mu.Lock()
-		met, seen := c.holds(s)
+		met, seen := c.holds(s.store)
 		changed := s.changed
 		s.mu.Unlock()
 		seen["waited_ms"] = time.Since(began).Milliseconds()

@@ -12,7 +12,7 @@ import (
 // The read side of the real service, as far as a smoke test of an integration calls it. Any credentials do.
 
 // getUserSearch is GET /api/2/usersearch?user=<user_id, device_id or Amplitude ID>.
-func (s *Server) getUserSearch(w http.ResponseWriter, r *http.Request) {
+func (s *usersAPI) getUserSearch(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	_, u := s.findUser(r.URL.Query().Get("user"))
 	type match struct {
@@ -35,7 +35,7 @@ func (s *Server) getUserSearch(w http.ResponseWriter, r *http.Request) {
 const activityLimit = 1000
 
 // getUserActivity is GET /api/2/useractivity?user=<Amplitude ID>: the user's events, newest first.
-func (s *Server) getUserActivity(w http.ResponseWriter, r *http.Request) {
+func (s *usersAPI) getUserActivity(w http.ResponseWriter, r *http.Request) {
 	limit, err := number(r, "limit", activityLimit)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -71,7 +71,7 @@ func (s *Server) getUserActivity(w http.ResponseWriter, r *http.Request) {
 }
 
 // getUserProfile is GET /v1/userprofile?user_id=...&get_amp_props=true.
-func (s *Server) getUserProfile(w http.ResponseWriter, r *http.Request) {
+func (s *usersAPI) getUserProfile(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	id := q.Get("user_id")
 	if id == "" {

@@ -8,8 +8,23 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
+
+// eventsAPI shows events with what became of them.
+type eventsAPI struct{ *store }
+
+func (s *eventsAPI) routes() routes {
+	return routes{
+		"GET /_sandbox/events":       s.getEvents,
+		"GET /_sandbox/events/{seq}": s.getEvent,
+		"GET /_sandbox/duplicates":   s.verdictAlias(Duplicate),
+		"GET /_sandbox/dropped":      s.verdictAlias(Dropped),
+		"GET /_sandbox/identifies":   s.verdictAlias(Identify),
+		"GET /_sandbox/export":       s.getExport,
+	}
+}
 
 // Meta is what the sandbox adds to an event, under "sandbox".
 type Meta struct {
@@ -109,7 +124,7 @@ func queryFilter(r *http.Request) (*filter, error) {
 const standardLimit = 1000
 
 // selectEvents returns the matching entries in order of arrival: the first limit of them, or the last when newest is set.
-func (s *Server) selectEvents(f *filter, limit int, newest bool) []*entry {
+func (s *store) selectEvents(f *filter, limit int, newest bool) []*entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []*entry
@@ -135,7 +150,7 @@ func (s *Server) selectEvents(f *filter, limit int, newest bool) []*entry {
 }
 
 // getEvents answers with events in order of arrival; with after, those that came later.
-func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
+func (s *eventsAPI) getEvents(w http.ResponseWriter, r *http.Request) {
 	f, err := queryFilter(r)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -168,4 +183,71 @@ func writeEvents(w http.ResponseWriter, found []*entry) {
 		}
 	}
 	_, _ = w.Write(append(buffer, "]}\n"...))
+}
+
+// eventDetail is one event with the profile of its user right after it.
+type eventDetail struct {
+	Event          json.RawMessage `json:"event"`
+	UserProperties properties      `json:"user_properties_after"` // null when the history does not reach back
+}
+
+// getEvent answers with one event by its seq.
+func (s *eventsAPI) getEvent(w http.ResponseWriter, r *http.Request) {
+	seq, err := strconv.ParseUint(r.PathValue("seq"), 10, 64)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, "the seq of an event is a number")
+		return
+	}
+	s.mu.Lock()
+	e := s.entryAt(seq)
+	var after properties
+	if e != nil && e.amplitudeID != 0 {
+		if u := e.project.identities.byID[e.amplitudeID]; u != nil {
+			after, _ = u.at(seq)
+		}
+	}
+	s.mu.Unlock()
+	if e == nil {
+		writeError(w, http.StatusNotFound, "no such event, or no longer kept")
+		return
+	}
+	writeJSON(w, http.StatusOK, eventDetail{Event: e.appendJSON(nil), UserProperties: after})
+}
+
+// entryAt finds an entry: seqs have no gaps, so it is a step and no search. The caller holds the lock.
+func (s *store) entryAt(seq uint64) *entry {
+	if s.events.n == 0 {
+		return nil
+	}
+	oldest := s.events.at(0).seq
+	if seq < oldest || seq >= oldest+uint64(s.events.n) {
+		return nil
+	}
+	return s.events.at(int(seq - oldest))
+}
+
+// verdictAlias is a path that lists the events of one verdict, such as /_sandbox/duplicates.
+func (s *eventsAPI) verdictAlias(v Verdict) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		q.Set("verdict", string(v))
+		r.URL.RawQuery = q.Encode()
+		s.getEvents(w, r)
+	}
+}
+
+// getExport answers with events as JSON lines.
+func (s *eventsAPI) getExport(w http.ResponseWriter, r *http.Request) {
+	f, err := queryFilter(r)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Content-Disposition", `attachment; filename="amplitude-sandbox.jsonl"`)
+	for _, e := range s.selectEvents(f, 1<<31, false) {
+		if _, err := w.Write(append(e.appendLine(nil), '\n')); err != nil {
+			return
+		}
+	}
 }

@@ -59,8 +59,15 @@ const (
 	srmAlpha = 0.01
 )
 
+// experimentsAPI shows the users of each experiment by variant.
+type experimentsAPI struct{ *store }
+
+func (s *experimentsAPI) routes() routes {
+	return routes{"GET /_sandbox/experiments": s.getExperiments}
+}
+
 // getExperiments answers with every run, the busiest first.
-func (s *Server) getExperiments(w http.ResponseWriter, _ *http.Request) {
+func (s *experimentsAPI) getExperiments(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	views, distinct := []experimentView{}, 0
 	for _, p := range s.order {

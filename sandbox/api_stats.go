@@ -5,7 +5,6 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import (
 	"maps"
-	"net/http"
 )
 
 // Overview is the answer of /_sandbox/stats: the counts since the start or the last reset.
@@ -37,8 +36,8 @@ type Overview struct {
 	Foreign              map[string]int            `json:"foreign"` // requests of other sites' pages that were refused, by origin
 }
 
-// Stats returns the counts since the start or the last reset.
-func (s *Server) Stats() Overview {
+// overview returns the counts since the start or the last reset.
+func (s *store) overview() Overview {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := Overview{
@@ -47,7 +46,7 @@ func (s *Server) Stats() Overview {
 		Events: s.stats.events, Verdicts: maps.Clone(s.stats.verdicts), EventsStored: s.stats.verdicts[Stored],
 		Duplicates: s.stats.verdicts[Duplicate], Invalid: s.stats.verdicts[Invalid], Throttled: s.stats.verdicts[Throttled],
 		Identifies: s.stats.verdicts[Identify], EventsByType: maps.Clone(s.stats.types),
-		EventsKept: s.events.n, EventsForgotten: s.events.gone, Warnings: s.stats.warnings, Unsorted: s.stats.unsorted, Faults: len(s.faults),
+		EventsKept: s.events.n, EventsForgotten: s.events.gone, Warnings: s.stats.warnings, Unsorted: s.stats.unsorted, Faults: len(s.script.faults),
 		Foreign: maps.Clone(s.stats.foreign),
 	}
 	for path, e := range s.stats.endpoints {
@@ -62,8 +61,4 @@ func (s *Server) Stats() Overview {
 		o.ExperimentProperties += len(p.flags.propertied)
 	}
 	return o
-}
-
-func (s *Server) getStats(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, s.Stats())
 }

@@ -11,6 +11,21 @@ import (
 	"strings"
 )
 
+// usersAPI shows users and groups, under the sandbox's own paths and under those of Amplitude's dashboards.
+type usersAPI struct{ *store }
+
+func (s *usersAPI) routes() routes {
+	return routes{
+		"GET /_sandbox/users":                 s.getUsers,
+		"GET /_sandbox/users/{id...}":         s.getUser,
+		"GET /_sandbox/groups/{type}/{value}": s.getGroup,
+
+		"GET /api/2/usersearch":   s.getUserSearch,
+		"GET /api/2/useractivity": s.getUserActivity,
+		"GET /v1/userprofile":     s.getUserProfile,
+	}
+}
+
 // UserSummary is a user in a list.
 type UserSummary struct {
 	AmplitudeID int64             `json:"amplitude_id"`
@@ -77,7 +92,7 @@ func (u *user) detail(p *project) User {
 }
 
 // findUser looks in every project for a user_id, a device_id or an Amplitude ID. The caller holds the lock.
-func (s *Server) findUser(id string) (*project, *user) {
+func (s *store) findUser(id string) (*project, *user) {
 	for _, p := range s.order {
 		if u := p.identities.find(id); u != nil {
 			return p, u
@@ -94,7 +109,7 @@ func (s *Server) findUser(id string) (*project, *user) {
 }
 
 // getUser answers with one user.
-func (s *Server) getUser(w http.ResponseWriter, r *http.Request) {
+func (s *usersAPI) getUser(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	s.mu.Lock()
 	p, u := s.findUser(id)
@@ -109,7 +124,7 @@ func (s *Server) getUser(w http.ResponseWriter, r *http.Request) {
 }
 
 // getUsers answers with the users seen last, newest first.
-func (s *Server) getUsers(w http.ResponseWriter, r *http.Request) {
+func (s *usersAPI) getUsers(w http.ResponseWriter, r *http.Request) {
 	limit, err := number(r, "limit", standardLimit)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -133,4 +148,20 @@ func (s *Server) getUsers(w http.ResponseWriter, r *http.Request) {
 
 func (u *user) matches(text string) bool {
 	return containsFold(u.userID, text) || slices.ContainsFunc(u.devices, func(d string) bool { return containsFold(d, text) })
+}
+
+// getGroup answers with the properties of a group.
+func (s *usersAPI) getGroup(w http.ResponseWriter, r *http.Request) {
+	kind, value := r.PathValue("type"), r.PathValue("value")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.order {
+		if props, ok := p.groups[groupKey(kind, value)]; ok {
+			writeJSON(w, http.StatusOK, map[string]any{
+				"group_type": kind, "group_value": value, "project": p.number, "group_properties": maps.Clone(props),
+			})
+			return
+		}
+	}
+	writeError(w, http.StatusNotFound, "no $groupidentify of this group has been received")
 }

@@ -28,6 +28,7 @@ type project struct {
 
 // upload is the part of a request that applying its events needs.
 type upload struct {
+	*store
 	project    *project
 	endpoint   string
 	request    uint64
@@ -36,12 +37,12 @@ type upload struct {
 }
 
 // apply takes a valid event into the project; it returns its entry.
-func (s *Server) apply(up *upload, e *event) *entry {
-	b, p, now := &s.behavior, up.project, up.receivedAt
-	out := s.newEntry(up, e)
+func (up *upload) apply(e *event) *entry {
+	b, p, now := &up.behavior, up.project, up.receivedAt
+	out := up.newEntry(e)
 	insertID := e.insertID()
 	if !e.identify() || b.DedupeIdentify {
-		if first, seen := s.duplicateOf(p, e, insertID, out.seq, now); seen {
+		if first, seen := up.duplicateOf(p, e, insertID, out.seq, now); seen {
 			out.verdict, out.firstSeq, out.firstAt = Duplicate, first.seq, first.at
 			out.reason = "the insert_id was received before"
 			if u := p.identities.find(e.userID); e.userID != "" && u != nil {
@@ -61,14 +62,14 @@ func (s *Server) apply(up *upload, e *event) *entry {
 	u := p.identities.resolve(e.userID, e.deviceID, now)
 	out.amplitudeID = u.id
 	warn := func(text string) { out.warnings = append(out.warnings, text) }
-	s.lintEvent(p, e, u, now, insertID, warn)
+	up.lintEvent(p, e, u, now, insertID, warn)
 
-	ops := s.transform(out, e, warn)
+	ops := up.transform(out, e, warn)
 	if skip, _ := e.fields[fieldSkipUserPropertiesSync].(bool); !skip {
-		s.applyProperties(out, u, ops, e, warn)
+		up.applyProperties(out, u, ops, e, warn)
 	}
 	if groups := e.object(fieldGroups); len(groups) > 0 {
-		s.applyGroups(p, u, groups, e, warn)
+		up.applyGroups(p, u, groups, e, warn)
 	}
 	if e.identify() {
 		out.verdict = Identify
@@ -82,10 +83,10 @@ func (s *Server) apply(up *upload, e *event) *entry {
 }
 
 // newEntry is what is known of an event before its verdict.
-func (s *Server) newEntry(up *upload, e *event) *entry {
-	s.seq++
+func (up *upload) newEntry(e *event) *entry {
+	up.seq++
 	out := &entry{
-		seq: s.seq, project: up.project, request: up.request, index: e.index, receivedAt: up.receivedAt,
+		seq: up.seq, project: up.project, request: up.request, index: e.index, receivedAt: up.receivedAt,
 		endpoint: up.endpoint, event: string(e.raw), eventType: e.eventType(),
 		userID: e.userID, deviceID: e.deviceID, derived: e.derived, insertID: e.insertID(),
 	}
@@ -128,8 +129,8 @@ func (out *entry) describe(e *event) {
 	}
 }
 
-func (s *Server) duplicateOf(p *project, e *event, insertID string, seq uint64, now time.Time) (firstCopy, bool) {
-	b := &s.behavior
+func (up *upload) duplicateOf(p *project, e *event, insertID string, seq uint64, now time.Time) (firstCopy, bool) {
+	b := &up.behavior
 	var keys []xxh3.Uint128
 	if insertID != "" {
 		if b.DedupeKey == DedupeInsert {
@@ -154,7 +155,7 @@ func (s *Server) duplicateOf(p *project, e *event, insertID string, seq uint64, 
 
 // transform turns $exposure into the event that Amplitude stores, cuts long text, and returns the event's
 // user_properties with what the exposure adds.
-func (s *Server) transform(out *entry, e *event, warn func(string)) map[string]any {
+func (up *upload) transform(out *entry, e *event, warn func(string)) map[string]any {
 	ops := e.object(fieldUserProperties)
 	fields := e.fields
 	changed := false
@@ -166,11 +167,11 @@ func (s *Server) transform(out *entry, e *event, warn func(string)) map[string]a
 		}
 	}
 	if e.cut {
-		fields, changed = cutText(fields, s.behavior.StringLimit).(map[string]any), true
+		fields, changed = cutText(fields, up.behavior.StringLimit).(map[string]any), true
 		ops, _ = fields[fieldUserProperties].(map[string]any)
-		warn("text was cut at " + strconv.Itoa(s.behavior.StringLimit) + " characters")
+		warn("text was cut at " + strconv.Itoa(up.behavior.StringLimit) + " characters")
 	}
-	if s.behavior.BigNumbers == NumbersFloat64 {
+	if up.behavior.BigNumbers == NumbersFloat64 {
 		if rounded, lost := roundNumbers(fields); lost {
 			fields, changed = rounded.(map[string]any), true
 			ops, _ = fields[fieldUserProperties].(map[string]any)
@@ -262,19 +263,19 @@ func roundNumbers(v any) (any, bool) {
 }
 
 // applyProperties applies user_properties and the fields that the profile shows.
-func (s *Server) applyProperties(out *entry, u *user, ops map[string]any, e *event, warn func(string)) {
+func (up *upload) applyProperties(out *entry, u *user, ops map[string]any, e *event, warn func(string)) {
 	if len(ops) > 0 {
-		if u.countUpdate(out.receivedAt, s.behavior.PropUpdateLimit) {
-			u.properties.applyOperators(ops, s.behavior.NullProperties, func(c Change) {
+		if u.countUpdate(out.receivedAt, up.behavior.PropUpdateLimit) {
+			u.properties.applyOperators(ops, up.behavior.NullProperties, func(c Change) {
 				if !c.Changed {
 					return
 				}
 				c.Seq, c.EventType, c.Time, c.ReceivedAt = out.seq, out.eventType, out.eventTime, out.receivedAt.UnixMilli()
-				u.remember(c, s.config.Retention.History)
+				u.remember(c, up.config.Retention.History)
 				out.changes = append(out.changes, c)
 			}, warn)
 		} else {
-			warn("over " + strconv.Itoa(s.behavior.PropUpdateLimit) + " property updates in an hour: user properties were not updated")
+			warn("over " + strconv.Itoa(up.behavior.PropUpdateLimit) + " property updates in an hour: user properties were not updated")
 		}
 	}
 	for _, group := range resetGroups {
@@ -324,7 +325,7 @@ const groupsKept = 100_000
 func groupKey(kind, value string) string { return strconv.Itoa(len(kind)) + ":" + kind + value }
 
 // applyGroups keeps the membership and, for $groupidentify, the properties of each group.
-func (s *Server) applyGroups(p *project, u *user, groups map[string]any, e *event, warn func(string)) {
+func (up *upload) applyGroups(p *project, u *user, groups map[string]any, e *event, warn func(string)) {
 	types := 0
 	for _, kind := range slices.Sorted(maps.Keys(groups)) {
 		if types++; types > maxGroupTypes {
@@ -345,7 +346,7 @@ func (s *Server) applyGroups(p *project, u *user, groups map[string]any, e *even
 					}
 					p.groups[key] = properties{}
 				}
-				p.groups[key].applyOperators(e.object(fieldGroupProperties), s.behavior.NullProperties, func(Change) {}, warn)
+				p.groups[key].applyOperators(e.object(fieldGroupProperties), up.behavior.NullProperties, func(Change) {}, warn)
 			}
 			continue
 		}

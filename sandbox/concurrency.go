@@ -5,14 +5,14 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import "github.com/zeebo/xxh3"
 
-// printsKept is the number of requests among which a retry is recognized.
-const printsKept = 5000
+// fingerprintsKept is the number of requests among which a retry is recognized.
+const fingerprintsKept = 5000
 
 // fingerprint is of the events of a request, whatever the rest of its body says.
-func fingerprint(spans [][]byte) xxh3.Uint128 {
+func fingerprint(texts [][]byte) xxh3.Uint128 {
 	var h xxh3.Hasher
-	for _, span := range spans {
-		_, _ = h.Write(span)
+	for _, text := range texts {
+		_, _ = h.Write(text)
 		_, _ = h.Write([]byte{0})
 	}
 	return h.Sum128()
@@ -20,7 +20,7 @@ func fingerprint(spans [][]byte) xxh3.Uint128 {
 
 // arrive notes the devices of a request in progress and how often its events came before. The caller holds the lock.
 func (in *ingestion) arrive() {
-	s := in.server
+	s := in.store
 	seen := make(map[idKey]bool, len(in.events))
 	most := 0
 	for _, e := range in.events {
@@ -39,30 +39,43 @@ func (in *ingestion) arrive() {
 		s.warn(warning{At: in.log.receivedAt.UnixMilli(), Request: in.log.id, Text: "one device in two requests at a time: their order is lost"})
 	}
 	if in.log.fingerprint != (xxh3.Uint128{}) {
-		in.log.retry = s.seen(in.log.fingerprint)
+		in.log.retry = s.retries.seen(in.log.fingerprint)
 	}
 }
 
-// seen counts a fingerprint and returns how often it was counted before.
-func (s *Server) seen(print xxh3.Uint128) int {
-	if s.prints.n >= printsKept {
-		oldest := s.prints.at(0)
-		if s.printed[oldest]--; s.printed[oldest] <= 0 {
-			delete(s.printed, oldest)
-		}
-		s.prints.drop()
+// retries counts the requests with the same events among the newest.
+type retries struct {
+	newest *ring[xxh3.Uint128]
+	counts map[xxh3.Uint128]int
+}
+
+func newRetries() retries {
+	return retries{
+		newest: newRing(fingerprintsKept, 1<<40, func(xxh3.Uint128) int64 { return 1 }),
+		counts: map[xxh3.Uint128]int{},
 	}
-	before := s.printed[print]
-	s.printed[print]++
-	s.prints.push(print)
+}
+
+// seen returns how many requests with this fingerprint came before, and adds one.
+func (r *retries) seen(print xxh3.Uint128) int {
+	if r.newest.n >= fingerprintsKept {
+		oldest := r.newest.at(0)
+		if r.counts[oldest]--; r.counts[oldest] <= 0 {
+			delete(r.counts, oldest)
+		}
+		r.newest.drop()
+	}
+	before := r.counts[print]
+	r.counts[print]++
+	r.newest.push(print)
 	return before
 }
 
 // leave ends what arrive began. The caller holds the lock.
 func (in *ingestion) leave() {
 	for _, key := range in.log.devices {
-		if in.server.inflight[key]--; in.server.inflight[key] <= 0 {
-			delete(in.server.inflight, key)
+		if in.store.inflight[key]--; in.store.inflight[key] <= 0 {
+			delete(in.store.inflight, key)
 		}
 	}
 	in.log.devices = nil

@@ -120,16 +120,20 @@ func (f *Fault) validate() error {
 // faultsKept bounds the fault script.
 const faultsKept = 1000
 
-// AddFaults appends to the fault script and returns the faults with their ids.
-func (s *Server) AddFaults(faults ...Fault) ([]Fault, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// script is the faults that are armed. The store's lock is held by whoever calls its methods.
+type script struct {
+	faults []*Fault
+	lastID int
+}
+
+// add appends faults and gives them their ids.
+func (s *script) add(faults []Fault) error {
 	if len(s.faults)+len(faults) > faultsKept {
-		return nil, fmt.Errorf("no more than %d faults at a time", faultsKept)
+		return fmt.Errorf("no more than %d faults at a time", faultsKept)
 	}
 	for i := range faults {
 		if err := faults[i].validate(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for i := range faults {
@@ -137,29 +141,23 @@ func (s *Server) AddFaults(faults ...Fault) ([]Fault, error) {
 		if f.Times == 0 {
 			f.Times = 1
 		}
-		s.faultID++
-		f.ID, f.Hits = s.faultID, 0
+		s.lastID++
+		f.ID, f.Hits = s.lastID, 0
 		added := *f
 		s.faults = append(s.faults, &added)
 	}
-	s.notify()
-	return faults, nil
+	return nil
 }
 
-// RemoveFault deletes a fault, or all of them when id is 0; it tells whether there was one.
-func (s *Server) RemoveFault(id int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// remove deletes a fault, or all of them when id is 0; it tells whether there was one.
+func (s *script) remove(id int) bool {
 	before := len(s.faults)
 	s.faults = slices.DeleteFunc(s.faults, func(f *Fault) bool { return id == 0 || f.ID == id })
-	s.notify()
 	return len(s.faults) < before
 }
 
-// Faults returns the script as it stands; keys to match are masked.
-func (s *Server) Faults() []Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// list returns the faults as they stand; keys to match are masked.
+func (s *script) list() []Fault {
 	out := make([]Fault, 0, len(s.faults))
 	for _, f := range s.faults {
 		copied := *f
@@ -171,10 +169,8 @@ func (s *Server) Faults() []Fault {
 	return out
 }
 
-// takeFault consumes the first fault that matches. It asks for the body when whether one matches depends on it.
-func (s *Server) takeFault(path string, body []byte, read bool) (fault *Fault, needBody bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// take consumes the first fault that matches. It asks for the body when whether one matches depends on it.
+func (s *script) take(path string, body []byte, read bool) (fault *Fault, needBody bool) {
 	for i, f := range s.faults {
 		m := &f.Match
 		if m.Path != "" && strings.TrimSuffix(m.Path, "/") != path {

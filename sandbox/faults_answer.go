@@ -81,9 +81,9 @@ func (in *ingestion) look(r *http.Request) {
 			return
 		}
 	}
-	in.server.mu.Lock()
-	defer in.server.mu.Unlock()
-	in.log.retry = in.server.seen(in.log.fingerprint)
+	in.store.mu.Lock()
+	defer in.store.mu.Unlock()
+	in.log.retry = in.store.retries.seen(in.log.fingerprint)
 }
 
 // failing is the answer of a fault with a status, in the form that the fault asks for.
@@ -148,7 +148,7 @@ func (in *ingestion) pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-	case <-in.server.closed.Done():
+	case <-in.store.closed.Done():
 	}
 }
 
@@ -160,7 +160,7 @@ func (in *ingestion) hang(ctx context.Context, d time.Duration) {
 	}
 	select {
 	case <-ctx.Done():
-	case <-in.server.closed.Done():
+	case <-in.store.closed.Done():
 	}
 }
 

@@ -21,32 +21,30 @@ const (
 
 // identify answers POST /identify and POST /groupidentify: form fields api_key and identification, an object or
 // an array of objects.
-func (s *Server) identify(eventType string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		in := s.begin(r)
-		defer s.finish(in)
-		fault, needBody := s.takeFault(in.log.path, nil, false)
-		var form url.Values
-		tooLarge := false
-		if fault == nil || fault.Action != FaultResetBeforeRead {
-			form, tooLarge = in.readForm(r)
-		}
-		if needBody {
-			fault, _ = s.takeFault(in.log.path, in.body, true)
-		}
-		handle := func() answer {
-			if tooLarge {
-				return in.behavior.failure(http.StatusRequestEntityTooLarge, errTooLarge)
-			}
-			return in.identifications(form, eventType)
-		}
-		in.read, in.failed = true, true // a form, which is read already
-		if fault != nil {
-			in.suffer(w, r, fault, handle)
-			return
-		}
-		in.respond(w, handle())
+func (s *uploads) identify(w http.ResponseWriter, r *http.Request, eventType string) {
+	in := s.begin(r)
+	defer s.finish(in)
+	fault, needBody := s.takeFault(in)
+	var form url.Values
+	tooLarge := false
+	if fault == nil || fault.Action != FaultResetBeforeRead {
+		form, tooLarge = in.readForm(r)
 	}
+	in.read, in.failed = true, true // a form is no body that the steps could read
+	if needBody {
+		fault, _ = s.takeFault(in)
+	}
+	handle := func() answer {
+		if tooLarge {
+			return in.behavior.failure(http.StatusRequestEntityTooLarge, errTooLarge)
+		}
+		return in.identifications(form, eventType)
+	}
+	if fault != nil {
+		in.suffer(w, r, fault, handle)
+		return
+	}
+	in.respond(w, handle())
 }
 
 // readForm reads the form of the body, and of the query as the form APIs allow.
@@ -55,7 +53,7 @@ func (in *ingestion) readForm(r *http.Request) (form url.Values, tooLarge bool) 
 	text, err := io.ReadAll(io.LimitReader(wire, in.endpoint.MaxBytes+1))
 	_, _ = io.Copy(io.Discard, io.LimitReader(wire, drainLimit))
 	in.body, in.log.wireBytes = text, wire.n
-	in.log.setBody(text, in.server.config.Retention.RequestBody)
+	in.log.setBody(text, in.store.config.Retention.RequestBody)
 	if int64(len(text)) > in.endpoint.MaxBytes {
 		return nil, true
 	}
@@ -72,7 +70,7 @@ func plainAnswer(status int, text string) answer {
 
 // identifications applies the form's identifications as the events that they stand for.
 func (in *ingestion) identifications(form url.Values, eventType string) answer {
-	s := in.server
+	s := in.store
 	key := form.Get("api_key")
 	if key != "" {
 		in.log.setKey(key)

@@ -28,7 +28,7 @@ type user struct {
 	eventID    string  // of the last event
 	first      time.Time
 	last       time.Time
-	place      *list.Element
+	recency    *list.Element
 }
 
 // secondCount is a number of property updates in one second.
@@ -137,7 +137,7 @@ func (s *identities) resolve(userID, deviceID string, now time.Time) *user {
 		u = s.create(userID, now)
 	}
 	u.last = now
-	s.recent.MoveToBack(u.place)
+	s.recent.MoveToBack(u.recency)
 	if last != u {
 		s.bind(deviceID, u)
 	}
@@ -151,7 +151,7 @@ func (s *identities) create(userID string, now time.Time) *user {
 	}
 	u := &user{id: s.next, userID: userID, properties: properties{}, flags: map[string]*userFlag{}, first: now}
 	s.next++
-	u.place = s.recent.PushBack(u)
+	u.recency = s.recent.PushBack(u)
 	s.byID[u.id] = u
 	if userID != "" {
 		s.byUser[userID] = u
@@ -193,7 +193,7 @@ func (u *user) updatesSince(now time.Time, seconds int64) int {
 }
 
 func (s *identities) forget(u *user) {
-	s.recent.Remove(u.place)
+	s.recent.Remove(u.recency)
 	delete(s.byID, u.id)
 	if u.userID != "" {
 		delete(s.byUser, u.userID)

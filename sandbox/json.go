@@ -26,7 +26,7 @@ var (
 type body struct {
 	fields map[string]any // every top-level member but events
 	events []any          // nil when absent or not an array
-	spans  [][]byte       // the text of each event, slices of the request body
+	texts  [][]byte       // the text of each event, slices of the request body
 	// hasEvents tells that events was present and an array.
 	hasEvents bool
 	// duplicateKeys tells that some object named a key twice; the last one counts.
@@ -67,7 +67,7 @@ func parseBody(in []byte) (*body, error) {
 			return err
 		}
 		if key == "events" {
-			b.events, b.spans, b.hasEvents = nil, nil, false
+			b.events, b.texts, b.hasEvents = nil, nil, false
 			return nil
 		}
 		if _, twice := b.fields[key]; twice {
@@ -100,7 +100,7 @@ func (p *parser) events(b *body) error {
 	if b.hasEvents {
 		p.duplicates = true
 	}
-	b.hasEvents, b.events, b.spans = true, []any{}, nil
+	b.hasEvents, b.events, b.texts = true, []any{}, nil
 	return p.elements(func() error {
 		before := p.tokens.InputOffset()
 		v, err := p.value()
@@ -109,7 +109,7 @@ func (p *parser) events(b *body) error {
 		}
 		b.events = append(b.events, v)
 		// Before an element stand white space and a comma only.
-		b.spans = append(b.spans, bytes.TrimLeft(p.in[before:p.tokens.InputOffset()], ", \t\r\n"))
+		b.texts = append(b.texts, bytes.TrimLeft(p.in[before:p.tokens.InputOffset()], ", \t\r\n"))
 		return nil
 	})
 }

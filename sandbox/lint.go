@@ -23,7 +23,7 @@ const secondsBound = 1e11
 const starterBatch = 10
 
 // warn keeps a warning. The caller holds the lock.
-func (s *Server) warn(w warning) {
+func (s *store) warn(w warning) {
 	if w.Level == "" {
 		w.Level = levelWarning
 	}
@@ -34,7 +34,7 @@ func (s *Server) warn(w warning) {
 // lint records about a request what real Amplitude accepts in silence although it is most likely a mistake.
 func (in *ingestion) lint(now time.Time) {
 	say := func(text string) {
-		in.server.warn(warning{At: now.UnixMilli(), Request: in.log.id, Text: text})
+		in.store.warn(warning{At: now.UnixMilli(), Request: in.log.id, Text: text})
 		in.log.warn(text)
 	}
 	if in.formType {
@@ -53,7 +53,7 @@ func (in *ingestion) lint(now time.Time) {
 }
 
 // lintEvent records the same about one event that is stored.
-func (s *Server) lintEvent(p *project, e *event, u *user, now time.Time, insertID string, warn func(string)) {
+func (up *upload) lintEvent(p *project, e *event, u *user, now time.Time, insertID string, warn func(string)) {
 	if insertID == "" {
 		warn("no insert_id: a retry would be stored twice")
 	}
@@ -69,7 +69,7 @@ func (s *Server) lintEvent(p *project, e *event, u *user, now time.Time, insertI
 			warn("time is more than a day in the future")
 		}
 		if ms < u.newest {
-			s.stats.unsorted++
+			up.stats.unsorted++
 		}
 		u.newest = max(u.newest, ms)
 	}
@@ -90,14 +90,14 @@ func (s *Server) lintEvent(p *project, e *event, u *user, now time.Time, insertI
 			warn("only " + strconv.Itoa(sent) + " of the " + strconv.Itoa(len(group)) + " fields " + strings.Join(group, ", ") + ": the others are reset")
 		}
 	}
-	if n := p.identities.usersOf(e.deviceID); n > s.behavior.SharedDeviceUsers {
+	if n := p.identities.usersOf(e.deviceID); n > up.behavior.SharedDeviceUsers {
 		warn("its device was used by " + strconv.Itoa(n) + " users: anonymous events on it go to the last one")
 	}
-	if u.updatesSince(now, updateSpan) > updateSpan {
+	if u.updatesSince(now, updateSeconds) > updateSeconds {
 		warn("user_properties come more than once a second for this user: beyond " +
-			strconv.Itoa(s.behavior.PropUpdateLimit) + " an hour they are dropped in silence")
+			strconv.Itoa(up.behavior.PropUpdateLimit) + " an hour they are dropped in silence")
 	}
 }
 
-// updateSpan is the number of seconds over which property updates are averaged for a warning.
-const updateSpan = 10
+// updateSeconds is the number of seconds over which property updates are averaged for a warning.
+const updateSeconds = 10

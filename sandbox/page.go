@@ -21,14 +21,22 @@ var pageFS = func() fs.FS {
 	return sub
 }()
 
+func pageRoutes() routes {
+	return routes{
+		"GET /{$}":                     getPage,
+		"GET /_sandbox/page/{file...}": getPageFile,
+		"GET /_sandbox/openapi.json":   getOpenAPI,
+	}
+}
+
 // getPage answers with the page itself.
-func (s *Server) getPage(w http.ResponseWriter, r *http.Request) {
+func getPage(w http.ResponseWriter, r *http.Request) {
 	pageHeaders(w.Header())
 	http.ServeFileFS(w, r, pageFS, "index.html")
 }
 
 // getPageFile answers with a file of the page.
-func (s *Server) getPageFile(w http.ResponseWriter, r *http.Request) {
+func getPageFile(w http.ResponseWriter, r *http.Request) {
 	pageHeaders(w.Header())
 	name := r.PathValue("file")
 	if info, err := fs.Stat(pageFS, name); err != nil || info.IsDir() {

@@ -5,6 +5,8 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import (
 	"context"
+	"maps"
+	"slices"
 )
 
 // Select selects events; what is empty selects all, and without Verdicts only stored events are meant.
@@ -35,7 +37,7 @@ type Event struct {
 
 // Events returns the selected events in order of arrival.
 func (s *Server) Events(q Select) []Event {
-	found := s.selectEvents(q.filter(), 1<<31, false)
+	found := s.store.selectEvents(q.filter(), 1<<31, false)
 	out := make([]Event, 0, len(found))
 	for _, e := range found {
 		value, err := parseValue([]byte(e.event))
@@ -51,10 +53,10 @@ func (s *Server) Events(q Select) []Event {
 func (s *Server) AwaitEvents(ctx context.Context, q Select, n int) ([]Event, error) {
 	c := condition{filter: q.filter(), count: n}
 	for {
-		s.mu.Lock()
-		met, _ := c.holds(s)
-		changed := s.changed
-		s.mu.Unlock()
+		s.store.mu.Lock()
+		met, _ := c.holds(s.store)
+		changed := s.store.changed
+		s.store.mu.Unlock()
 		if met {
 			return s.Events(q), nil
 		}
@@ -68,9 +70,9 @@ func (s *Server) AwaitEvents(ctx context.Context, q Select, n int) ([]Event, err
 
 // User returns what is known of a user, by user_id, device_id or Amplitude ID.
 func (s *Server) User(id string) (User, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, u := s.findUser(id)
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	p, u := s.store.findUser(id)
 	if u == nil {
 		return User{}, false
 	}
@@ -79,15 +81,21 @@ func (s *Server) User(id string) (User, bool) {
 
 // Group returns the properties of a group.
 func (s *Server) Group(groupType, value string) (map[string]any, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.order {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	for _, p := range s.store.order {
 		if props, ok := p.groups[groupKey(groupType, value)]; ok {
 			return copyValue(map[string]any(props)).(map[string]any), true
 		}
 	}
 	return nil, false
 }
+
+// Stats returns the counts since the start or the last reset.
+func (s *Server) Stats() Overview { return s.store.overview() }
+
+// Routes lists the page, the read API and the control API as "METHOD /path".
+func (s *Server) Routes() []string { return slices.Sorted(maps.Keys(s.control)) }
 
 // copyValue copies a decoded JSON value.
 func copyValue(v any) any {

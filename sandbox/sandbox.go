@@ -64,8 +64,8 @@ func New(t TB, opts ...Option) *Server {
 		t.Fatalf("sandbox: %v", err)
 		return nil
 	}
-	s.clock.base = o.now
-	s.stats.since = o.now()
+	s.store.clock.base = o.now
+	s.store.stats.since = o.now()
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("sandbox: %v", err)

@@ -100,7 +100,7 @@ func (s *stats) request(q *request) {
 }
 
 // refuseForeign counts a request of another site. It is no entry of the request log: a page must not push others out.
-func (s *Server) refuseForeign(f *foreign) {
+func (s *store) refuseForeign(f *foreign) {
 	const longest = 200
 	s.mu.Lock()
 	defer s.mu.Unlock()

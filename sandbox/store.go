@@ -4,143 +4,103 @@
 package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 
 import (
-	"strings"
+	"context"
+	"regexp"
+	"sync"
 	"time"
 )
 
-// Verdict is what became of an event.
-type Verdict string
+// store is all that a sandbox remembers. Its parts share it and one lock: what a request changes, readers see as a whole.
+type store struct {
+	config Config
+	clock  clock
+	closed context.Context // done when the sandbox stops: it ends streams and waits
 
-// Verdicts.
-const (
-	Stored    Verdict = "stored"
-	Duplicate Verdict = "duplicate"
-	Identify  Verdict = "identify"  // changed properties, is not an event
-	Dropped   Verdict = "dropped"   // accepted, then discarded: a blocked or deleted event type
-	Invalid   Verdict = "invalid"   // refused for a field of its own
-	Throttled Verdict = "throttled" // refused for the rate or quota of its user or device
-	Silenced  Verdict = "silenced"  // refused because its device is silenced
-	Refused   Verdict = "refused"   // nothing wrong with it: refused with the rest of its request
-)
-
-// Verdicts lists every verdict.
-var Verdicts = []Verdict{Stored, Duplicate, Identify, Dropped, Invalid, Throttled, Silenced, Refused}
-
-// entry is one event with its verdict. It does not change once it is in the store.
-type entry struct {
-	seq        uint64
-	project    *project
-	request    uint64
-	index      int
-	receivedAt time.Time
-	eventTime  int64 // ms
-	verdict    Verdict
-	reason     string // why it is not stored, in words
-	problems   []Problem
-	endpoint   string
-
-	event  string // the event, as stored or as received
-	before string // the event as received, when the stored one differs
-
-	eventType, userID, deviceID, insertID string
-	derived                               bool
-	amplitudeID                           int64
-	flags                                 []string
-	variant                               string
-	run                                   string // experiment key
-	firstSeq                              uint64 // the first copy of a duplicate
-	firstAt                               time.Time
-	changes                               []Change
-	warnings                              []string
+	mu       sync.Mutex
+	behavior Behavior
+	waf      []*regexp.Regexp
+	projects map[string]*project // by API key
+	order    []*project
+	seq      uint64 // of the newest entry
+	requests uint64 // number of the newest request
+	epoch    uint64 // counts resets
+	events   *ring[*entry]
+	log      *ring[*request]
+	warnings *ring[warning]
+	stats    stats
+	script   script
+	forced   forced
+	retries  retries
+	inflight map[idKey]int
+	changed  chan struct{} // closed and replaced when something happened
 }
 
-func (e *entry) size() int64 {
-	const overhead = 512
-	return int64(len(e.event)+len(e.before)) + overhead + int64(160*len(e.changes))
-}
-
-// filter selects entries; empty members select everything.
-type filter struct {
-	userID, deviceID, eventType, flag, text string
-	verdicts                                map[Verdict]bool // nil: all
-	after, before                           uint64           // exclusive bounds of seq, 0: none
-	request                                 uint64
-}
-
-func (f *filter) matches(e *entry) bool {
-	switch {
-	case f.verdicts != nil && !f.verdicts[e.verdict],
-		e.seq <= f.after,
-		f.before != 0 && e.seq >= f.before,
-		f.request != 0 && e.request != f.request,
-		f.userID != "" && e.userID != f.userID,
-		f.deviceID != "" && e.deviceID != f.deviceID,
-		f.eventType != "" && e.eventType != f.eventType,
-		f.flag != "" && !contains(e.flags, f.flag):
-		return false
-	}
-	return f.text == "" || containsFold(e.userID, f.text) || containsFold(e.deviceID, f.text) ||
-		containsFold(e.eventType, f.text) || containsFold(e.event, f.text)
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
+// clear forgets everything and restores the configured behavior. The caller holds the lock or is alone.
+func (s *store) clear() {
+	r := s.config.Retention
+	s.projects, s.order = map[string]*project{}, nil
+	for i, p := range s.config.projects() {
+		one := &project{
+			number: i + 1, apiKey: p.APIKey, region: p.Region,
+			identities: newIdentities(r.Users), dedupe: dedupe{limit: r.DedupeKeys},
+			groups: map[string]properties{}, flags: newExperiments(),
 		}
+		s.projects[one.apiKey] = one
+		s.order = append(s.order, one)
 	}
-	return false
+	s.events = newRing(r.Events, r.EventBytes, (*entry).size)
+	s.log = newRing(r.Requests, r.RequestBytes, (*request).size)
+	s.warnings = newRing(warningsKept, 1<<20, warning.size)
+	s.forced = newForced()
+	s.script = script{lastID: s.script.lastID}
+	s.inflight = map[idKey]int{}
+	s.retries = newRetries()
+	s.stats = newStats(s.clock.now())
+	s.setBehavior(s.config.Behavior)
 }
 
-// containsFold finds lower-case text in s without regard to case.
-func containsFold(s, lower string) bool {
-	return strings.Contains(s, lower) || strings.Contains(strings.ToLower(s), lower)
-}
-
-// ring keeps the newest items within a number and a size.
-type ring[T any] struct {
-	limit int
-	bytes int64
-	size  func(T) int64
-	items []T // a circle
-	head  int // the oldest
-	n     int
-	used  int64
-	gone  uint64 // items that left
-}
-
-func newRing[T any](limit int, bytes int64, size func(T) int64) *ring[T] {
-	return &ring[T]{limit: limit, bytes: bytes, size: size}
-}
-
-func (r *ring[T]) push(item T) {
-	r.used += r.size(item)
-	for r.n > 0 && (r.n >= r.limit || r.used > r.bytes) {
-		r.drop()
+// setBehavior takes a valid behavior.
+func (s *store) setBehavior(b Behavior) {
+	s.behavior = b
+	s.waf = nil
+	for _, pattern := range b.WAFPatterns {
+		s.waf = append(s.waf, regexp.MustCompile(pattern))
 	}
-	if r.n == len(r.items) {
-		r.grow()
+}
+
+// notify wakes streams and waits. The caller holds the lock.
+func (s *store) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// reset forgets everything that was sent, and everything that was forced or configured since the start.
+func (s *store) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock.reset()
+	s.clear()
+	s.epoch++
+	s.notify()
+}
+
+// advance moves the clock of every window forward.
+func (s *store) advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock.advance(d)
+	s.notify()
+}
+
+// changeBehavior changes how the sandbox answers from now on, until a reset.
+func (s *store) changeBehavior(change func(*Behavior)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.behavior
+	change(&b)
+	if err := b.validate(); err != nil {
+		return err
 	}
-	r.items[(r.head+r.n)%len(r.items)] = item
-	r.n++
+	s.setBehavior(b)
+	return nil
 }
-
-func (r *ring[T]) drop() {
-	var zero T
-	r.used -= r.size(r.items[r.head])
-	r.items[r.head] = zero
-	r.head = (r.head + 1) % len(r.items)
-	r.n--
-	r.gone++
-}
-
-func (r *ring[T]) grow() {
-	bigger := make([]T, min(max(64, 2*len(r.items)), r.limit))
-	for i := range r.n {
-		bigger[i] = r.at(i)
-	}
-	r.items, r.head = bigger, 0
-}
-
-// at returns item i, 0 being the oldest.
-func (r *ring[T]) at(i int) T { return r.items[(r.head+i)%len(r.items)] }

@@ -52,20 +52,30 @@ func (f *exposureForm) validate() error {
 	return errors.Join(oneOf("via", f.Via, viaSandbox, viaCollector), oneOf("to", f.To, toSandbox, toUS, toEU))
 }
 
-// fact is a member of the form that has a value, under the name that a receiver knows.
-type fact struct{ Name, Value string }
+// sendAPI is the page's Send form: one exposure by hand.
+type sendAPI struct{ *uploads }
 
-// known leaves out facts without a value: an empty id is one that Amplitude's list of refused ids has.
-func known(facts ...fact) []fact {
-	return slices.DeleteFunc(facts, func(f fact) bool { return f.Value == "" })
+func (s *sendAPI) routes() routes {
+	return routes{
+		"GET /_sandbox/send":  s.getSend,
+		"POST /_sandbox/send": s.postSend,
+	}
 }
 
-// properties are the exposure's facts under Amplitude's names.
-func (f *exposureForm) properties() []fact {
-	return known(
-		fact{rawFlagKey, f.FlagKey},
-		fact{rawVariant, f.Variant},
-		fact{rawExperimentKey, f.ExperimentKey},
+// field is a member of the form that has a value, under the name that a receiver knows.
+type field struct{ Name, Value string }
+
+// withValues leaves out fields without a value: an empty id is one that Amplitude's list of refused ids has.
+func withValues(fields ...field) []field {
+	return slices.DeleteFunc(fields, func(f field) bool { return f.Value == "" })
+}
+
+// properties are the exposure's fields under Amplitude's names.
+func (f *exposureForm) properties() []field {
+	return withValues(
+		field{rawFlagKey, f.FlagKey},
+		field{rawVariant, f.Variant},
+		field{rawExperimentKey, f.ExperimentKey},
 	)
 }
 
@@ -73,25 +83,25 @@ func (f *exposureForm) properties() []fact {
 func (f *exposureForm) upload(key string) string {
 	return execute("amplitude.json", struct {
 		Key, Event      string
-		IDs, Properties []fact
-	}{key, eventRawExposure, known(fact{fieldUserID, f.UserID}, fact{fieldDeviceID, f.DeviceID}), f.properties()})
+		IDs, Properties []field
+	}{key, eventRawExposure, withValues(field{fieldUserID, f.UserID}, field{fieldDeviceID, f.DeviceID}), f.properties()})
 }
 
 // logRecord is the exposure as a log record.
 type logRecord struct {
 	Event      string
-	Attributes []fact
+	Attributes []field
 }
 
 func (f *exposureForm) logRecord() logRecord {
-	return logRecord{eventRawExposure, append(f.properties(), known(fact{"user.id", f.UserID}, fact{"device.id", f.DeviceID})...)}
+	return logRecord{eventRawExposure, append(f.properties(), withValues(field{"user.id", f.UserID}, field{"device.id", f.DeviceID})...)}
 }
 
 // otlp is the body of a request to an OTLP/HTTP receiver.
 func (r logRecord) otlp() string { return execute("collector.json", r) }
 
 // logsURL is where the form sends log records, "" when it cannot.
-func (s *Server) logsURL() string {
+func (s *sendAPI) logsURL() string {
 	if s.config.OTLPEndpoint == "" {
 		return ""
 	}
@@ -99,7 +109,7 @@ func (s *Server) logsURL() string {
 }
 
 // ownKey is a key that this sandbox takes.
-func (s *Server) ownKey() string {
+func (s *sendAPI) ownKey() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.order {
@@ -118,7 +128,7 @@ type sendView struct {
 }
 
 // getSend answers with the code for an exposure.
-func (s *Server) getSend(w http.ResponseWriter, r *http.Request) {
+func (s *sendAPI) getSend(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f := exposureForm{
 		Via: q.Get("via"), To: q.Get("to"), UserID: q.Get("user_id"), DeviceID: q.Get("device_id"),
@@ -165,7 +175,7 @@ type sent struct {
 }
 
 // postSend sends an exposure to this sandbox or to the Collector that the configuration names, never elsewhere.
-func (s *Server) postSend(w http.ResponseWriter, r *http.Request) {
+func (s *sendAPI) postSend(w http.ResponseWriter, r *http.Request) {
 	var f exposureForm
 	if !readJSON(w, r, &f) {
 		return
@@ -180,7 +190,7 @@ func (s *Server) postSend(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), sendTimeout)
 	defer cancel()
-	out := sent{After: s.Stats().LastSeq}
+	out := sent{After: s.overview().LastSeq}
 	if f.Via == viaCollector {
 		s.sendToCollector(ctx, &f, &out)
 	} else {
@@ -190,7 +200,7 @@ func (s *Server) postSend(w http.ResponseWriter, r *http.Request) {
 }
 
 // sendToSelf takes the request as any other, faults included.
-func (s *Server) sendToSelf(ctx context.Context, f *exposureForm, out *sent) {
+func (s *sendAPI) sendToSelf(ctx context.Context, f *exposureForm, out *sent) {
 	out.URL = pathHTTPV2
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, pathHTTPV2, strings.NewReader(f.upload(s.ownKey())))
 	if err != nil {
@@ -230,7 +240,7 @@ var collectorClient = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-func (s *Server) sendToCollector(ctx context.Context, f *exposureForm, out *sent) {
+func (s *sendAPI) sendToCollector(ctx context.Context, f *exposureForm, out *sent) {
 	const longest = 64 << 10
 	out.URL = s.logsURL()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, out.URL, strings.NewReader(f.logRecord().otlp()))

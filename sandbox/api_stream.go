@@ -17,9 +17,19 @@ const (
 	streamBatch     = 200              // events in one batch; a reader that is further behind is told how many it missed
 )
 
+// streamAPI tells what happens as it happens: to the page, and to tests that wait.
+type streamAPI struct{ *store }
+
+func (s *streamAPI) routes() routes {
+	return routes{
+		"GET /_sandbox/stream": s.getStream,
+		"GET /_sandbox/await":  s.getAwait,
+	}
+}
+
 // getStream sends what happens as server-sent events: "events", "stats", "reset". A reader does not queue anything:
 // it has a cursor, and a slow one skips to the newest events.
-func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
+func (s *streamAPI) getStream(w http.ResponseWriter, r *http.Request) {
 	f, err := queryFilter(r)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -27,9 +37,9 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	st := &stream{server: s, out: http.NewResponseController(w), w: w, filter: f, cursor: f.after}
+	st := &stream{store: s.store, out: http.NewResponseController(w), w: w, filter: f, cursor: f.after}
 	if r.URL.Query().Get("backfill") == "false" {
-		st.cursor = s.Stats().LastSeq
+		st.cursor = s.overview().LastSeq
 	}
 	st.countsOnly = r.URL.Query().Get("events") == "false"
 	f.after = 0
@@ -67,15 +77,15 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 
 // stream is one reader.
 type stream struct {
-	server *Server
-	w      http.ResponseWriter
-	out    *http.ResponseController
-	filter *filter
-	cursor uint64 // the newest seq that was looked at
-	epoch  uint64
-	began  bool
-	stats  time.Time // of the last counts
-	late   bool      // counts are due
+	store   *store
+	w       http.ResponseWriter
+	out     *http.ResponseController
+	filter  *filter
+	cursor  uint64 // the newest seq that was looked at
+	epoch   uint64
+	began   bool
+	counted time.Time // of the last counts
+	late    bool      // counts are due
 
 	countsOnly bool // the reader wants no events
 }
@@ -96,7 +106,7 @@ type batch struct {
 
 // next returns what matches and came after the cursor, and moves the cursor.
 func (st *stream) next() batch {
-	s := st.server
+	s := st.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b batch
@@ -120,7 +130,7 @@ func (st *stream) next() batch {
 
 // send writes what is new; false when the reader is gone.
 func (st *stream) send() bool {
-	s := st.server
+	s := st.store
 	s.mu.Lock()
 	epoch := s.epoch
 	s.mu.Unlock()
@@ -139,12 +149,12 @@ func (st *stream) send() bool {
 			}
 		}
 	}
-	if time.Since(st.stats) < streamStats && !first {
+	if time.Since(st.counted) < streamStats && !first {
 		st.late = true
 		return true
 	}
-	st.stats, st.late = time.Now(), false
-	return st.write(append(append([]byte("event: stats\ndata: "), encode(s.Stats())...), "\n\n"...))
+	st.counted, st.late = time.Now(), false
+	return st.write(append(append([]byte("event: stats\ndata: "), encode(s.overview())...), "\n\n"...))
 }
 
 // encode writes the batch oldest first.

@@ -13,17 +13,35 @@ import (
 	"strings"
 )
 
+// gate keeps other sites in the same browser out.
+type gate struct {
+	*store
+	hosts   map[string]bool
+	origins map[string]bool
+}
+
+func newGate(s *store) *gate {
+	g := &gate{store: s, hosts: map[string]bool{}, origins: map[string]bool{}}
+	for _, host := range s.config.AllowedHosts {
+		g.hosts[strings.ToLower(host)] = true
+	}
+	for _, origin := range s.config.AllowedOrigins {
+		g.origins[strings.ToLower(strings.TrimSuffix(origin, "/"))] = true
+	}
+	return g
+}
+
 // guard protects the page and the API under /_sandbox from other sites in the same browser: a request must name a
 // host that is ours (so that a foreign name that resolves to this machine reads nothing) and must not come from
 // another origin.
-func (s *Server) guard(next http.Handler) http.Handler {
+func (g *gate) guard(next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, http.StatusForbidden, "this request comes from another site")
 	}))
 	protected := crossOrigin.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.hostAllowed(r.Host) {
+		if !g.hostAllowed(r.Host) {
 			writeError(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+" is not allowed: add it to allowed_hosts")
 			return
 		}
@@ -34,7 +52,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 
 // hostAllowed tells whether a Host header is an IP address, localhost, or a name of the sandbox. An address cannot be
 // rebound: only names can.
-func (s *Server) hostAllowed(host string) bool {
+func (g *gate) hostAllowed(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
@@ -43,16 +61,16 @@ func (s *Server) hostAllowed(host string) bool {
 	if _, err := netip.ParseAddr(name); err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") {
 		return true
 	}
-	return s.hosts[name]
+	return g.hosts[name]
 }
 
 // fromHere protects the ingestion API from other sites in the same browser, which a form's content type lets write
 // without a preflight: a page must be of this machine or of allowed_origins. Amplitude's takes every origin. Clients
 // that are no browsers say neither where they come from nor need to name a host of the sandbox.
-func (s *Server) fromHere(next http.HandlerFunc) http.HandlerFunc {
+func (g *gate) fromHere(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if refusal := s.foreign(r); refusal != nil {
-			s.refuseForeign(refusal)
+		if refusal := g.foreign(r); refusal != nil {
+			g.refuseForeign(refusal)
 			writeError(w, http.StatusForbidden, refusal.why)
 			return
 		}
@@ -70,17 +88,17 @@ type foreign struct {
 const AnyOrigin = "*"
 
 // foreign returns nil for a request that may write.
-func (s *Server) foreign(r *http.Request) *foreign {
+func (g *gate) foreign(r *http.Request) *foreign {
 	origin, site := strings.ToLower(r.Header.Get("Origin")), r.Header.Get("Sec-Fetch-Site")
 	browser := origin != "" || site != "" || r.Method != http.MethodPost // which no client of the API sends
-	if !browser || s.origins[AnyOrigin] {
+	if !browser || g.origins[AnyOrigin] {
 		return nil
 	}
 	from := cmp.Or(origin, site, r.Host)
-	if !s.hostAllowed(r.Host) {
+	if !g.hostAllowed(r.Host) {
 		return &foreign{from, "host " + strconv.Quote(r.Host) + " is not allowed: add it to allowed_hosts"}
 	}
-	if origin != "" && (s.origins[origin] || originHere(origin)) {
+	if origin != "" && (g.origins[origin] || originHere(origin)) {
 		return nil
 	}
 	sameSite := site == "" || site == "same-origin" || site == "none"

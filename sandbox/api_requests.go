@@ -5,12 +5,22 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"strconv"
 	"time"
 	"unicode/utf8"
 )
+
+// requestsAPI shows the request log and the warnings.
+type requestsAPI struct{ *store }
+
+func (s *requestsAPI) routes() routes {
+	return routes{
+		"GET /_sandbox/requests":      s.getRequests,
+		"GET /_sandbox/requests/{id}": s.getRequest,
+		"GET /_sandbox/warnings":      s.getWarnings,
+	}
+}
 
 // requestView is one request of the log; the key is masked everywhere in it.
 type requestView struct {
@@ -64,7 +74,7 @@ func jsonOrText(text string) any {
 }
 
 // getRequests answers with the newest requests, newest first.
-func (s *Server) getRequests(w http.ResponseWriter, r *http.Request) {
+func (s *requestsAPI) getRequests(w http.ResponseWriter, r *http.Request) {
 	limit, err := number(r, "limit", standardLimit)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -93,7 +103,7 @@ func (s *Server) getRequests(w http.ResponseWriter, r *http.Request) {
 }
 
 // getRequest answers with one request, its headers and body.
-func (s *Server) getRequest(w http.ResponseWriter, r *http.Request) {
+func (s *requestsAPI) getRequest(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, "the id of a request is a number")
@@ -114,49 +124,8 @@ func (s *Server) getRequest(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, found.view(true))
 }
 
-// eventDetail is one event with the profile of its user right after it.
-type eventDetail struct {
-	Event          json.RawMessage `json:"event"`
-	UserProperties properties      `json:"user_properties_after"` // null when the history does not reach back
-}
-
-// getEvent answers with one event by its seq.
-func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) {
-	seq, err := strconv.ParseUint(r.PathValue("seq"), 10, 64)
-	if err != nil {
-		writeError(w, http.StatusBadRequest, "the seq of an event is a number")
-		return
-	}
-	s.mu.Lock()
-	e := s.entryAt(seq)
-	var after properties
-	if e != nil && e.amplitudeID != 0 {
-		if u := e.project.identities.byID[e.amplitudeID]; u != nil {
-			after, _ = u.at(seq)
-		}
-	}
-	s.mu.Unlock()
-	if e == nil {
-		writeError(w, http.StatusNotFound, "no such event, or no longer kept")
-		return
-	}
-	writeJSON(w, http.StatusOK, eventDetail{Event: e.appendJSON(nil), UserProperties: after})
-}
-
-// entryAt finds an entry: seqs have no gaps, so it is a step and no search. The caller holds the lock.
-func (s *Server) entryAt(seq uint64) *entry {
-	if s.events.n == 0 {
-		return nil
-	}
-	oldest := s.events.at(0).seq
-	if seq < oldest || seq >= oldest+uint64(s.events.n) {
-		return nil
-	}
-	return s.events.at(int(seq - oldest))
-}
-
 // getWarnings answers with the newest warnings, newest first.
-func (s *Server) getWarnings(w http.ResponseWriter, r *http.Request) {
+func (s *requestsAPI) getWarnings(w http.ResponseWriter, r *http.Request) {
 	limit, err := number(r, "limit", standardLimit)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
@@ -170,80 +139,4 @@ func (s *Server) getWarnings(w http.ResponseWriter, r *http.Request) {
 	total := s.stats.warnings
 	s.mu.Unlock()
 	writeJSON(w, http.StatusOK, map[string]any{"warnings": found, "total": total})
-}
-
-// getGroup answers with the properties of a group.
-func (s *Server) getGroup(w http.ResponseWriter, r *http.Request) {
-	kind, value := r.PathValue("type"), r.PathValue("value")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.order {
-		if props, ok := p.groups[groupKey(kind, value)]; ok {
-			writeJSON(w, http.StatusOK, map[string]any{
-				"group_type": kind, "group_value": value, "project": p.number, "group_properties": maps.Clone(props),
-			})
-			return
-		}
-	}
-	writeError(w, http.StatusNotFound, "no $groupidentify of this group has been received")
-}
-
-// getProjects lists the projects with their masked keys.
-func (s *Server) getProjects(w http.ResponseWriter, _ *http.Request) {
-	type view struct {
-		Project int    `json:"project"`
-		APIKey  string `json:"api_key"`
-		Region  string `json:"region"`
-	}
-	views := []view{}
-	s.mu.Lock()
-	for _, p := range s.order {
-		views = append(views, view{p.number, MaskKey(p.apiKey), p.region})
-	}
-	s.mu.Unlock()
-	writeJSON(w, http.StatusOK, map[string]any{"projects": views, "region": s.config.Region})
-}
-
-// getKeys lists the keys that were made up for this sandbox, in clear: the page puts them into the commands that it
-// offers to copy.
-func (s *Server) getKeys(w http.ResponseWriter, _ *http.Request) {
-	type view struct {
-		Project int    `json:"project"`
-		APIKey  string `json:"api_key"`
-	}
-	views := []view{}
-	s.mu.Lock()
-	for _, p := range s.order {
-		if !realKey.MatchString(p.apiKey) {
-			views = append(views, view{p.number, p.apiKey})
-		}
-	}
-	s.mu.Unlock()
-	writeJSON(w, http.StatusOK, map[string]any{"keys": views})
-}
-
-// verdictAlias is a path that lists the events of one verdict, such as /_sandbox/duplicates.
-func (s *Server) verdictAlias(v Verdict) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		q.Set("verdict", string(v))
-		r.URL.RawQuery = q.Encode()
-		s.getEvents(w, r)
-	}
-}
-
-// getExport answers with events as JSON lines.
-func (s *Server) getExport(w http.ResponseWriter, r *http.Request) {
-	f, err := queryFilter(r)
-	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	w.Header().Set("Content-Disposition", `attachment; filename="amplitude-sandbox.jsonl"`)
-	for _, e := range s.selectEvents(f, 1<<31, false) {
-		if _, err := w.Write(append(e.appendLine(nil), '\n')); err != nil {
-			return
-		}
-	}
 }
