@@ -24,6 +24,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
 // TestMixedRecords counts each record that is not sent, with its reason, and sends the others.
@@ -127,7 +128,7 @@ func TestMissingProcessorIsExplained(t *testing.T) {
 	require.Len(t, entries, 1)
 	assert.Equal(t, zapcore.WarnLevel, entries[0].Level)
 	assert.Equal(t, "feature_flag.evaluation", entries[0].ContextMap()["event_name"])
-	assert.Equal(t, "shop"+strings.Repeat("p", 124), entries[0].ContextMap()["service"])
+	assert.Equal(t, "shop"+strings.Repeat("p", printable.MaxBytes-4)+"…", entries[0].ContextMap()["service"])
 }
 
 // TestFirstDeliveryIsSaidOnce with the address, and a password in it stays out.

@@ -14,6 +14,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
 // settle decides what becomes of each event of a delivery: delivered, undeliverable, or, while it stays pending, tried
@@ -102,7 +103,7 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 	if written > 0 {
 		first := dead[0]
 		x.log.Warn("Events cannot be delivered", zap.Int("events", written), zap.String("outcome", outcomeNames[outcome]),
-			zap.Stringer("first_reason", first.Reason), zap.String("field", first.Field), zap.Int("status", first.Status))
+			zap.Stringer("first_reason", first.Reason), zap.String("field", printable.Text(first.Field)), zap.Int("status", first.Status))
 	}
 	return written, err
 }
@@ -128,11 +129,11 @@ func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
 func (x *amplitudeExporter) explainNotAllowed(p records.Ref) {
 	service := zap.Skip()
 	if name, ok := p.Resource.Resource().Attributes().Get("service.name"); ok {
-		service = zap.String("service", event.BoundName(name.AsString()))
+		service = zap.String("service", printable.Text(name.AsString()))
 	}
 	x.set.Logger.Warn("A record stays here because `events` does not allow its event name: put the processor amplitude_experiment "+
-		"before this exporter, in the same pipeline; if the record is to leave as it is, add its name to `events`",
-		zap.String("event_name", event.BoundName(p.Record.EventName())), service)
+		"before this exporter, in the same pipeline; if the record is to leave as it is, add its name to `events`, and all that it says under `amplitude.` counts, properties of users included",
+		zap.String("event_name", printable.Text(p.Record.EventName())), service)
 }
 
 // judgeSuspects decides about events that were refused, without an explanation, when they were alone.

@@ -54,14 +54,15 @@ func (t *Trace) recognized(record plog.LogRecord, as recordKind) {
 	if t == nil {
 		return
 	}
-	t.x.Recognized = explain.Recognized{As: kindNames[as], EventName: strings.Clone(eventName(record))}
-	if t.x.Recognized.EventName == "" {
+	name := eventName(record)
+	t.x.Recognized = explain.Recognized{As: kindNames[as], EventName: printable.Cut(name)}
+	if name == "" {
 		return
 	}
 	t.x.Recognized.From = "EventName"
 	if record.EventName() == "" {
 		t.x.Recognized.From = attrEventName
-		if name, ok := record.Attributes().Get(attrOTelEventName); ok && name.AsString() == t.x.Recognized.EventName {
+		if value, ok := record.Attributes().Get(attrOTelEventName); ok && value.AsString() == name {
 			t.x.Recognized.From = attrOTelEventName
 		}
 	}
@@ -75,7 +76,7 @@ var kindNames = [numKinds]string{
 // claimed tells of an attribute that was stripped.
 func (t *Trace) claimed(name string) {
 	if t != nil {
-		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: strings.Clone(name), Because: "accept_shaped is false: an application has no say in it"})
+		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: printable.Text(name), Because: "accept_shaped is false: an application has no say in it"})
 	}
 }
 
@@ -85,7 +86,7 @@ func (t *Trace) foreign(m *Mapper, record plog.LogRecord) {
 		return
 	}
 	t.recognized(record, kindNone)
-	t.rule("other_records", m.set.OtherRecords, m.whyForeign(t.x.Recognized.EventName, record))
+	t.rule("other_records", m.set.OtherRecords, m.whyForeign(eventName(record), record))
 	if m.set.OtherRecords == OtherDrop {
 		t.x.Outcome = Dropped.String()
 		return
@@ -110,7 +111,7 @@ func (m *Mapper) whyForeign(name string, record plog.LogRecord) string {
 	case isNear && near.Found == near.Meant:
 		return "it has no event name; a name in the body does not count"
 	case isNear:
-		return fmt.Sprintf("it has no event name, though it has %s: did you mean %q?", near.Found, near.Meant)
+		return fmt.Sprintf("it has no event name, though it has %s: did you mean %q?", printable.Text(near.Found), near.Meant)
 	case name == "":
 		return "it has no event name"
 	default:
@@ -137,12 +138,12 @@ func (t *Trace) decided(r *parsedRecord, flags []Flag, leftOut []leftOutFlag) {
 	for i := range flags {
 		one := &flags[i]
 		t.x.Flags = append(t.x.Flags, explain.FlagResult{
-			Key: printable.Cut(one.Key), Variant: printable.Cut(one.Variant), Unassigned: one.Unassigned,
-			Because: one.rule.because(r.kind, one.Unassigned), Details: strings.Clone(one.details), NoProperty: one.NoProperty,
+			Key: printable.Text(one.Key), Variant: printable.Text(one.Variant), Unassigned: one.Unassigned,
+			Because: one.rule.because(r.kind, one.Unassigned), Details: printable.Text(one.details), NoProperty: one.NoProperty,
 		})
 	}
 	for _, one := range leftOut {
-		t.x.Flags = append(t.x.Flags, explain.FlagResult{Key: printable.Cut(one.key), LeftOut: one.reason.String()})
+		t.x.Flags = append(t.x.Flags, explain.FlagResult{Key: printable.Text(one.key), LeftOut: one.reason.String()})
 	}
 }
 
@@ -162,7 +163,7 @@ func (t *Trace) leftBehind(m *Mapper, kind recordKind, event plog.LogRecord) {
 		case !m.include.Match(name):
 			because = "not in event_properties.include"
 		}
-		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: name, Because: because})
+		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: printable.Text(name), Because: because})
 	}
 }
 
@@ -218,11 +219,11 @@ func (t *Trace) reason(reason string, listed, inExperiment bool) {
 	case reason == "":
 		t.rule("reason", "counts", "no reason is given")
 	case !listed:
-		t.rule("reason", "counts", fmt.Sprintf("%q is not in evaluation.skip_reasons", reason))
+		t.rule("reason", "counts", fmt.Sprintf("%q is not in evaluation.skip_reasons", printable.Cut(reason)))
 	case inExperiment:
-		t.rule("reason", "counts", fmt.Sprintf("%q is in evaluation.skip_reasons, but %s is true", reason, attrInExperiment))
+		t.rule("reason", "counts", fmt.Sprintf("%q is in evaluation.skip_reasons, but %s is true", printable.Cut(reason), attrInExperiment))
 	default:
-		t.rule("reason", "skipped", fmt.Sprintf("%q is in evaluation.skip_reasons", reason))
+		t.rule("reason", "skipped", fmt.Sprintf("%q is in evaluation.skip_reasons", printable.Cut(reason)))
 	}
 }
 
@@ -236,9 +237,9 @@ func (t *Trace) valueForVariant(value string, hasVariant bool) {
 	switch {
 	case t == nil:
 	case hasVariant:
-		t.rule("variant", printable.Cut(value), "the value, since evaluation.prefer_value is set")
+		t.rule("variant", printable.Text(value), "the value, since evaluation.prefer_value is set")
 	default:
-		t.rule("variant", printable.Cut(value), "the value, since there is no variant")
+		t.rule("variant", printable.Text(value), "the value, since there is no variant")
 	}
 }
 
@@ -282,7 +283,7 @@ func (t *Trace) groups(groups []Group) {
 	}
 	var told []string
 	for _, one := range groups {
-		told = append(told, one.Type+"="+printable.Cut(strings.Join(one.Values, ",")))
+		told = append(told, printable.Text(one.Type)+"="+printable.Text(strings.Join(one.Values, ",")))
 	}
 	t.rule("groups", strings.Join(told, " "), fmt.Sprintf("%d types and %d values at most", amplitude.MaxGroupTypes, amplitude.MaxGroupValues))
 }

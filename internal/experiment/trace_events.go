@@ -28,7 +28,7 @@ func (t *Trace) events(events []Event) {
 		told.Of = t.x.Record
 		if len(events) > 1 {
 			for _, flag := range events[i].Flags {
-				told.Flags = append(told.Flags, printable.Cut(flag.Key))
+				told.Flags = append(told.Flags, printable.Text(flag.Key))
 			}
 		}
 	}

@@ -6,7 +6,6 @@ package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/int
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -84,7 +83,7 @@ func (t *Trace) fields(p *parser, kind recordKind, record plog.LogRecord, v *fie
 				if fact.Value = v.answers[f].text; fact.Value == "" {
 					fact.Value = c.Value
 				}
-				fact.Value = printable.Cut(fact.Value)
+				fact.Value = printable.Text(fact.Value)
 				continue
 			}
 			fact.Others = append(fact.Others, c.Attribute)
@@ -130,7 +129,7 @@ func candidates(r *reader, kind recordKind, record plog.LogRecord) (found [numFi
 				var alone answer
 				found[to.field] = append(found[to.field], candidate{
 					Attribute: explain.Attribute{
-						Name: strings.Clone(name), Where: where, Value: printable.Cut(value.AsString()),
+						Name: printable.Text(name), Where: where, Value: printable.Text(value.AsString()),
 						Refused: refusalNames[alone.read(to.field, value, r.minIDLength)],
 					},
 					rank: at | level(to.place),
@@ -196,8 +195,8 @@ func (t *Trace) flagKey(key, attribute string) {
 	if t == nil {
 		return
 	}
-	from := explain.Attribute{Name: strings.Clone(attribute), Where: "record", Value: amplitude.UnsetValue}
-	t.x.Facts = append(t.x.Facts, explain.Fact{Name: fieldNames[fieldFlagKey], Value: printable.Cut(key), From: &from})
+	from := explain.Attribute{Name: printable.Text(attribute), Where: "record", Value: amplitude.UnsetValue}
+	t.x.Facts = append(t.x.Facts, explain.Fact{Name: fieldNames[fieldFlagKey], Value: printable.Text(key), From: &from})
 }
 
 // shaped tells what an event that came shaped says.
@@ -217,7 +216,7 @@ func (t *Trace) shaped(r *parsedRecord, flag *Flag) {
 		{fieldDeviceID, r.DeviceID},
 	} {
 		if one.text != "" {
-			t.x.Facts = append(t.x.Facts, explain.Fact{Name: fieldNames[one.of], Value: printable.Cut(one.text)})
+			t.x.Facts = append(t.x.Facts, explain.Fact{Name: fieldNames[one.of], Value: printable.Text(one.text)})
 		}
 	}
 	t.rule("shaped", "kept", "it has "+amplitude.AttrInsertID+": another Collector made this event, and it stays as it is")

@@ -128,7 +128,7 @@ func checkFacts(t *testing.T, x *explain.Explanation) {
 		var told string
 		for _, name := range names {
 			if value, ok := attributes.Get(name); ok {
-				told = printable.Cut(value.AsString())
+				told = printable.Text(value.AsString())
 			}
 		}
 		if told != "" {

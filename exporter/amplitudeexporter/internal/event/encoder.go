@@ -198,7 +198,7 @@ func (e *Encoder) sort(attributes pcommon.Map) Failure {
 		case sectionGroups:
 			e.groups = append(e.groups, member{k, value})
 		default:
-			return Failure{Reason: ReasonUnknownField, Field: BoundName(strings.TrimPrefix(name, amplitude.AttrPrefix))}
+			return Failure{Reason: ReasonUnknownField, Field: boundName(strings.TrimPrefix(name, amplitude.AttrPrefix))}
 		}
 	}
 	return Failure{}
@@ -229,8 +229,8 @@ func IsField(name string) bool {
 	return fields[name] != nil
 }
 
-// BoundName cuts a name that an application chose, for dead letters and logs.
-func BoundName(name string) string {
+// boundName cuts a name that an application chose, for dead letters.
+func boundName(name string) string {
 	const longest = 128
 	return amplitude.Truncate(name, longest)
 }
@@ -489,7 +489,7 @@ func (e *Encoder) appendOperations(dst []byte, family string, operations []membe
 			}
 			var ok bool
 			if dst, ok = e.appendOperand(dst, operator, op); !ok {
-				return dst[:start], family + "." + operator + "." + BoundName(op.name)
+				return dst[:start], family + "." + operator + "." + boundName(op.name)
 			}
 		}
 		switch {
@@ -560,7 +560,7 @@ func appendGroups(dst []byte, groups []member) (out []byte, failed string) {
 			dst, ok = appendGroupValue(dst, group.value)
 		}
 		if !ok {
-			return dst, amplitude.FieldGroups + "." + BoundName(group.name)
+			return dst, amplitude.FieldGroups + "." + boundName(group.name)
 		}
 	}
 	return append(dst, '}'), ""
