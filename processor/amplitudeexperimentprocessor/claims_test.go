@@ -6,12 +6,14 @@ package amplitudeexperimentprocessor
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"pgregory.net/rapid"
 
@@ -279,4 +281,38 @@ func TestOneWarningNamesTheKey(t *testing.T) {
 	}
 	require.Equal(t, 1, logs.Len())
 	assert.Contains(t, logs.All()[0].Message, "accept_shaped")
+}
+
+// TestBrowsersNameNobody: with the configuration of the recipe for browsers, a page speaks for the device that it names
+// and for no user, however it puts it.
+func TestBrowsersNameNobody(t *testing.T) {
+	page, err := os.ReadFile("../../docs/recipes.md")
+	require.NoError(t, err)
+	_, recipe, _ := strings.Cut(string(page), "## Browsers\n")
+	_, recipe, _ = strings.Cut(recipe, "```yaml\n")
+	recipe, _, found := strings.Cut(recipe, "```")
+	require.True(t, found)
+	retrieved, err := confmap.NewRetrievedFromYAML([]byte(recipe))
+	require.NoError(t, err)
+	conf, err := retrieved.AsConf()
+	require.NoError(t, err)
+	section, err := conf.Sub("processors::amplitude_experiment/browsers")
+	require.NoError(t, err)
+	for _, name := range []string{
+		"user_id", "user.id", "enduser.id", "amplitude.user_id", "feature_flag.context.id", "feature_flag.context.key", "device.id", "amplitude.device_id",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, configFrom(t, section), nil)
+			assert.Empty(t, r.send(t, batch(t, evaluationEvent, attrs{"feature_flag.key": "f", "feature_flag.result.variant": "on", name: victim})))
+			out := r.send(t, batch(t, evaluationEvent, attrs{
+				"feature_flag.key": "f", "feature_flag.result.variant": "on", name: victim, "enduser.pseudo.id": "browser-0001", "amplitude.insert_id": "i",
+			}))
+			require.Len(t, out, 1)
+			event := fold(out[0])
+			assert.Equal(t, "browser-0001", event["device_id"])
+			assert.NotContains(t, event, "user_id")
+		})
+	}
+	r := start(t, configFrom(t, section), nil)
+	assert.Empty(t, r.send(t, batch(t, "checkout", attrs{"amplitude.user_id": victim})), "nothing else leaves")
 }
