@@ -12,6 +12,8 @@ import (
 )
 
 // british finds the spellings that creep in most often. The linter misspell looks at the Go files.
+//
+//nolint:misspell // these are what the test looks for
 var british = regexp.MustCompile(`(?i)\b(\w*(recognis|organis|initialis|normalis|serialis|synchronis|summaris|minimis|optimis|authoris|customis|generalis)\w*` +
 	`|(behaviou|neighbou|colou|honou|favou)r\w*|analys(e|ed|er|ing)|licences?|judgement|learnt|labell(ed|ing)|cancell(ed|ing)|for ever|towards|afterwards)\b`)
 

@@ -27,7 +27,7 @@ func TestList(t *testing.T) {
 }
 
 // TestConcurrentUse: a value is with one user at a time.
-func TestConcurrentUse(t *testing.T) {
+func TestConcurrentUse(*testing.T) {
 	list := freelist.New[*int](4)
 	var group sync.WaitGroup
 	for range 8 {
