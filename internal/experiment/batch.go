@@ -44,14 +44,14 @@ func (b *Batch) Read(ld plog.Logs, arrival time.Time, recorder *explain.Recorder
 			p.reader.enterScope(scope.Scope().Attributes())
 			for k, record := range scope.LogRecords().All() {
 				trace := startTrace(recorder, record, i, j, k)
-				if kind, shaped := p.Mapper.names.recognize(record); kind != kindNone {
+				if kind, shaped, claims := p.Mapper.names.recognize(record); kind != kindNone {
 					b.records = extend(b.records)
 					r := &b.records[len(b.records)-1]
 					r.trace, r.position, r.kind = trace, b.size, kind
 					r.shaped, r.reshaped = shaped && p.set.AcceptShaped, shaped && !p.set.AcceptShaped
 					p.parse(r, record, now)
 				} else {
-					if !p.set.AcceptShaped && p.set.OtherRecords == OtherPass {
+					if claims && !p.set.AcceptShaped && p.set.OtherRecords == OtherPass {
 						p.claims.strip(record, trace)
 					}
 					trace.foreign(p.Mapper, record)

@@ -69,15 +69,6 @@ func claimOf(name string) (Claim, bool) {
 
 // strip takes the claims out of a record that passes, and counts them.
 func (c *Claims) strip(record plog.LogRecord, t *Trace) {
-	claimed := false
-	for name := range record.Attributes().All() {
-		if _, claimed = claimOf(name); claimed {
-			break
-		}
-	}
-	if !claimed {
-		return // almost every record: it is read once, and stays as it is
-	}
 	record.Attributes().RemoveIf(func(name string, _ pcommon.Value) bool {
 		claim, claimed := claimOf(name)
 		if claimed {

@@ -59,21 +59,25 @@ func newRecognizer(set *Settings) recognizer {
 	return names
 }
 
-// recognize returns the kind of a record, kindNone for one of others, and whether it is an event already. It
-// allocates nothing.
-func (r recognizer) recognize(record plog.LogRecord) (kind recordKind, shaped bool) {
-	name := eventName(record)
+// recognize returns the kind of a record, kindNone for one of others, whether it is an event already, and whether it
+// says anything under "amplitude." if it is one of others. It allocates nothing.
+func (r recognizer) recognize(record plog.LogRecord) (kind recordKind, shaped, claims bool) {
+	name := record.EventName()
 	if name == "" {
-		return kindNone, false // most of what passes: spares the map
+		if name, claims = scan(record.Attributes()); name == "" {
+			return kindNone, false, claims // most of what passes: spares the map
+		}
 	}
-	if kind = r[name]; kind == kindNone {
-		return kindNone, false
+	if kind = r[name]; kind != kindNone {
+		shaped = isShaped(kind, record)
+		if kind != kindIdentify || shaped {
+			return kind, shaped, false
+		}
 	}
-	shaped = isShaped(kind, record)
-	if kind == kindIdentify && !shaped {
-		return kindNone, false
+	if !claims {
+		_, claims = scan(record.Attributes())
 	}
-	return kind, shaped
+	return kindNone, false, claims
 }
 
 // eventName returns the name of the event that a record describes: its field, else an attribute
@@ -82,16 +86,26 @@ func eventName(record plog.LogRecord) string {
 	if name := record.EventName(); name != "" {
 		return name
 	}
-	name := ""
-	for key, value := range record.Attributes().All() {
+	name, _ := scan(record.Attributes())
+	return name
+}
+
+// scan returns the event name that the attributes of a record say, and whether they may say anything under "amplitude.".
+// It runs for almost every record that passes, so it looks at as little of a name as it can.
+func scan(attributes pcommon.Map) (name string, claims bool) {
+	const prefix = amplitude.AttrPrefix
+	for key, value := range attributes.All() {
 		switch {
+		case len(key) < len(prefix):
+		case key[0] == prefix[0]:
+			claims = claims || key[:len(prefix)] == prefix
 		case key == attrOTelEventName && value.Type() == pcommon.ValueTypeStr && value.Str() != "":
-			return value.Str()
+			return value.Str(), true
 		case key == attrEventName && value.Type() == pcommon.ValueTypeStr && name == "":
 			name = value.Str()
 		}
 	}
-	return name
+	return name, claims
 }
 
 // isShaped tells whether a record is an event already: it carries an insert_id, and if it
