@@ -23,6 +23,8 @@ const (
 	maxSiftRounds = 32
 	// refusalWait is the pause after Amplitude refused a whole batch without saying why.
 	refusalWait = 60 * time.Second
+	// maxPlainTries is how often a whole batch is tried before one event in it may be to blame for the failures.
+	maxPlainTries = 3
 	// maxLone is how many events are sent alone to see whether anything gets through.
 	maxLone = 2
 	// refusedBatches is how many batches in a row have to be refused whole before events that were
@@ -34,12 +36,15 @@ const (
 type delivery struct {
 	sender *sender
 	batch  *batch
-	// tries is how often these events were tried before.
-	tries int
+	// tries is how often these events were tried before; elsewhere tells that others got through meanwhile.
+	tries     int
+	elsewhere bool
 	// refused counts the batches in a row of which Amplitude refused every request.
 	refused *int
 	// last tells of an event whether it is given up when this try does not end it; nil: none is.
 	last func(i int) bool
+	// failures is how often an event failed before, alone, while others got through; nil: never.
+	failures func(i int) int
 	// resting reports the users and devices that wait in the slow lane; nil when the slow lane itself delivers.
 	resting func(user, device event.Identity) bool
 
@@ -134,6 +139,13 @@ func (l *lane) apply(res response, sent []int32) (next [][]int32, goOn bool) {
 		return l.refuse(res, sent)
 	case actionProbe:
 		return l.probe(res, sent)
+	case actionRetry:
+		// Not at once: most failures are over with the next try.
+		if l.tries >= maxPlainTries || l.elsewhere {
+			return l.probe(res, sent)
+		}
+		l.hold(res)
+		return nil, false
 	default:
 		l.hold(res)
 		return nil, false
@@ -153,7 +165,7 @@ func (d *delivery) hold(res response) {
 // something gets through: until then one lane sends two events alone, and all others wait.
 func (l *lane) probe(res response, sent []int32) (next [][]int32, goOn bool) {
 	l.mu.Lock()
-	accepted := l.accepted > 0
+	accepted := l.accepted > 0 || l.elsewhere
 	if l.prober == nil {
 		l.prober = l
 	}
@@ -161,7 +173,14 @@ func (l *lane) probe(res response, sent []int32) (next [][]int32, goOn bool) {
 	l.mu.Unlock()
 	if len(sent) == 1 {
 		e := &l.batch.events[sent[0]]
-		e.state, e.failure = stateSuspect, event.Failure{Reason: res.reason, Status: res.status}
+		if res.action == actionRetry {
+			// It may be set aside, and then those of its user and device have to stay behind it.
+			l.throttle(e, slowBackOff)
+		}
+		e.state, e.failure = stateSuspect, event.Failure{Reason: cmp.Or(res.reason, event.ReasonFailing), Status: res.status}
+		if accepted && (res.action == actionRetry || l.elsewhere) {
+			e.state, e.wait = stateFailing, slowBackOff
+		}
 		if !accepted {
 			l.lone++
 		}
@@ -186,14 +205,6 @@ func (l *lane) alone(run []int32) [][]int32 {
 	return [][]int32{run[:1], run[1:2], run[2:]}
 }
 
-// fails sets an event aside that failed alone while others got through: nothing says that it will fail forever, so it
-// goes on trying where it holds up nobody but its own user and device.
-func (l *lane) fails(i int32, res response) {
-	e := &l.batch.events[i]
-	l.throttle(e, slowBackOff)
-	e.state, e.failure = stateFailing, event.Failure{Reason: cmp.Or(res.reason, event.ReasonFailing), Status: res.status}
-}
-
 func halves(run []int32) [][]int32 {
 	middle := (len(run) + 1) / 2
 	return [][]int32{run[:middle], run[middle:]}
@@ -206,7 +217,7 @@ func (l *lane) accept(sent []int32) {
 	l.refusals = 0
 	l.mu.Lock()
 	l.accepted++
-	l.sent += len(sent)
+	l.sender.accepts.Add(1)
 	l.mu.Unlock()
 }
 

@@ -60,11 +60,17 @@ type amplitudeExporter struct {
 	// stopIDs ends what start told the processors of this Collector about min_id_length.
 	stopIDs func()
 
+	mu sync.Mutex
 	// refused and slowRefused count the batches in a row, of the queue and of the slow lane, of which Amplitude refused
 	// every request.
 	refused, slowRefused int
 	// slowTries counts the tries of the slow lane in a row of which nothing was accepted.
 	slowTries int
+	// slowAccepts is how many requests had been accepted when the slow lane was last tried.
+	slowAccepts int64
+	// asideTries is after how many tries a batch is set aside, while no more than asideAccepts requests are accepted.
+	asideTries   int
+	asideAccepts int64
 }
 
 func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporter, error) {
@@ -174,7 +180,13 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs, try ordere
 		x.partitioners.Put(p)
 	}
 	x.settle(ctx, d)
+	if try.Waiting {
+		x.setAside(d)
+	}
 	x.park(ctx, d)
+	if d.accepted > 0 {
+		x.slow.othersGetThrough()
+	}
 	if x.isOver(try.Since) {
 		x.endRetries(ctx, d) // of what found no room in the slow lane
 	}

@@ -34,6 +34,8 @@ type sender struct {
 	// pausedUntil is when the project may be sent to again. It keeps the reading of the steady clock,
 	// or a wall clock that is set back would make the pause longer.
 	pausedUntil atomic.Pointer[time.Time]
+	// accepts counts the requests that Amplitude took.
+	accepts atomic.Int64
 	// strained counts the requests in a row that got no answer.
 	strained atomic.Int32
 }

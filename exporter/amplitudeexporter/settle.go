@@ -136,32 +136,68 @@ func (x *amplitudeExporter) explainNotAllowed(p records.Ref) {
 		zap.String("event_name", printable.Text(p.Record.EventName())), service)
 }
 
-// judgeSuspects decides about events that were refused, without an explanation, when they were alone.
-// If anything else got through, the event is to blame. If not, the sender may be, and the events are tried again: until
-// it has happened to several batches in a row if it is Amplitude that refuses, forever if it is something on the way.
+// judgeSuspects decides about events that were refused, or failed, when they were alone. If anything else got through,
+// the event is to blame.
+// If nothing did, the sender may be to blame, and the events are tried again: until it has happened to several batches in
+// a row if it is Amplitude that refuses, forever if it is something on the way.
 func (x *amplitudeExporter) judgeSuspects(d *delivery) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if d.accepted > 0 {
 		*d.refused = 0
 	}
 	if d.refusal == nil {
 		return
 	}
-	next := stateUndeliverable
+	guilty := d.accepted > 0
 	switch byAmplitude := d.refusal.action == actionBisect; {
-	case d.accepted > 0:
-	case !byAmplitude:
-		next = statePending
-		d.hold(*d.refusal)
+	case guilty, !byAmplitude:
 	case *d.refused+1 < refusedBatches:
-		next = statePending
 		*d.refused++
 		d.fail(errors.New("amplitude refuses every request"), refusalWait)
 	default:
 		*d.refused = 0
+		guilty = true
 	}
 	for i := range d.batch.events {
-		if e := &d.batch.events[i]; e.state == stateSuspect {
-			e.state = next
+		e := &d.batch.events[i]
+		switch {
+		case e.state == stateFailing && d.failures != nil && d.failures(i)+1 >= maxFailures:
+			e.state = stateUndeliverable
+		case e.state != stateSuspect:
+		case guilty && e.failure.Reason != event.ReasonFailing:
+			e.state = stateUndeliverable
+		default:
+			// Whatever failed before anything got through may have been an outage that is over.
+			e.state = statePending
+			d.hold(*d.refusal)
 		}
 	}
 }
+
+// setAside lets a batch that fails as a whole, again and again, go on trying in the slow lane, so that the next one shows
+// whether it is to blame or the way is. One batch at a time: while nothing gets through, the next is set aside after twice
+// as many tries, and never more than a part of what the slow lane holds.
+func (x *amplitudeExporter) setAside(d *delivery) {
+	if d.accepted > 0 || x.sender.accepts.Load() != x.asideAccepts {
+		x.asideTries, x.asideAccepts = firstAside, x.sender.accepts.Load()
+	}
+	if d.accepted > 0 || d.prober == nil || x.senderWaits() || d.tries+1 < x.asideTries || len(d.batch.events) > max(1, x.cfg.SlowLane.MaxEvents/asidePart) {
+		return
+	}
+	x.asideTries *= 2
+	for i := range d.batch.events {
+		if e := &d.batch.events[i]; e.state == statePending {
+			e.state, e.wait, e.failure = stateFailing, slowBackOff, event.Failure{Reason: event.ReasonFailing, Status: d.status}
+		}
+	}
+	x.log.Warn("A batch fails again and again: it goes on trying in the slow lane, and the next one shows whether others get through",
+		zap.Int("events", len(d.batch.events)), zap.Int("tries", d.tries+1), zap.Error(d.failure))
+}
+
+const (
+	// firstAside is after how many tries a batch is set aside.
+	firstAside = 10
+	// asidePart is the part of the slow lane that a batch may be.
+	asidePart = 10
+)

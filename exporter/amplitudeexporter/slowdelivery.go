@@ -77,17 +77,16 @@ func (x *amplitudeExporter) attempt(ctx context.Context, tries []slowTry) attemp
 		}
 	}
 	d := &delivery{sender: x.sender, batch: b, tries: x.slowTries, refused: &x.slowRefused}
+	accepts := x.sender.accepts.Load()
+	d.elsewhere = accepts != x.slowAccepts
 	d.last = func(i int) bool { return x.isOver(tries[at[i]].since) }
 	x.slowTries++
 	if len(at) > 0 {
 		d.run(ctx, [][]int32{indexes})
 	}
-	for i := range b.events {
-		if e := &b.events[i]; e.state == stateFailing && tries[at[i]].failures+1 >= maxFailures {
-			e.state = stateUndeliverable
-		}
-	}
+	d.failures = func(i int) int { return tries[at[i]].failures }
 	x.settle(ctx, d)
+	x.slowAccepts = x.sender.accepts.Load()
 	if d.accepted > 0 {
 		x.slowTries = 0
 		x.health.fine()

@@ -172,6 +172,20 @@ func (s *slowLane) waiting() int {
 	return len(s.entries)
 }
 
+// othersGetThrough ends a pause after a failure: whatever failed may do so for itself alone.
+func (s *slowLane) othersGetThrough() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.retryAt.IsZero() {
+		return
+	}
+	s.backOff, s.retryAt = 0, time.Time{}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
 // busy tells whether there is anything in the slow lane. Only add puts something there.
 func (s *slowLane) busy() bool {
 	return s.waiting() > 0

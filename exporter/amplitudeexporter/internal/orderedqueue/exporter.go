@@ -45,6 +45,8 @@ type Try struct {
 	Number int
 	// Since is when the first one began.
 	Since time.Time
+	// Waiting tells that another batch has begun and waits for this one to end.
+	Waiting bool
 }
 
 // NewLogs returns an exporter of logs that is fed by the queue.
