@@ -46,8 +46,10 @@ var hosts = map[string]string{
 }
 
 const (
-	defaultTimeout     = 30 * time.Second
-	defaultConcurrency = 8
+	defaultTimeout      = 30 * time.Second
+	defaultMaxQueueWait = 5 * time.Second
+	defaultMaxShare     = 0.1
+	defaultConcurrency  = 8
 	// Other exporters settled on these two.
 	defaultHTTP2ReadIdleTimeout = 10 * time.Second
 	defaultHTTP2PingTimeout     = 10 * time.Second
@@ -72,6 +74,9 @@ type Config struct {
 	// QueueConfig is the sending queue, with the building of batches. Of its keys, this is special here:
 	//   - num_consumers: Must be 1, or events of one user could overtake each other; `concurrency` makes requests parallel.
 	QueueConfig configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
+
+	// MaxQueueWait is how long a sender waits for room in a full queue; then it is asked to send again. 0 is for ever.
+	MaxQueueWait time.Duration `mapstructure:"max_queue_wait"`
 
 	// RetryConfig is the back-off after a failure that can pass; it never gives up by default. Of its keys, these are special here:
 	//   - enabled: Whether a batch that failed is tried again; if not, it is given up, to the dead letter file if there is one.
@@ -130,6 +135,9 @@ type RateLimitConfig struct {
 type SlowLaneConfig struct {
 	// MaxEvents is the number of events kept. A full slow lane stops the whole exporter: nothing is lost.
 	MaxEvents int `mapstructure:"max_events"`
+	// MaxShare is the part of it that the events of one user or device may fill, above 0 and at most 1. What is beyond
+	// goes to the dead letter file, if there is one, so that one noisy user does not stop the others.
+	MaxShare float64 `mapstructure:"max_share"`
 }
 
 // DeadLetterConfig is a rotated file of OTLP JSON lines.
@@ -174,6 +182,7 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		ClientConfig:     client,
 		QueueConfig:      configoptional.Some(queue),
+		MaxQueueWait:     defaultMaxQueueWait,
 		RetryConfig:      retry,
 		Region:           regionUS,
 		API:              apiHTTPV2,
@@ -181,7 +190,7 @@ func createDefaultConfig() component.Config {
 		MinIDLength:      amplitude.DefaultMinIDLength,
 		Concurrency:      defaultConcurrency,
 		MaxConnectionAge: defaultMaxConnectionAge,
-		SlowLane:         SlowLaneConfig{MaxEvents: defaultSlowLaneEvents},
+		SlowLane:         SlowLaneConfig{MaxEvents: defaultSlowLaneEvents, MaxShare: defaultMaxShare},
 		DeadLetter:       DeadLetterConfig{MaxMegabytes: defaultDeadLetterSize, MaxBackups: defaultDeadLetterCopies},
 	}
 }
@@ -241,7 +250,8 @@ func (c *Config) Validate() error {
 		check.Between("min_id_length", c.MinIDLength, 1, amplitude.MaxStringLength),
 		check.Positive("concurrency", c.Concurrency),
 		check.NotNegative("timeout", c.ClientConfig.Timeout),
-		check.NotNegative("max_connection_age", c.MaxConnectionAge))
+		check.NotNegative("max_connection_age", c.MaxConnectionAge),
+		check.NotNegative("max_queue_wait", c.MaxQueueWait))
 	if queue := c.QueueConfig.Get(); queue != nil && queue.NumConsumers != 1 {
 		errs = append(errs, fmt.Errorf("`sending_queue::num_consumers` must be 1, or events of one user could overtake each other; "+
 			"use `concurrency` for parallel requests (got %d)", queue.NumConsumers))
@@ -284,7 +294,11 @@ func (c *RateLimitConfig) Validate() error {
 
 // Validate returns what is wrong.
 func (c *SlowLaneConfig) Validate() error {
-	return check.Positive("max_events", c.MaxEvents)
+	errs := []error{check.Positive("max_events", c.MaxEvents)}
+	if !(c.MaxShare > 0 && c.MaxShare <= 1) {
+		errs = append(errs, fmt.Errorf("`max_share` must be above 0 and at most 1 (got %v)", c.MaxShare))
+	}
+	return errors.Join(errs...)
 }
 
 // Validate returns what is wrong, one error per key.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,7 +90,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.health = newHealth(cfg, set.Logger)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
 	x.sender.book = &x.book
-	x.slow = newSlowLane(x, cfg.SlowLane.MaxEvents, x.envelope.limits.events, c, x.log)
+	x.slow = newSlowLane(x, cfg.SlowLane, x.envelope.limits.events, c, x.log)
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
 	return x, nil
@@ -240,6 +241,13 @@ func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
 	}
 	if len(throttled) == 0 {
 		return
+	}
+	if beyond := x.slow.share(throttled); len(beyond) > 0 {
+		for _, e := range beyond {
+			e.state, e.failure.Reason = stateUndeliverable, event.ReasonSlowLaneShare
+		}
+		throttled = slices.DeleteFunc(throttled, func(e *batchEvent) bool { return e.state == stateUndeliverable })
+		x.endRetries(ctx, d)
 	}
 	parked, err := x.slow.add(ctx, throttled)
 	if err != nil {

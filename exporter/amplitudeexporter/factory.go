@@ -50,6 +50,7 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 		Shutdown:   x.shutdown,
 		Received:   x.tel.received,
 		Unreadable: func(err error, size int) { x.unreadable(storeQueue, err, zap.Int("bytes", size)) },
+		MaxWait:    cfg.MaxQueueWait,
 		Log:        x.log,
 	})
 	if err != nil {

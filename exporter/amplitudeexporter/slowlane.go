@@ -77,7 +77,9 @@ type slowLane struct {
 	log      *zap.Logger
 	// maxEvents bounds the events kept, and perRequest those of one try.
 	maxEvents, perRequest int
-	store                 *slowStore // nil without storage
+	// perIdentity bounds the events of one user or device.
+	perIdentity int
+	store       *slowStore // nil without storage
 
 	mu sync.Mutex
 	// entries are in the order in which they came.
@@ -112,10 +114,11 @@ type resting struct {
 	burst int
 }
 
-func newSlowLane(x slowLaneExporter, maxEvents, perRequest int, c clock, log *zap.Logger) *slowLane {
+func newSlowLane(x slowLaneExporter, cfg SlowLaneConfig, perRequest int, c clock, log *zap.Logger) *slowLane {
 	return &slowLane{
-		exporter: x, clock: c, log: log, maxEvents: maxEvents, perRequest: perRequest,
-		resting: map[event.Identity]*resting{}, wake: make(chan struct{}, 1),
+		exporter: x, clock: c, log: log, maxEvents: cfg.MaxEvents, perRequest: perRequest,
+		perIdentity: max(1, int(cfg.MaxShare*float64(cfg.MaxEvents))),
+		resting:     map[event.Identity]*resting{}, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -196,6 +199,34 @@ func (s *slowLane) rests(user, device event.Identity) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.resting[user] != nil || s.resting[device] != nil
+}
+
+// share takes out of events those that would fill the slow lane beyond the share of their user or device.
+func (s *slowLane) share(events []*batchEvent) (beyond []*batchEvent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	more := map[event.Identity]int{}
+	for _, e := range events {
+		full := false
+		for _, id := range [...]event.Identity{e.user, e.device} {
+			if id == 0 {
+				continue
+			}
+			waiting := more[id]
+			if r := s.resting[id]; r != nil {
+				waiting += r.events
+			}
+			full = full || waiting >= s.perIdentity
+		}
+		if full {
+			beyond = append(beyond, e)
+			continue
+		}
+		for _, id := range [...]event.Identity{e.user, e.device} {
+			more[id]++
+		}
+	}
+	return beyond
 }
 
 // add takes events over, in order, as many as there is room for. When it returns, those are on disk

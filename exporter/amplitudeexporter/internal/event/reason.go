@@ -29,6 +29,8 @@ const (
 	ReasonFailing
 	// Tried for as long as retry_on_failure::max_elapsed_time says.
 	ReasonRetriesEnded
+	// Its user or device has its share of the slow lane.
+	ReasonSlowLaneShare
 	// The Collector stops and the slow lane has no storage.
 	ReasonShutdown
 	ReasonCount
@@ -52,6 +54,7 @@ var ReasonNames = [ReasonCount]string{
 	ReasonForbidden:         "forbidden",
 	ReasonFailing:           "failing",
 	ReasonRetriesEnded:      "retries_ended",
+	ReasonSlowLaneShare:     "slow_lane_share",
 	ReasonShutdown:          "shutdown",
 }
 

@@ -5,6 +5,7 @@ package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/e
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -35,6 +36,8 @@ type Settings struct {
 	Received func(ctx context.Context, records int)
 	// Unreadable is told of a request on disk, of this size in bytes, that cannot be read back.
 	Unreadable func(err error, size int)
+	// MaxWait is how long a sender waits for room in the queue; 0 is for ever.
+	MaxWait time.Duration
 	// Log may bound how often it writes.
 	Log *zap.Logger
 }
@@ -116,14 +119,46 @@ func (o *ordered) Shutdown(ctx context.Context) error {
 	return o.stopped
 }
 
-// ConsumeLogs hands the logs to the queue and counts them if it took them.
+// ErrFull asks the sender to come again.
+var ErrFull = errors.New("the sending queue is full: send it again later")
+
+// ConsumeLogs hands the logs to the queue and counts them if it took them. What the queue can never hold at once is taken
+// in pieces; if one is refused the sender repeats them all, and those before are the same events by their insert_id.
 func (o *ordered) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
+	queue := o.settings.Queue.Get()
+	if queue == nil || queue.WaitForResult {
+		return o.Logs.ConsumeLogs(ctx, logs)
+	}
+	for _, piece := range newRequest(logs, nil).split(maxPiece(queue), queue.Sizer) {
+		if err := o.offer(ctx, piece.(*request).logs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxPiece is what is offered to the queue at once: half of what it holds, so that it need not be empty for it.
+func maxPiece(queue *exporterhelper.QueueBatchConfig) int {
+	if queue.Sizer == exporterhelper.RequestSizerTypeRequests {
+		return 0
+	}
+	return max(1, int(queue.QueueSize/2))
+}
+
+// offer waits for room for no longer than a sender may.
+func (o *ordered) offer(ctx context.Context, logs plog.Logs) error {
 	n := logs.LogRecordCount()
-	if err := o.Logs.ConsumeLogs(ctx, logs); err != nil {
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if o.settings.MaxWait > 0 {
+		waiting, cancel = context.WithTimeout(ctx, o.settings.MaxWait)
+	}
+	defer cancel()
+	if err := o.Logs.ConsumeLogs(waiting, logs); err != nil {
+		if waiting.Err() != nil && ctx.Err() == nil {
+			return ErrFull
+		}
 		return err
 	}
-	if queue := o.settings.Queue.Get(); queue != nil && !queue.WaitForResult {
-		o.settings.Received(ctx, n)
-	}
+	o.settings.Received(ctx, n)
 	return nil
 }
