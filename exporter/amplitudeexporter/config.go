@@ -46,10 +46,11 @@ var hosts = map[string]string{
 }
 
 const (
-	defaultTimeout      = 30 * time.Second
-	defaultMaxQueueWait = 5 * time.Second
-	defaultMaxShare     = 0.1
-	defaultConcurrency  = 8
+	defaultTimeout         = 30 * time.Second
+	defaultMaxQueueWait    = 5 * time.Second
+	defaultShutdownTimeout = 10 * time.Second
+	defaultMaxShare        = 0.1
+	defaultConcurrency     = 8
 	// Other exporters settled on these two.
 	defaultHTTP2ReadIdleTimeout = 10 * time.Second
 	defaultHTTP2PingTimeout     = 10 * time.Second
@@ -77,6 +78,10 @@ type Config struct {
 
 	// MaxQueueWait is how long a sender waits for room in a full queue; then it is asked to send again. 0 is for ever.
 	MaxQueueWait time.Duration `mapstructure:"max_queue_wait"`
+
+	// ShutdownTimeout is how long a stop lets requests and waits go on; then they are cut. What is not on disk goes to the
+	// dead letter file, if there is one. 0 is for ever.
+	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 
 	// RetryConfig is the back-off after a failure that can pass; it never gives up by default. Of its keys, these are special here:
 	//   - enabled: Whether a batch that failed is tried again; if not, it is given up, to the dead letter file if there is one.
@@ -183,6 +188,7 @@ func createDefaultConfig() component.Config {
 		ClientConfig:     client,
 		QueueConfig:      configoptional.Some(queue),
 		MaxQueueWait:     defaultMaxQueueWait,
+		ShutdownTimeout:  defaultShutdownTimeout,
 		RetryConfig:      retry,
 		Region:           regionUS,
 		API:              apiHTTPV2,
@@ -251,7 +257,8 @@ func (c *Config) Validate() error {
 		check.Positive("concurrency", c.Concurrency),
 		check.NotNegative("timeout", c.ClientConfig.Timeout),
 		check.NotNegative("max_connection_age", c.MaxConnectionAge),
-		check.NotNegative("max_queue_wait", c.MaxQueueWait))
+		check.NotNegative("max_queue_wait", c.MaxQueueWait),
+		check.NotNegative("shutdown_timeout", c.ShutdownTimeout))
 	if queue := c.QueueConfig.Get(); queue != nil && queue.NumConsumers != 1 {
 		errs = append(errs, fmt.Errorf("`sending_queue::num_consumers` must be 1, or events of one user could overtake each other; "+
 			"use `concurrency` for parallel requests (got %d)", queue.NumConsumers))

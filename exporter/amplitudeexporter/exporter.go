@@ -62,6 +62,10 @@ type amplitudeExporter struct {
 	stopIDs func()
 
 	mu sync.Mutex
+	// life ends, by cut, when a stop has waited for long enough.
+	life context.Context
+	cut  context.CancelFunc
+
 	// refused and slowRefused count the batches in a row, of the queue and of the slow lane, of which Amplitude refused
 	// every request.
 	refused, slowRefused int
@@ -87,6 +91,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 		log:      atMostEvery(logInterval, set.Logger),
 		envelope: newEnvelope(cfg),
 	}
+	x.life, x.cut = context.WithCancel(context.Background())
 	x.health = newHealth(cfg, set.Logger)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
 	x.sender.book = &x.book
@@ -158,6 +163,8 @@ func (x *amplitudeExporter) putBatch(b *batch) {
 
 // push delivers a batch. Its error asks for another try of exactly those records that are left over.
 func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs, try orderedqueue.Try) error {
+	ctx, release := x.untilCut(ctx)
+	defer release()
 	b := x.getBatch()
 	defer x.putBatch(b)
 	b.addLogs(logs)
@@ -169,9 +176,8 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs, try ordere
 	}
 
 	d := &delivery{sender: x.sender, batch: b, tries: try.Number, refused: &x.refused}
-	if x.isLast(try) {
-		d.last = func(int) bool { return true }
-	}
+	last := x.isLast(try)
+	d.last = func(int) bool { return last || x.isLost() }
 	if x.slow.busy() {
 		d.resting = x.slow.rests
 	}
@@ -192,6 +198,19 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs, try ordere
 		x.endRetries(ctx, d) // of what found no room in the slow lane
 	}
 	return x.leftOver(ctx, d)
+}
+
+// untilCut returns a context that ends when a stop has waited for long enough.
+func (x *amplitudeExporter) untilCut(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(x.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// isLost tells whether what is left over would be lost: a stop has waited for long enough, and the queue is in memory.
+func (x *amplitudeExporter) isLost() bool {
+	queue := x.cfg.QueueConfig.Get()
+	return x.life.Err() != nil && !x.senderWaits() && queue.StorageID == nil
 }
 
 // senderWaits tells whether whoever sends gets the result of each try.

@@ -51,7 +51,8 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 		Received:   x.tel.received,
 		Unreadable: func(err error, size int) { x.unreadable(storeQueue, err, zap.Int("bytes", size)) },
 		MaxWait:    cfg.MaxQueueWait,
-		Log:        x.log,
+		Cut:        x.cut, ShutdownTimeout: cfg.ShutdownTimeout,
+		Log: x.log,
 	})
 	if err != nil {
 		return nil, err

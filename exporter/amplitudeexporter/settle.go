@@ -60,6 +60,9 @@ func (x *amplitudeExporter) endRetries(ctx context.Context, d *delivery) {
 		e := &d.batch.events[i]
 		if e.state == statePending && d.last != nil && d.last(i) {
 			e.state, e.failure = stateUndeliverable, event.Failure{Reason: event.ReasonRetriesEnded, Status: d.status}
+			if x.life.Err() != nil {
+				e.failure.Reason = event.ReasonShutdown
+			}
 		}
 		if e.state == stateUndeliverable {
 			dead = append(dead, undeliverable{e.Ref, e.failure})
@@ -67,7 +70,7 @@ func (x *amplitudeExporter) endRetries(ctx context.Context, d *delivery) {
 		}
 	}
 	dead = append(dead, d.batch.rejected...)
-	written, err := x.writeDeadLetters(ctx, dead)
+	written, err := x.writeDeadLetters(context.WithoutCancel(ctx), dead)
 	if err != nil {
 		d.fail(err, 0)
 	}

@@ -63,6 +63,8 @@ func (x *amplitudeExporter) identify(refs iter.Seq[records.Ref]) iter.Seq2[recor
 
 // attempt delivers events of the slow lane, in order and one request at a time, and settles what that came to.
 func (x *amplitudeExporter) attempt(ctx context.Context, tries []slowTry) attemptResult {
+	ctx, release := x.untilCut(ctx)
+	defer release()
 	b := x.getBatch()
 	defer x.putBatch(b)
 	// at are the indexes in tries of those that are events, and thus in b.events.

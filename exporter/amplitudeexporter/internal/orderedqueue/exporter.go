@@ -38,6 +38,9 @@ type Settings struct {
 	Unreadable func(err error, size int)
 	// MaxWait is how long a sender waits for room in the queue; 0 is for ever.
 	MaxWait time.Duration
+	// Cut ends what is in flight. It is called when Shutdown takes longer than ShutdownTimeout; 0 is never.
+	Cut             func()
+	ShutdownTimeout time.Duration
 	// Log may bound how often it writes.
 	Log *zap.Logger
 }
@@ -115,7 +118,13 @@ func (o *ordered) Start(ctx context.Context, host component.Host) error {
 
 // Shutdown may be called twice, which the retries of exporterhelper do not bear.
 func (o *ordered) Shutdown(ctx context.Context) error {
-	o.stop.Do(func() { o.stopped = o.Logs.Shutdown(ctx) })
+	o.stop.Do(func() {
+		if o.settings.ShutdownTimeout > 0 {
+			cut := time.AfterFunc(o.settings.ShutdownTimeout, o.settings.Cut)
+			defer cut.Stop()
+		}
+		o.stopped = o.Logs.Shutdown(ctx)
+	})
 	return o.stopped
 }
 
