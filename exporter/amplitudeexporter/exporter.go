@@ -187,7 +187,7 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs, try ordere
 		x.partitioners.Put(p)
 	}
 	x.settle(ctx, d)
-	if try.Waiting {
+	if try.Waiting && time.Since(try.Since) >= asideAfter {
 		x.setAside(d)
 	}
 	x.park(ctx, d)

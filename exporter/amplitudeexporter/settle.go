@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -201,6 +202,8 @@ func (x *amplitudeExporter) setAside(d *delivery) {
 const (
 	// firstAside is after how many tries a batch is set aside.
 	firstAside = 10
+	// asideAfter is for how long it has to have been tried.
+	asideAfter = 3 * time.Second
 	// asidePart is the part of the slow lane that a batch may be.
 	asidePart = 10
 )
