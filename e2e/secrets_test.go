@@ -22,7 +22,7 @@ import (
 func TestKeyIsNowhere(t *testing.T) {
 	for name, key := range map[string]string{"a key that works": "e2e-key", "a key that is refused": "0123456789abcdefSECRET"} {
 		t.Run(name, func(t *testing.T) {
-			l := startLimited(t, "E2E_KEY="+key, "E2E_LOG_LEVEL=debug")
+			l := startLimited(t, "E2E_KEY="+key, "E2E_LOG_LEVEL=debug", "E2E_RETRY_FOR=1s")
 			l.far.SandboxPost(t, "/_sandbox/silence", map[string]any{"devices": []string{"silenced-device"}})
 			logs := exposures(0, 3)
 			logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().PutStr("device_id", "silenced-device")

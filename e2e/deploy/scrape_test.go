@@ -155,7 +155,10 @@ func eventful(t *testing.T) []byte {
 // invalidKey has a key that is refused, and no dead letter file.
 func invalidKey(t *testing.T) []byte {
 	far := harness.Start(t, "../testdata/sandbox.yaml", harness.Options{})
-	c := harness.Start(t, "../testdata/sender.yaml", harness.Options{Env: []string{"E2E_TARGET=" + far.Sandbox, "E2E_KEY=refused"}})
+	c := harness.Start(t, "../testdata/sender.yaml", harness.Options{
+		Env:  []string{"E2E_TARGET=" + far.Sandbox, "E2E_KEY=refused"},
+		Sets: []string{"exporters::amplitude::retry_on_failure::max_elapsed_time: 1s"},
+	})
 	records := numbered(3)
 	records[0].attributes["amplitude.plan"] = "an application has no say in it"
 	c.SendLogs(t, logs(t, records...))
