@@ -61,7 +61,7 @@ func (b *Batch) Read(ld plog.Logs, arrival time.Time, recorder *explain.Recorder
 		}
 	}
 	if b.size > len(b.records) {
-		b.nearMisses = p.Mapper.nearMisses.search(ld, b.size, arrival)
+		b.nearMisses = p.nearMisses.search(ld, b.size, arrival)
 	}
 	b.makeEvents()
 	return b.size

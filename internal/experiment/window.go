@@ -14,8 +14,9 @@ import (
 const (
 	// WindowDay is the name of the window that is a day.
 	WindowDay = "day"
-	// MinWindow and MaxWindow bound the others; Amplitude forgets an insert_id after seven days.
+	// MinWindow is the shortest of the other windows.
 	MinWindow = time.Minute
+	// MaxWindow is the longest: Amplitude forgets an insert_id after seven days.
 	MaxWindow = amplitude.DedupeWindow
 
 	secondsPerDay         = 24 * 60 * 60

@@ -13,9 +13,9 @@ import (
 
 func TestRefuse(t *testing.T) {
 	registry := featuregate.NewRegistry()
-	assert.NoError(t, Refuse(registry), "a core that does not know the gate")
+	require.NoError(t, Refuse(registry), "a core that does not know the gate")
 	registry.MustRegister(Gate, featuregate.StageAlpha)
-	assert.NoError(t, Refuse(registry), "off by default")
+	require.NoError(t, Refuse(registry), "off by default")
 	require.NoError(t, registry.Set(Gate, true))
 	assert.ErrorContains(t, Refuse(registry), "pdata.useProtoPooling")
 }
