@@ -270,12 +270,16 @@ func TestOnlyCollectorsMayClear(t *testing.T) {
 		return logs
 	}
 	collector := harness.Start(t, "testdata/hostile.yaml", harness.Options{})
-	for i, logs := range []plog.Logs{exposures(0, 1), claim("raw"), forge("shaped"), own("[Experiment] Custom"), own("$identify")} {
+	for i, logs := range []plog.Logs{exposures(0, 1), claim("raw"), forge("shaped"), own("[Experiment] Custom")} {
 		collector.SendLogs(t, logs)
 		collector.WaitForEvents(t, i+1)
 	}
+	// An $identify is no event; what the same user does next comes after it.
+	collector.SendLogs(t, own("$identify"))
+	collector.SendLogs(t, claim("last"))
+	collector.WaitForEvents(t, 5)
 	assert.Equal(t, map[string]any{
-		"[Experiment] delivery": "treatment", "[Experiment] raw": "treatment", "[Experiment] shaped": "treatment",
+		"[Experiment] delivery": "treatment", "[Experiment] raw": "treatment", "[Experiment] shaped": "treatment", "[Experiment] last": "treatment",
 	}, collector.UserProperties(t, victim))
 
 	gateway := harness.Start(t, "testdata/hostile.yaml", harness.Options{Sets: []string{"processors::amplitude_experiment::accept_shaped: true"}})
