@@ -109,3 +109,14 @@ func TestOutageKeepsTheOrder(t *testing.T) {
 	}
 	assert.Equal(t, want, got[len(got)-len(want):])
 }
+
+// TestOutageFromTheStartIsNotSetAside batch after batch: what nothing has contradicted yet needs as many tries as any other.
+func TestOutageFromTheStartIsNotSetAside(t *testing.T) {
+	x, err := newExporter(newConfig(t, map[string]any{"sending_queue": map[string]any{"enabled": true}}), newRig(t, nil, nil).settings, newFakeClock())
+	require.NoError(t, err)
+	for tries := range firstAside - 1 {
+		d := &delivery{sender: x.sender, batch: &batch{events: make([]batchEvent, 1)}, prober: &lane{}, tries: tries}
+		x.setAside(d)
+		require.Equal(t, statePending, d.batch.events[0].state, "after %d tries", tries+1)
+	}
+}

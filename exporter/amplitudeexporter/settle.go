@@ -183,7 +183,7 @@ func (x *amplitudeExporter) judgeSuspects(d *delivery) {
 // whether it is to blame or the way is. One batch at a time: while nothing gets through, the next is set aside after twice
 // as many tries, and never more than a part of what the slow lane holds.
 func (x *amplitudeExporter) setAside(d *delivery) {
-	if d.accepted > 0 || x.sender.accepts.Load() != x.asideAccepts {
+	if x.asideTries == 0 || d.accepted > 0 || x.sender.accepts.Load() != x.asideAccepts {
 		x.asideTries, x.asideAccepts = firstAside, x.sender.accepts.Load()
 	}
 	if d.accepted > 0 || d.prober == nil || x.senderWaits() || d.tries+1 < x.asideTries || len(d.batch.events) > max(1, x.cfg.SlowLane.MaxEvents/asidePart) {
