@@ -15,6 +15,8 @@ unexport $(filter-out HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY,$(filter $(OURS)
 # A go.work in a folder above would exclude our modules.
 export GOWORK := off
 BINARY  := bin/otelcol-amplitude
+# go.mod requires the oldest core that the components work with; this is what we build and ship.
+NEWEST  := -modfile=$(CURDIR)/newest.mod
 COMMANDS := bin/otelcol-amplitude-explain bin/otelcol-amplitude-replay
 # What `make test` and `make quick` are told on the command line; nothing that is exported counts.
 PACKAGE := ./...
@@ -22,9 +24,11 @@ RUN     :=
 BASE    :=
 # Modules of their own, so that who takes the components does not get what these require.
 MODULES := examples bench
+# What distributions build in, and the commands beside it.
+COMPONENTS := $(patsubst %,./%/...,$(wildcard processor exporter connector extension receiver internal sandbox cmd))
 
 # What the Collector is built from: when none of it is newer than the binary, there is nothing to do.
-SOURCES := builder-config.yaml go.mod go.sum $(shell find internal sandbox processor exporter extension connector -type f \
+SOURCES := builder-config.yaml go.mod go.sum newest.mod $(shell find internal sandbox processor exporter extension connector -type f \
 	-not -name '*_test.go' -not -path '*/testdata/*' -not -name '*.md' 2>/dev/null)
 
 .PHONY: help
@@ -59,12 +63,25 @@ quick: need-go ## Test the packages that differ from main and what imports them,
 MODULE := $(strip $(foreach module,$(MODULES),$(if $(filter ./$(module) ./$(module)/%,$(PACKAGE)),$(module))))
 .PHONY: test
 test: need-go $(if $(filter ./...,$(PACKAGE)),need-test-tools) $(if $(filter ./... ./e2e%,$(PACKAGE)),$(BINARY) bin/shop-go bin/demo) ## Run all tests, unit and end to end, with the race detector (PACKAGE=./internal/amplitude RUN=TestName: those only)
-	$(GO) $(if $(MODULE),-C $(MODULE)) test -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(if $(MODULE),$(patsubst ./$(MODULE)%,.%,$(PACKAGE)),$(PACKAGE))
+	$(GO) $(if $(MODULE),-C $(MODULE)) test $(if $(MODULE),,$(NEWEST)) -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(if $(MODULE),$(patsubst ./$(MODULE)%,.%,$(PACKAGE)),$(PACKAGE))
 	$(if $(filter ./...,$(PACKAGE)),for module in $(MODULES); do $(GO) -C "$$module" test $(if $(RUN),-run '$(RUN)') ./... || exit 1; done)
 
 .PHONY: generate
 generate: need-go ## Regenerate what is made from each metadata.yaml, references and schemas in docs, dashboard and alerts
 	$(GO) generate ./...
+
+# What a line of builder-config.yaml pins.
+PINNED   = $(shell sed -nE 's|.*$(1) (=> .* )?(v[0-9.]+)$$|\2|p' builder-config.yaml)
+.PHONY: newest
+newest: need-go ## Renew newest.mod, with which the commands are built: go.mod, with the versions of builder-config.yaml
+	@sed -E -e 's|^go .*|go 1.26.0|' -e '/^\)/,$${/indirect/d}' \
+		-e 's|(go.opentelemetry.io/collector/\S+) v0\S+|\1 $(call PINNED,receiver/otlpreceiver)|' \
+		-e 's|(go.opentelemetry.io/collector/\S+) v1\S+|\1 $(call PINNED,provider/envprovider)|' \
+		-e 's|(collector/config/confighttp) v\S+|\1 $(call PINNED,provider/envprovider)|' \
+		-e 's|(contrib/extension/storage/filestorage) v\S+|\1 $(call PINNED,storage/filestorage)|' \
+		-e 's|(redis/go-redis/v9) v\S+|\1 $(call PINNED,redis/go-redis/v9)|' \
+		-e 's|(go-json-experiment/json) v\S+|\1 $(call PINNED,go-json-experiment/json)|' go.mod >newest.mod
+	@$(GO) mod tidy -modfile=newest.mod
 
 .PHONY: fmt
 fmt: need-go ## Format all Go files
@@ -94,6 +111,7 @@ check: need-go ## What has to hold before a change is merged: generated files cu
 	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '*/*/README.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema deploy || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
 	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { echo "run 'make fmt'"; exit 1; }
 	$(GO) mod tidy -diff
+	$(MAKE) newest && git diff --exit-code --stat -- newest.mod newest.sum
 	for module in $(MODULES); do $(GO) -C "$$module" mod tidy -diff || exit 1; done
 	$(MAKE) lint lint-deploy
 	$(MAKE) test
@@ -128,13 +146,26 @@ web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk 
 
 # The tests of the documentation that take longer: with the commands of all pages, and a Collector with contributors' components.
 .PHONY: docs-test
-docs-test: $(BINARY) $(COMMANDS) bin/otelcol-docs bin/shop-go bin/demo ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
+docs-test: $(BINARY) $(COMMANDS) bin/shop-go bin/demo ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
 	$(GO) test -count=1 -tags docs -timeout 20m ./e2e/docs
 	@echo "links to elsewhere, which no test follows:"
 	@git ls-files '*.md' | grep -v testdata/ | xargs grep -ohE 'https?://[^][ )>"`]+' | grep -vE '//(127\.0\.0\.1|localhost)' | sort -u | sed 's/^/  /'
 
 # A run that ends in the middle of an input can report "context deadline exceeded" (go.dev/issue/48591):
 # without a failing input that is no finding.
+.PHONY: compat
+compat: need-go need-redis ## Prove the oldest and the newest core: unit tests, a distribution built in an empty folder, programs for every platform (SHORT=1: unit tests on the oldest, Windows)
+	$(if $(SHORT),,GOTOOLCHAIN=go$$(sed -n 's/^go //p' go.mod)) $(GO) test $(COMPONENTS)
+ifndef SHORT
+	$(GO) test $(NEWEST) $(COMPONENTS)
+	$(GO) test -count=1 -v -tags compat -timeout 60m ./e2e/compat
+endif
+	@set -e; for platform in $(if $(SHORT),windows/amd64,$(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)); do \
+		echo "==> building for $$platform"; \
+		export CGO_ENABLED=0 GOOS="$${platform%/*}" GOARCH="$${platform#*/}"; \
+		$(GO) build $(NEWEST) ./... && $(GO) -C examples build ./...; \
+	done
+
 .PHONY: fuzz
 fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a while (FUZZTIME=30s)
 	@mkdir -p bin; set -e -o pipefail; grep -rl --include='*_test.go' '^func Fuzz' processor exporter extension connector internal cmd | while read -r file; do \
@@ -179,7 +210,7 @@ endif
 
 .PHONY: vulncheck
 vulncheck: need-go ## Look for known vulnerabilities in what our code calls (needs https://vuln.go.dev, or DB=file:///a/copy)
-	$(SECURITY) govulncheck $(if $(DB),-db $(DB)) ./...
+	GOFLAGS="$$GOFLAGS $(NEWEST)" $(SECURITY) govulncheck $(if $(DB),-db $(DB)) ./...
 
 ##@ Release
 
@@ -213,13 +244,7 @@ $(BINARY)-race: $(BINARY)
 
 $(COMMANDS): bin/%: $(SOURCES) $(wildcard cmd/*/*.go) | need-go
 	@echo "==> building $@"
-	@$(GO) build -o $@ ./cmd/$*
-
-bin/otelcol-docs: e2e/docs/builder-config.yaml $(SOURCES) | need-go
-	@echo "==> building $@"
-	@mkdir -p bin _build
-	@$(TOOL) builder --config e2e/docs/builder-config.yaml
-	@mv _build/docs/otelcol-docs $@
+	@$(GO) build $(NEWEST) -o $@ ./cmd/$*
 
 bin/otelcol-amplitude-scale: examples/scale-out/builder-config.yaml $(SOURCES) | need-go
 	@echo "==> building $@ (load_balancing and Kafka bring many packages: several minutes the first time)"

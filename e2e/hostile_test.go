@@ -45,25 +45,6 @@ var hostileRecords = map[string]func(record plog.LogRecord){
 			variants.PutStr(fmt.Sprintf("flag-%05d", i), "treatment")
 		}
 	},
-	"a map 5,000 deep": func(r plog.LogRecord) {
-		m := r.Attributes().PutEmptyMap("deep")
-		for range 5_000 {
-			m = m.PutEmptyMap("d")
-		}
-		m.PutStr("end", "here")
-	},
-	"a list 5,000 deep": func(r plog.LogRecord) {
-		s := r.Attributes().PutEmptySlice("deep")
-		for range 5_000 {
-			s = s.AppendEmpty().SetEmptySlice()
-		}
-	},
-	"a map body 5,000 deep": func(r plog.LogRecord) {
-		m := r.Body().SetEmptyMap()
-		for range 5_000 {
-			m = m.PutEmptyMap("variants")
-		}
-	},
 	"invalid UTF-8 everywhere": func(r plog.LogRecord) {
 		bad := "\xff\xfe\xc0\x80\xed\xa0\x80"
 		r.Attributes().PutStr("user_id", "user-"+bad)
@@ -123,17 +104,28 @@ func scriptEverywhere(r plog.LogRecord) {
 func TestHostileRecords(t *testing.T) {
 	collector := harness.Start(t, "testdata/hostile.yaml", harness.Options{})
 	neighbors, largest := 0, 0
-	for name, hostile := range hostileRecords {
+	send := func(name string, hostile func(plog.LogRecord), post func(plog.Logs)) {
 		logs := exposures(neighbors, 3)
 		records := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
 		hostile(records.At(1))
-		collector.SendLogs(t, logs)
+		post(logs)
 		neighbors += 3
 		resident := collector.Resident(t)
 		assert.LessOrEqual(t, resident, maxHostileMegabytes, "megabytes after %s", name)
 		largest = max(largest, resident)
 	}
-	t.Logf("%d hostile records; resident memory at most %d MB", len(hostileRecords), largest)
+	for name, hostile := range hostileRecords {
+		send(name, hostile, func(logs plog.Logs) { collector.SendLogs(t, logs) })
+	}
+	for name, hostile := range deepRecords {
+		send(name, hostile, func(logs plog.Logs) {
+			body, err := (&plog.JSONMarshaler{}).MarshalLogs(logs)
+			require.NoError(t, err)
+			_, err = collector.PostLogs("application/json", "", body)
+			require.NoError(t, err)
+		})
+	}
+	t.Logf("%d hostile records; resident memory at most %d MB", len(hostileRecords)+len(deepRecords), largest)
 	require.Eventually(t, func() bool {
 		stored := map[string]bool{}
 		for _, event := range collector.Events(t) {
@@ -160,6 +152,29 @@ func TestHostileRecords(t *testing.T) {
 	}
 }
 
+// deepRecords are nested as deep as only JSON may be: the core refuses more than 100 levels of protobuf since v0.165.
+var deepRecords = map[string]func(record plog.LogRecord){
+	"a map 5,000 deep": func(r plog.LogRecord) {
+		m := r.Attributes().PutEmptyMap("deep")
+		for range 5_000 {
+			m = m.PutEmptyMap("d")
+		}
+		m.PutStr("end", "here")
+	},
+	"a list 5,000 deep": func(r plog.LogRecord) {
+		s := r.Attributes().PutEmptySlice("deep")
+		for range 5_000 {
+			s = s.AppendEmpty().SetEmptySlice()
+		}
+	},
+	"a map body 5,000 deep": func(r plog.LogRecord) {
+		m := r.Body().SetEmptyMap()
+		for range 5_000 {
+			m = m.PutEmptyMap("variants")
+		}
+	},
+}
+
 // TestHostileRequests posts what is no OTLP, or too much of it; ordinary events flow afterward.
 func TestHostileRequests(t *testing.T) {
 	collector := harness.Start(t, "testdata/hostile.yaml", harness.Options{})
@@ -173,10 +188,11 @@ func TestHostileRequests(t *testing.T) {
 	}
 	require.NoError(t, w.Close())
 	const protobuf, json = "application/x-protobuf", "application/json"
-	for _, tc := range []struct {
+	type hostileRequest struct {
 		name, contentType, encoding string
 		body                        []byte
-	}{
+	}
+	requests := []hostileRequest{
 		{"cut short", protobuf, "", proto[:len(proto)-7]},
 		{"noise", protobuf, "", bytes.Repeat([]byte{0xde, 0xad, 0xbe, 0xef}, 1000)},
 		{"not gzip", protobuf, "gzip", proto},
@@ -187,7 +203,15 @@ func TestHostileRequests(t *testing.T) {
 		{"deep JSON", json, "", []byte(`{"resourceLogs":` + strings.Repeat("[", 200_000))},
 		{"wrong types", json, "", []byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":{"a":[]}}]}]}]}`)},
 		{"more than a request may hold", protobuf, "", make([]byte, 32<<20)},
-	} {
+	}
+	for name, nest := range deepRecords {
+		logs := exposures(0, 1)
+		nest(logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0))
+		body, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
+		require.NoError(t, err)
+		requests = append(requests, hostileRequest{name, protobuf, "", body})
+	}
+	for _, tc := range requests {
 		t.Run(tc.name, func(t *testing.T) {
 			status, err := collector.PostLogs(tc.contentType, tc.encoding, tc.body)
 			if err != nil && status == 0 {

@@ -14,6 +14,18 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// Kinds of tokens, which jsontext itself names only from the version that requires Go 1.26.
+const (
+	tokenBeginObject jsontext.Kind = '{'
+	tokenEndObject   jsontext.Kind = '}'
+	tokenBeginArray  jsontext.Kind = '['
+	tokenEndArray    jsontext.Kind = ']'
+	tokenString      jsontext.Kind = '"'
+	tokenNumber      jsontext.Kind = '0'
+	tokenTrue        jsontext.Kind = 't'
+	tokenFalse       jsontext.Kind = 'f'
+)
+
 // parseDepth bounds the nesting of a body, so that hostile input cannot exhaust the stack.
 const parseDepth = 512
 
@@ -54,12 +66,12 @@ func parseBody(in []byte) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kind := p.tokens.PeekKind(); kind != jsontext.KindBeginObject {
+	if kind := p.tokens.PeekKind(); kind != tokenBeginObject {
 		return nil, fmt.Errorf("expected an object, found %s", kind)
 	}
 	b := &body{fields: make(map[string]any, 4)}
 	err = p.members(func(key string) error {
-		if key == "events" && p.tokens.PeekKind() == jsontext.KindBeginArray {
+		if key == "events" && p.tokens.PeekKind() == tokenBeginArray {
 			return p.events(b)
 		}
 		value, err := p.value()
@@ -132,7 +144,7 @@ func (p *parser) members(do func(key string) error) error {
 	if _, err := p.tokens.ReadToken(); err != nil {
 		return err
 	}
-	for p.tokens.PeekKind() != jsontext.KindEndObject {
+	for p.tokens.PeekKind() != tokenEndObject {
 		key, err := p.key()
 		if err != nil {
 			return err
@@ -163,7 +175,7 @@ func (p *parser) elements(do func() error) error {
 	if _, err := p.tokens.ReadToken(); err != nil {
 		return err
 	}
-	for p.tokens.PeekKind() != jsontext.KindEndArray {
+	for p.tokens.PeekKind() != tokenEndArray {
 		if err := do(); err != nil {
 			return err
 		}
@@ -177,7 +189,7 @@ func (p *parser) value() (any, error) {
 		return nil, errTooDeep
 	}
 	switch p.tokens.PeekKind() {
-	case jsontext.KindBeginObject:
+	case tokenBeginObject:
 		object := map[string]any{}
 		err := p.members(func(key string) error {
 			v, err := p.value()
@@ -191,7 +203,7 @@ func (p *parser) value() (any, error) {
 			return nil
 		})
 		return object, err
-	case jsontext.KindBeginArray:
+	case tokenBeginArray:
 		array := []any{}
 		err := p.elements(func() error {
 			v, err := p.value()
@@ -205,11 +217,11 @@ func (p *parser) value() (any, error) {
 		return nil, err
 	}
 	switch token.Kind() {
-	case jsontext.KindString:
+	case tokenString:
 		return token.String(), nil
-	case jsontext.KindNumber:
+	case tokenNumber:
 		return json.Number(token.String()), nil
-	case jsontext.KindTrue, jsontext.KindFalse:
+	case tokenTrue, tokenFalse:
 		return token.Bool(), nil
 	default:
 		return nil, nil //nolint:nilnil // it is null

@@ -21,10 +21,8 @@ import (
 // TestConfigurations asks the Collector whether it would start with each configuration.
 func TestConfigurations(t *testing.T) {
 	collector := harness.Binary(t, "otelcol-amplitude")
-	eachBlock(t, "validate", func(t *testing.T, p *page, i int, argument string) {
-		if argument == "" {
-			validate(t, collector, p.blocks[i].text)
-		}
+	eachBlock(t, "validate", func(t *testing.T, p *page, i int, _ string) {
+		validate(t, collector, p.blocks[i].text)
 	})
 	eachBlock(t, "file", func(t *testing.T, p *page, i int, argument string) {
 		if filepath.Ext(argument) == ".yaml" {
@@ -37,17 +35,17 @@ func validate(t *testing.T, collector, text string) {
 	t.Helper()
 	cmd := exec.Command(collector, append([]string{"validate"}, configArguments(t, text)...)...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = cleanenv.Environ("AMPLITUDE_API_KEY=0123456789abcdef", "AMPLITUDE_EU_API_KEY=0123456789abcdef", "ID_SALT=salt")
+	cmd.Env = cleanenv.Environ("AMPLITUDE_API_KEY=0123456789abcdef", "AMPLITUDE_EU_API_KEY=0123456789abcdef", "ID_SALT=salt", "BROWSERS_TOKEN=token")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
-// configArguments names a configuration on the command line. What has no receivers of its own is a part, and stands
+// configArguments names a configuration on the command line. What has no receivers or exporters of its own is a part, and stands
 // over config.example.yaml.
 func configArguments(t *testing.T, text string) []string {
 	t.Helper()
 	var arguments []string
-	if _, whole := readYAML(t, text)["receivers"]; !whole {
+	if content := readYAML(t, text); content["receivers"] == nil || content["exporters"] == nil {
 		arguments = append(arguments, "--config", filepath.Join(harness.Root(), "config.example.yaml"))
 	}
 	file := filepath.Join(t.TempDir(), "config.yaml")
@@ -96,7 +94,10 @@ func manifestLines(t testing.TB, text string) []string {
 			continue
 		}
 		for _, entry := range entries {
-			one := entry.(map[string]any)
+			one, ok := entry.(map[string]any)
+			if !ok { // what is put in a module's place
+				continue
+			}
 			module := one["gomod"].(string)
 			imports, _ := one["import"].(string)
 			if imports != "" {

@@ -7,12 +7,11 @@
 // A comment on the line before a fenced block says how it is tested. Blocks of YAML, JSON and commands must have one:
 //
 //	<!-- test: validate -->            a configuration, or a part of one over config.example.yaml: the Collector's own check
-//	<!-- test: validate contrib -->    the same with the Collector of e2e/docs/builder-config.yaml, in `make docs-test`
 //	<!-- test: file NAME -->           a file that the commands of the page use; of YAML, also validated
 //	<!-- test: manifest -->            lines of builder-config.yaml, versions and paths aside; `manifest PATH` is also built, PATH from the checkout
 //	<!-- test: part of PATH -->        the YAML of the block is in the file
 //	<!-- test: from PATH -->           the lines of the block stand in the file
-//	<!-- test: record -->              log records, one attribute a line, a blank line between two; `record contrib` uses the last configuration of the page
+//	<!-- test: record -->              log records, one attribute a line, a blank line between two; `record configured` goes through the configuration before it on its page
 //	<!-- test: event -->               what arrives of them; `event of NAME`: one event of examples/emitters/NAME
 //	<!-- test: base -->                the record that the truth tables below it change
 //	<!-- test: start PORT -->          a command that serves: it runs until the page's end, or its next start

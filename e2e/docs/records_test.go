@@ -94,12 +94,29 @@ func (r flat) logs(t testing.TB) plog.Logs {
 // sandbox stored with the event that the page shows.
 func TestRecordsBecomeTheEventsShown(t *testing.T) {
 	eachBlock(t, "record", func(t *testing.T, p *page, i int, argument string) {
-		if argument != "" {
+		if argument == "configured" {
+			c := startExample(t, harness.Options{Env: []string{"ID_SALT=salt"}}, configurationBefore(t, p, i)...)
+			arrivesAsShown(t, c, p, i)
 			return
 		}
 		c := harness.Start(t, filepath.Join(harness.Root(), "e2e", "testdata", "collector.yaml"), harness.Options{})
 		arrivesAsShown(t, c, p, i)
 	})
+}
+
+// configurationBefore returns the files of the configuration that stands before block i on its page.
+func configurationBefore(t *testing.T, p *page, i int) (files []string) {
+	t.Helper()
+	for i--; i >= 0 && p.blocks[i].marker != "validate"; {
+		i--
+	}
+	require.GreaterOrEqual(t, i, 0, "no configuration stands before the record")
+	for _, argument := range configArguments(t, p.blocks[i].text) {
+		if argument != "--config" {
+			files = append(files, argument)
+		}
+	}
+	return files
 }
 
 func arrivesAsShown(t *testing.T, c *harness.Collector, p *page, i int) {

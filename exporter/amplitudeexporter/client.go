@@ -54,8 +54,8 @@ type client struct {
 // newClient makes the client of a started exporter.
 func newClient(ctx context.Context, cfg *Config, host component.Host, set component.TelemetrySettings, info component.BuildInfo, now func() time.Time) (*client, error) {
 	settings := cfg.ClientConfig
-	settings.Compression = ""                     // done here, where buffers are pooled and bodies stay replayable
-	keepConnections(&settings, cfg.Concurrency+1) // one more for the slow lane
+	settings.Compression = ""                                                   // done here, where buffers are pooled and bodies stay replayable
+	keepConnections(clientSettings{ClientConfig: &settings}, cfg.Concurrency+1) // one more for the slow lane
 	h, err := settings.ToClient(ctx, host.GetExtensions(), set)
 	if err != nil {
 		return nil, fmt.Errorf("failed to make the HTTP client: %w", err)
@@ -79,14 +79,33 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 }
 
 // keepConnections lets n connections be kept, so that none is opened for each request.
-func keepConnections(settings *confighttp.ClientConfig, n int) {
+func keepConnections(settings clientSettings, n int) {
 	if keepalive := settings.Keepalive.Get(); keepalive != nil {
 		keepalive.MaxIdleConnsPerHost = max(keepalive.MaxIdleConnsPerHost, n)
 		return
 	}
-	//nolint:staticcheck // while the section is not set, confighttp takes the deprecated field
 	settings.MaxIdleConnsPerHost = max(settings.MaxIdleConnsPerHost, n)
 }
+
+// clientSettings has the fields that confighttp has had under two names: Keepalive since v0.160, MaxIdleConnsPerHost
+// before v0.165. A selector takes the shallowest field, so that each means confighttp's own where the core has it, and
+// elsewhere the one in missingSettings, which changes nothing.
+type clientSettings struct {
+	*confighttp.ClientConfig
+	deeper
+}
+
+type deeper struct{ missingSettings }
+
+type missingSettings struct {
+	Keepalive           noKeepalive
+	MaxIdleConnsPerHost int
+}
+
+// noKeepalive is what a core without the section has: no value.
+type noKeepalive struct{}
+
+func (noKeepalive) Get() *struct{ MaxIdleConnsPerHost int } { return nil }
 
 // payload is a pooled body. The transport may still read one after its answer has come, so it goes
 // back to the pool only when nobody has it any more.
@@ -192,7 +211,8 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 
 // transportError drops the URL that http.Client puts into its errors.
 func transportError(err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
 		return wrapped.Err
 	}
 	return err
@@ -200,11 +220,8 @@ func transportError(err error) error {
 
 // isTimeout tells a request that ran out of time from one that never reached the server.
 func isTimeout(err error) bool {
-	timeout, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err)
-	return ok && timeout.Timeout()
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // parseRetryAfter reads seconds or a date; anything else counts as absent.

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/plogtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -64,7 +63,13 @@ func TestDeadLetterKeepsTheRecord(t *testing.T) {
 		want.record.CopyTo(expected.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty())
 		got, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(lines[i])
 		require.NoError(t, err)
-		require.NoError(t, plogtest.CompareLogs(expected, got))
+		// The order of the resource's attributes does not count; all else does.
+		found := got.ResourceLogs().At(0).Resource().Attributes()
+		require.Equal(t, attributes.AsRaw(), found.AsRaw())
+		found.CopyTo(attributes)
+		wanted, err := (&plog.JSONMarshaler{}).MarshalLogs(expected)
+		require.NoError(t, err)
+		require.JSONEq(t, string(wanted), string(lines[i]))
 	}
 }
 

@@ -96,8 +96,8 @@ func packagesOf(t reflect.Type, to map[string]bool) {
 	case reflect.Pointer, reflect.Slice, reflect.Map:
 		packagesOf(t.Elem(), to)
 	case reflect.Struct:
-		for field := range t.Fields() {
-			packagesOf(field.Type, to)
+		for i := range t.NumField() {
+			packagesOf(t.Field(i).Type, to)
 		}
 	default:
 	}
@@ -211,10 +211,12 @@ func (w *walker) element(t reflect.Type, path string) *key {
 func (w *walker) fields(section *key, v reflect.Value) {
 	t := v.Type()
 	names := map[string]string{} // field: key
-	for field := range t.Fields() {
+	for i := range t.NumField() {
+		field := t.Field(i)
 		names[field.Name], _, _ = strings.Cut(field.Tag.Get("mapstructure"), ",")
 	}
-	for field := range t.Fields() {
+	for i := range t.NumField() {
+		field := t.Field(i)
 		if !field.IsExported() {
 			continue
 		}

@@ -23,6 +23,9 @@ func run(args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: reference <root of the repository>")
 	}
+	if err := checkCore(args[0]); err != nil {
+		return err
+	}
 	files, err := generate(args[0])
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ func readSources(root, component string, packages map[string]bool) (*sources, er
 		fields:  map[fieldName]string{},
 		checked: map[fieldName][]string{},
 	}
-	command := exec.Command("go", "list", "-deps", "-json=ImportPath,Dir,Name,GoFiles", component) //nolint:gosec // our own package
+	command := exec.Command("go", "list", "-modfile="+newestFile, "-deps", "-json=ImportPath,Dir,Name,GoFiles", component) //nolint:gosec // our own package
 	command.Dir = root
 	out, err := command.Output()
 	if err != nil {
