@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pooling"
@@ -49,6 +50,7 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 		Start:      x.start,
 		Shutdown:   x.shutdown,
 		Received:   x.tel.received,
+		TooDeep:    func(ctx context.Context, values int) { x.tel.losses(ctx, &event.Losses{event.LossTooDeep: values}) },
 		Unreadable: func(err error, size int) { x.unreadable(storeQueue, err, zap.Int("bytes", size)) },
 		MaxWait:    cfg.MaxQueueWait,
 		Cut:        x.cut, ShutdownTimeout: cfg.ShutdownTimeout,

@@ -108,6 +108,29 @@ func TestUnreadableRequestsAreCounted(t *testing.T) {
 	}
 }
 
+// TestDeepValuesLoseNoNeighbor sends what only OTLP as JSON can: a value that is nested deeper than the queue on disk can
+// read back.
+func TestDeepValuesLoseNoNeighbor(t *testing.T) {
+	server := newScript(t)
+	host, closeStorage := storageHost(t, t.TempDir())
+	defer closeStorage()
+	r := newRig(t, persistent(server.url()), host)
+	logs := numbered(3)
+	deep := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(1).Attributes().PutEmptyMap("deep")
+	for range 5_000 {
+		deep = deep.PutEmptyMap("deep")
+	}
+	logs.MarkReadOnly()
+	require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+	require.Eventually(t, func() bool {
+		return r.counts("events", "outcome")["delivered"] == 3 || r.counts("unreadable_requests", "store")[storeQueue] > 0
+	}, patience, poll)
+	assert.Equal(t, []string{"e0", "e1", "e2"}, delivered(server))
+	assert.Positive(t, r.counts("dropped_values", "cause")["too_deep"])
+	r.stop()
+	closeStorage()
+}
+
 // TestFlushMeetsFill makes batches whose time is up in the moment in which the next one is full.
 func TestFlushMeetsFill(t *testing.T) {
 	for name, batch := range map[string]map[string]any{

@@ -34,6 +34,8 @@ type Settings struct {
 
 	// Received is told of the records that the queue took; where senders wait for the result, Deliver knows better.
 	Received func(ctx context.Context, records int)
+	// TooDeep is told of values that are left out, since they could not be read back from disk.
+	TooDeep func(ctx context.Context, values int)
 	// Unreadable is told of a request on disk, of this size in bytes, that cannot be read back.
 	Unreadable func(err error, size int)
 	// MaxWait is how long a sender waits for room in the queue; 0 is for ever.
@@ -137,6 +139,12 @@ func (o *ordered) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	queue := o.settings.Queue.Get()
 	if queue == nil || queue.WaitForResult {
 		return o.Logs.ConsumeLogs(ctx, logs)
+	}
+	if queue.StorageID != nil {
+		var cut int
+		if logs, cut = shallow(logs); cut > 0 {
+			o.settings.TooDeep(ctx, cut)
+		}
 	}
 	for _, piece := range newRequest(logs, nil).split(maxPiece(queue), queue.Sizer) {
 		if err := o.offer(ctx, piece.(*request).logs); err != nil {
