@@ -5,20 +5,27 @@
 // not lose what it acknowledged. Everything here works around something in the Collector's core, so that the package can
 // be deleted in one commit, and [NewLogs] replaced by exporterhelper.NewLogs, once the core does it.
 //
-// What it adds, and what it takes for granted about the inside of exporterhelper:
+// What it adds, and what it takes for granted about the inside of exporterhelper, each with the test that fails when a
+// core no longer does so (assumptions_test.go, which asks exporterhelper without this package):
 //
 //   - Batches are delivered in the order in which they were begun, though the batcher hands over a full one and one whose
-//     time is up in two goroutines ([batchOrder]). Assumed: MergeSplit runs under the batcher's lock, in the order of the
-//     queue, with nil for the other request at a batch's start; and every batch that was begun reaches the consumer.
-//     There is no issue about the order of flushes yet; #15475 is about that of the queue.
+//     time is up in two goroutines ([batchOrder]). There is no issue about the order of flushes yet. Assumed: MergeSplit
+//     runs under the batcher's lock, in the order of the queue, with nil for the other request at a batch's start; and
+//     every batch that was begun reaches the consumer (TestAssumptionBatchesBeginInOrder).
 //   - After a restart the requests that were in flight stay before those behind them ([keepOrder]). The core puts them at
-//     the end: https://github.com/open-telemetry/opentelemetry-collector/issues/15475. Assumed: the queue's client of the
-//     storage has the name "logs" and its index lies under "qmv0" as protobuf, with the fields of [index]; a missing
-//     request is passed over.
+//     the end (TestAssumptionUnfinishedRequestsGoToTheEnd):
+//     https://github.com/open-telemetry/opentelemetry-collector/issues/15475. Assumed: the queue's client of the storage
+//     has the name "logs" (TestAssumptionQueueStorageIsNamedLogs), and its index lies under "qmv0" as protobuf, with the
+//     fields of [index] (TestAssumptionIndexFormat); a missing request is passed over
+//     (TestAssumptionMissingRequestIsPassedOver).
 //   - A request is not lost when the disk is full as it is taken out ([queueClient]). The core deletes what it failed to
-//     read. Assumed: the index and the request are written, and the index is written and the request read, in one Batch.
-//     Of the same kind, and not worked around: while the destination is down, a shutdown may delete a request
-//     (https://github.com/open-telemetry/opentelemetry-collector/issues/15677).
+//     read (TestAssumptionFullStorageLosesRequests). Assumed: the index and the request are written, and the index is
+//     written and the request read, in one Batch (TestAssumptionIndexAndRequestInOneBatch).
+//   - Not worked around: while the destination is down, a shutdown may delete a request
+//     (https://github.com/open-telemetry/opentelemetry-collector/issues/15677). Assumed: one that waits for its next try
+//     stays (TestAssumptionShutdownKeepsRequestsThatWait).
+//   - A value that is nested too deep to be read back is left out ([shallow]). Assumed: one that is not is read
+//     (TestAssumptionRequestsOfMaxDepthAreRead).
 //   - A request that cannot be read back is reported ([Settings].Unreadable). The core says so at debug level only.
 //   - What the queue took is counted once it took it, and a second Shutdown does nothing ([ordered]).
 package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
