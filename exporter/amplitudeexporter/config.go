@@ -76,11 +76,11 @@ type Config struct {
 	//   - num_consumers: Must be 1, or events of one user could overtake each other; `concurrency` makes requests parallel.
 	QueueConfig configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
 
-	// MaxQueueWait is how long a sender waits for room in a full queue; then it is asked to send again. 0 is for ever.
+	// MaxQueueWait is how long a sender waits for room in a full queue; then it is asked to send again. 0 is forever.
 	MaxQueueWait time.Duration `mapstructure:"max_queue_wait"`
 
 	// ShutdownTimeout is how long a stop lets requests and waits go on; then they are cut. What is not on disk goes to the
-	// dead letter file, if there is one. 0 is for ever.
+	// dead letter file, if there is one. 0 is forever.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 
 	// RetryConfig is the back-off after a failure that can pass; it never gives up by default. Of its keys, these are special here:

@@ -38,7 +38,7 @@ type Settings struct {
 	TooDeep func(ctx context.Context, values int)
 	// Unreadable is told of a request on disk, of this size in bytes, that cannot be read back.
 	Unreadable func(err error, size int)
-	// MaxWait is how long a sender waits for room in the queue; 0 is for ever.
+	// MaxWait is how long a sender waits for room in the queue; 0 is forever.
 	MaxWait time.Duration
 	// Cut ends what is in flight. It is called when Shutdown takes longer than ShutdownTimeout; 0 is never.
 	Cut             func()
