@@ -100,18 +100,7 @@ func (b *remoteBatch) commit(n *node) {
 	b.pushes = append(b.pushes, push{id: n.id, result: n.result, newest: n.newest, bucket: n.bucket, n: n.n, late: n.late})
 }
 
-var quietOnce sync.Once
-
-// quietLogger puts the client's own lines, one for each failed dial, where they do not disturb: what
-// an operator should know is reported by watch.
-type quietLogger struct{ logger *zap.Logger }
-
-func (l quietLogger) Printf(_ context.Context, format string, values ...any) {
-	l.logger.Debug("redis client", zap.String("line", fmt.Sprintf(format, values...)))
-}
-
 func newRemote(s *State, set RedisSettings) *remote {
-	quietOnce.Do(func() { redis.SetLogger(quietLogger{s.set.Logger}) })
 	return &remote{
 		state: s, set: set, logger: s.set.Logger, script: redis.NewScript(mergeSource), failed: make(chan error, 1),
 		// Another processor, or one that counts days in another way, has other states.
