@@ -128,6 +128,7 @@ func recordsOfEveryKind() plog.Logs {
 	add("Order placed", now, map[string]any{"amplitude.user_id": "user-3", "total": math.Inf(1)})
 	add("Order placed", now, map[string]any{"total": 1})
 	add("feature_flag.evaluated", now, map[string]any{"feature_flag.key": "f"})
+	add("Order placed", now, map[string]any{"amplitude.user_id": "user-3", "amplitude.user_properties.$set.plan": "gold"})
 	return logs
 }
 

@@ -65,11 +65,7 @@ func TestKeyIsNowhere(t *testing.T) {
 // TestWrongKeyLosesNothing: a project whose key is refused waits, for as long as the configuration says, then its events
 // are in the dead letter file; with the right key they arrive.
 func TestWrongKeyLosesNothing(t *testing.T) {
-	l := startLimited(t, "E2E_KEY=wrong")
-	l.Stop(t)
-	l.Collector = harness.Start(t, "testdata/limits.yaml", harness.Options{
-		Addresses: l.Addresses, Dir: l.dir, Env: l.env, Sets: []string{"exporters::amplitude::retry_on_failure: {initial_interval: 50ms, max_elapsed_time: 1s}"},
-	})
+	l := startLimited(t, "E2E_KEY=wrong", "E2E_RETRY_FOR=1s")
 	require.True(t, l.try(t, exposures(0, 5)))
 	require.Eventually(t, func() bool {
 		return l.Metric(t, "otelcol_exporter_amplitude_requests", `status="invalid_api_key"`) > 1

@@ -144,8 +144,9 @@ func TestFlushMeetsFill(t *testing.T) {
 			}
 			server := newScript(t)
 			r := newRig(t, map[string]any{
-				"endpoint":      server.url(),
-				"sending_queue": map[string]any{"enabled": true, "batch": batch},
+				"endpoint":         server.url(),
+				"sending_queue":    map[string]any{"enabled": true, "batch": batch},
+				"shutdown_timeout": "0s", // a busy machine has much left to send at the end
 			}, nil)
 			garbage := makeGarbage()
 			defer garbage()
