@@ -70,15 +70,19 @@ func (c core) manifest() string {
 	}, "")
 }
 
-// build makes the distribution with the builder of the same version, and returns its name in bin/.
-func (c core) build(t *testing.T) string {
+// build makes the distribution with the builder of the same version, the oldest with its own version of Go, and returns its
+// name in bin/.
+func (c core) build(t *testing.T, oldest bool) string {
 	t.Helper()
 	folder := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "manifest.yaml"), []byte(c.manifest()), 0o600))
 	build := exec.Command("go", "run", "go.opentelemetry.io/collector/cmd/builder@"+c.beta, "--config", "manifest.yaml")
 	build.Dir = folder
 	// A compiler may need the caller's proxy.
-	build.Env = append(build.Environ(), "GOTOOLCHAIN=go"+c.language, "GOFLAGS=", "GOWORK=off")
+	build.Env = append(build.Environ(), "GOFLAGS=", "GOWORK=off")
+	if oldest {
+		build.Env = append(build.Env, "GOTOOLCHAIN=go"+c.language)
+	}
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s\n%s", c.manifest(), out)
 	name := "distribution-" + c.beta
@@ -109,7 +113,7 @@ func TestDistribution(t *testing.T) {
 			storage := filepath.Join(t.TempDir(), "storage.yaml")
 			require.NoError(t, os.WriteFile(storage, []byte(onDisk), 0o600))
 			options := harness.Options{
-				Program: c.build(t), Dir: t.TempDir(), Addresses: harness.NewAddresses(t), More: []string{storage},
+				Program: c.build(t, file == "go.mod"), Dir: t.TempDir(), Addresses: harness.NewAddresses(t), More: []string{storage},
 			}
 			config := filepath.Join(harness.Root(), "e2e", "testdata", "collector.yaml")
 
