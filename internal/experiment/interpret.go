@@ -26,9 +26,6 @@ type Flag struct {
 	Unassigned bool
 	// NoProperty: the flag has no user property (a mutual exclusion group).
 	NoProperty bool
-	// LeftOut and Repair are given by the caller between Read and Write: the event does not carry the operation on the
-	// user property, and the $identify behind it does.
-	LeftOut, Repair bool
 
 	names *flagNames
 	// variantValue is where the variant stands, if it can be moved instead of copied.
@@ -49,8 +46,6 @@ type parsedRecord struct {
 	shaped   bool
 	// reshaped: the record looks shaped, and is shaped anew.
 	reshaped bool
-	// skipsProperties: the record says itself that it must not touch the user's properties.
-	skipsProperties bool
 	decision
 
 	Identity

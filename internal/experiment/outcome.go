@@ -15,14 +15,13 @@ const (
 	Assignment
 	AlreadyShaped
 	Duplicate
-	Repaired
 	Skipped
 	Rejected
 	NumOutcomes
 )
 
 var outcomeNames = [NumOutcomes]string{
-	"passed", "dropped", "exposure", "unexposure", "assignment", "already_shaped", "duplicate", "repaired", "skipped", "rejected",
+	"passed", "dropped", "exposure", "unexposure", "assignment", "already_shaped", "duplicate", "skipped", "rejected",
 }
 
 // String returns the outcome as the word that metrics count by.

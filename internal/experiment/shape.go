@@ -25,13 +25,9 @@ type writer struct {
 	builder xpdata.MapBuilder
 	// kept are the names of the attributes that travel with the event in hand.
 	kept map[string]struct{}
-	// extra holds what a record becomes beside the first event, until its scope is done; stay counts the records that
-	// stay in the scope.
-	extra []extraRecord
-	stay  int
-	ids   []byte
-	// ends are where the insert_ids of each event and its $identify end in ids.
-	ends    []int
+	// extra holds events beyond the first of a record, until its scope is done.
+	extra   []plog.LogRecord
+	ids     []byte
 	nothing pcommon.Value
 }
 
@@ -46,7 +42,6 @@ func (w *writer) forget() {
 	w.stash.empty()
 	w.extra = reuse(w.extra)
 	w.ids = reuseText(w.ids)
-	w.ends = reuse(w.ends)
 }
 
 // write writes an event into a record, and returns how many properties do not fit it.
@@ -62,13 +57,16 @@ func (w *writer) write(e *Event, record plog.LogRecord, insertID string) (leftOu
 func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string) (leftOut int) {
 	attributes := record.Attributes()
 	flag := &e.Flags[0]
-	identify := e.onlyProperties
-	// Of a raw exposure Amplitude sets the property, so that one that must not goes transformed.
-	raw := w.set.Exposure.Wire == WireRaw && !flag.LeftOut && !e.skipsProperties
+	identify := flag.Unassigned && w.set.Exposure.Unassigned == UnassignedIdentify
+	raw := w.set.Exposure.Wire == WireRaw
 	switch {
 	case identify:
 		w.stash.takeAll(attributes)
 		writeEnvelope(record, amplitude.EventIdentify, e)
+		if e.ExperimentKey != "" {
+			// Amplitude keeps no properties of an $identify; the next Collector needs it to know the subject.
+			w.stash.put(stashExperimentKey, e.ExperimentKey, attributes.PutEmpty(amplitude.PropertyExperimentKey))
+		}
 	case raw:
 		leftOut = w.exposureProperties(e, record, &rawNames)
 	default:
@@ -76,7 +74,7 @@ func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string) (lef
 	}
 	w.fields(e, insertID, sink{attributes: attributes})
 	switch {
-	case !e.SetsProperty(flag) || flag.LeftOut || (raw && !identify):
+	case flag.NoProperty || !w.set.SetUserProperties || (raw && !identify):
 	case flag.Unassigned:
 		attributes.PutStr(flag.names.unset, amplitude.UnsetValue)
 	default:
@@ -145,7 +143,7 @@ func (w *writer) assignment(e *Event, record plog.LogRecord, insertID string) (l
 	for i := range e.Flags {
 		flag := &e.Flags[i]
 		switch {
-		case !e.SetsProperty(flag) || flag.LeftOut:
+		case flag.NoProperty || !w.set.SetUserProperties:
 		case flag.Unassigned:
 			out.put(flag.names.unset).SetStr(amplitude.UnsetValue)
 		default:
@@ -183,101 +181,18 @@ func (w *writer) another(first plog.LogRecord) plog.LogRecord {
 			value.CopyTo(record.Attributes().PutEmpty(name))
 		}
 	}
-	w.extra = append(w.extra, extraRecord{w.stay, record})
+	w.extra = append(w.extra, record)
 	return record
 }
 
-// extraRecord stands behind the record that has this place among those that stay in the scope.
-type extraRecord struct {
-	behind int
-	record plog.LogRecord
-}
-
-// insertExtra puts what the records of a scope become beside their first event behind them, and returns how many there are.
-func (w *writer) insertExtra(records plog.LogRecordSlice) int {
+// appendExtra moves the further events to the end of the records of their scope, and returns how many there are.
+func (w *writer) appendExtra(records plog.LogRecordSlice) int {
 	n := len(w.extra)
-	if n == 0 {
-		return 0
+	for _, extra := range w.extra {
+		extra.MoveTo(records.AppendEmpty())
 	}
-	all := plog.NewLogRecordSlice()
-	all.EnsureCapacity(records.Len() + n)
-	next := 0
-	for i := range records.Len() {
-		records.At(i).MoveTo(all.AppendEmpty())
-		for ; next < n && w.extra[next].behind == i; next++ {
-			w.extra[next].record.MoveTo(all.AppendEmpty())
-		}
-	}
-	all.MoveAndAppendTo(emptied(records))
 	w.extra = w.extra[:0]
 	return n
-}
-
-func emptied(records plog.LogRecordSlice) plog.LogRecordSlice {
-	records.RemoveIf(func(plog.LogRecord) bool { return true })
-	return records
-}
-
-// identify writes the $identify that sets the properties of an event's flags right.
-func (w *writer) identify(e *Event, record plog.LogRecord) {
-	attributes := record.Attributes()
-	attributes.Clear()
-	writeEnvelope(record, amplitude.EventIdentify, e)
-	if e.UserID != "" {
-		attributes.PutStr(amplitude.AttrUserID, e.UserID)
-	}
-	if e.DeviceID != "" {
-		attributes.PutStr(amplitude.AttrDeviceID, e.DeviceID)
-	}
-	attributes.PutStr(amplitude.AttrInsertID, e.identifyID)
-	for i := range e.Flags {
-		flag := &e.Flags[i]
-		switch {
-		case !flag.Repair:
-		case flag.Unassigned:
-			attributes.PutStr(amplitude.AttrUnsetPrefix+amplitude.ExperimentPrefix+flag.Key, amplitude.UnsetValue)
-		default:
-			attributes.PutStr(amplitude.AttrSetPrefix+amplitude.ExperimentPrefix+flag.Key, flag.Variant)
-		}
-	}
-}
-
-// leaveOut takes the operations that must not be done out of an event that another Collector made, and returns its insert_id.
-func (w *writer) leaveOut(e *Event, record plog.LogRecord) (insertID string) {
-	attributes := record.Attributes()
-	for i := range e.Flags {
-		flag := &e.Flags[i]
-		switch {
-		case !flag.LeftOut:
-		case flag.Unassigned:
-			attributes.Remove(unsetExperiment + flag.Key)
-		default:
-			attributes.Remove(setExperiment + flag.Key)
-		}
-	}
-	if e.Verdict.Late {
-		if record.EventName() == amplitude.EventRawExposure {
-			rename(record)
-		}
-		attributes.PutBool(amplitude.AttrSkipUserPropertiesSync, true)
-	}
-	id, _ := attributes.Get(amplitude.AttrInsertID)
-	return id.AsString()
-}
-
-// rename makes a raw exposure the transformed one, of which Amplitude sets no property.
-func rename(record plog.LogRecord) {
-	attributes := record.Attributes()
-	for from, to := range map[string]string{
-		rawNames.flagKey: shapedNames.flagKey, rawNames.variant: shapedNames.variant, rawNames.experimentKey: shapedNames.experimentKey,
-	} {
-		if value, ok := attributes.Get(from); ok {
-			text := value.AsString()
-			attributes.Remove(from)
-			attributes.PutStr(to, text)
-		}
-	}
-	record.SetEventName(amplitude.EventExposure)
 }
 
 // sink takes the attributes of an event: put into a map, or appended to a new one.
@@ -315,7 +230,7 @@ func (w *writer) fields(e *Event, insertID string, out sink) {
 		out.put(amplitude.AttrSessionID).SetInt(e.session)
 	}
 	out.put(amplitude.AttrInsertID).SetStr(insertID)
-	if e.Verdict.Late || e.skipsProperties {
+	if e.Verdict.Late {
 		out.put(amplitude.AttrSkipUserPropertiesSync).SetBool(true)
 	}
 	if e.client != nil {

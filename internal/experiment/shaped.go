@@ -41,17 +41,12 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord) decision {
 	exposed := Flag{Key: text(names.flagKey), Variant: text(names.variant)}
 	for name, value := range attributes.All() {
 		switch name {
-		case amplitude.AttrSkipUserPropertiesSync:
-			r.skipsProperties = value.Type() == pcommon.ValueTypeBool && value.Bool()
 		case amplitude.AttrUserID, amplitude.AttrDeviceID, names.flagKey, names.variant, names.experimentKey:
 		default:
 			p.readShapedFamily(r.kind, name, value)
 		}
 	}
-	switch {
-	case r.kind == kindIdentify:
-		p.flags = p.flags[:first+len(sortFlags(p.flags[first:]))]
-	case r.kind == kindAssignment:
+	if r.kind == kindAssignment {
 		flags := sortFlags(p.flags[first:])
 		slices.Sort(p.unset)
 		slices.Sort(p.propertied)
@@ -61,22 +56,17 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord) decision {
 			flags[i].NoProperty = !propertied
 		}
 		p.flags = p.flags[:first+len(flags)]
-	default:
+	} else {
+		if r.kind == kindIdentify && len(p.unset) > 0 {
+			exposed.Key = p.unset[0]
+		}
 		exposed.Unassigned = exposed.Variant == ""
-		// Of a raw exposure Amplitude sets the property.
-		exposed.NoProperty = record.EventName() != amplitude.EventRawExposure && !slices.Contains(p.propertied, exposed.Key)
-		p.flags = append(p.flags, exposed)
 	}
 	for _, flag := range p.propertied {
-		names := p.registry.seen(flag)
-		for i := range p.flags[first:] {
-			if f := &p.flags[first+i]; f.Key == flag {
-				f.names = names
-			}
-		}
+		exposed.names = p.registry.seen(flag)
 	}
-	if len(p.flags) > first {
-		exposed = p.flags[first]
+	if r.kind != kindAssignment {
+		p.flags = append(p.flags, exposed)
 	}
 	groups := p.groups[firstGroup:]
 	slices.SortFunc(groups, func(a, b Group) int { return strings.Compare(a.Type, b.Type) })
@@ -90,14 +80,6 @@ func (p *parser) readShapedFamily(kind recordKind, name string, value pcommon.Va
 		if values := groupValues(value); len(values) > 0 {
 			p.groups = append(p.groups, Group{Type: name[len(amplitude.AttrGroupsPrefix):], Values: values})
 		}
-	case kind == kindIdentify && strings.HasPrefix(name, setExperiment):
-		key := name[len(setExperiment):]
-		p.propertied = append(p.propertied, key)
-		p.flags = append(p.flags, Flag{Key: key, Variant: value.AsString()})
-	case kind == kindIdentify && strings.HasPrefix(name, unsetExperiment):
-		key := name[len(unsetExperiment):]
-		p.propertied = append(p.propertied, key)
-		p.flags = append(p.flags, Flag{Key: key, Unassigned: true})
 	case strings.HasPrefix(name, unsetExperiment):
 		p.unset = append(p.unset, name[len(unsetExperiment):])
 		p.propertied = append(p.propertied, name[len(unsetExperiment):])

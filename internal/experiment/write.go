@@ -25,16 +25,14 @@ type Counts struct {
 	// ExtraEvents are events beyond the first of their record; Late ones do not touch the user's properties.
 	ExtraEvents int
 	Late        int
-	// Identifies are $identify that set a property right, with no event or behind one.
-	Identifies int
 	// PropertiesLeftOut are event properties beyond Amplitude's limits.
 	PropertiesLeftOut int
 	// Changed has a flag, as the label of a metric, for each change of variant.
 	Changed []string
 }
 
-// Write rewrites the batch that was read: each event that is no repeat takes the place of its record, what else the record
-// becomes stands right behind it, and records that become nothing go. It returns how many records are
+// Write rewrites the batch that was read: each event that is no repeat takes the place of its record, further events
+// of a record follow the records of its scope, and records that become nothing go. It returns how many records are
 // left, and what became of all.
 func (b *Batch) Write(ld plog.Logs) (left int, counts Counts) {
 	b.countRead(&counts)
@@ -42,19 +40,18 @@ func (b *Batch) Write(ld plog.Logs) (left int, counts Counts) {
 	if len(b.records) == 0 && !dropOthers {
 		return b.size, counts
 	}
-	b.insertIDs()
+	ids := b.insertIDs()
 	position, next := 0, 0
 	remove := func(record plog.LogRecord) bool {
 		recognized := next < len(b.records) && b.records[next].position == position
 		position++
 		gone := dropOthers
 		if recognized {
-			gone = !b.write(&b.records[next], record, &counts)
+			gone = !b.write(&b.records[next], record, ids, &counts)
 			next++
 		}
 		if !gone {
 			left++
-			b.writer.stay++
 		}
 		return gone
 	}
@@ -62,9 +59,8 @@ func (b *Batch) Write(ld plog.Logs) (left int, counts Counts) {
 		resource.ScopeLogs().RemoveIf(func(scope plog.ScopeLogs) bool {
 			records := scope.LogRecords()
 			empty := records.Len() == 0
-			b.writer.stay = 0
 			records.RemoveIf(remove)
-			left += b.writer.insertExtra(records)
+			left += b.writer.appendExtra(records)
 			return !empty && records.Len() == 0
 		})
 		return resource.ScopeLogs().Len() == 0
@@ -88,38 +84,27 @@ func (b *Batch) countRead(counts *Counts) {
 	}
 }
 
-// insertIDs makes the insert_ids of all events and $identify that go out, cut out of one text.
-func (b *Batch) insertIDs() {
+// insertIDs makes the insert_ids of all events that go out, as one text.
+func (b *Batch) insertIDs() string {
 	b.writer.ids = b.writer.ids[:0]
-	b.writer.ends = b.writer.ends[:0]
-	sdk := b.parser.set.InsertIDFormat == InsertIDSDK
 	for i := range b.events {
 		e := &b.events[i]
-		switch {
-		case e.shaped || e.Verdict.Repeat:
-		case e.onlyProperties && e.Verdict.IdentifyNumber != 0:
-			b.writer.ids = e.appendIdentifyID(b.writer.ids)
-		case sdk:
+		if e.shaped || e.Verdict.Repeat {
+			continue
+		}
+		start := len(b.writer.ids)
+		if b.parser.set.InsertIDFormat == InsertIDSDK {
 			b.writer.ids = e.appendSDKInsertID(b.writer.ids)
-		default:
+		} else {
 			b.writer.ids = e.appendInsertID(b.writer.ids)
 		}
-		b.writer.ends = append(b.writer.ends, len(b.writer.ids))
-		if e.Verdict.Identify {
-			b.writer.ids = e.appendIdentifyID(b.writer.ids)
-		}
-		b.writer.ends = append(b.writer.ends, len(b.writer.ids))
+		e.insertID = indexRange{int32(start), int32(len(b.writer.ids))}
 	}
-	ids, start := string(b.writer.ids), 0
-	for i := range b.events {
-		event, identify := b.writer.ends[2*i], b.writer.ends[2*i+1]
-		b.events[i].insertID, b.events[i].identifyID = ids[start:event], ids[event:identify]
-		start = identify
-	}
+	return string(b.writer.ids)
 }
 
 // write carries out what was decided about a record, and tells whether the record stays.
-func (b *Batch) write(r *parsedRecord, record plog.LogRecord, counts *Counts) bool {
+func (b *Batch) write(r *parsedRecord, record plog.LogRecord, ids string, counts *Counts) bool {
 	outcome := r.outcome
 	switch {
 	case outcome == Skipped:
@@ -132,17 +117,9 @@ func (b *Batch) write(r *parsedRecord, record plog.LogRecord, counts *Counts) bo
 		if key := b.exampleFlag(r); key != "" {
 			counts.ExampleFlag[r.reject] = key
 		}
-	default:
-		events, identifies := b.writeEvents(r, record, counts)
-		switch {
-		case events > 0:
-		case identifies > 0:
-			outcome = Repaired
-			r.trace.ended(outcome)
-		default:
-			outcome = Duplicate
-			r.trace.ended(outcome)
-		}
+	case !b.writeEvents(r, record, ids, counts):
+		r.trace.duplicate()
+		outcome = Duplicate
 	}
 	counts.Outcomes[outcome]++
 	return outcome != Duplicate && r.leaves()
@@ -156,51 +133,37 @@ func (b *Batch) exampleFlag(r *parsedRecord) string {
 	return b.parser.flags[r.flags.start].Key
 }
 
-// writeEvents writes the events of a record that are no repeats, and what repairs user properties: the first into the
-// record itself. It returns how many there are of each.
-func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Counts) (events, identifies int) {
+// writeEvents writes the events of a record that are no repeats: the first into the record itself.
+// It returns false if all are repeats.
+func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, ids string, counts *Counts) bool {
 	written := 0
-	next := func() plog.LogRecord {
-		written++
-		if written == 1 {
-			return record
-		}
-		return b.writer.another(record)
-	}
 	for i := r.events.start; i < r.events.end; i++ {
 		e := &b.events[i]
+		if e.Verdict.Repeat {
+			continue
+		}
+		if e.Verdict.Late {
+			counts.Late++
+		}
 		if e.Verdict.Changed {
 			counts.Changed = append(counts.Changed, e.flagLabel())
 		}
-		if !e.Verdict.Repeat {
-			events++
-			if e.Verdict.Late {
-				counts.Late++
+		written++
+		to := record
+		if !r.shaped {
+			insertID := ids[e.insertID.start:e.insertID.end]
+			if written > 1 {
+				to = b.writer.another(record)
+				counts.ExtraEvents++
 			}
-			to := record
-			if r.shaped {
-				written++
-				e.insertID = b.writer.leaveOut(e, record)
-			} else {
-				if to = next(); written > 1 {
-					counts.ExtraEvents++
-				}
-				counts.PropertiesLeftOut += b.writer.write(e, to, e.insertID)
-			}
-			r.trace.wrote(b.parser.Mapper, e, to, written == 1 && i == r.events.start)
+			counts.PropertiesLeftOut += b.writer.write(e, to, insertID)
 		}
-		if e.Verdict.Identify {
-			identifies++
-			counts.Identifies++
-			to := next()
-			b.writer.identify(e, to)
-			r.trace.repaired(e, to)
-		}
+		r.trace.wrote(b.parser.Mapper, e, to, written == 1 && i == r.events.start)
 	}
 	if written > 0 && !r.shaped {
 		b.writer.nothing.MoveTo(record.Body())
 	}
-	return events, identifies
+	return written > 0
 }
 
 // flagLabel is the flag of an event as the label of a metric.
