@@ -35,8 +35,8 @@ func newExporter(t *testing.T, amplitude *sandbox.Server, key, deadLetters strin
 	cfg := factory.CreateDefaultConfig()
 	require.NoError(t, confmap.NewFromStringMap(map[string]any{
 		"api_key": key, "endpoint": amplitude.URL() + "/2/httpapi",
-		"dead_letter":      map[string]any{"path": deadLetters},
-		"sending_queue":    map[string]any{"enabled": false},
+		"dead_letter":   map[string]any{"path": deadLetters},
+		"sending_queue": map[string]any{"enabled": false},
 		// A refused key is held until the retries end; here at once.
 		"retry_on_failure": map[string]any{"initial_interval": "1ms", "max_interval": "1ms", "max_elapsed_time": "10ms"},
 	}).Unmarshal(cfg))

@@ -64,7 +64,7 @@ func TestPoisonBlocksNobody(t *testing.T) {
 					}, patience, poll)
 				}
 				require.Len(t, readDeadLetters(t, path), 1)
-				assert.Zero(t, r.slowLane())
+				require.Eventually(t, func() bool { return r.slowLane() == 0 }, patience, poll)
 			})
 		}
 	}
