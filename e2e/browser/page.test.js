@@ -1,7 +1,7 @@
 // The page in a browser: every view, and that it stays live.
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
-import { browser, picture } from "./lib/browser.js";
+import { browser, picture, view, watch } from "./lib/browser.js";
 import { assignment, client, exposure, start, story } from "./lib/sandbox.js";
 
 let sandbox, chromium, api, page, problems;
@@ -19,12 +19,7 @@ after(async () => {
 
 beforeEach(async () => {
   await api.control("reset");
-  problems = [];
-  page = await chromium.context.newPage();
-  // A refused inline script or style, and anything fetched from elsewhere, shows here too.
-  page.on("console", (message) => { if (message.type() === "error") problems.push(message.text()); });
-  page.on("pageerror", (error) => problems.push(error.message));
-  page.on("request", (request) => { if (!request.url().startsWith(sandbox.url)) problems.push(`asked for ${request.url()}`); });
+  ({ page, problems } = await watch(chromium, sandbox.url));
 });
 
 afterEach(async () => {
@@ -32,10 +27,7 @@ afterEach(async () => {
   assert.deepEqual(problems, []);
 });
 
-const open = async (view) => {
-  await page.goto(`${sandbox.url}/#/${view}`);
-  await page.getByText("Live", { exact: true }).last().waitFor();
-};
+const open = (name) => view(page, sandbox.url, name);
 const rows = () => page.locator(".events .row");
 const sees = (text) => page.getByText(text).first().waitFor();
 const gone = (text) => page.getByText(text).first().waitFor({ state: "detached" });

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { browser, picture } from "./lib/browser.js";
+import { browser, picture, view, watch } from "./lib/browser.js";
 import { startCollector } from "./lib/collector.js";
 import { client } from "./lib/sandbox.js";
 
@@ -26,11 +26,7 @@ after(async () => {
 
 beforeEach(async () => {
   await api.control("reset");
-  problems = [];
-  page = await chromium.context.newPage();
-  page.on("console", (message) => { if (message.type() === "error") problems.push(message.text()); });
-  page.on("pageerror", (error) => problems.push(error.message));
-  page.on("request", (request) => { if (!request.url().startsWith(collector.sandbox)) problems.push(`asked for ${request.url()}`); });
+  ({ page, problems } = await watch(chromium, collector.sandbox));
 });
 
 afterEach(async () => {
@@ -39,10 +35,7 @@ afterEach(async () => {
 });
 
 const sees = (text) => page.getByText(text).first().waitFor();
-const open = async (view) => {
-  await page.goto(`${collector.sandbox}/#/${view}`);
-  await page.getByText("Live", { exact: true }).last().waitFor();
-};
+const open = (name) => view(page, collector.sandbox, name);
 const send = () => page.getByRole("button", { name: "Send", exact: true }).click();
 const outcome = () => page.locator(".outcome");
 const code = (text) => page.locator(".code .json").filter({ hasText: text }).waitFor();

@@ -26,6 +26,23 @@ export async function browser() {
   };
 }
 
+// watch opens a page and collects what must not happen on it: an error, a refused inline script or style, and anything that is
+// fetched from elsewhere than its origin.
+export async function watch({ context }, origin) {
+  const page = await context.newPage();
+  const problems = [];
+  page.on("console", (message) => { if (message.type() === "error") problems.push(message.text()); });
+  page.on("pageerror", (error) => problems.push(error.message));
+  page.on("request", (request) => { if (!request.url().startsWith(origin)) problems.push(`asked for ${request.url()}`); });
+  return { page, problems };
+}
+
+// view opens a view of the sandbox's page and waits until it is live.
+export async function view(page, origin, name) {
+  await page.goto(`${origin}/#/${name}`);
+  await page.getByText("Live", { exact: true }).last().waitFor();
+}
+
 // picture saves a screenshot where SCREENSHOTS says; without it there are none.
 export async function picture(page, name, of = "sandbox-", fullPage = false) {
   const folder = process.env.SCREENSHOTS;
