@@ -51,6 +51,7 @@ func TestAnswers(t *testing.T) {
 		{name: "gzip", header: []string{"Content-Encoding", "gzip"}, body: zipped(t, payload(good)), status: 200, answer: `{"code":200,"server_upload_time":1795348800000,"payload_size_bytes":70,"events_ingested":1}` + "\n"},
 
 		{name: "2: path", path: "/3/httpapi", body: payload(good), status: 400, answer: `{"code":400,"error":"Invalid request path"}` + "\n"},
+		{name: "2: OTLP at the wrong end", path: "/v1/logs", body: payload(good), status: 400, answer: `{"code":400,"error":"Invalid request path","hint":"this is Amplitude's side, which takes events at /2/httpapi; send OTLP to the Collector, whose receiver listens on port 4318 (HTTP) or 4317 (gRPC) by default"}` + "\n"},
 		{name: "2: method", method: "GET", status: 400, answer: `{"code":400,"error":"Invalid request path"}` + "\n"},
 		{name: "3: content type", header: []string{"Content-Type", "text/plain"}, body: payload(good), status: 400, answer: jsonError},
 		{name: "3: a form's content type refused", header: []string{"Content-Type", "application/x-www-form-urlencoded"}, body: payload(good), behavior: func(b *sandbox.Behavior) { b.ContentType = "reject" }, status: 400, answer: jsonError},

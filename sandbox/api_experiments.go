@@ -20,7 +20,8 @@ type experimentView struct {
 	Unexposures   int           `json:"unexposures"`
 	Changes       int           `json:"variant_changes"`
 	Jumpers       int           `json:"users_who_changed"`
-	Assignments   int           `json:"assignments"` // assignment events that name the flag
+	Left          int           `json:"users_unexposed"` // their latest exposure is of no variant
+	Assignments   int           `json:"assignments"`     // assignment events that name the flag
 	Unassigned    int           `json:"exposures_without_assignment"`
 	First         int64         `json:"first"` // ms, event time
 	Last          int64         `json:"last"`
@@ -30,7 +31,7 @@ type experimentView struct {
 
 type variantView struct {
 	Variant    string  `json:"variant"`
-	Users      int     `json:"users"`       // whose latest variant it is
+	Users      int     `json:"users"`       // whose latest variant it is, without those who were un-exposed since
 	FirstUsers int     `json:"first_users"` // who met it first; what the sample-ratio test counts
 	Exposures  int     `json:"exposures"`
 	Expected   float64 `json:"expected_share"`
@@ -89,7 +90,7 @@ func (s *experimentsAPI) getExperiments(w http.ResponseWriter, _ *http.Request) 
 func (x *experiment) view(project, assignments int, weights map[string]float64) experimentView {
 	v := experimentView{
 		Project: project, Flag: x.flag, ExperimentKey: x.run, Users: x.users, Exposures: x.exposures, Unexposures: x.unexposures,
-		Changes: x.changes, Jumpers: x.jumpers, Assignments: assignments, Unassigned: x.unassigned, First: x.first, Last: x.last,
+		Changes: x.changes, Jumpers: x.jumpers, Left: x.left, Assignments: assignments, Unassigned: x.unassigned, First: x.first, Last: x.last,
 		Variants: []variantView{},
 	}
 	for _, one := range x.variants {

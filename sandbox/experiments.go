@@ -26,6 +26,7 @@ type experiment struct {
 	unexposures int
 	changes     int // exposures of a user to another variant than before
 	jumpers     int // distinct users who did so
+	left        int // users whose latest exposure is of no variant, after one of a variant
 	unassigned  int // (user, day) exposures without an assignment on that day
 	first, last int64
 }
@@ -33,7 +34,7 @@ type experiment struct {
 // variantCount is one variant of a run.
 type variantCount struct {
 	key       string
-	users     int // users whose latest variant it is
+	users     int // users whose latest variant it is, without those who were un-exposed since
 	first     int // users who met it first
 	exposures int
 }
@@ -134,6 +135,10 @@ func (x *experiments) exposure(e *entry, u *user, flag string, day int64) {
 	r.last = max(r.last, e.eventTime)
 	if e.variant == "" {
 		r.unexposures++
+		if f.last != nil && !f.out {
+			f.last.users--
+			r.left++
+		}
 		f.out = true
 		return
 	}
@@ -144,6 +149,10 @@ func (x *experiments) exposure(e *entry, u *user, flag string, day int64) {
 		return
 	}
 	v.exposures++
+	if f.last != nil && f.out {
+		f.last.users++ // back where it was, and from there
+		r.left--
+	}
 	switch {
 	case f.last == nil:
 		r.users++

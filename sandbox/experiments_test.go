@@ -22,6 +22,7 @@ type experiment struct {
 	Unexposures   int
 	Changes       int `json:"variant_changes"`
 	Jumpers       int `json:"users_who_changed"`
+	Left          int `json:"users_unexposed"`
 	Assignments   int
 	Unassigned    int `json:"exposures_without_assignment"`
 	Variants      []struct {
@@ -117,7 +118,13 @@ func TestExperiment(t *testing.T) {
 	assert.Equal(t, 2, x.Assignments)
 	assert.Equal(t, 2, x.Unassigned, "user 3 on the first day, user 1 on the second")
 	require.Len(t, x.Variants, 2)
-	assert.Equal(t, []int{2, 1}, []int{x.Variants[0].Users, x.Variants[1].Users})
+	assert.Equal(t, []int{2, 0}, []int{x.Variants[0].Users, x.Variants[1].Users}, "who left counts under no variant")
+	assert.Equal(t, 1, x.Left)
+	s.v2(exposed(2, "f", "a"), exposed(4, "f", ""), exposed(4, "f", "b"))
+	x = s.experiments()[0]
+	assert.Equal(t, []int{3, 1}, []int{x.Variants[0].Users, x.Variants[1].Users}, "back in another variant; in one for the first time")
+	assert.Zero(t, x.Left)
+	assert.Equal(t, 3, x.Changes)
 }
 
 func TestRunsAreApart(t *testing.T) {

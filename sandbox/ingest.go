@@ -45,8 +45,18 @@ func (s *uploads) invalidPath(w http.ResponseWriter, r *http.Request) {
 	in := s.begin(r)
 	defer s.finish(in)
 	_, _ = in.transport(r) // for the request log
+	if otlpPaths[strings.TrimSuffix(r.URL.Path, "/")] {
+		in.log.warn(otlpHint)
+		in.respond(w, in.behavior.badRequest(errPath, member{"hint", otlpHint}))
+		return
+	}
 	in.respond(w, in.behavior.badRequest(errPath))
 }
+
+// otlpPaths are where OpenTelemetry's exporters send: here they reach the wrong end of the pipeline.
+var otlpPaths = map[string]bool{"/v1/logs": true, "/v1/traces": true, "/v1/metrics": true}
+
+const otlpHint = "this is Amplitude's side, which takes events at /2/httpapi; send OTLP to the Collector, whose receiver listens on port 4318 (HTTP) or 4317 (gRPC) by default"
 
 // ingest answers POST /2/httpapi and POST /batch, and returns the number of the request.
 func (s *uploads) ingest(w http.ResponseWriter, r *http.Request) uint64 {

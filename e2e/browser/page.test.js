@@ -117,6 +117,46 @@ test("live: older events are a click away", async () => {
   assert.equal(new Set(ids).size, 400);
 });
 
+test("live: an assignment shows its variants, an un-exposure no variant, and a change its values", async () => {
+  await open("live");
+  await api.send([assignment("user-1", { "checkout-flow": "one-page", recommendations: "none" })]);
+  await rows().first().waitFor();
+  assert.match(await rows().first().innerText(), /checkout-flow\s*→\s*one-page\s*recommendations\s*→\s*none/);
+  await rows().first().click();
+  assert.match(await page.locator(".facts").innerText(), /checkout-flow: not set → one-page/);
+  await api.send([exposure("user-1", "recommendations", null)]);
+  await page.waitForFunction(() => document.querySelectorAll(".events .row").length === 2);
+  assert.match(await rows().first().innerText(), /recommendations\s*→\s*no variant/);
+});
+
+test("a count leads to what it counts", async () => {
+  await story(api);
+  await open("requests");
+  await page.locator(".summary").getByRole("link", { name: "2", exact: true }).first().waitFor();
+  for (const [label, verdicts] of [["Duplicates", /^Duplicate$/], ["Refused", /^(Invalid|Refused|Silenced)$/], ["Stored", /^Stored$/]]) {
+    await page.locator(".summary div").filter({ hasText: label }).getByRole("link").click();
+    await page.waitForFunction((pattern) => {
+      const shown = [...document.querySelectorAll(".events .verdict")].map((v) => v.innerText);
+      return shown.length > 0 && shown.every((text) => new RegExp(pattern).test(text));
+    }, verdicts.source);
+  }
+  await page.keyboard.press("Escape");
+  await page.waitForFunction(() => location.hash === "#/live");
+  await page.locator(".summary div").filter({ hasText: "Requests" }).getByRole("link").click();
+  await page.getByRole("region", { name: "Requests" }).waitFor();
+});
+
+test("no event yet, but requests: the page says where to look; OTLP at the wrong end gets a hint", async () => {
+  await open("live");
+  await sees("Waiting for the first event");
+  assert.equal((await fetch(`${sandbox.url}/v1/logs`, { method: "POST", body: "{}" })).status, 400);
+  await sees("Requests arrived, and no event in them could be read");
+  await page.locator("main").getByRole("link", { name: "Requests" }).click();
+  await sees("Invalid request path");
+  await page.locator(".requests tbody tr").first().click();
+  await sees(/port 4318/);
+});
+
 test("user: properties now, who set them, and where the variant changed", async () => {
   await story(api);
   await open("users/shopper-1001");
@@ -148,6 +188,12 @@ test("experiment: variants, ratio, changes, the budget of properties", async () 
   await picture(page, "experiments");
   await api.send([exposure("new-1", "brand-new", "a"), exposure("new-2", "brand-new", "b")]);
   await card("brand-new").getByText("Too early").waitFor();
+  // A bar over the whole width is all users, and who is un-exposed counts in none.
+  const widths = () => card("brand-new").locator("rect.bar").evaluateAll((bars) => bars.map((bar) => Number(bar.getAttribute("width"))));
+  assert.deepEqual(await widths(), [50, 50]);
+  await api.send([exposure("new-2", "brand-new", null)]);
+  await card("brand-new").getByText("1 user out").waitFor();
+  assert.deepEqual(await widths(), [100, 0]);
 });
 
 test("requests: status, size, retry, masked key; one opens to its answer", async () => {
@@ -237,7 +283,7 @@ test("the keyboard does everything", async () => {
   assert.equal(await page.getByLabel("Text in the event").inputValue(), "1 shopper", "keys type while a field has the focus");
   await page.keyboard.press("Escape");
   await page.keyboard.press("?");
-  await page.getByRole("complementary", { name: "Keys" }).waitFor();
+  await page.getByRole("complementary", { name: "Words and keys" }).waitFor();
   await page.keyboard.press("Escape");
   await page.keyboard.press("t");
   assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
@@ -256,10 +302,12 @@ test("dark, and on a phone: nothing sticks out", async () => {
   await picture(page, "dark");
   await page.emulateMedia({ colorScheme: "light" });
   await page.setViewportSize({ width: 390, height: 844 });
+  await api.control("faults", { status: 503 }); // a badge beside the last tab
   for (const view of ["live", "users", "users/shopper-1001", "experiments", "requests", "faults"]) {
     await open(view);
     await page.locator("main > *").first().waitFor();
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390, view);
+    assert.ok((await page.locator("nav a").evaluateAll((tabs) => tabs.map((tab) => tab.getBoundingClientRect().right))).every((right) => right <= 390), "no tab is cut");
     if (view === "live") await picture(page, "phone");
   }
 });

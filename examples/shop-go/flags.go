@@ -28,7 +28,8 @@ func flags() map[string]memprovider.InMemoryFlag {
 	return map[string]memprovider.InMemoryFlag{
 		checkoutFlow:    split(checkoutFlow, "control", "one-page"),
 		recommendations: split(recommendations, "control", "carousel", "grid"),
-		freeShipping:    split(freeShipping, "off", "on"),
+		// Not "off": in an assignment that name says that the user is in no variant.
+		freeShipping: split(freeShipping, "control", "free"),
 		holidayBanner: {
 			Key: holidayBanner, State: memprovider.Enabled, DefaultVariant: "snow",
 			Variants: map[string]any{"snow": "snow"},

@@ -19,7 +19,8 @@ function split(key, ...variants) {
 export const provider = () => new InMemoryProvider({
   "checkout-flow": split("checkout-flow", "control", "one-page"),
   recommendations: split("recommendations", "control", "carousel", "grid"),
-  "free-shipping": split("free-shipping", "off", "on"),
+  // Not "off": in an assignment that name says that the user is in no variant.
+  "free-shipping": split("free-shipping", "control", "free"),
   // The same for everybody, and so no experiment: its reason is "static".
   "holiday-banner": { disabled: false, variants: { snow: "snow" }, defaultVariant: "snow" },
 });

@@ -23,7 +23,7 @@ const pages = {
   ]),
   "/checkout": async () => page("Checkout", [
     await shows("checkout-flow", { control: "Step 1 of 3: your address", "one-page": "Address, payment and confirmation" }),
-    await shows("free-shipping", { off: "Shipping: 4.90", on: "Shipping: free" }),
+    await shows("free-shipping", { control: "Shipping: 4.90", free: "Shipping: free" }),
     `<a href="/">Back to the shop</a>`,
   ]),
 };

@@ -2,6 +2,7 @@ import { html, render, useCallback, useEffect, useRef, useState } from "./vendor
 import { post } from "./api.js";
 import { loadKeys } from "./keys.js";
 import { count } from "./format.js";
+import { notTaken, terms, verdicts } from "./parts.js";
 import { useStats } from "./stream.js";
 import { Live } from "./views/live.js";
 import { Users } from "./views/users.js";
@@ -25,6 +26,8 @@ const help = [
   ["1 to 5", "change the view"], ["/", "find"], ["j  k", "next, previous"], ["Enter", "open or close"],
   ["p", "pause"], ["s", "send an exposure"], ["t", "light or dark"], ["Esc", "clear"], ["?", "this help"],
 ];
+
+const docs = "https://github.com/otelcol-amplitude/otelcol-amplitude/blob/main/docs/";
 
 // place is the view and what is open in it, from the address.
 function place() {
@@ -117,7 +120,7 @@ function App() {
         <span class=${`pulse ${live ? "live" : ""}`} role="status">${live ? "Live" : "Reconnecting"}</span>
         <a class="button" href="#/send" aria-current=${where.view === "send" ? "page" : undefined} title="Send an exposure (s)">Send</a>
         <button type="button" class="quiet" onClick=${toggleTheme} title="Light or dark (t)" aria-label="Light or dark">◐</button>
-        <button type="button" class="quiet" onClick=${() => setHelping(!helping)} title="Keys (?)" aria-label="Keys">?</button>
+        <button type="button" class="quiet" onClick=${() => setHelping(!helping)} title="Words and keys (?)" aria-label="Help">?</button>
         ${asking
           ? html`<span class="ask"><button type="button" class="danger" onClick=${reset}>Forget everything</button><button type="button" class="quiet" onClick=${() => setAsking(false)}>Keep</button></span>`
           : html`<button type="button" class="quiet" onClick=${() => setAsking(true)}>Reset</button>`}
@@ -126,19 +129,33 @@ function App() {
     ${stats && html`<${Summary} of=${stats} />`}
     <main><${View} stats=${stats} id=${where.id} go=${go} keys=${keys} say=${setMessage} /></main>
     ${message && html`<p class="toast" role="status">${message}</p>`}
-    ${helping && html`<aside class="help" aria-label="Keys"><h2>Keys</h2><dl>${help.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl></aside>`}`;
+    ${helping && html`<${Help} close=${() => setHelping(false)} />`}`;
 }
 
+function Help({ close }) {
+  return html`<aside class="help" aria-label="Words and keys">
+    <header><h2>What the words say</h2><button type="button" class="quiet" onClick=${close} aria-label="Close">×</button></header>
+    <dl>${Object.entries(verdicts).map(([key, [label, meaning]]) => html`<dt><span class=${`verdict ${key}`}>${label}</span></dt><dd>${meaning}</dd>`)}
+      ${terms.map(([term, meaning]) => html`<dt>${term}</dt><dd>${meaning}</dd>`)}</dl>
+    <p>More in <a href=${`${docs}sandbox.md`} target="_blank" rel="noreferrer">what the sandbox does</a> and <a href=${`${docs}deduplication.md`} target="_blank" rel="noreferrer">why an exposure is a repeat</a>.</p>
+    <h2>Keys</h2><dl>${help.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl>
+  </aside>`;
+}
+
+// Summary counts what arrived; each count leads to what it counts.
 function Summary({ of: s }) {
   const refused = (s.verdicts.invalid ?? 0) + (s.verdicts.refused ?? 0) + (s.verdicts.silenced ?? 0);
+  const counts = [
+    ["Stored", s.events_stored, "live/stored"],
+    ["Identifies", s.identifies, "live/identify"],
+    ["Duplicates", s.duplicates, "live/duplicate"],
+    ["Refused", refused, `live/${notTaken}`, "bad"],
+    ["Throttled", s.throttled, "live/throttled", "warn"],
+    ["Users", s.users, "users"],
+    ["Requests", s.requests, "requests"],
+  ];
   return html`<dl class="summary" aria-label="Counts">
-    <div><dt>Stored</dt><dd>${count(s.events_stored)}</dd></div>
-    <div><dt>Identifies</dt><dd>${count(s.identifies)}</dd></div>
-    <div><dt>Duplicates</dt><dd>${count(s.duplicates)}</dd></div>
-    <div class=${refused > 0 ? "bad" : ""}><dt>Refused</dt><dd>${count(refused)}</dd></div>
-    <div class=${s.throttled > 0 ? "warn" : ""}><dt>Throttled</dt><dd>${count(s.throttled)}</dd></div>
-    <div><dt>Users</dt><dd>${count(s.users)}</dd></div>
-    <div><dt>Requests</dt><dd>${count(s.requests)}</dd></div>
+    ${counts.map(([label, n, to, alarm]) => html`<div class=${n > 0 && alarm ? alarm : ""}><dt>${label}</dt><dd><a href=${`#/${to}`} title=${`Show ${label.toLowerCase()}`}>${count(n)}</a></dd></div>`)}
     <div class=${s.warnings > 0 ? "warn" : ""}><dt>Warnings</dt><dd>${s.warnings > 0 ? html`<a href="/_sandbox/warnings">${count(s.warnings)}</a>` : "0"}</dd></div>
   </dl>`;
 }

@@ -23,7 +23,7 @@ export function Experiments({ stats, keys }) {
         <p><a href="#/live">See how to send one</a></p></${Empty}>`}
       ${data.experiments.length > 0 && shown.length === 0 && html`<${Empty} title="No flag matches"><p><button type="button" onClick=${() => setText("")}>Clear the filter</button></p></${Empty}>`}
       <div class="cards">${shown.map((x) => html`<${Run} key=${`${x.project} ${x.flag} ${x.experiment_key}`} of=${x} />`)}</div>
-      ${shown.length > 0 && html`<p class="foot"><span>A user counts under the latest variant, in the sample-ratio test under the first one. The line in a bar is what was expected.</span></p>`}
+      ${shown.length > 0 && html`<p class="foot"><span>A bar is the share of the users who are in a variant now: each under the latest one, without those who were un-exposed since. The sample-ratio test counts every user under the first variant. The line in a bar is the expected share; <kbd>?</kbd> explains the words.</span></p>`}
       ${data.experiments.length > shown.length && shown.length > 0 && html`<p class="foot"><span>${shown.length} of ${plural(data.experiments.length, "run")} shown, the largest first</span></p>`}
     </section>`;
 }
@@ -43,7 +43,7 @@ const checks = {
 
 function Run({ of: x }) {
   const [label, tone, why] = checks[x.srm.state];
-  const widest = Math.max(1, ...x.variants.map((v) => Math.max(v.users, v.expected_share * x.users)));
+  const exposed = Math.max(1, x.users - x.users_unexposed); // a bar over the whole width is all of them
   const tested = x.srm.state === "ok" || x.srm.state === "mismatch";
   return html`
     <article class="card run">
@@ -57,11 +57,11 @@ function Run({ of: x }) {
           <tr key=${v.variant}>
             <th scope="row" title=${v.variant}>${v.variant}</th>
             <td class="track"><svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
-              <rect class=${`bar tone-${i % 6}`} width=${(100 * v.users) / widest} height="10" />
-              ${x.users > 0 && html`<line class="expect" x1=${(100 * v.expected_share * x.users) / widest} x2=${(100 * v.expected_share * x.users) / widest} y1="0" y2="10" />`}
+              <rect class=${`bar tone-${i % 6}`} width=${(100 * v.users) / exposed} height="10" />
+              ${x.users > 0 && html`<line class="expect" x1=${100 * v.expected_share} x2=${100 * v.expected_share} y1="0" y2="10" />`}
             </svg></td>
             <td class="number">${count(v.users)}</td>
-            <td class="number muted">${percent(v.users / Math.max(1, x.users))}<span class="expected">, expected ${percent(v.expected_share)}</span></td>
+            <td class="number muted">${percent(v.users / exposed)}<span class="expected">, expected ${percent(v.expected_share)}</span></td>
           </tr>`)}
           ${x.variants.length === 0 && html`<tr><td class="muted">Only exposures without a variant so far.</td></tr>`}
         </tbody>
@@ -70,7 +70,7 @@ function Run({ of: x }) {
         <div><dt>Users</dt><dd>${count(x.users)}</dd></div>
         <div><dt>Exposures</dt><dd>${count(x.exposures)}</dd></div>
         <div class=${x.variant_changes > 0 ? "warned" : ""}><dt>Variant changes</dt><dd>${count(x.variant_changes)}${x.users_who_changed > 0 && html` <small>${plural(x.users_who_changed, "user")}</small>`}</dd></div>
-        <div><dt>Un-exposures</dt><dd>${count(x.unexposures)}</dd></div>
+        <div><dt>Un-exposures</dt><dd>${count(x.unexposures)}${x.users_unexposed > 0 && html` <small>${plural(x.users_unexposed, "user")} out</small>`}</dd></div>
         <div class=${x.assignments > 0 && x.exposures_without_assignment > 0 ? "warned" : ""}><dt>Unassigned</dt><dd title=${x.assignments > 0 ? "Users exposed on a day without an assignment of the flag" : "No assignment of this flag has been sent"}>${x.assignments > 0 ? count(x.exposures_without_assignment) : "–"}</dd></div>
       </dl>
       <p class="muted small">${x.first > 0 && `${dateTime(x.first)} to ${dateTime(x.last)} · `}${x.srm.weights === "configured" ? "expected shares from the configuration" : "equal shares expected"}</p>

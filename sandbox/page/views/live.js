@@ -1,13 +1,17 @@
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { get, query } from "../api.js";
-import { age, count, plural, time } from "../format.js";
+import { age, count, plural, time, value } from "../format.js";
 import { useStream } from "../stream.js";
-import { Copy, Empty, Json, Name, Verdict, curl, sample, verdicts } from "../parts.js";
+import { Copy, Empty, Json, Name, Verdict, curl, notTaken, sample, verdicts } from "../parts.js";
 
-const noFilter = { text: "", flag: "", user_id: "", verdict: "all" };
+const noFilter = { text: "", flag: "", user_id: "" };
 
-export function Live({ stats, go, keys }) {
-  const [filter, setFilter] = useState(noFilter);
+// The verdict stands in the address, so that a count of the summary can link to its events.
+export function Live({ stats, id, go, keys }) {
+  const [typed, setTyped] = useState(noFilter);
+  const verdict = id || "all";
+  const filter = useMemo(() => ({ ...typed, verdict }), [typed, verdict]);
+  const clear = () => { setTyped(noFilter); go("live"); };
   const [held, setHeld] = useState(false);
   const [open, setOpen] = useState(0);
   const [at, setAt] = useState(0); // seq of the row that the keyboard is on
@@ -22,7 +26,7 @@ export function Live({ stats, go, keys }) {
     return stream.events.concat(older.filter((e) => e.sandbox.seq < oldest));
   }, [stream.events, older]);
 
-  const set = (name) => (event) => setFilter((f) => ({ ...f, [name]: event.target.value }));
+  const set = (name) => (event) => setTyped((f) => ({ ...f, [name]: event.target.value }));
   // Keys may come faster than the page is drawn: where they are is kept beside what is drawn.
   const current = useRef({ rows, at });
   current.current.rows = rows;
@@ -42,7 +46,7 @@ export function Live({ stats, go, keys }) {
     k: () => move(-1),
     p: () => setHeld((h) => !h),
     Enter: () => setOpen((o) => (o === current.current.at ? 0 : current.current.at)),
-    Escape: () => { setOpen(0); setFilter(noFilter); },
+    Escape: () => { setOpen(0); clear(); },
   }), []);
 
   const more = async () => {
@@ -51,7 +55,7 @@ export function Live({ stats, go, keys }) {
     setOlder((o) => o.concat(answer.events.reverse()));
   };
 
-  const filtered = query(filter) !== query(noFilter);
+  const filtered = verdict !== "all" || query(typed) !== query(noFilter);
   const total = stats?.last_seq ?? 0;
   return html`
     <section class="view" aria-label="Live events">
@@ -59,15 +63,16 @@ export function Live({ stats, go, keys }) {
         <input ref=${search} type="search" placeholder="Filter events" aria-label="Text in the event" value=${filter.text} onInput=${set("text")} class="grow" />
         <input type="search" placeholder="User" aria-label="User id" value=${filter.user_id} onInput=${set("user_id")} />
         <input type="search" placeholder="Flag" aria-label="Flag" value=${filter.flag} onInput=${set("flag")} />
-        <select aria-label="Verdict" value=${filter.verdict} onChange=${set("verdict")}>
+        <select aria-label="Verdict" value=${filter.verdict} onChange=${(e) => go(e.target.value === "all" ? "live" : `live/${e.target.value}`)}>
           <option value="all">Every verdict</option>
-          ${Object.entries(verdicts).map(([key, label]) => html`<option value=${key}>${label}</option>`)}
+          <option value=${notTaken}>Not taken</option>
+          ${Object.entries(verdicts).map(([key, [label]]) => html`<option value=${key}>${label}</option>`)}
         </select>
         <button type="button" aria-pressed=${held} onClick=${() => setHeld(!held)} class=${held ? "on" : ""}>${held ? "Resume" : "Pause"}</button>
       </div>
       ${held && html`<p class="note" role="status">Paused${stream.waiting > 0 && `: ${plural(stream.waiting, "event")} since`}. <button type="button" class="link" onClick=${() => setHeld(false)}>Resume</button></p>`}
       ${rows.length === 0
-        ? html`<${Nothing} filtered=${filtered} total=${total} clear=${() => setFilter(noFilter)} />`
+        ? html`<${Nothing} filtered=${filtered} total=${total} requests=${stats?.requests ?? 0} clear=${clear} />`
         : html`
           <ol class="events">
             ${rows.map((e) => html`<${Row} key=${e.sandbox.seq} event=${e} open=${open === e.sandbox.seq} at=${at === e.sandbox.seq} go=${go}
@@ -93,10 +98,14 @@ function useSettled(value) {
   return settled;
 }
 
-function Nothing({ filtered, total, clear }) {
+function Nothing({ filtered, total, requests, clear }) {
   if (filtered && total > 0) {
     return html`<${Empty} title="No event matches"><p>Nothing that arrived fits this filter. New events appear here as they land.</p>
       <p><button type="button" onClick=${clear}>Clear the filter</button></p></${Empty}>`;
+  }
+  if (requests > 0) {
+    return html`<${Empty} title="Requests arrived, and no event in them could be read">
+      <p>${plural(requests, "request")} came in; <a href="#/requests">Requests</a> shows how each was answered, and why.</p></${Empty}>`;
   }
   return html`<${Empty} title="Waiting for the first event">
     <p>Point an Amplitude client or the Collector's exporter at <code>${location.origin}/2/httpapi</code>, or send one event now, from here or with <a href="#/send">the form</a>:</p>
@@ -116,20 +125,33 @@ function Row({ event, open, at, toggle, go }) {
         <${Verdict} is=${s.verdict} />
         <${Name} text=${event.event_type ?? "(no event_type)"} />
         <span class="who" title=${who}>${who}</span>
-        <span class="what"><${Subject} s=${s} />${jump && html`<span class="badge jump">variant changed</span>`}</span>
+        <span class="what"><${Subject} event=${event} />${jump && html`<span class="badge jump">variant changed</span>`}</span>
       </button>
       ${open && html`<${Detail} event=${event} go=${go} />`}
     </li>`;
 }
 
 // Subject is what a row says last: what is wrong, else the flag and its variant.
-function Subject({ s }) {
+function Subject({ event }) {
+  const s = event.sandbox;
   if (s.problems) return html`<span class="problem">${s.problems.map((p) => `${p.field} ${p.rule}`).join("; ")}</span>`;
   if (s.verdict === "duplicate") return html`<span class="muted">first copy ${age(s.first_age_ms ?? 0)} earlier</span>`;
   if (s.verdict !== "stored" && s.reason) return html`<span class="muted">${s.reason}</span>`;
   const flags = s.flags ?? [];
-  return html`${flags.length > 0 && html`<span class="flag">${flags.slice(0, 3).join(", ")}${flags.length > 3 && ` and ${flags.length - 3} more`}</span>`}
-    ${flags.length === 1 && s.endpoint && html`<span class="arrow">→</span><span class="variant">${s.variant || (s.changes?.length ? s.changes[0].after ?? "none" : "none")}</span>`}`;
+  return html`${flags.slice(0, 3).map((flag) => html`<span class="flag">${flag}</span><span class="arrow">→</span><${Outcome} of=${variantOf(event, flag)} />`)}
+    ${flags.length > 3 && html`<span class="muted">and ${flags.length - 3} more</span>`}`;
+}
+
+// variantOf is the variant that an event tells of a flag: undefined if the user is in none.
+function variantOf({ event_properties: properties, sandbox: s }, flag) {
+  if (s.variant) return s.variant;
+  const told = properties?.[`[Experiment] ${flag}.variant`] ?? properties?.[`${flag}.variant`];
+  return told ?? s.changes?.find((c) => c.property === `[Experiment] ${flag}`)?.after ?? undefined;
+}
+
+// Outcome is a variant, or that there is none: a variant may be named "none".
+function Outcome({ of }) {
+  return of === undefined ? html`<span class="muted">no variant</span>` : html`<span class="variant">${value(of)}</span>`;
 }
 
 function Detail({ event, go }) {
@@ -146,8 +168,7 @@ function Detail({ event, go }) {
         <dt>User</dt><dd>${s.amplitude_id
           ? html`<a href=${`#/users/${encodeURIComponent(s.user_id ?? s.device_id)}`}>${s.user_id ?? s.device_id}</a>` : s.user_id ?? s.device_id ?? "none"}
           ${s.derived_device_id && html` <span class="muted">device derived from the user</span>`}</dd>
-        ${s.changes?.length > 0 && html`<dt>Changed</dt><dd>${s.changes.map((c) => html`<div><${Name} text=${c.property} />
-          <span class="muted">${JSON.stringify(c.before)}</span> → <strong>${JSON.stringify(c.after)}</strong>${c.variant_changed && html` <span class="badge jump">variant changed</span>`}</div>`)}</dd>`}
+        ${s.changes?.length > 0 && html`<dt>Changed</dt><dd>${s.changes.map((c) => html`<div><${Name} text=${c.property} />${": "}<span class="muted">${value(c.before)}</span> → <strong>${value(c.after)}</strong>${c.variant_changed && html` <span class="badge jump">variant changed</span>`}</div>`)}</dd>`}
         <dt>Request</dt><dd><a href=${`#/requests/${s.request_id}`}>${s.request_id}</a>, event ${s.index} of it, ${s.endpoint}</dd>
       </dl>
       <div class=${s.transformed_from ? "two" : ""}>

@@ -46,13 +46,21 @@ export function Requests({ stats, id, go, keys }) {
             <td class="number">${r.took_ms < 10 ? r.took_ms.toFixed(1) : Math.round(r.took_ms)} ms</td>
             <td>${r.retry > 0 && html`<span class="badge warn">retry ${r.retry}</span>`}</td>
             <td><code class="muted">${r.api_key}</code></td>
-            <td>${r.fault && html`<span class="badge warn">${r.fault}</span> `}${r.warnings && html`<span class="badge warn" title=${r.warnings.join("\n")}>${plural(r.warnings.length, "warning")}</span>`}</td>
+            <td>${r.fault && html`<span class="badge warn">${r.fault}</span> `}<${Failure} of=${r} />${r.warnings && html`<span class="badge warn" title=${r.warnings.join("\n")}>${plural(r.warnings.length, "warning")}</span>`}</td>
           </tr>
           ${String(r.id) === id && html`<tr key=${`${r.id}-detail`} class="expanded"><td colspan="9"><${Request} id=${id} /></td></tr>`}`)}
         </tbody>
       </table></div>
       ${id && !requests.some((r) => String(r.id) === id) && html`<div class="card"><${Request} id=${id} /></div>`}
     </section>`;
+}
+
+// Failure is what the answer says is wrong.
+function Failure({ of: r }) {
+  if (r.status > 0 && r.status < 300) return null;
+  const text = r.answer?.error ?? (typeof r.answer === "string" ? r.answer : "");
+  const field = r.answer?.missing_field ? `: ${r.answer.missing_field}` : "";
+  return text && html`<span class="problem failure" title=${text + field}>${text}${field}</span> `;
 }
 
 function Request({ id }) {
