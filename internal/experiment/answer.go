@@ -17,8 +17,11 @@ type answer struct {
 	number int64
 	// text is the answer of a text field.
 	text string
-	// value is the answer of a map or group field.
+	// value is the answer of a map field.
 	value pcommon.Value
+	// values are the answer of a group field, and leftOut is how many groups or values had no room.
+	values  []string
+	leftOut int
 }
 
 // refusal says why a field does not take a value.
@@ -102,7 +105,7 @@ func (a *answer) read(of field, value pcommon.Value, minIDLength int) refusal {
 		}
 		a.text = text
 	default:
-		a.value = value
+		a.values, a.leftOut = groupValues(value)
 	}
 	return refusedNot
 }

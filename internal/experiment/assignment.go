@@ -4,12 +4,14 @@
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // offVariant is what an assignment says of a flag that has no variant; Amplitude reserves the name.
@@ -25,11 +27,17 @@ const (
 // assignment reads what several flags evaluated to: a map of variants, or flat attributes.
 func (p *parser) assignment(v *fieldValues, r *parsedRecord) decision {
 	first, firstLeftOut := len(p.flags), len(p.leftOut)
+	p.maxFlags = first + p.set.Limits.Flags
 	if v.found(fieldVariants) {
+		if !v.inRecord(fieldVariants) && !p.inherits(v.flagsWeight) {
+			return rejected(RejectInheritedLimit)
+		}
+		steps.Add(v.answers[fieldVariants].value.Map().Len())
 		for key, value := range v.answers[fieldVariants].value.Map().All() {
 			p.addFlag(key, value, v.inRecord(fieldVariants))
 		}
 	} else {
+		steps.Add(len(v.flat))
 		for _, entry := range v.flat {
 			if entry.field == fieldFlatVariant && !slices.Contains(p.set.Evaluation.Variant, entry.name) {
 				p.addFlag(flatFlagKey(entry.name, amplitude.SuffixVariant), entry.value, true)
@@ -37,7 +45,7 @@ func (p *parser) assignment(v *fieldValues, r *parsedRecord) decision {
 		}
 	}
 	r.environment = v.text(fieldEnvironment)
-	p.flags = p.flags[:first+len(sortFlags(p.flags[first:]))]
+	p.flags = p.flags[:first+len(p.sortFlags(p.flags[first:]))]
 	if !v.found(fieldVariants) {
 		addFlatDetails(p.flags[first:], v.flat)
 	}
@@ -70,6 +78,9 @@ func (p *parser) addFlag(key string, value pcommon.Value, movable bool) {
 		return
 	case tooLong(key, maxFlagKey):
 		p.leaveOut(RejectLongFlagKey, key)
+		return
+	case len(p.flags) >= p.maxFlags:
+		p.leaveOut(RejectFlagLimit, key)
 		return
 	}
 	one := Flag{Key: key, variantValue: value}
@@ -111,12 +122,16 @@ func (p *parser) addFlag(key string, value pcommon.Value, movable bool) {
 
 // addFlatDetails gives each of the sorted flags the details that a flat attribute tells, the first of them.
 func addFlatDetails(flags []Flag, flat []flatEntry) {
+	steps.Add(len(flat))
 	for _, entry := range flat {
 		if entry.field != fieldFlatDetails || entry.value.Type() != pcommon.ValueTypeStr {
 			continue
 		}
 		key := flatFlagKey(entry.name, amplitude.SuffixDetails)
-		if i, ok := slices.BinarySearchFunc(flags, key, func(one Flag, key string) int { return strings.Compare(one.Key, key) }); ok {
+		if i, ok := slices.BinarySearchFunc(flags, key, func(one Flag, key string) int {
+			steps.Add(1)
+			return strings.Compare(one.Key, key)
+		}); ok {
 			if flags[i].details == "" {
 				flags[i].details = amplitude.Truncate(validText(entry.value.Str()), amplitude.MaxStringLength)
 			}
@@ -124,11 +139,33 @@ func addFlatDetails(flags []Flag, flat []flatEntry) {
 	}
 }
 
-// sortFlags sorts flags by key and leaves one of each: the first that was given.
-func sortFlags(flags []Flag) []Flag {
-	byKey := func(a, b Flag) int { return strings.Compare(a.Key, b.Key) }
-	if !slices.IsSortedFunc(flags, byKey) {
-		slices.SortStableFunc(flags, byKey)
+// sortFlags sorts flags by key and leaves one of each: the first that was given. What is sorted are their places, since
+// a flag takes long to move.
+func (p *parser) sortFlags(flags []Flag) []Flag {
+	steps.Add(len(flags))
+	if slices.IsSortedFunc(flags, func(a, b Flag) int { return strings.Compare(a.Key, b.Key) }) {
+		return slices.CompactFunc(flags, func(a, b Flag) bool { return a.Key == b.Key })
 	}
-	return slices.CompactFunc(flags, func(a, b Flag) bool { return a.Key == b.Key })
+	places := p.places[:0]
+	for i := range flags {
+		places = append(places, flagPlace{flags[i].Key, int32(i)})
+	}
+	slices.SortFunc(places, func(a, b flagPlace) int {
+		steps.Add(1)
+		return cmp.Or(strings.Compare(a.key, b.key), cmp.Compare(a.place, b.place))
+	})
+	places = slices.CompactFunc(places, func(a, b flagPlace) bool { return a.key == b.key })
+	given := append(p.given[:0], flags...)
+	for i, from := range places {
+		flags[i] = given[from.place]
+	}
+	clear(flags[len(places):])
+	p.places, p.given = reuse(places), reuse(given)
+	return flags[:len(places)]
+}
+
+// flagPlace is the place of a flag among those that were given.
+type flagPlace struct {
+	key   string
+	place int32
 }

@@ -4,6 +4,7 @@
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
 import (
+	"context"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -34,15 +35,22 @@ func newBatch(m *Mapper) *Batch {
 }
 
 // Read reads the records of a batch that arrived at a time, strips records of others of what they may not claim, and returns how many records there are. The recorder says
-// which of them are explained; it may be nil.
-func (b *Batch) Read(ld plog.Logs, arrival time.Time, recorder *explain.Recorder) int {
+// which of them are explained; it may be nil. Between records it looks whether somebody still waits for the batch; if
+// not, it returns why, and the batch is only good for [Batch.End].
+func (b *Batch) Read(ctx context.Context, ld plog.Logs, arrival time.Time, recorder *explain.Recorder) (int, error) {
 	p, now := &b.parser, arrival.UnixMilli()
+	gone := ctx.Done()
 	for i, resource := range ld.ResourceLogs().All() {
 		p.reader.enterResource(resource.Resource().Attributes())
 		p.clients = clientCache{}
 		for j, scope := range resource.ScopeLogs().All() {
 			p.reader.enterScope(scope.Scope().Attributes())
 			for k, record := range scope.LogRecords().All() {
+				select {
+				case <-gone:
+					return b.size, context.Cause(ctx)
+				default:
+				}
 				trace := startTrace(recorder, record, i, j, k)
 				if kind, shaped, claims := p.Mapper.names.recognize(record); kind != kindNone {
 					b.records = extend(b.records)
@@ -64,7 +72,7 @@ func (b *Batch) Read(ld plog.Logs, arrival time.Time, recorder *explain.Recorder
 		b.nearMisses = p.nearMisses.search(ld, b.size, arrival)
 	}
 	b.makeEvents()
-	return b.size
+	return b.size, nil
 }
 
 // Events returns the events that the records become, in order, so that a verdict can be given on each.
@@ -89,6 +97,7 @@ func (p *parser) forget() {
 	p.unset = reuse(p.unset)
 	p.propertied = reuse(p.propertied)
 	p.claims = Claims{}
+	p.inherited, p.groupsLeftOut = 0, 0
 	p.clients = clientCache{}
 	p.reader.forget()
 }

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // Claim is what an attribute under "amplitude." claims that an application has no say in. Where the settings do not
@@ -69,6 +70,7 @@ func claimOf(name string) (Claim, bool) {
 
 // strip takes the claims out of a record that passes, and counts them.
 func (c *Claims) strip(record plog.LogRecord, t *Trace) {
+	steps.Add(record.Attributes().Len())
 	record.Attributes().RemoveIf(func(name string, _ pcommon.Value) bool {
 		claim, claimed := claimOf(name)
 		if claimed {

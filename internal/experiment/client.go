@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // clientField is one amplitude.<field> that describes the user's device or place.
@@ -22,6 +23,8 @@ type clientField struct {
 // clientFields are the fields that the resource of a client tells.
 type clientFields struct {
 	fields []clientField
+	// weight is how many bytes of text they hold.
+	weight int
 }
 
 // Attributes of client resources, and the fields they become.
@@ -97,8 +100,18 @@ func readClientFields(resource pcommon.Map) *clientFields {
 	return c
 }
 
+// size is how many bytes an event copies of them.
+func (c *clientFields) size() int {
+	if c == nil {
+		return 0
+	}
+	return c.weight
+}
+
 func (c *clientFields) add(name, text string) {
-	c.fields = append(c.fields, clientField{name: amplitude.AttrPrefix + name, text: amplitude.Truncate(text, amplitude.MaxStringLength)})
+	text = amplitude.Truncate(text, amplitude.MaxStringLength)
+	c.fields = append(c.fields, clientField{name: amplitude.AttrPrefix + name, text: text})
+	c.weight += len(text)
 }
 
 func (c *clientFields) addDeviceGroup(resource pcommon.Map, platform string) {
@@ -147,6 +160,7 @@ func (c *clientFields) addLocation(resource pcommon.Map) {
 
 // clientPlatform tells whether a resource is a client's, and which platform it is.
 func clientPlatform(resource pcommon.Map) (platform string, isClient bool) {
+	steps.Add(resource.Len())
 	for name, value := range resource.All() {
 		switch {
 		case strings.HasPrefix(name, browserPrefix):
@@ -170,7 +184,7 @@ func clientPlatform(resource pcommon.Map) (platform string, isClient bool) {
 }
 
 func attributeText(m pcommon.Map, name string) string {
-	value, ok := m.Get(name)
+	value, ok := steps.Get(m, name)
 	if !ok {
 		return ""
 	}
@@ -182,7 +196,7 @@ func attributeText(m pcommon.Map, name string) string {
 }
 
 func attributeNumber(m pcommon.Map, name string, limit float64) (float64, bool) {
-	value, ok := m.Get(name)
+	value, ok := steps.Get(m, name)
 	if !ok {
 		return 0, false
 	}

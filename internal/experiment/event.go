@@ -8,6 +8,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // Event is one outgoing event, from its key to its insert_id: what a record tells, or some flags of a large
@@ -50,6 +51,7 @@ type Verdict struct {
 // makeEvents makes the events of all records that were read, with their keys.
 func (b *Batch) makeEvents() {
 	p := &b.parser
+	limit := newSubjectLimit(p.set.Limits.SubjectRecords, len(b.records))
 	for i := range b.records {
 		r := &b.records[i]
 		if !r.leaves() {
@@ -66,9 +68,47 @@ func (b *Batch) makeEvents() {
 		} else {
 			b.addEvent(r, flags)
 		}
+		if !limit.allows(b.events[first:]) {
+			clear(b.events[first:])
+			b.events = b.events[:first]
+			r.decision = rejected(RejectSubjectLimit)
+			r.trace.decided(r, nil, nil)
+			continue
+		}
 		r.events = indexRange{int32(first), int32(len(b.events))}
 		r.trace.events(b.events[first:])
 	}
+}
+
+// subjectLimit bounds how many records of one subject are taken of a batch. It counts only where a batch has more records.
+type subjectLimit struct {
+	most  int32
+	taken map[[16]byte]int32
+}
+
+func newSubjectLimit(most, records int) subjectLimit {
+	limit := subjectLimit{most: int32(most)}
+	if records > most {
+		limit.taken = make(map[[16]byte]int32, records)
+	}
+	return limit
+}
+
+// allows tells whether the events of one more record may go on.
+func (l *subjectLimit) allows(events []Event) bool {
+	if l.taken == nil {
+		return true
+	}
+	steps.Add(len(events))
+	for i := range events {
+		if l.taken[events[i].Subject] >= l.most {
+			return false
+		}
+	}
+	for i := range events {
+		l.taken[events[i].Subject]++
+	}
+	return true
 }
 
 func (b *Batch) addEvent(r *parsedRecord, flags []Flag) {
@@ -86,6 +126,7 @@ func (b *Batch) addEvent(r *parsedRecord, flags []Flag) {
 // SDKs put in one. Each part is an assignment of its own flags, complete in itself.
 func splitFlags(flags []Flag, reserved int, yield func(start, end int)) {
 	start, used := 0, reserved
+	steps.Add(len(flags))
 	for i := range flags {
 		need := 1
 		if flags[i].details != "" {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // maxMemo bounds how many attribute positions are remembered.
@@ -47,6 +49,12 @@ type fieldValues struct {
 	flat      []flatEntry
 	// claims are the names of the record's attributes that an application has no say in.
 	claims []string
+	// metadata and groups are what the maps of these fields say: read once, also when many records inherit them.
+	metadata flagMetadata
+	groups   []Group
+	// weight is what every record that inherits these fields may copy of them, in bytes, and flagsWeight what an
+	// assignment copies of an inherited map of flags.
+	weight, flagsWeight int
 }
 
 func (v *fieldValues) found(f field) bool { return v.answered&(1<<f) != 0 }
@@ -73,6 +81,8 @@ func (v *fieldValues) reset(inherited *fieldValues) {
 		v.ranks[f], v.answers[f] = inherited.ranks[f], inherited.answers[f]
 	}
 	v.badVariant = inherited.badVariant
+	v.metadata, v.groups = inherited.metadata, inherited.groups
+	v.weight, v.flagsWeight = inherited.weight, inherited.flagsWeight
 	v.idProblem = inherited.idProblem
 	v.flat = v.flat[:0]
 	v.claims = v.claims[:0]
@@ -123,6 +133,7 @@ func (r *reader) inherited(kind recordKind) *fieldValues {
 		v := &r.ofScope[kind]
 		v.reset(&r.ofResource[kind])
 		r.read(kind, v, levelScope, r.scope)
+		v.weigh()
 		r.readUpTo[kind] = levelScope
 	}
 	return &r.ofScope[kind]
@@ -142,6 +153,7 @@ func (r *reader) gather(kind recordKind, attributes pcommon.Map, body pcommon.Va
 func (r *reader) read(kind recordKind, v *fieldValues, at level, attributes pcommon.Map) {
 	t := r.tables[kind]
 	known := &r.memos[kind]
+	steps.Add(attributes.Len())
 	position := -1
 	for name, value := range attributes.All() {
 		position++
@@ -183,6 +195,12 @@ func (r *reader) consider(v *fieldValues, to ref, at level, name string, value p
 	case why == refusedNot:
 		v.ranks[to.field] = rank
 		v.answered |= 1 << to.field
+		switch to.field {
+		case fieldMetadata:
+			v.metadata = readMetadata(value.Map())
+		case fieldGroups:
+			v.groups, v.answers[fieldGroups].leftOut = readGroups(value.Map())
+		}
 	case why >= refusedEmptyID:
 		problem := RejectEmptyID + RejectReason(why-refusedEmptyID)
 		if v.idProblem == noProblem {
@@ -208,6 +226,7 @@ func (r *reader) forget() {
 func (v *fieldValues) forget() {
 	v.answered = 0
 	clear(v.answers[:])
+	v.metadata, v.groups = flagMetadata{}, nil
 	v.flat = reuse(v.flat[:cap(v.flat)])
 	v.claims = reuse(v.claims[:cap(v.claims)])
 }

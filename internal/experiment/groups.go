@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // Group is one group type of an event with its values, at least one, in the order given.
@@ -19,56 +20,98 @@ type Group struct {
 }
 
 // appendGroups appends the groups that v tells, within Amplitude's limits: types in sorted order, the first five, and
-// ten values over all. types are the configured group types, sorted, as the fields are numbered.
-func appendGroups(groups []Group, types []string, v *fieldValues) []Group {
+// ten values over all. types are the configured group types, sorted, as the fields are numbered. It returns how many
+// groups and values had no room.
+func appendGroups(groups []Group, types []string, v *fieldValues) (all []Group, leftOut int) {
 	if v.answered&groupFields == 0 && len(v.flat) == 0 {
-		return groups
+		return groups, 0
 	}
-	start := len(groups)
-	add := func(groupType string, value pcommon.Value) {
-		groupType = limitedKey(groupType)
-		if strings.TrimSpace(groupType) == "" || slices.ContainsFunc(groups[start:], func(one Group) bool { return one.Type == groupType }) {
-			return
-		}
-		if values := groupValues(value); len(values) > 0 {
-			groups = append(groups, Group{Type: groupType, Values: values})
-		}
-	}
+	set := groupSet{list: groups, start: len(groups)}
 	for i, groupType := range types {
 		if of := fieldGroup + field(i); v.found(of) {
-			add(groupType, v.answers[of].value)
+			set.add(groupType, func() ([]string, int) { return v.answers[of].values, v.answers[of].leftOut })
 		}
 	}
+	steps.Add(len(v.flat))
 	for _, entry := range v.flat {
 		if entry.field == fieldFlatGroup {
-			add(entry.name[len(amplitude.AttrGroupsPrefix):], entry.value)
+			set.add(entry.name[len(amplitude.AttrGroupsPrefix):], func() ([]string, int) { return groupValues(entry.value) })
 		}
 	}
 	if v.found(fieldGroups) {
-		for groupType, value := range v.answers[fieldGroups].value.Map().All() {
-			add(groupType, value)
+		for _, one := range v.groups {
+			set.add(one.Type, func() ([]string, int) { return one.Values, 0 })
 		}
+		set.leftOut += v.answers[fieldGroups].leftOut
 	}
-	if len(groups) == start {
-		return groups
-	}
-	found := groups[start:]
-	slices.SortFunc(found, func(a, b Group) int { return strings.Compare(a.Type, b.Type) })
-	found = found[:min(len(found), amplitude.MaxGroupTypes)]
-	left := amplitude.MaxGroupValues
-	for i := range found {
-		found[i].Values = found[i].Values[:min(len(found[i].Values), left)]
-		if left -= len(found[i].Values); left == 0 {
-			found = found[:i+1]
-			break
-		}
-	}
-	return groups[:start+len(found)]
+	return set.end()
 }
 
-// groupValues reads a group value, or a list of them; blank and repeated ones do not count.
-func groupValues(value pcommon.Value) []string {
-	var values []string
+// readGroups reads a map of groups: the first types in sorted order, as many as an event takes, and how many had no room.
+func readGroups(m pcommon.Map) (groups []Group, leftOut int) {
+	var set groupSet
+	steps.Add(m.Len())
+	for groupType, value := range m.All() {
+		set.add(groupType, func() ([]string, int) { return groupValues(value) })
+	}
+	return set.list, set.leftOut
+}
+
+// groupSet collects the groups of one event at the end of a list, sorted by type. Of a type that is given twice the first
+// counts, and of more types than Amplitude takes the first in order: each takes its place among those few.
+type groupSet struct {
+	list    []Group
+	start   int
+	leftOut int
+}
+
+// add adds a group, whose values are read only if its type has a place.
+func (s *groupSet) add(groupType string, read func() (values []string, leftOut int)) {
+	groupType = limitedKey(groupType)
+	if strings.TrimSpace(groupType) == "" {
+		return
+	}
+	own := s.list[s.start:]
+	at, twice := slices.BinarySearchFunc(own, groupType, func(one Group, other string) int {
+		steps.Add(1)
+		return strings.Compare(one.Type, other)
+	})
+	switch {
+	case twice:
+		return
+	case at == amplitude.MaxGroupTypes:
+		s.leftOut++
+		return
+	}
+	values, leftOut := read()
+	if s.leftOut += leftOut; len(values) == 0 {
+		return
+	}
+	if len(own) == amplitude.MaxGroupTypes {
+		s.list = s.list[:len(s.list)-1]
+		s.leftOut++
+	}
+	s.list = slices.Insert(s.list, s.start+at, Group{Type: groupType, Values: values})
+}
+
+// end cuts the values to those that an event takes over all its groups.
+func (s *groupSet) end() (groups []Group, leftOut int) {
+	left := amplitude.MaxGroupValues
+	found := s.list[s.start:]
+	for i := range found {
+		kept := min(len(found[i].Values), left)
+		s.leftOut += len(found[i].Values) - kept
+		if left -= kept; kept == 0 {
+			clear(found[i:])
+			return s.list[:s.start+i], s.leftOut
+		}
+		found[i].Values = found[i].Values[:kept]
+	}
+	return s.list, s.leftOut
+}
+
+// groupValues reads a group value, or a list of them, and how many had no room; blank and repeated ones do not count.
+func groupValues(value pcommon.Value) (values []string, leftOut int) {
 	add := func(one pcommon.Value) {
 		text, ok := scalarText(one)
 		if !ok || strings.TrimSpace(text) == "" {
@@ -80,13 +123,15 @@ func groupValues(value pcommon.Value) []string {
 	}
 	if value.Type() != pcommon.ValueTypeSlice {
 		add(value)
-		return values
+		return values, 0
 	}
-	for _, v := range value.Slice().All() {
+	list := value.Slice()
+	steps.Add(list.Len())
+	for i, v := range list.All() {
 		if len(values) == amplitude.MaxGroupValues {
-			break
+			return values, list.Len() - i
 		}
 		add(v)
 	}
-	return values
+	return values, 0
 }

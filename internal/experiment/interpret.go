@@ -84,6 +84,15 @@ type parser struct {
 	// leftOut are the flags of assignments that cannot be told.
 	leftOut []leftOutFlag
 	claims  Claims
+
+	// maxFlags is how long flags may get with the record in hand.
+	maxFlags int
+	// inherited is how much the records copied of what they inherit, in bytes, against the budget of the batch.
+	inherited     int
+	groupsLeftOut int
+	// places and given are what sorting works in.
+	places []flagPlace
+	given  []Flag
 }
 
 // leftOutFlag is a flag of an assignment that cannot be told, with the reason.
@@ -144,12 +153,16 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, now int64) de
 	if v.found(fieldSessionID) {
 		r.session = v.answers[fieldSessionID].number
 	}
+	if r.client = p.clients.of(p.reader.resource); !p.inherits(v.weight + r.client.size()) {
+		return rejected(RejectInheritedLimit)
+	}
 	if !p.claimNames(r.kind, firstFlag) {
 		return rejected(RejectPropertyLimit)
 	}
 	firstGroup := len(p.groups)
-	p.groups = appendGroups(p.groups, p.groupTypes, v)
-	r.client = p.clients.of(p.reader.resource)
+	var leftOut int
+	p.groups, leftOut = appendGroups(p.groups, p.groupTypes, v)
+	p.groupsLeftOut += leftOut
 	r.ip = userIP(v, r.client)
 	r.trace.surroundings(p, r, v, p.groups[firstGroup:], &p.flags[firstFlag], record, now)
 	return decided

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/zeebo/xxh3"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // The first byte of the encoding of a subject. They are written into hashes that must stay the
@@ -69,11 +71,15 @@ func (e *Event) hash(memory encoder, setsProperties bool) encoder {
 	} else {
 		text, subject = e.encodeExposure(memory)
 	}
+	steps.Add(len(text) / bytesPerStep)
 	e.key = xxh3.Hash128(text)
 	e.Subject = xxh3.Hash128(text[:subject]).Bytes()
 	e.Result = e.key.Lo
 	return text
 }
+
+// bytesPerStep is how much text is written and hashed in the time of a compare.
+const bytesPerStep = 16
 
 // encodeExposure encodes an exposure. Subject, which ends where it says: kind, ids, groups, flag key, experiment key.
 // Result: the variant, or that there is none.

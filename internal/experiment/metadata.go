@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // flagMetadata is what the evaluation metadata of a flag says.
@@ -24,6 +25,7 @@ type flagMetadata struct {
 func readMetadata(m pcommon.Map) flagMetadata {
 	var found flagMetadata
 	var version, segment, flagType string // of a key that stands twice, the first counts
+	steps.Add(m.Len())
 	for name, value := range m.All() {
 		switch name {
 		case metadataDefault:
@@ -63,7 +65,7 @@ func recordMetadata(v *fieldValues) (found flagMetadata) {
 		return found
 	}
 	if v.found(fieldMetadata) {
-		found = readMetadata(v.answers[fieldMetadata].value.Map())
+		found = v.metadata
 	}
 	if v.found(fieldMetadataDefault) && !found.hasDefault {
 		found.hasDefault, found.isDefault = true, v.isTrue(fieldMetadataDefault)

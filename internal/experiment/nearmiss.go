@@ -14,6 +14,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // NearMiss is what a record lacks to be recognized.
@@ -110,6 +111,7 @@ func (f *nearMissFinder) search(ld plog.Logs, records int, now time.Time) (found
 	step := (records + share - 1) / share
 	next := rand.IntN(step) //nolint:gosec // a sample
 	for _, resource := range ld.ResourceLogs().All() {
+		service, looked := "", false // of all near misses of a resource, looked up once
 		for _, scope := range resource.ScopeLogs().All() {
 			list := scope.LogRecords()
 			for ; next < list.Len(); next += step {
@@ -118,9 +120,13 @@ func (f *nearMissFinder) search(ld plog.Logs, records int, now time.Time) (found
 					continue
 				}
 				found.Count[kind]++
-				if service, ok := resource.Resource().Attributes().Get(attrServiceName); ok {
-					example.Service = service.AsString()
+				if !looked {
+					looked = true
+					if name, ok := steps.Get(resource.Resource().Attributes(), attrServiceName); ok {
+						service = name.AsString()
+					}
 				}
+				example.Service = service
 				found.Example[kind] = example
 			}
 			next -= list.Len()
@@ -155,6 +161,7 @@ func (f *nearMissFinder) look(record plog.LogRecord) (NearMiss, NearExample, boo
 
 // flagKey looks for an attribute that holds a flag key.
 func (f *nearMissFinder) flagKey(attributes pcommon.Map) (NearExample, bool) {
+	steps.Add(attributes.Len())
 	for name := range attributes.All() {
 		for i := range f.flagKeys {
 			if f.flagKeys[i].name == name {

@@ -132,12 +132,15 @@ const (
 	RejectLongFlagKey
 	RejectBadVariant
 	RejectPropertyLimit
+	RejectFlagLimit
+	RejectSubjectLimit
+	RejectInheritedLimit
 	NumRejectReasons
 )
 
 var rejectNames = [NumRejectReasons]string{
 	"no_id", "empty_id", "placeholder_id", "short_id", "long_id", "not_an_id",
-	"no_flag_key", "long_flag_key", "bad_variant", "property_limit",
+	"no_flag_key", "long_flag_key", "bad_variant", "property_limit", "flag_limit", "subject_limit", "inherited_limit",
 }
 
 // String returns the reason as the word that metrics count by.
@@ -154,6 +157,10 @@ var rejectHints = [NumRejectReasons]string{
 	RejectLongFlagKey:   "the flag key is longer than a property name may be",
 	RejectBadVariant:    "the variant is no text, number or boolean, or is too long: send the key of the variant, not its content",
 	RejectPropertyLimit: "more distinct flags than max_experiment_properties: raise it, or stop the flags that are not experiments",
+	RejectFlagLimit:     "an assignment has more flags than limits.flags: send those that are experiments, or raise it",
+	RejectSubjectLimit:  "a request has more records of one user and flag than limits.subject_records: look for an application that reports in a loop, or raise it",
+	RejectInheritedLimit: "the records of a request repeat more of their scopes and resources than limits.inherited_mib: put flags and long texts " +
+		"on the records that they are about, or raise it",
 }
 
 // Hint tells what an operator can do about a rejection.

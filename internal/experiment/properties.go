@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // keep removes every attribute but those that the allow-list lets travel as event properties, and makes these fit
@@ -19,6 +20,8 @@ func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
 		return 0
 	}
 	clear(w.kept)
+	steps.Add(attributes.Len())
+	bad := false
 	t := w.tables[e.kind]
 	stays := func(name string, value pcommon.Value) bool {
 		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || t.isTaken(e.parsedRecord, name, value) || !w.include.Match(name) {
@@ -36,6 +39,7 @@ func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
 			return false
 		}
 		w.kept[name] = struct{}{}
+		bad = bad || limitedKey(name) != name
 		return true
 	}
 	attributes.RemoveIf(func(name string, value pcommon.Value) bool {
@@ -45,8 +49,19 @@ func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
 		w.stash.take(value)
 		return true
 	})
-	limitKeys(attributes)
+	if bad {
+		leftOut += limitKeys(attributes)
+		w.renamed(attributes)
+	}
 	return leftOut
+}
+
+// renamed notes the names of the attributes that travel, some of which were changed.
+func (w *writer) renamed(attributes pcommon.Map) {
+	clear(w.kept)
+	for name := range attributes.All() {
+		w.kept[name] = struct{}{}
+	}
 }
 
 // mayTravel tells whether an attribute may become an event property at all. Names that mean

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // recordKind is the kind of record that an event is made from.
@@ -94,6 +95,7 @@ func eventName(record plog.LogRecord) string {
 // It runs for almost every record that passes, so it looks at as little of a name as it can.
 func scan(attributes pcommon.Map) (name string, claims bool) {
 	const prefix = amplitude.AttrPrefix
+	steps.Add(attributes.Len())
 	for key, value := range attributes.All() {
 		switch {
 		case len(key) < len(prefix):
@@ -111,13 +113,14 @@ func scan(attributes pcommon.Map) (name string, claims bool) {
 // isShaped tells whether a record is an event already: it carries an insert_id, and if it
 // is an $identify, it changes experiment properties.
 func isShaped(kind recordKind, record plog.LogRecord) bool {
-	id, ok := record.Attributes().Get(amplitude.AttrInsertID)
+	id, ok := steps.Get(record.Attributes(), amplitude.AttrInsertID)
 	if !ok || id.Type() != pcommon.ValueTypeStr || id.Str() == "" {
 		return false
 	}
 	if kind != kindIdentify {
 		return kind != kindEvaluation
 	}
+	steps.Add(record.Attributes().Len())
 	for name := range record.Attributes().All() {
 		if strings.HasPrefix(name, unsetExperiment) || strings.HasPrefix(name, setExperiment) {
 			return true

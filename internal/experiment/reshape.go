@@ -3,7 +3,11 @@
 
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
+)
 
 // A record that looks like an event of another Collector, where such events are not accepted, is read like any other.
 // What it says of its own flags' properties, set or unset, tells whether the user is in the variant, so that the event is
@@ -33,6 +37,7 @@ func (p *parser) identify(v *fieldValues, r *parsedRecord, flag *Flag) decision 
 // twice, the first counts.
 func claimedProperties(claims []string) map[string]bool {
 	own := make(map[string]bool, len(claims))
+	steps.Add(len(claims))
 	for _, name := range claims {
 		key, unset := strings.CutPrefix(name, unsetExperiment)
 		if !unset {

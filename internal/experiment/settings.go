@@ -48,6 +48,17 @@ type Settings struct {
 	Window *Window
 	// FlagsSeen is told the number of distinct flags when it grows.
 	FlagsSeen func(n int)
+	Limits    LimitSettings
+}
+
+// LimitSettings bound what one record or one batch may cost.
+type LimitSettings struct {
+	// Flags is how many flags of one assignment are read.
+	Flags int
+	// SubjectRecords is how many records of one subject are taken of one batch.
+	SubjectRecords int
+	// InheritedBytes is how much the records of one batch may copy of what their scopes and resources say.
+	InheritedBytes int
 }
 
 // ExposureSettings say how explicit exposures are recognized and written; Wire and Unassigned hold for evaluations, too.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // writer writes events into their records as flat events, in place: values that stay move to their new names, the rest
@@ -65,7 +66,7 @@ func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string) (lef
 		writeEnvelope(record, amplitude.EventIdentify, e)
 		if e.ExperimentKey != "" {
 			// Amplitude keeps no properties of an $identify; the next Collector needs it to know the subject.
-			w.stash.put(stashExperimentKey, e.ExperimentKey, attributes.PutEmpty(amplitude.PropertyExperimentKey))
+			w.stash.put(stashExperimentKey, e.ExperimentKey, steps.PutEmpty(attributes, amplitude.PropertyExperimentKey))
 		}
 	case raw:
 		leftOut = w.exposureProperties(e, record, &rawNames)
@@ -91,19 +92,19 @@ func (w *writer) exposureProperties(e *Event, record plog.LogRecord, names *expo
 	flag := &e.Flags[0]
 	leftOut = w.keep(e, attributes, ownProperties)
 	writeEnvelope(record, names.event, e)
-	w.stash.put(stashFlagKey, flag.Key, attributes.PutEmpty(names.flagKey))
+	w.stash.put(stashFlagKey, flag.Key, steps.PutEmpty(attributes, names.flagKey))
 	if flag.Variant != "" {
-		w.stash.put(stashVariant, flag.Variant, attributes.PutEmpty(names.variant))
+		w.stash.put(stashVariant, flag.Variant, steps.PutEmpty(attributes, names.variant))
 	}
 	if e.ExperimentKey != "" {
-		w.stash.put(stashExperimentKey, e.ExperimentKey, attributes.PutEmpty(names.experimentKey))
+		w.stash.put(stashExperimentKey, e.ExperimentKey, steps.PutEmpty(attributes, names.experimentKey))
 	}
 	if e.hasMetadata {
 		metadata := w.stash.values[stashMetadata]
 		removed, ok := limitValue(metadata, 1)
 		leftOut += removed
 		if ok && metadata.Map().Len() > 0 {
-			metadata.MoveTo(attributes.PutEmpty(amplitude.RawMetadata))
+			metadata.MoveTo(steps.PutEmpty(attributes, amplitude.RawMetadata))
 		}
 		w.nothing.MoveTo(metadata)
 	}
@@ -135,6 +136,7 @@ func (w *writer) assignment(e *Event, record plog.LogRecord, insertID string) (l
 		own++
 	}
 	leftOut = w.keep(e, attributes, own)
+	steps.Add(attributes.Len() + len(e.Flags))
 	for name, value := range attributes.All() {
 		value.MoveTo(out.put(name))
 	}
@@ -170,19 +172,48 @@ func (e *Event) attributes() int {
 }
 
 // another makes the record of a further event of the record that first was written into, with the properties that
-// travel along.
-func (w *writer) another(first plog.LogRecord) plog.LogRecord {
-	record := plog.NewLogRecord()
+// travel along, as far as the budget of the batch allows copies. It returns how many do not.
+func (w *writer) another(first plog.LogRecord, budget *parser) (record plog.LogRecord, leftOut int) {
+	record = plog.NewLogRecord()
 	record.SetObservedTimestamp(first.ObservedTimestamp())
 	record.SetTraceID(first.TraceID())
 	record.SetSpanID(first.SpanID())
+	var copies xpdata.MapBuilder
+	steps.Add(first.Attributes().Len())
 	for name, value := range first.Attributes().All() {
-		if _, travels := w.kept[name]; travels {
-			value.CopyTo(record.Attributes().PutEmpty(name))
+		if _, travels := w.kept[name]; !travels {
+			continue
+		}
+		if !budget.inherits(weightOf(value)) {
+			leftOut++
+			continue
+		}
+		value.CopyTo(copies.AppendEmpty(name))
+	}
+	copies.UnsafeIntoMap(record.Attributes())
+	w.extra = append(w.extra, record)
+	return record, leftOut
+}
+
+// weightOf is about how many bytes a copy of a value takes. Texts are shared, but not by what is written of them.
+func weightOf(value pcommon.Value) int {
+	const valueCost = 48
+	weight := valueCost
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		weight += len(value.Str())
+	case pcommon.ValueTypeMap:
+		steps.Add(value.Map().Len())
+		for key, inner := range value.Map().All() {
+			weight += len(key) + weightOf(inner)
+		}
+	case pcommon.ValueTypeSlice:
+		steps.Add(value.Slice().Len())
+		for _, inner := range value.Slice().All() {
+			weight += weightOf(inner)
 		}
 	}
-	w.extra = append(w.extra, record)
-	return record
+	return weight
 }
 
 // appendExtra moves the further events to the end of the records of their scope, and returns how many there are.
@@ -205,7 +236,7 @@ func (k sink) put(name string) pcommon.Value {
 	if k.builder != nil {
 		return k.builder.AppendEmpty(name)
 	}
-	return k.attributes.PutEmpty(name)
+	return steps.PutEmpty(k.attributes, name)
 }
 
 // writeEnvelope writes what stands outside the attributes.

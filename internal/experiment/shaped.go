@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // shapedProperties are the flags of a shaped event whose user property is unset, and those whose property it sets or
@@ -23,7 +24,8 @@ type shapedProperties struct {
 // readShaped reads an event that an edge Collector shaped: the same facts that its raw record told, so that both give
 // the same subject and result. The event itself stays as it is.
 func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord) decision {
-	first, firstGroup := len(p.flags), len(p.groups)
+	first := len(p.flags)
+	groups := groupSet{list: p.groups, start: len(p.groups)}
 	p.unset = p.unset[:0]
 	p.propertied = p.propertied[:0]
 	names := shapedNames
@@ -32,25 +34,31 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord) decision {
 	}
 	attributes := record.Attributes()
 	text := func(name string) string { // of a name that stands twice, the first counts, here as in the exporter
-		if value, ok := attributes.Get(name); ok {
+		if value, ok := steps.Get(attributes, name); ok {
 			return value.AsString()
 		}
 		return ""
 	}
 	r.UserID, r.DeviceID, r.ExperimentKey = text(amplitude.AttrUserID), text(amplitude.AttrDeviceID), text(names.experimentKey)
 	exposed := Flag{Key: text(names.flagKey), Variant: text(names.variant)}
+	steps.Add(attributes.Len())
 	for name, value := range attributes.All() {
 		switch name {
 		case amplitude.AttrUserID, amplitude.AttrDeviceID, names.flagKey, names.variant, names.experimentKey:
 		default:
-			p.readShapedFamily(r.kind, name, value)
+			p.readShapedFamily(r.kind, name, value, &groups)
 		}
 	}
+	p.groups = groups.list
 	if r.kind == kindAssignment {
-		flags := sortFlags(p.flags[first:])
+		if len(p.flags)-first > p.set.Limits.Flags {
+			return rejected(RejectFlagLimit)
+		}
+		flags := p.sortFlags(p.flags[first:])
 		slices.Sort(p.unset)
 		slices.Sort(p.propertied)
 		for i := range flags {
+			steps.Add(2)
 			_, flags[i].Unassigned = slices.BinarySearch(p.unset, flags[i].Key)
 			_, propertied := slices.BinarySearch(p.propertied, flags[i].Key)
 			flags[i].NoProperty = !propertied
@@ -68,18 +76,14 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord) decision {
 	if r.kind != kindAssignment {
 		p.flags = append(p.flags, exposed)
 	}
-	groups := p.groups[firstGroup:]
-	slices.SortFunc(groups, func(a, b Group) int { return strings.Compare(a.Type, b.Type) })
 	r.trace.shaped(r, &exposed)
 	return decision{outcome: AlreadyShaped}
 }
 
-func (p *parser) readShapedFamily(kind recordKind, name string, value pcommon.Value) {
+func (p *parser) readShapedFamily(kind recordKind, name string, value pcommon.Value, groups *groupSet) {
 	switch {
 	case strings.HasPrefix(name, amplitude.AttrGroupsPrefix):
-		if values := groupValues(value); len(values) > 0 {
-			p.groups = append(p.groups, Group{Type: name[len(amplitude.AttrGroupsPrefix):], Values: values})
-		}
+		groups.add(name[len(amplitude.AttrGroupsPrefix):], func() ([]string, int) { return groupValues(value) })
 	case strings.HasPrefix(name, unsetExperiment):
 		p.unset = append(p.unset, name[len(unsetExperiment):])
 		p.propertied = append(p.propertied, name[len(unsetExperiment):])

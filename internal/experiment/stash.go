@@ -3,7 +3,11 @@
 
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
-import "go.opentelemetry.io/collector/pdata/pcommon"
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
+)
 
 // The values that are stashed while a record is rewritten.
 const (
@@ -77,6 +81,7 @@ func (s *stash) take(value pcommon.Value) {
 
 // takeAll empties the attributes of a record.
 func (s *stash) takeAll(attributes pcommon.Map) {
+	steps.Add(attributes.Len())
 	attributes.RemoveIf(func(_ string, value pcommon.Value) bool {
 		s.take(value)
 		return true

@@ -149,11 +149,15 @@ func (t *Trace) decided(r *parsedRecord, flags []Flag, leftOut []leftOutFlag) {
 
 // leftBehind tells which attributes of a record its event does not tell.
 func (t *Trace) leftBehind(m *Mapper, kind recordKind, event plog.LogRecord) {
+	told := make(map[string]struct{}, event.Attributes().Len())
+	for name := range event.Attributes().All() {
+		told[name] = struct{}{}
+	}
 	for _, name := range t.attributes {
 		if len(m.tables[kind].lookup(name)) > 0 || name == attrEventName || name == attrOTelEventName {
 			continue
 		}
-		if _, told := event.Attributes().Get(name); told {
+		if _, same := told[name]; same {
 			continue
 		}
 		because := "a limit of Amplitude on event properties"
@@ -205,6 +209,12 @@ func rejection(reason RejectReason) string {
 		return "there is a variant, but it can be none"
 	case RejectPropertyLimit:
 		return "max_experiment_properties flags are known already"
+	case RejectFlagLimit:
+		return "the assignment has more than limits.flags flags"
+	case RejectSubjectLimit:
+		return "the request has limits.subject_records records of the same user and flag before it"
+	case RejectInheritedLimit:
+		return "the records of the request repeat more of their scopes and resources than limits.inherited_mib"
 	default:
 		return "no attribute gives an id that Amplitude takes"
 	}

@@ -25,8 +25,9 @@ type Counts struct {
 	// ExtraEvents are events beyond the first of their record; Late ones do not touch the user's properties.
 	ExtraEvents int
 	Late        int
-	// PropertiesLeftOut are event properties beyond Amplitude's limits.
+	// PropertiesLeftOut are event properties beyond Amplitude's limits, and GroupsLeftOut are groups and values of groups.
 	PropertiesLeftOut int
+	GroupsLeftOut     int
 	// Changed has a flag, as the label of a metric, for each change of variant.
 	Changed []string
 }
@@ -77,6 +78,7 @@ func (b *Batch) countRead(counts *Counts) {
 	counts.Outcomes[others] = b.size - len(b.records)
 	counts.NearMisses = b.nearMisses
 	counts.Claims = b.parser.claims
+	counts.GroupsLeftOut = b.parser.groupsLeftOut
 	counts.IDsIgnored = b.parser.reader.ignoredIDs
 	for _, flag := range b.parser.leftOut {
 		counts.FlagsLeftOut[flag.reason]++
@@ -153,7 +155,9 @@ func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, ids string, 
 		if !r.shaped {
 			insertID := ids[e.insertID.start:e.insertID.end]
 			if written > 1 {
-				to = b.writer.another(record)
+				var leftOut int
+				to, leftOut = b.writer.another(record, &b.parser)
+				counts.PropertiesLeftOut += leftOut
 				counts.ExtraEvents++
 			}
 			counts.PropertiesLeftOut += b.writer.write(e, to, insertID)

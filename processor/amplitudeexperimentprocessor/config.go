@@ -26,6 +26,7 @@ var (
 	_ confmap.Validator = (*IdentityConfig)(nil)
 	_ confmap.Validator = (*EventPropertiesConfig)(nil)
 	_ confmap.Validator = (*InsertIDConfig)(nil)
+	_ confmap.Validator = (*LimitsConfig)(nil)
 )
 
 // Config configures the processor. Every key is optional.
@@ -55,6 +56,8 @@ type Config struct {
 	InsertID InsertIDConfig `mapstructure:"insert_id"`
 	// Dedup says what a repeat is, and where it is remembered what was sent.
 	Dedup DedupConfig `mapstructure:"dedup"`
+	// Limits bound what one record or one request may cost, so that none can stall or bloat the Collector for the others.
+	Limits LimitsConfig `mapstructure:"limits"`
 }
 
 // ExposureConfig says how explicit exposure records are recognized and sent.
@@ -146,6 +149,20 @@ type InsertIDConfig struct {
 	Format string `mapstructure:"format"`
 }
 
+// LimitsConfig bounds what one record or one request may cost. What is beyond a limit is counted with its reason; the rest of
+// the request goes on.
+type LimitsConfig struct {
+	// Flags is how many flags of one assignment are read; further ones are left out (`flag_limit`).
+	Flags int `mapstructure:"flags"`
+	// SubjectRecords is how many records of one user and flag are taken of one request; further ones are rejected
+	// (`subject_limit`).
+	SubjectRecords int `mapstructure:"subject_records"`
+	// InheritedMiB is how much the records of one request may repeat, all together, of what their scopes and resources say, beside
+	// 256 bytes each; further ones are rejected (`inherited_limit`). It keeps a small request with, say, `variants` on the
+	// resource and many records from growing to gigabytes.
+	InheritedMiB int `mapstructure:"inherited_mib"`
+}
+
 func createDefaultConfig() *Config {
 	return &Config{
 		Exposure: ExposureConfig{
@@ -191,6 +208,7 @@ func createDefaultConfig() *Config {
 		EventProperties:   EventPropertiesConfig{Include: []string{}},
 		InsertID:          InsertIDConfig{Format: experiment.InsertIDStrong},
 		Dedup:             createDefaultDedupConfig(),
+		Limits:            LimitsConfig{Flags: 10_000, SubjectRecords: 10_000, InheritedMiB: 16},
 	}
 }
 
@@ -215,6 +233,11 @@ func (cfg *Config) mapping(flagsSeen func(int)) (experiment.Settings, error) {
 		InsertIDFormat:    cfg.InsertID.Format,
 		Window:            window,
 		FlagsSeen:         flagsSeen,
+		Limits: experiment.LimitSettings{
+			Flags:          cfg.Limits.Flags,
+			SubjectRecords: cfg.Limits.SubjectRecords,
+			InheritedBytes: cfg.Limits.InheritedMiB << bitsPerMiB,
+		},
 	}, err
 }
 
@@ -318,6 +341,22 @@ func (cfg *EventPropertiesConfig) Validate() error {
 // Validate checks the section; the framework prefixes its name.
 func (cfg *InsertIDConfig) Validate() error {
 	return check.OneOf("format", cfg.Format, experiment.InsertIDStrong, experiment.InsertIDSDK)
+}
+
+const (
+	bitsPerMiB = 20
+	// maxInheritedMiB and maxLimit keep the limits from being none.
+	maxInheritedMiB = 1024
+	maxLimit        = 1_000_000
+)
+
+// Validate checks the section; the framework prefixes its name.
+func (cfg *LimitsConfig) Validate() error {
+	return errors.Join(
+		check.Between("flags", cfg.Flags, 1, maxLimit),
+		check.Between("subject_records", cfg.SubjectRecords, 1, maxLimit),
+		check.Between("inherited_mib", cfg.InheritedMiB, 1, maxInheritedMiB),
+	)
 }
 
 // nameList checks a list of names: none blank, none twice, not too many.

@@ -133,7 +133,7 @@ func TestClosedLists(t *testing.T) {
 		"skip_reason":     skipWords,
 		"reject_reason":   rejectWords,
 		"id_problem":      rejectWords[experiment.RejectEmptyID : experiment.RejectNotAnID+1],
-		"left_out_reason": rejectWords[experiment.RejectNoFlagKey : experiment.RejectPropertyLimit+1],
+		"left_out_reason": rejectWords[experiment.RejectNoFlagKey : experiment.RejectFlagLimit+1],
 	} {
 		attribute, err := attributes.Sub(name)
 		require.NoError(t, err)

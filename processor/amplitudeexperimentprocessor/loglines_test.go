@@ -25,6 +25,10 @@ type reasonCase struct {
 	record attrs
 	// before is sent first.
 	before attrs
+	// twice sends the record two times in one batch.
+	twice bool
+	// resource has these attributes.
+	resource attrs
 }
 
 var skipCases = func() []reasonCase {
@@ -55,6 +59,18 @@ var rejectCases = []reasonCase{
 	{reason: "long_flag_key", event: "$exposure", record: exposure(attrs{"flag_key": strings.Repeat("long\x1b", 400)})},
 	{reason: "bad_variant", event: "$exposure", record: exposure(attrs{"variant": attrs{"color": "red"}})},
 	{reason: "property_limit", config: "max_experiment_properties: 1", event: "$exposure", record: exposure(nil), before: exposure(attrs{"flag_key": "first"})},
+	{reason: "flag_limit", config: "limits: {flags: 1}", event: "$assignment", record: attrs{"user_id": "user-12345", "variants": attrs{"one": "on", "two": "on"}}},
+	{reason: "subject_limit", config: "limits: {subject_records: 1}", event: "$exposure", record: exposure(nil), twice: true},
+	{reason: "inherited_limit", config: "limits: {inherited_mib: 1}", event: "$assignment", record: attrs{"user_id": "user-12345"}, resource: attrs{"variants": manyFlags(6000)}},
+}
+
+// manyFlags is a map of n flags.
+func manyFlags(n int) attrs {
+	flags := attrs{}
+	for i := range n {
+		flags[fmt.Sprintf("flag-%05d", i)] = "on"
+	}
+	return flags
 }
 
 var nearMissCases = []reasonCase{
@@ -91,6 +107,10 @@ func TestLogLines(t *testing.T) {
 				require.NoError(t, p.ConsumeLogs(t.Context(), batch(t, one.event, one.before)))
 			}
 			ld := batch(t, one.event, one.record)
+			if one.twice {
+				record(t, ld, one.event, one.record)
+			}
+			require.NoError(t, ld.ResourceLogs().At(0).Resource().Attributes().FromRaw(one.resource))
 			ld.ResourceLogs().At(0).Resource().Attributes().PutStr("service.name", "checkout")
 			require.NoError(t, p.ConsumeLogs(t.Context(), ld))
 			require.Len(t, logs.All(), 1, word)

@@ -49,7 +49,11 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	defer batch.End()
 
 	recorder := explain.FromContext(ctx)
-	incoming := batch.Read(ld, begin, recorder)
+	incoming, err := batch.Read(ctx, ld, begin, recorder)
+	if err != nil {
+		p.telemetry.refused(ctx, ld.LogRecordCount())
+		return err // nobody waits for the answer: the sender is gone, or stopped by a time-out
+	}
 	reservation := p.memory.reserve(ctx, batch.Events(), recorder)
 	accepted := false
 	defer func() {

@@ -112,6 +112,7 @@ func (t *telemetry) done(ctx context.Context, c *experiment.Counts) {
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentNearMisses, c.NearMisses.Count[:], t.nearMisses[:])
 	add(ctx, t.builder.ProcessorAmplitudeExperimentExtraEvents, c.ExtraEvents, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentLate, c.Late, t.all)
+	add(ctx, t.builder.ProcessorAmplitudeExperimentGroupsLeftOut, c.GroupsLeftOut, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentPropertiesLeftOut, c.PropertiesLeftOut, t.all)
 	for _, flag := range c.Changed {
 		t.builder.ProcessorAmplitudeExperimentVariantChanges.Add(ctx, 1, t.all, metric.WithAttributes(attribute.String(labelFlag, flag)))

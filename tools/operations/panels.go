@@ -88,6 +88,7 @@ var Dashboard = []Row{
 			{rate("reason", `otelcol_processor_amplitude_experiment_ids_ignored`), "id: {{reason}}"},
 			{rate("reason", `otelcol_processor_amplitude_experiment_flags_left_out`), "flag: {{reason}}"},
 			{`sum(rate(otelcol_processor_amplitude_experiment_properties_left_out[$__rate_interval]))`, "event property"},
+			{`sum(rate(otelcol_processor_amplitude_experiment_groups_left_out[$__rate_interval]))`, "group"},
 			{rate("cause", `otelcol_exporter_amplitude_dropped_values`), "value: {{cause}}"},
 		}},
 		{Title: "Distinct flags against 1,500", Limit: 1500, Queries: []Query{

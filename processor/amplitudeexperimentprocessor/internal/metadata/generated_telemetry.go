@@ -37,6 +37,7 @@ type TelemetryBuilder struct {
 	ProcessorAmplitudeExperimentExtraEvents          metric.Int64Counter
 	ProcessorAmplitudeExperimentFlags                metric.Int64Gauge
 	ProcessorAmplitudeExperimentFlagsLeftOut         metric.Int64Counter
+	ProcessorAmplitudeExperimentGroupsLeftOut        metric.Int64Counter
 	ProcessorAmplitudeExperimentIdsIgnored           metric.Int64Counter
 	ProcessorAmplitudeExperimentLate                 metric.Int64Counter
 	ProcessorAmplitudeExperimentNearMisses           metric.Int64Counter
@@ -218,6 +219,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{flag}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentGroupsLeftOut, err = builder.meter.Int64Counter(
+		"otelcol_processor_amplitude_experiment_groups_left_out",
+		metric.WithDescription("Groups, and values of groups, beyond those that an event of Amplitude may have (5 types, 10 values). [Development]"),
+		metric.WithUnit("{group}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentIdsIgnored, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_ids_ignored",
 		metric.WithDescription("User and device ids that were treated as absent because Amplitude would refuse them, by reason. [Development]"),
@@ -238,7 +245,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentPropertiesLeftOut, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_properties_left_out",
-		metric.WithDescription("Event properties that could not travel with an event (too many, too deep, or not a number). [Development]"),
+		metric.WithDescription("Event properties that could not travel with an event (too many, also in one map, too deep, or not a number). [Development]"),
 		metric.WithUnit("{property}"),
 	)
 	errs = errors.Join(errs, err)

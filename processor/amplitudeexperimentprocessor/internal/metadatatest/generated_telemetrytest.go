@@ -161,6 +161,22 @@ func AssertEqualProcessorAmplitudeExperimentFlagsLeftOut(t *testing.T, tt *compo
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
+func AssertEqualProcessorAmplitudeExperimentGroupsLeftOut(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_groups_left_out",
+		Description: "Groups, and values of groups, beyond those that an event of Amplitude may have (5 types, 10 values). [Development]",
+		Unit:        "{group}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_groups_left_out")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualProcessorAmplitudeExperimentIdsIgnored(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_ids_ignored",
@@ -212,7 +228,7 @@ func AssertEqualProcessorAmplitudeExperimentNearMisses(t *testing.T, tt *compone
 func AssertEqualProcessorAmplitudeExperimentPropertiesLeftOut(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_properties_left_out",
-		Description: "Event properties that could not travel with an event (too many, too deep, or not a number). [Development]",
+		Description: "Event properties that could not travel with an event (too many, also in one map, too deep, or not a number). [Development]",
 		Unit:        "{property}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

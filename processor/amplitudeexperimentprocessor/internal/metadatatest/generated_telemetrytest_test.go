@@ -44,6 +44,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorAmplitudeExperimentExtraEvents.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentFlags.Record(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentFlagsLeftOut.Add(context.Background(), 1)
+	tb.ProcessorAmplitudeExperimentGroupsLeftOut.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentIdsIgnored.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentLate.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentNearMisses.Add(context.Background(), 1)
@@ -80,6 +81,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentFlagsLeftOut(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAmplitudeExperimentGroupsLeftOut(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentIdsIgnored(t, testTel,

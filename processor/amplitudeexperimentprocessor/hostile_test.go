@@ -1,0 +1,365 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/xpdata"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
+)
+
+// hostileShape is an ordinary OTLP request of n parts, of a shape that once took, or could take, time or memory out of all
+// proportion to its size.
+type hostileShape struct {
+	name   string
+	config string
+	n      int
+	make   func(n int) plog.Logs
+}
+
+// recordsOn makes n records of an event under one resource. Each gets its attributes by its number.
+func recordsOn(resource func(pcommon.Map), event string, n int, each func(i int, r plog.LogRecord)) plog.Logs {
+	ld := plog.NewLogs()
+	rl := ld.ResourceLogs().AppendEmpty()
+	if resource != nil {
+		resource(rl.Resource().Attributes())
+	}
+	records := rl.ScopeLogs().AppendEmpty().LogRecords()
+	for i := range n {
+		r := records.AppendEmpty()
+		r.SetEventName(event)
+		setMillis(r, testTime)
+		if each != nil {
+			each(i, r)
+		}
+	}
+	return ld
+}
+
+// fill puts n attributes into a map, without looking whether they are there already.
+func fill(m pcommon.Map, n int, put func(i int) (name string, value func(pcommon.Value))) {
+	var b xpdata.MapBuilder
+	for name, value := range m.All() {
+		value.MoveTo(b.AppendEmpty(name))
+	}
+	for i := range n {
+		name, value := put(i)
+		value(b.AppendEmpty(name))
+	}
+	b.UnsafeIntoMap(m)
+}
+
+func text(s string) func(pcommon.Value) { return func(v pcommon.Value) { v.SetStr(s) } }
+
+// filled is a value that is a map of n texts.
+func filled(format string, n int) func(pcommon.Value) {
+	return func(v pcommon.Value) {
+		fill(v.SetEmptyMap(), n, func(i int) (string, func(pcommon.Value)) { return fmt.Sprintf(format, i), text("on") })
+	}
+}
+
+// one is a single record with these attributes and n more.
+func one(event string, own map[string]string, n int, put func(i int) (string, func(pcommon.Value))) plog.Logs {
+	return recordsOn(nil, event, 1, func(_ int, r plog.LogRecord) {
+		for name, value := range own {
+			r.Attributes().PutStr(name, value)
+		}
+		fill(r.Attributes(), n, put)
+	})
+}
+
+var (
+	ownExposure = map[string]string{"user_id": "user-12345", "flag_key": "f", "variant": "a"}
+	ownUser     = map[string]string{"user_id": "user-12345"}
+)
+
+// inherits is a request of n short records that inherit one attribute of n parts.
+func inherits(event, name string, value func(n int) func(pcommon.Value)) func(n int) plog.Logs {
+	return func(n int) plog.Logs {
+		return recordsOn(func(resource pcommon.Map) {
+			value(n)(resource.PutEmpty(name))
+			resource.PutStr("flag_key", "f")
+		}, event, n, func(i int, r plog.LogRecord) {
+			r.Attributes().PutStr("user_id", fmt.Sprintf("user-%05d", i))
+			r.Attributes().PutStr("variant", "a")
+		})
+	}
+}
+
+func blanks(n int) func(pcommon.Value) {
+	return func(v pcommon.Value) {
+		list := v.SetEmptySlice()
+		for range n {
+			list.AppendEmpty().SetStr(" ")
+		}
+	}
+}
+
+var hostileShapes = []hostileShape{
+	{"one user and flag, alternating variants", "{}", 1000, func(n int) plog.Logs {
+		return recordsOn(func(m pcommon.Map) { m.PutStr("user_id", "user-12345"); m.PutStr("flag_key", "f") }, "$exposure", n,
+			func(i int, r plog.LogRecord) { r.Attributes().PutStr("variant", string(rune('a'+i%2))) })
+	}},
+	{"one user and flag, later and later", "{}", 1000, func(n int) plog.Logs {
+		return recordsOn(func(m pcommon.Map) { m.PutStr("user_id", "user-12345"); m.PutStr("flag_key", "f") }, "$exposure", n,
+			func(i int, r plog.LogRecord) {
+				setMillis(r, testTime-int64(i))
+				r.Attributes().PutStr("variant", fmt.Sprint(i))
+			})
+	}},
+	{"an assignment of flat variants and details", "{}", 4000, func(n int) plog.Logs {
+		return one("$assignment", ownUser, 2*n, func(i int) (string, func(pcommon.Value)) {
+			return fmt.Sprintf("f%06d.%s", (i/2*7919)%n, []string{"variant", "details"}[i%2]), text("on")
+		})
+	}},
+	{"an assignment of a map, unsorted", "{}", 4000, func(n int) plog.Logs {
+		return one("$assignment", ownUser, 1, func(int) (string, func(pcommon.Value)) {
+			return "variants", func(v pcommon.Value) {
+				fill(v.SetEmptyMap(), n, func(i int) (string, func(pcommon.Value)) { return fmt.Sprintf("f%06d", (i*7919)%n), text("on") })
+			}
+		})
+	}},
+	{"the map groups", "{}", 1000, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) { return "groups", filled("g%06d", n) })
+	}},
+	{"the map groups, backward", "{}", 1000, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) {
+			return "groups", func(v pcommon.Value) {
+				fill(v.SetEmptyMap(), n, func(i int) (string, func(pcommon.Value)) { return fmt.Sprintf("g%06d", n-i), text("x") })
+			}
+		})
+	}},
+	{"flat groups", "{}", 1000, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, n, func(i int) (string, func(pcommon.Value)) { return fmt.Sprintf("amplitude.groups.g%06d", i), text("x") })
+	}},
+	{"a group of many values", "{}", 1000, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) { return "amplitude.groups.g", blanks(n) })
+	}},
+	{"groups on the resource", "{}", 500, inherits("$exposure", "groups", func(n int) func(pcommon.Value) { return filled("g%06d", n) })},
+	{"a configured group on the resource", "identity: {groups: {org: org}}", 500, inherits("$exposure", "org", blanks)},
+	{"metadata on the resource", "{}", 500, inherits("$exposure", "metadata", func(n int) func(pcommon.Value) { return filled("m%06d", n) })},
+	{"metadata on the resource, of evaluations", "{}", 500, func(n int) plog.Logs {
+		return recordsOn(func(m pcommon.Map) { filled("m%06d", n)(m.PutEmpty("metadata")) }, "feature_flag.evaluation", n, func(i int, r plog.LogRecord) {
+			r.Attributes().PutStr("user_id", fmt.Sprintf("user-%05d", i))
+			r.Attributes().PutStr("feature_flag.key", "f")
+			r.Attributes().PutStr("feature_flag.result.variant", "a")
+		})
+	}},
+	{"variants on the resource", "limits: {inherited_mib: 1}", 500, inherits("$assignment", "variants", func(n int) func(pcommon.Value) { return filled("f%06d", n) })},
+	{"a long user and device on the resource", "limits: {inherited_mib: 1}", 1000, func(n int) plog.Logs {
+		return recordsOn(func(m pcommon.Map) {
+			m.PutStr("user_id", strings.Repeat("u", 1000))
+			m.PutStr("device_id", strings.Repeat("d", 1000))
+		}, "$exposure", n, func(i int, r plog.LogRecord) {
+			r.Attributes().PutStr("flag_key", "f")
+			r.Attributes().PutStr("variant", fmt.Sprint(i))
+		})
+	}},
+	{"a resource of many attributes", "{}", 500, func(n int) plog.Logs {
+		return recordsOn(func(m pcommon.Map) {
+			fill(m, n, func(i int) (string, func(pcommon.Value)) { return fmt.Sprintf("device.%06d", i), text("x") })
+		}, "$exposure", n, func(i int, r plog.LogRecord) {
+			r.Attributes().PutStr("user_id", fmt.Sprintf("user-%05d", i))
+			r.Attributes().PutStr("flag_key", "f")
+			r.Attributes().PutStr("variant", "a")
+		})
+	}},
+	{"a resource of many attributes, and near misses", "{}", 500, func(n int) plog.Logs {
+		return recordsOn(func(m pcommon.Map) {
+			fill(m, n, func(i int) (string, func(pcommon.Value)) { return fmt.Sprintf("a%06d", i), text("x") })
+		}, "$exposures", n, nil)
+	}},
+	{"many empty resources", "{}", 1000, func(n int) plog.Logs {
+		ld := plog.NewLogs()
+		for range n {
+			ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+		}
+		return ld
+	}},
+	{"metadata with keys that are not UTF-8", "{}", 1000, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) { return "metadata", filled("\xff%06d", n) })
+	}},
+	{"metadata with long keys", "{}", 500, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) {
+			return "metadata", filled("%06d"+strings.Repeat("k", 1100), n)
+		})
+	}},
+	{"metadata nested in itself", "{}", 500, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) {
+			return "metadata", func(v pcommon.Value) {
+				for range n {
+					m := v.SetEmptyMap()
+					m.PutStr("\xff", "x")
+					v = m.PutEmpty("d")
+				}
+			}
+		})
+	}},
+	{"many records with names that are not UTF-8", `event_properties: {include: ["*"]}`, 4, func(n int) plog.Logs {
+		return recordsOn(nil, "$exposure", n, func(i int, r plog.LogRecord) {
+			r.Attributes().PutStr("user_id", fmt.Sprintf("user-%05d", i))
+			r.Attributes().PutStr("flag_key", "f")
+			fill(r.Attributes(), 1000, func(i int) (string, func(pcommon.Value)) { return fmt.Sprintf("\xff%06d", i), text("x") })
+		})
+	}},
+	{"one record with many attributes", `event_properties: {include: ["*"]}`, 2000, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, n, func(i int) (string, func(pcommon.Value)) { return fmt.Sprintf("a%06d", i), text("x") })
+	}},
+	{"one attribute many times", `event_properties: {include: ["*"]}`, 1000, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, n, func(int) (string, func(pcommon.Value)) { return "user_id", text("user-67890") })
+	}},
+	{"an assignment of many events, each with a large property", `{event_properties: {include: ["*"]}, limits: {inherited_mib: 1, flags: 1000000}}`, 4000, func(n int) plog.Logs {
+		return one("$assignment", ownUser, 2, func(i int) (string, func(pcommon.Value)) {
+			if i == 0 {
+				return "variants", filled("f%06d", n)
+			}
+			return "extra", func(v pcommon.Value) {
+				list := v.SetEmptySlice()
+				for range n {
+					list.AppendEmpty().SetInt(1)
+				}
+			}
+		})
+	}},
+	{"an event that claims to be shaped", "{}", 1000, shapedAssignment},
+	{"a shaped event", "accept_shaped: true", 1000, shapedAssignment},
+	{"a shaped event of many groups", "accept_shaped: true", 1000, func(n int) plog.Logs {
+		return one("[Experiment] Assignment", map[string]string{"amplitude.user_id": "user-12345", "amplitude.insert_id": "x"}, n,
+			func(i int) (string, func(pcommon.Value)) { return fmt.Sprintf("amplitude.groups.g%06d", i), text("x") })
+	}},
+	{"many operators", "{}", 1000, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, n, func(i int) (string, func(pcommon.Value)) {
+			return fmt.Sprintf("amplitude.user_properties.$set.p%06d", i), text("x")
+		})
+	}},
+	{"many flags", "{}", 2000, func(n int) plog.Logs {
+		return recordsOn(nil, "$exposure", n, func(i int, r plog.LogRecord) {
+			r.Attributes().PutStr("user_id", "user-12345")
+			r.Attributes().PutStr("flag_key", fmt.Sprintf("f%07d", i))
+			r.Attributes().PutStr("variant", "a")
+		})
+	}},
+	{"one large body in many records", "{}", 20, func(n int) plog.Logs {
+		return recordsOn(nil, "$exposure", n, func(i int, r plog.LogRecord) {
+			r.Attributes().PutStr("user_id", fmt.Sprintf("user-%05d", i))
+			r.Attributes().PutStr("flag_key", "f")
+			filled("b%06d", 1000)(r.Body())
+		})
+	}},
+}
+
+func shapedAssignment(n int) plog.Logs {
+	return one("[Experiment] Assignment", map[string]string{"amplitude.user_id": "user-12345", "amplitude.insert_id": "x"}, 2*n,
+		func(i int) (string, func(pcommon.Value)) {
+			if flag := (i / 2 * 7919) % n; i%2 == 0 {
+				return fmt.Sprintf("[Experiment] f%06d.variant", flag), text("on")
+			} else {
+				return fmt.Sprintf("amplitude.user_properties.$set.[Experiment] f%06d", flag), text("on")
+			}
+		})
+}
+
+// growth is how much more than in proportion work may grow: the logarithm of a sort takes it. Memory may also double, as
+// lists do when they grow.
+const (
+	growth       = 1.3
+	memoryGrowth = 2
+)
+
+// TestHostileShapes: work and memory grow with a request, never with its square, whatever its shape.
+func TestHostileShapes(t *testing.T) {
+	for _, shape := range hostileShapes {
+		t.Run(shape.name, func(t *testing.T) {
+			var first, firstMemory float64
+			for _, times := range []int{1, 4, 16} {
+				r := start(t, configOf(t, shape.config), nil)
+				// What is made once, whatever the size.
+				require.NoError(t, r.ConsumeLogs(t.Context(), batch(t, "$assignment", attrs{"user_id": "user-warm-up", "variants": attrs{"warm": "on"}})))
+				ld := shape.make(times * shape.n)
+				size := (&plog.ProtoMarshaler{}).LogsSize(ld)
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				n := steps.Count(func() { require.NoError(t, r.ConsumeLogs(t.Context(), ld)) })
+				runtime.ReadMemStats(&after)
+				perByte, memory := float64(n)/float64(size), float64(after.TotalAlloc-before.TotalAlloc)/float64(size)
+				t.Logf("%3d kB: %9d steps, %.2f a byte; %.1f bytes allocated a byte", size>>10, n, perByte, memory)
+				if times == 1 {
+					first, firstMemory = perByte, memory
+					continue
+				}
+				assert.LessOrEqual(t, perByte, growth*first, "steps a byte, at %d times the size", times)
+				assert.LessOrEqual(t, memory, memoryGrowth*firstMemory+1, "bytes allocated a byte, at %d times the size", times)
+			}
+		})
+	}
+}
+
+// TestLimits: what is beyond a limit is counted with its reason, and neighbors are not harmed.
+func TestLimits(t *testing.T) {
+	const rejected, leftOut = "otelcol_processor_amplitude_experiment_rejected", "otelcol_processor_amplitude_experiment_flags_left_out"
+	for _, tc := range []struct {
+		name, config string
+		hostile      plog.Logs
+		metric       string
+		reason       string
+		count        int
+		events       int
+	}{
+		{"flags", "limits: {flags: 50}", hostileShapes[3].make(80), leftOut, "flag_limit", 30, 1},
+		{"flags of a shaped event", "{accept_shaped: true, limits: {flags: 50}}", shapedAssignment(80), rejected, "flag_limit", 1, 0},
+		{"records of one subject", "limits: {subject_records: 50}", recordsOn(func(m pcommon.Map) { _ = m.FromRaw(exposure(nil)) }, "$exposure", 80, nil), rejected, "subject_limit", 30, 1},
+		{"inherited flags", "limits: {inherited_mib: 1}", inherits("$assignment", "variants", func(n int) func(pcommon.Value) { return filled("f%06d", n) })(100), rejected, "inherited_limit", 50, 50},
+		{"groups", "{}", hostileShapes[4].make(8), "otelcol_processor_amplitude_experiment_groups_left_out", "", 3, 1},
+		{"keys of a map", "{}", one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) { return "metadata", filled("m%06d", 1030) }), "otelcol_processor_amplitude_experiment_properties_left_out", "", 6, 1},
+		{"keys that are the same when repaired", "{}", one("$exposure", ownExposure, 2, func(i int) (string, func(pcommon.Value)) {
+			return "metadata", func(v pcommon.Value) {
+				v.SetEmptyMap().PutStr("\xff", "first")
+				v.Map().PutStr("\xfe", "second")
+			}
+		}), "otelcol_processor_amplitude_experiment_properties_left_out", "", 1, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := start(t, configOf(t, tc.config), nil)
+			neighbor := tc.hostile.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+			neighbor.SetEventName("$exposure")
+			setMillis(neighbor, testTime)
+			require.NoError(t, neighbor.Attributes().FromRaw(attrs{"user_id": "user-neighbor", "flag_key": "other", "variant": "on"}))
+			out := r.send(t, tc.hostile)
+			label := "reason"
+			if tc.reason == "" {
+				label = ""
+			}
+			assert.Equal(t, tc.count, r.counter(t, tc.metric, label, tc.reason))
+			require.Len(t, out, tc.events+1)
+			user, _ := out[tc.events].Attributes().Get("amplitude.user_id")
+			assert.Equal(t, "user-neighbor", user.Str())
+		})
+	}
+}
+
+// TestSenderIsGone: for a client that does not wait any more nothing is read, remembered or handed on.
+func TestSenderIsGone(t *testing.T) {
+	r := start(t, configOf(t, "{}"), nil)
+	gone, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("the client has gone"))
+	ld := hostileShapes[0].make(1000)
+	n := steps.Count(func() { require.ErrorContains(t, r.ConsumeLogs(gone, ld), "the client has gone") })
+	assert.Zero(t, n)
+	assert.Zero(t, r.sink.LogRecordCount())
+	assert.Equal(t, 1000, r.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", "refused"))
+	// It sends the same again.
+	require.NoError(t, r.ConsumeLogs(t.Context(), hostileShapes[0].make(1000)))
+	assert.NotZero(t, r.sink.LogRecordCount())
+}
