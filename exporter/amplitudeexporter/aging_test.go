@@ -4,8 +4,12 @@
 package amplitudeexporter
 
 import (
+	"context"
+	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -73,31 +77,79 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	assert.Equal(t, before, opened.Load(), "kept again")
 }
 
-// TestClosedConnectionCostsNoTry: a balancer closes a kept connection as the next request comes.
-func TestClosedConnectionCostsNoTry(t *testing.T) {
-	server := newScript(t)
-	var cut atomic.Int32
-	served := map[string]bool{}
-	var mu sync.Mutex
-	handler := server.Config.Handler
-	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		mu.Lock()
-		again := served[q.RemoteAddr]
-		served[q.RemoteAddr] = true
-		mu.Unlock()
-		if again {
-			cut.Add(1)
-			panic(http.ErrAbortHandler)
-		}
-		assert.Empty(t, q.Header.Values("Idempotency-Key"))
-		handler.ServeHTTP(w, q)
-	})
-	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
-	for range 5 {
-		require.NoError(t, r.ConsumeLogs(t.Context(), numbered(2)))
+// serve starts a server of a protocol and returns the settings that reach it.
+func (s *script) serve(protocol string, handler http.HandlerFunc) map[string]any {
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		assert.Equal(s.t, protocol, q.Proto)
+		handler(w, q)
+	}))
+	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, connectionOf{}, c)
 	}
-	assert.Equal(t, int32(4), cut.Load())
-	assert.Equal(t, map[string]int{"delivered": 10}, r.counts("events", "outcome"))
+	s.t.Cleanup(func() { s.Close() })
+	if protocol == "HTTP/1.1" {
+		s.Start()
+		return map[string]any{"endpoint": s.url()}
+	}
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	return map[string]any{"endpoint": s.url(), "tls": map[string]any{"insecure_skip_verify": true}}
+}
+
+type connectionOf struct{}
+
+// breakConnection resets the connection of a request.
+func breakConnection(t testing.TB, q *http.Request) {
+	c := q.Context().Value(connectionOf{}).(net.Conn)
+	if over, ok := c.(*tls.Conn); ok {
+		c = over.NetConn()
+	}
+	assert.NoError(t, c.(*net.TCPConn).SetLinger(0))
+	_ = c.Close()
+}
+
+// TestClosedConnectionCostsNoTry: a balancer closes a kept connection as the next request comes, before or while its body
+// is written.
+func TestClosedConnectionCostsNoTry(t *testing.T) {
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		for _, events := range []int{2, 1900} {
+			t.Run(fmt.Sprint(protocol, " ", events), func(t *testing.T) {
+				server := &script{t: t}
+				var cut atomic.Int32
+				var served sync.Map
+				r := newRig(t, server.serve(protocol, func(w http.ResponseWriter, q *http.Request) {
+					if _, again := served.LoadOrStore(q.RemoteAddr, true); again {
+						cut.Add(1)
+						breakConnection(t, q)
+						return
+					}
+					assert.Empty(t, q.Header.Values("Idempotency-Key"))
+					server.ServeHTTP(w, q)
+				}), nil)
+				for range 5 {
+					require.NoError(t, r.ConsumeLogs(t.Context(), numbered(events)))
+				}
+				assert.Equal(t, int32(4), cut.Load())
+				assert.Equal(t, map[string]int{"delivered": 5 * events}, r.counts("events", "outcome"))
+			})
+		}
+	}
+}
+
+// TestFailingServerIsNotAskedAtOnce again and again: only a connection that was kept may have broken by itself.
+func TestFailingServerIsNotAskedAtOnce(t *testing.T) {
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		t.Run(protocol, func(t *testing.T) {
+			server := &script{t: t, answers: []scriptedAnswer{{Status: 200}, {Reset: true, Times: -1}}}
+			r := newRig(t, server.serve(protocol, server.ServeHTTP), nil)
+			require.NoError(t, r.ConsumeLogs(t.Context(), numbered(1)))
+			for range 3 {
+				before := len(server.received())
+				require.Error(t, r.ConsumeLogs(t.Context(), numbered(1)))
+				assert.LessOrEqual(t, len(server.received())-before, 2)
+			}
+		})
+	}
 }
 
 // TestRequestsShrinkOnAWayThatCarriesOnlySmallOnes, without an answer that says so.

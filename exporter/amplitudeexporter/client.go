@@ -44,6 +44,8 @@ type client struct {
 	gzip      bool
 	now       func() time.Time
 	aging     aging
+	// kept is how many connections are kept.
+	kept int
 
 	// bodies keeps buffers for the requests in flight and their compressed form: growing a new one moves a megabyte
 	// about several times.
@@ -54,8 +56,9 @@ type client struct {
 // newClient makes the client of a started exporter.
 func newClient(ctx context.Context, cfg *Config, host component.Host, set component.TelemetrySettings, info component.BuildInfo, now func() time.Time) (*client, error) {
 	settings := cfg.ClientConfig
-	settings.Compression = ""                                                   // done here, where buffers are pooled and bodies stay replayable
-	keepConnections(clientSettings{ClientConfig: &settings}, cfg.Concurrency+1) // one more for the slow lane
+	settings.Compression = ""   // done here, where buffers are pooled and bodies stay replayable
+	kept := cfg.Concurrency + 1 // one more for the slow lane
+	keepConnections(clientSettings{ClientConfig: &settings}, kept)
 	h, err := settings.ToClient(ctx, host.GetExtensions(), set)
 	if err != nil {
 		return nil, fmt.Errorf("failed to make the HTTP client: %w", err)
@@ -68,9 +71,10 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 		userAgent: fmt.Sprintf("%s/%s (%s/%s)", info.Description, info.Version, runtime.GOOS, runtime.GOARCH),
 		gzip:      cfg.compressed(),
 		now:       now,
+		aging:     aging{age: cfg.MaxConnectionAge, now: now, kept: kept},
+		kept:      kept,
+		bodies:    freelist.New[*payload](2 * kept),
 	}
-	c.aging = aging{age: cfg.MaxConnectionAge, now: now, kept: cfg.Concurrency + 1}
-	c.bodies = freelist.New[*payload](2 * (cfg.Concurrency + 1))
 	c.compressors.New = func() any {
 		w, _ := gzip.NewWriterLevel(io.Discard, gzipLevel)
 		return w
@@ -178,7 +182,6 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	if err != nil {
 		return answer{}, errors.New("failed to make the request")
 	}
-	request.Body = p.reader()
 	request.GetBody = func() (io.ReadCloser, error) { return p.reader(), nil }
 	request.ContentLength = int64(len(p.data))
 	request.Header.Set("Content-Type", "application/json")
@@ -188,12 +191,12 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 		request.Header.Set("Content-Encoding", "gzip")
 	}
 	// Present and empty, it goes over no wire and lets the transport send the request again at once when a kept connection
-	// turns out to be closed. It may: an event that arrives twice is one, by its insert_id.
+	// turns out to be closed, as do does where the transport does not.
 	request.Header["Idempotency-Key"] = []string{}
 	era, last := c.aging.begin()
 	defer c.aging.end(era)
 	request.Close = last
-	res, err := c.http.Do(request)
+	res, err := c.do(request, p)
 	if err != nil {
 		return answer{}, transportError(err)
 	}

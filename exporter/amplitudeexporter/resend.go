@@ -1,0 +1,64 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+)
+
+// do sends a request with this body. When a kept connection breaks before any byte of the answer has come, it was most
+// likely closed while nobody used it, and the request goes out at once over another one. It may: an event that arrives
+// twice is one, by its insert_id. Each time takes a connection out of those kept, so that it ends with a new one.
+func (c *client) do(request *http.Request, p *payload) (*http.Response, error) {
+	var before net.Conn
+	for again := c.kept; ; again-- {
+		t := &trip{}
+		request.Body = p.reader()
+		res, err := c.http.Do(request.WithContext(httptrace.WithClientTrace(request.Context(), t.trace())))
+		if err == nil || again == 0 || isTimeout(err) || request.Context().Err() != nil {
+			return res, err
+		}
+		broken := t.brokenIdle()
+		if broken == nil || broken == before {
+			return res, err // of HTTP/2 it may be only a stream that was reset
+		}
+		before = broken
+	}
+}
+
+// trip is what is known of the connection that a request went over.
+type trip struct {
+	mu               sync.Mutex
+	conn             net.Conn
+	reused, answered bool
+}
+
+func (t *trip) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		// The transport sends some requests again by itself: the last connection counts.
+		GotConn: func(info httptrace.GotConnInfo) {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.conn, t.reused = info.Conn, info.Reused
+		},
+		GotFirstResponseByte: func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.answered = true
+		},
+	}
+}
+
+// brokenIdle returns the kept connection over which the request got no byte of an answer, or nil.
+func (t *trip) brokenIdle() net.Conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.reused || t.answered {
+		return nil
+	}
+	return t.conn
+}
