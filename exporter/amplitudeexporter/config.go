@@ -345,6 +345,12 @@ func (c *Config) compressed() bool {
 	return false
 }
 
+// senderWaits tells whether whoever sends gets the result of each try.
+func (c *Config) senderWaits() bool {
+	queue := c.QueueConfig.Get()
+	return queue == nil || queue.WaitForResult
+}
+
 // eventSettings are what the encoding of events depends on, in a Collector of this version.
 func (c *Config) eventSettings(version string) event.Settings {
 	return event.Settings{Allowed: c.Events, MinIDLength: c.MinIDLength, PartnerID: c.PartnerID, Version: version}

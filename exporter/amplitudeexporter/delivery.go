@@ -43,6 +43,8 @@ type delivery struct {
 	refused *int
 	// last tells of an event whether it is given up when this try does not end it; nil: none is.
 	last func(i int) bool
+	// stopping tells that it is the stop that makes this try the last one.
+	stopping bool
 	// failures is how often an event failed before, alone, while others got through; nil: never.
 	failures func(i int) int
 	// resting reports the users and devices that wait in the slow lane; nil when the slow lane itself delivers.

@@ -76,6 +76,9 @@ type amplitudeExporter struct {
 	// asideTries is after how many tries a batch is set aside, while no more than asideAccepts requests are accepted.
 	asideTries   int
 	asideAccepts int64
+
+	// stopped counts, by outcome, the events that were in memory at the stop and that it ended.
+	stopped [outcomeCount]int
 }
 
 func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporter, error) {
@@ -92,7 +95,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 		envelope: newEnvelope(cfg),
 	}
 	x.life, x.cut = context.WithCancel(context.Background())
-	x.health = newHealth(cfg, set.Logger)
+	x.health = newHealth(cfg, set.Logger, c)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
 	x.sender.book = &x.book
 	x.slow = newSlowLane(x, cfg.SlowLane, x.envelope.limits.events, c, x.log)
@@ -133,6 +136,7 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 // shutdown runs after the queue has stopped.
 func (x *amplitudeExporter) shutdown(ctx context.Context) error {
 	err := errors.Join(x.slow.shutdown(ctx), x.dead.close())
+	x.sayStopped()
 	if x.sender.client != nil {
 		x.sender.client.http.CloseIdleConnections()
 	}
@@ -176,8 +180,9 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs, try ordere
 	}
 
 	d := &delivery{sender: x.sender, batch: b, tries: try.Number, refused: &x.refused}
-	last := x.isLast(try)
-	d.last = func(int) bool { return last || x.isLost() }
+	last := try.Last || x.isLast(try)
+	d.last = func(int) bool { return last }
+	d.stopping = try.Last
 	if x.slow.busy() {
 		d.resting = x.slow.rests
 	}
@@ -194,8 +199,11 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs, try ordere
 	if d.accepted > 0 {
 		x.slow.othersGetThrough()
 	}
-	if x.isOver(try.Since) {
+	if last {
 		x.endRetries(ctx, d) // of what found no room in the slow lane
+	}
+	if try.Last || (last && !x.cfg.RetryConfig.Enabled) {
+		x.lose(ctx, d) // nobody tries it again
 	}
 	return x.leftOver(ctx, d)
 }
@@ -207,22 +215,10 @@ func (x *amplitudeExporter) untilCut(ctx context.Context) (context.Context, func
 	return ctx, func() { stop(); cancel() }
 }
 
-// isLost tells whether what is left over would be lost: a stop has waited for long enough, and the queue is in memory.
-func (x *amplitudeExporter) isLost() bool {
-	queue := x.cfg.QueueConfig.Get()
-	return x.life.Err() != nil && !x.senderWaits() && queue.StorageID == nil
-}
-
-// senderWaits tells whether whoever sends gets the result of each try.
-func (x *amplitudeExporter) senderWaits() bool {
-	queue := x.cfg.QueueConfig.Get()
-	return queue == nil || queue.WaitForResult
-}
-
 // isLast tells whether what this try leaves over is given up. Without a queue the sender decides.
 func (x *amplitudeExporter) isLast(try orderedqueue.Try) bool {
 	if !x.cfg.RetryConfig.Enabled {
-		return !x.senderWaits()
+		return !x.cfg.senderWaits()
 	}
 	return x.isOver(try.Since)
 }
@@ -286,7 +282,7 @@ func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery) error {
 			left++
 		}
 	}
-	if x.senderWaits() {
+	if x.cfg.senderWaits() {
 		x.tel.received(ctx, d.batch.records-left)
 	}
 	if left == 0 {
@@ -300,7 +296,7 @@ func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery) error {
 	if err == nil {
 		err = errPaused
 	}
-	x.health.failing(err)
+	x.health.holding(err, left)
 	if left < d.batch.records {
 		err = consumererror.NewLogs(err, records.Collect(func(yield func(records.Ref) bool) {
 			for i := range d.batch.events {

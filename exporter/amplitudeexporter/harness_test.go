@@ -156,9 +156,14 @@ func newRig(t testing.TB, settings map[string]any, host *statusHost) *rig {
 	return r
 }
 
+// shutdown stops the exporter, whose metrics can still be read until stop.
+func (r *rig) shutdown() {
+	assert.NoError(r.t, r.Shutdown(context.WithoutCancel(r.t.Context())))
+}
+
 func (r *rig) stop() {
 	r.once.Do(func() {
-		assert.NoError(r.t, r.Shutdown(context.WithoutCancel(r.t.Context())))
+		r.shutdown()
 		assert.NoError(r.t, r.tel.Shutdown(context.WithoutCancel(r.t.Context())))
 	})
 }

@@ -12,7 +12,11 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
+
+// heldInterval is how often a line tells that events are held at most.
+const heldInterval = time.Minute
 
 // errInvalidAPIKey never holds the key, which Amplitude's own words do.
 var errInvalidAPIKey = errors.New("amplitude refuses the api_key")
@@ -22,19 +26,24 @@ type health struct {
 	log *zap.Logger
 	// quiet writes the same words once a minute at most.
 	quiet *zap.Logger
+	clock clock
 	url   string
 	// region is that of an URL of Amplitude's own, or empty.
 	region string
+	// senderWaits tells that whoever sends gets the result of each try.
+	senderWaits bool
 
 	mu     sync.Mutex
 	host   component.Host
 	status componentstatus.Status
+	// said is when a line last told that events are held, whatever for.
+	said time.Time
 
 	delivered sync.Once
 }
 
-func newHealth(cfg *Config, log *zap.Logger) *health {
-	h := &health{log: log, quiet: atMostEvery(time.Minute, log), status: componentstatus.StatusOK}
+func newHealth(cfg *Config, log *zap.Logger, c clock) *health {
+	h := &health{log: log, quiet: atMostEvery(heldInterval, log), clock: c, senderWaits: cfg.senderWaits(), status: componentstatus.StatusOK}
 	if cfg.ClientConfig.Endpoint == "" {
 		h.region = cfg.Region
 	}
@@ -62,9 +71,29 @@ func (h *health) firstDelivery(events int) {
 	})
 }
 
-// failing reports that a batch has to wait.
-func (h *health) failing(err error) {
+// holding reports that events have to wait, and says so.
+func (h *health) holding(err error, events int) {
 	h.change(componentstatus.StatusRecoverableError, err)
+	if !h.speaks() {
+		return
+	}
+	level, message := zapcore.WarnLevel, "Events cannot be delivered now, and are kept and tried again"
+	if h.senderWaits {
+		level, message = zapcore.ErrorLevel, "Events cannot be delivered now, and whoever sent them has to send them again"
+	}
+	h.log.Log(level, message, zap.Error(err), zap.Int("events", events), zap.String("url", h.url))
+}
+
+// speaks tells whether it is time for another line about what is held: once a minute, whatever the reasons are.
+func (h *health) speaks() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.clock.Now()
+	if !h.said.IsZero() && now.Sub(h.said) < heldInterval {
+		return false
+	}
+	h.said = now
+	return true
 }
 
 // change reports a new status. None is final: whatever the exporter waits for may be over with the next try.
@@ -87,14 +116,20 @@ func (h *health) change(to componentstatus.Status, err error) {
 
 // unexpected says, once a minute at most, that somebody answers in Amplitude's place.
 func (h *health) unexpected(res response) {
+	if res.unexpected == unexpectedPage {
+		return // the events are held, and that is said
+	}
 	h.quiet.Warn("A success status with an answer that is not Amplitude's: look at proxies and at endpoint",
 		zap.String("url", h.url), zap.Int("status", res.status), zap.String("unexpected", res.unexpected))
 }
 
-// misconfigured says, once a minute at most, what somebody may have to change for events to be delivered.
+// misconfigured says what somebody may have to change for events to be delivered.
 func (h *health) misconfigured(res response) {
+	if !h.speaks() {
+		return
+	}
 	if !res.keyRefused() {
-		h.quiet.Error("Nothing is delivered, and all of it is kept and tried again: if this lasts, check endpoint, region and api",
+		h.log.Error("Nothing is delivered, and all of it is kept and tried again: if this lasts, check endpoint, region and api",
 			zap.String("url", h.url), zap.Int("status", res.status), zap.String("answer", res.text))
 		return
 	}
@@ -107,6 +142,6 @@ func (h *health) misconfigured(res response) {
 		hint = "check api_key; if it is right, the project may be in the other region: try region: " + other
 		region = zap.String("region", h.region)
 	}
-	h.quiet.Error("Amplitude refuses the API key; no event can be delivered, all of them are kept and tried again",
+	h.log.Error("Amplitude refuses the API key; no event can be delivered, all of them are kept and tried again",
 		zap.String("url", h.url), region, zap.String("hint", hint))
 }

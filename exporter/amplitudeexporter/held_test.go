@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // held are answers that do not judge the events.
@@ -146,4 +148,29 @@ func TestLongListOfThrottledIDs(t *testing.T) {
 	}
 	require.NoError(t, r.ConsumeLogs(t.Context(), logs))
 	assert.Equal(t, map[string]int{"delivered": 1, "throttled": 1900}, r.counts("events", "outcome"))
+}
+
+// TestHeldIsSaidOnceAMinute: one line, at the first answer, whatever the answers are and however many tries there are.
+func TestHeldIsSaidOnceAMinute(t *testing.T) {
+	for _, answer := range held {
+		t.Run(fmt.Sprint(answer.Status, answer.Text, string(answer.Body)), func(t *testing.T) {
+			answer.Times = -1
+			server := newScript(t, answer)
+			settings := impatient(server.url())
+			settings["retry_on_failure"].(map[string]any)["multiplier"] = 1
+			r := newRig(t, settings, nil)
+			atStart := r.logs.FilterLevelExact(zapcore.WarnLevel).Len()
+			require.NoError(t, r.ConsumeLogs(t.Context(), numbered(20)))
+			for minute := 1; minute <= 3; minute++ {
+				tries := r.counts("events", "outcome")["retried"]
+				require.Eventually(t, func() bool { return r.counts("events", "outcome")["retried"] > tries+20*20 }, patience, poll)
+				lines := r.logs.Filter(func(e observer.LoggedEntry) bool { return e.Level > zapcore.DebugLevel && e.Level != zapcore.InfoLevel }).All()[atStart:]
+				assert.Len(t, lines, minute)
+				assert.Empty(t, r.logs.FilterMessageSnippet("Exporting failed").Filter(func(e observer.LoggedEntry) bool { return e.Level > zapcore.DebugLevel }).All())
+				r.clock.Advance(heldInterval)
+			}
+			server.then()
+			require.Eventually(t, func() bool { return r.counts("events", "outcome")["delivered"] == 20 }, patience, poll)
+		})
+	}
 }

@@ -111,7 +111,7 @@ func TestInvalidKeySuggestsTheOtherRegionOnce(t *testing.T) {
 	for region, other := range map[string]string{"us": "region: eu", "eu": "region: us"} {
 		r := newRig(t, nil, nil)
 		cfg.Region = region
-		h := newHealth(cfg, r.zap)
+		h := newHealth(cfg, r.zap, systemClock{})
 		h.start(r.host)
 		h.misconfigured(answer)
 		h.misconfigured(answer)

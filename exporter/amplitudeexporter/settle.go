@@ -61,7 +61,7 @@ func (x *amplitudeExporter) endRetries(ctx context.Context, d *delivery) {
 		e := &d.batch.events[i]
 		if e.state == statePending && d.last != nil && d.last(i) {
 			e.state, e.failure = stateUndeliverable, event.Failure{Reason: event.ReasonRetriesEnded, Status: d.status}
-			if x.life.Err() != nil {
+			if d.stopping {
 				e.failure.Reason = event.ReasonShutdown
 			}
 		}
@@ -104,12 +104,54 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 		x.settled(u.Record, receipts.NotDelivered)
 	}
 	x.count(ctx, outcome, &ended)
-	if written > 0 {
-		first := dead[0]
+	if written > ended[event.ReasonShutdown] {
+		first := dead[slices.IndexFunc(dead, func(u undeliverable) bool { return u.Reason != event.ReasonShutdown })]
 		x.log.Warn("Events cannot be delivered", zap.Int("events", written), zap.String("outcome", outcomeNames[outcome]),
 			zap.Stringer("first_reason", first.Reason), zap.String("field", printable.Text(first.Field)), zap.Int("status", first.Status))
 	}
 	return written, err
+}
+
+// lose ends what is left for lack of anybody who would try it again: the dead letter file cannot be written.
+func (x *amplitudeExporter) lose(ctx context.Context, d *delivery) {
+	left := d.batch.rejected
+	for i := range d.batch.events {
+		if e := &d.batch.events[i]; e.state == statePending {
+			e.state = stateEnded
+			left = append(left, undeliverable{e.Ref, e.failure})
+		}
+	}
+	d.batch.rejected = nil
+	x.drop(ctx, left)
+}
+
+// drop ends events that cannot even be written to the dead letter file.
+func (x *amplitudeExporter) drop(ctx context.Context, lost []undeliverable) {
+	if len(lost) == 0 {
+		return
+	}
+	var by tally
+	for _, u := range lost {
+		by[u.Reason]++
+		x.settled(u.Record, receipts.NotDelivered)
+	}
+	x.count(ctx, outcomeDropped, &by)
+	x.set.Logger.Error("Events are lost: the dead letter file cannot be written", zap.Int("events", len(lost)))
+}
+
+// sayStopped tells what became of the events that were in memory at the stop, and that nobody has any more.
+func (x *amplitudeExporter) sayStopped() {
+	x.mu.Lock()
+	kept, dropped := x.stopped[outcomeDeadLettered], x.stopped[outcomeDropped]
+	x.mu.Unlock()
+	if kept > 0 {
+		x.set.Logger.Warn("Events that were in memory at the stop and could not be delivered are in the dead letter file",
+			zap.Int("events", kept), zap.String("hint", "set sending_queue::storage to keep them over a restart; otelcol-amplitude-replay sends them again"))
+	}
+	if dropped > 0 {
+		x.set.Logger.Error("Events that were in memory at the stop and could not be delivered are lost",
+			zap.Int("events", dropped), zap.String("hint", "set sending_queue::storage to keep them over a restart, or dead_letter::path to have them in a file"))
+	}
 }
 
 // tally is a number of records by reason.
@@ -123,6 +165,11 @@ func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
 		}
 		x.tel.events(ctx, outcome, n)
 		x.tel.undelivered(ctx, event.Reason(r), n)
+		if event.Reason(r) == event.ReasonShutdown {
+			x.mu.Lock()
+			x.stopped[outcome] += n
+			x.mu.Unlock()
+		}
 		if outcome == outcomeIgnored {
 			x.log.Info("Passed over records that are no events for this exporter", zap.Int("records", n), zap.Stringer("reason", event.Reason(r)))
 		}
@@ -186,7 +233,7 @@ func (x *amplitudeExporter) setAside(d *delivery) {
 	if x.asideTries == 0 || d.accepted > 0 || x.sender.accepts.Load() != x.asideAccepts {
 		x.asideTries, x.asideAccepts = firstAside, x.sender.accepts.Load()
 	}
-	if d.accepted > 0 || d.prober == nil || x.senderWaits() || d.tries+1 < x.asideTries || len(d.batch.events) > max(1, x.cfg.SlowLane.MaxEvents/asidePart) {
+	if d.accepted > 0 || d.prober == nil || x.cfg.senderWaits() || d.tries+1 < x.asideTries || len(d.batch.events) > max(1, x.cfg.SlowLane.MaxEvents/asidePart) {
 		return
 	}
 	x.asideTries *= 2
@@ -195,7 +242,7 @@ func (x *amplitudeExporter) setAside(d *delivery) {
 			e.state, e.wait, e.failure = stateFailing, slowBackOff, event.Failure{Reason: event.ReasonFailing, Status: d.status}
 		}
 	}
-	x.log.Warn("A batch fails again and again: it goes on trying in the slow lane, and the next one shows whether others get through",
+	x.log.Info("A batch fails again and again: it goes on trying in the slow lane, and the next one shows whether others get through",
 		zap.Int("events", len(d.batch.events)), zap.Int("tries", d.tries+1), zap.Error(d.failure))
 }
 

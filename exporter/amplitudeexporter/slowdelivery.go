@@ -14,7 +14,6 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
 var _ slowLaneExporter = (*amplitudeExporter)(nil)
@@ -94,7 +93,7 @@ func (x *amplitudeExporter) attempt(ctx context.Context, tries []slowTry) attemp
 		x.health.fine()
 	}
 	if d.failure != nil {
-		x.health.failing(d.failure)
+		x.health.holding(d.failure, len(tries))
 	}
 	others := stateEnded
 	if len(b.rejected) > 0 {
@@ -118,14 +117,8 @@ func (x *amplitudeExporter) giveUp(ctx context.Context, refs []records.Ref, why 
 		left[i] = undeliverable{ref, why}
 	}
 	if n, err := x.writeDeadLetters(ctx, left); err != nil {
-		x.log.Error("Events of the slow lane are lost: the dead letter file cannot be written",
-			zap.Int("events", len(left)-n), zap.Error(err))
-		var lost tally
-		lost[why.Reason] = len(left) - n
-		for _, u := range left[n:] {
-			x.settled(u.Record, receipts.NotDelivered)
-		}
-		x.count(ctx, outcomeDropped, &lost)
+		x.log.Error("Failed to write the dead letter file", zap.Error(err))
+		x.drop(ctx, left[n:])
 	}
 }
 

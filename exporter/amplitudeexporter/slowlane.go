@@ -397,7 +397,6 @@ func (s *slowLane) conclude(ctx context.Context, tried []*slowEntry, a attemptRe
 	if a.failure != nil {
 		s.backOff = min(max(2*s.backOff, slowBackOff), slowBackOffMax)
 		s.retryAt = now.Add(max(s.backOff, a.wait))
-		s.log.Info("The slow lane has to wait", zap.Error(a.failure), zap.Int("events", len(s.entries)))
 	} else {
 		s.backOff, s.retryAt = 0, time.Time{}
 	}

@@ -259,7 +259,10 @@ func TestSlowLaneLeavesOthersAlone(t *testing.T) {
 
 // TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull: they leave the queue only once they are on disk.
 func TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull(t *testing.T) {
-	cfg := newConfig(t, map[string]any{"sending_queue": map[string]any{"enabled": true, "storage": "file_storage"}})
+	cfg := newConfig(t, map[string]any{
+		"sending_queue":    map[string]any{"enabled": true, "storage": "file_storage"},
+		"retry_on_failure": map[string]any{"enabled": true},
+	})
 	host := &statusHost{extensions: map[component.ID]component.Component{storageID: storagetest.Full{}}}
 	server := newScript(t, throttled("e1"))
 	cfg.ClientConfig.Endpoint = server.url()

@@ -4,51 +4,189 @@
 package amplitudeexporter
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// TestStopDoesNotHang: neither a rate limit nor a server that hangs holds a stop up, and what is in memory is in the dead
-// letter file.
-func TestStopDoesNotHang(t *testing.T) {
-	for name, hang := range map[string]bool{"rate limit": false, "hanging server": true} {
-		t.Run(name, func(t *testing.T) {
-			server := newScript(t)
-			handler := server.Config.Handler
-			server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-				if hang {
-					_, _ = io.Copy(io.Discard, q.Body) // only a request that is read is noticed to be gone
-					<-q.Context().Done()
+// TestStop in many situations: it does not hang, and no event is lost between two counters. What is in memory is tried
+// once more, and what is left is in the dead letter file, or counted and told; what is on disk is there at the next start.
+func TestStop(t *testing.T) {
+	const requests, perRequest = 3, 10
+	single := map[string]any{"flush_timeout": "1ms", "min_size": 1, "max_size": perRequest}
+	for name, c := range map[string]struct {
+		answers []scriptedAnswer
+		// hang is a server that never answers.
+		hang bool
+		// well tells that the server is well again when the stop comes.
+		well     bool
+		settings map[string]any
+		batch    map[string]any
+		// delivered is how many of the events arrive before or at the stop.
+		delivered int
+	}{
+		"outage":                  {answers: []scriptedAnswer{scriptedAnswer{Status: 503, Times: -1}}},
+		"reset":                   {answers: []scriptedAnswer{scriptedAnswer{Reset: true, Times: -1}}},
+		"refused key":             {answers: []scriptedAnswer{scriptedAnswer{Status: 401, Times: -1}}},
+		"throttled project":       {answers: []scriptedAnswer{scriptedAnswer{Status: 429, Times: -1}}},
+		"outage over at the stop": {answers: []scriptedAnswer{scriptedAnswer{Status: 503, Times: -1}}, well: true, delivered: requests * perRequest},
+		"outage, no batches":      {answers: []scriptedAnswer{scriptedAnswer{Status: 503, Times: -1}}, batch: map[string]any{"enabled": false}},
+		"outage, partitions":      {answers: []scriptedAnswer{scriptedAnswer{Status: 503, Times: -1}}, batch: map[string]any{"flush_timeout": "1ms", "min_size": 1, "partition": map[string]any{"metadata_keys": []string{"tenant"}}}},
+		"outage, one large batch": {answers: []scriptedAnswer{scriptedAnswer{Status: 503, Times: -1}}, batch: map[string]any{"flush_timeout": "1h", "min_size": 1000}},
+		"hanging server":          {hang: true},
+		"hanging server, no time": {hang: true, settings: map[string]any{"timeout": 0}},
+		"rate limit":              {settings: map[string]any{"rate_limit": map[string]any{"requests_per_second": 0.001}}, delivered: perRequest},
+		"rate limit of events":    {settings: map[string]any{"rate_limit": map[string]any{"events_per_second": perRequest}}, delivered: -1},
+		"throttled users":         {answers: []scriptedAnswer{throttled("0-3"), throttled("1-3"), throttled("2-3")}, delivered: requests * (perRequest - 1)},
+	} {
+		for _, where := range []string{"disk", "dead letter file", "nowhere"} {
+			t.Run(name+", "+where, func(t *testing.T) {
+				server := newScript(t, c.answers...)
+				var hanging atomic.Bool
+				hanging.Store(c.hang)
+				handler := server.Config.Handler
+				server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+					if hanging.Load() {
+						_, _ = io.Copy(io.Discard, q.Body) // only a request that is read is noticed to be gone
+						<-q.Context().Done()
+						return
+					}
+					handler.ServeHTTP(w, q)
+				})
+				batch := single
+				if c.batch != nil {
+					batch = c.batch
+				}
+				queue := map[string]any{"enabled": true, "batch": batch}
+				settings := map[string]any{
+					"endpoint": server.url(), "shutdown_timeout": "50ms", "sending_queue": queue,
+					"retry_on_failure": map[string]any{"enabled": true, "initial_interval": "1h", "max_interval": "1h"},
+				}
+				maps.Copy(settings, c.settings)
+				path, directory := filepath.Join(t.TempDir(), "dead.jsonl"), t.TempDir()
+				host, closeStorage := &statusHost{}, func() {}
+				switch where {
+				case "disk":
+					queue["storage"] = "file_storage"
+					host, closeStorage = storageHost(t, directory)
+				case "dead letter file":
+					settings["dead_letter"] = map[string]any{"path": path}
+				}
+				r := newRig(t, settings, host)
+				var want []string
+				outcomes := func() map[receipts.Outcome]int { return nil }
+				for i := range requests {
+					logs := plog.NewLogs()
+					records := newRecords(logs)
+					for k := range perRequest {
+						id := fmt.Sprintf("%d-%d", i, k)
+						exposure(records, fmt.Sprintf("user-%05d", i*perRequest+k), id)
+						want = append(want, id)
+					}
+					ctx, done, sink := registered(t, logs)
+					require.NoError(t, r.ConsumeLogs(ctx, logs))
+					done.Close()
+					before := outcomes
+					outcomes = func() map[receipts.Outcome]int {
+						all := before()
+						if all == nil {
+							all = map[receipts.Outcome]int{}
+						}
+						for _, o := range sink.all() {
+							all[o]++
+						}
+						return all
+					}
+				}
+				tried := func() bool { return len(server.received()) > 0 || c.hang || c.batch["min_size"] == 1000 }
+				require.Eventually(t, tried, patience, poll)
+				if c.well {
+					server.then()
+				}
+				r.shutdown()
+				closeStorage()
+
+				events := r.counts("events", "outcome")
+				total := events["delivered"] + events["dead_lettered"] + events["dropped"]
+				if c.delivered >= 0 && where != "disk" {
+					assert.Equal(t, c.delivered, events["delivered"])
+				}
+				if where == "disk" {
+					assert.Zero(t, events["dead_lettered"]+events["dropped"])
+					server.then()
+					hanging.Store(false)
+					host, closeStorage = storageHost(t, directory)
+					defer closeStorage()
+					delete(settings, "rate_limit")
+					queue["batch"] = single
+					already, before := events["delivered"], len(server.received())
+					second := newRig(t, settings, host)
+					require.Eventually(t, func() bool {
+						arrived := map[string]struct{}{}
+						for _, q := range server.received()[before:] {
+							for _, id := range q.ids() {
+								arrived[id] = struct{}{}
+							}
+						}
+						return already+len(arrived) >= len(want) && second.slowLane() == 0
+					}, patience, poll)
+					second.stop()
 					return
 				}
-				handler.ServeHTTP(w, q)
+				assert.Equal(t, len(want), total)
+				got := outcomes()
+				assert.Equal(t, len(want), got[receipts.NotDelivered]+got[receipts.Delivered]+got[receipts.Ambiguous], "each is settled")
+				assert.Equal(t, len(want)-events["delivered"], got[receipts.NotDelivered])
+				lost := len(want) - events["delivered"]
+				if lost == 0 {
+					return
+				}
+				reasons := r.counts("undelivered_events", "reason")
+				assert.Equal(t, map[string]int{"shutdown": lost}, reasons)
+				message, level := "in memory at the stop and could not be delivered are lost", zapcore.ErrorLevel
+				if where == "dead letter file" {
+					letters := readDeadLetters(t, path)
+					assert.Len(t, letters, lost)
+					assert.True(t, slices.IsSorted(letters), "in their order: %v", letters)
+					message, level = "in memory at the stop and could not be delivered are in the dead letter file", zapcore.WarnLevel
+				}
+				said := r.logs.FilterMessageSnippet(message).FilterLevelExact(level).All()
+				if assert.Len(t, said, 1) {
+					assert.EqualValues(t, lost, said[0].ContextMap()["events"])
+				}
+				assert.Empty(t, r.logs.FilterMessageSnippet("Dropping data").FilterLevelExact(zapcore.ErrorLevel).All(), "exporterhelper does not know better")
 			})
-			path := filepath.Join(t.TempDir(), "dead.jsonl")
-			settings := impatient(server.url())
-			settings["shutdown_timeout"] = "50ms"
-			settings["dead_letter"] = map[string]any{"path": path}
-			settings["rate_limit"] = map[string]any{"requests_per_second": 0.001}
-			settings["sending_queue"] = map[string]any{"enabled": true, "batch": map[string]any{"flush_timeout": "1ms", "min_size": 1, "max_size": 10}}
-			r := newRig(t, settings, nil)
-			for range 3 {
-				require.NoError(t, r.ConsumeLogs(t.Context(), numbered(10)))
-			}
-			require.Eventually(t, func() bool { return hang || len(server.received()) == 1 }, patience, poll)
-			r.stop()
-			letters := readDeadLetters(t, path)
-			want := 20
-			if hang {
-				want = 30
-			}
-			assert.Len(t, letters, want)
-			for _, letter := range letters {
-				assert.Contains(t, letter, "shutdown")
-			}
-		})
+		}
 	}
+}
+
+// TestStopWhenTheDeadLetterFileCannotBeWritten: what is lost is counted and told.
+func TestStopWhenTheDeadLetterFileCannotBeWritten(t *testing.T) {
+	server := newScript(t, scriptedAnswer{Status: 503, Times: -1})
+	directory := t.TempDir()
+	settings := impatient(server.url())
+	settings["dead_letter"] = map[string]any{"path": filepath.Join(directory, "dead", "dead.jsonl")}
+	r := newRig(t, settings, nil)
+	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(10)))
+	require.Eventually(t, func() bool { return len(server.received()) > 0 }, patience, poll)
+	require.NoError(t, os.RemoveAll(filepath.Join(directory, "dead")))
+	require.NoError(t, os.WriteFile(filepath.Join(directory, "dead"), nil, 0o600))
+	_ = r.Shutdown(context.WithoutCancel(t.Context())) // says that the file is not there
+	assert.Equal(t, map[string]int{"shutdown": 10}, r.counts("undelivered_events", "reason"))
+	assert.Equal(t, 10, r.counts("events", "outcome")["dropped"])
+	r.once.Do(func() { assert.NoError(t, r.tel.Shutdown(context.WithoutCancel(t.Context()))) })
 }

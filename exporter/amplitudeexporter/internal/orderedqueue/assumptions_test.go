@@ -4,12 +4,14 @@
 package orderedqueue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
@@ -27,6 +30,9 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records/recordstest"
@@ -155,6 +161,60 @@ func TestAssumptionShutdownKeepsRequestsThatWait(t *testing.T) {
 	assert.Equal(t, []uint64{0}, q.unfinished)
 }
 
+// TestAssumptionOneBatchAtATime: with one consumer a batch that waits for its next try keeps all later ones from being
+// delivered, those of other partitions included.
+func TestAssumptionOneBatchAtATime(t *testing.T) {
+	for name, partition := range map[string][]string{"no partitions": nil, "partitions": {"tenant"}} {
+		t.Run(name, func(t *testing.T) {
+			c := startCore(t, coreOptions{inMemory: true, partition: partition, wait: 50 * time.Millisecond, deliver: failOnce(t)})
+			for i := range 5 {
+				ctx := client.NewContext(t.Context(), client.Info{Metadata: client.NewMetadata(map[string][]string{"tenant": {fmt.Sprint(i)}})})
+				require.NoError(t, c.logs.ConsumeLogs(ctx, oneRecord(fmt.Sprint(i))))
+			}
+			require.Eventually(t, func() bool { return len(c.delivered()) == 5 }, soon, tick)
+		})
+	}
+}
+
+// failOnce fails for each request once, and for its second try if another one came in between.
+func failOnce(t *testing.T) func(context.Context, []string) error {
+	var mu sync.Mutex
+	var failed string
+	return func(_ context.Context, ids []string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if failed != "" {
+			assert.Equal(t, failed, fmt.Sprint(ids))
+			failed = ""
+			return nil
+		}
+		failed = fmt.Sprint(ids)
+		return errors.New("not now")
+	}
+}
+
+// TestAssumptionStopDropsWhatWaits is why leavings are there: a queue in memory loses, at a stop, the batch that waits for
+// its next try, and each later one that fails once. And it says so in words that quiet knows.
+func TestAssumptionStopDropsWhatWaits(t *testing.T) {
+	tried := make(chan struct{}, 10)
+	c := startCore(t, coreOptions{inMemory: true, wait: time.Hour, deliver: func(context.Context, []string) error {
+		tried <- struct{}{}
+		return errors.New("the destination is down")
+	}})
+	c.send("first")
+	<-tried
+	c.send("second")
+	c.stop()
+	assert.Len(t, tried, 1, "the core tries what waits once more: leavings can go")
+	for message, times := range map[string]int{"Will retry": 2, "Dropping data": 2} {
+		said := c.log.FilterMessageSnippet(message).All()
+		require.Len(t, said, times)
+		for _, entry := range said {
+			assert.True(t, strings.HasPrefix(entry.Message, exportingFailed), entry.Message)
+		}
+	}
+}
+
 // TestAssumptionBatchesBeginInOrder: batchOrder gives batches their places as MergeSplit is called. It is called with nil
 // at a batch's start and with the next request after that, never at the same time, in the order of the queue, and not any
 // more once the batch is delivered; and every batch that was begun is delivered once.
@@ -252,6 +312,8 @@ type core struct {
 	storage *memoryStorage
 	stop    func()
 
+	log *observer.ObservedLogs
+
 	mu  sync.Mutex
 	ids []string
 }
@@ -260,6 +322,11 @@ type coreOptions struct {
 	stored  map[string][]byte
 	full    bool
 	deliver func(ctx context.Context, ids []string) error
+	// inMemory is a queue without a storage, with batches of one request.
+	inMemory  bool
+	partition []string
+	// wait is how long it is until the next try; 0 is an hour.
+	wait time.Duration
 }
 
 // coreSettings are those of an exporter with the id of the tests.
@@ -280,9 +347,19 @@ func startCore(t *testing.T, o coreOptions) *core {
 	queue.NumConsumers = 1
 	queue.StorageID = &storagetest.ID
 	queue.Batch = configoptional.None[exporterhelper.BatchConfig]()
+	if o.inMemory {
+		queue.StorageID = nil
+		queue.Batch = exporterhelper.NewDefaultQueueConfig().Batch
+		batch := queue.Batch.GetOrInsertDefault()
+		batch.Sizer, batch.MinSize, batch.Partition.MetadataKeys = exporterhelper.RequestSizerTypeItems, 1, o.partition
+	}
 	retry := configretry.NewDefaultBackOffConfig()
-	retry.InitialInterval, retry.MaxInterval, retry.MaxElapsedTime = time.Hour, time.Hour, 0
-	logs, err := xexporterhelper.NewLogsRequest(t.Context(), coreSettings(),
+	retry.InitialInterval, retry.MaxInterval, retry.MaxElapsedTime = cmp.Or(o.wait, time.Hour), time.Hour, 0
+	set := coreSettings()
+	var observed zapcore.Core
+	observed, c.log = observer.New(zapcore.DebugLevel)
+	set.Logger = zap.New(observed)
+	logs, err := xexporterhelper.NewLogsRequest(t.Context(), set,
 		func(_ context.Context, logs plog.Logs) (xexporterhelper.Request, error) {
 			return newRequest(logs, nil), nil
 		},

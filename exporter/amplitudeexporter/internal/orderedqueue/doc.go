@@ -24,6 +24,11 @@
 //   - Not worked around: while the destination is down, a shutdown may delete a request
 //     (https://github.com/open-telemetry/opentelemetry-collector/issues/15677). Assumed: one that waits for its next try
 //     stays (TestAssumptionShutdownKeepsRequestsThatWait).
+//   - Nothing that is in memory at a stop is lost before a last try, which tells so ([leavings]). Assumed: one batch at a
+//     time is delivered or waits for its next try, since there is one consumer (TestAssumptionOneBatchAtATime); at a stop
+//     the core lets go of the one that waits, and of each later one that fails (TestAssumptionStopDropsWhatWaits).
+//   - What the core logs about each failed try is at debug level ([quiet]). Assumed: it begins with the same words
+//     (TestAssumptionStopDropsWhatWaits).
 //   - A value that is nested too deep to be read back is left out ([shallow]). Assumed: one that is not is read
 //     (TestAssumptionRequestsOfMaxDepthAreRead).
 //   - A request that cannot be read back is reported ([Settings].Unreadable). The core says so at debug level only.

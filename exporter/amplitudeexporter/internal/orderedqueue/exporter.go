@@ -55,6 +55,8 @@ type Try struct {
 	Since time.Time
 	// Waiting tells that another batch has begun and waits for this one to end.
 	Waiting bool
+	// Last tells that nobody has the batch after this try: the queue stops, and is in memory.
+	Last bool
 }
 
 // NewLogs returns an exporter of logs that is fed by the queue.
@@ -64,18 +66,27 @@ func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.L
 	if s.keepsOrder() {
 		order = &batchOrder{}
 	}
+	o.send = func(ctx context.Context, r *request) error { return order.deliver(ctx, r, s.Deliver) }
+	if queue := s.Queue.Get(); queue != nil && queue.StorageID == nil && !queue.WaitForResult {
+		o.inMemory = &leavings{deliver: o.send}
+		o.send = o.inMemory.send
+	}
+	set.Logger = quiet(set.Logger)
 	s.Retry.MaxElapsedTime = 0
 	helper, err := xexporterhelper.NewLogsRequest(
 		ctx, set,
 		func(_ context.Context, logs plog.Logs) (xexporterhelper.Request, error) {
 			return newRequest(logs, order), nil
 		},
-		func(ctx context.Context, r xexporterhelper.Request) error {
-			return order.deliver(ctx, r.(*request), s.Deliver)
-		},
+		func(ctx context.Context, r xexporterhelper.Request) error { return o.send(ctx, r.(*request)) },
 		// The host that exporterhelper hands on is the queue's.
 		exporterhelper.WithStart(func(ctx context.Context, _ component.Host) error { return s.Start(ctx, o.host) }),
-		exporterhelper.WithShutdown(s.Shutdown),
+		exporterhelper.WithShutdown(func(ctx context.Context) error {
+			if o.inMemory != nil {
+				o.inMemory.lastTries(ctx, nil)
+			}
+			return s.Shutdown(ctx)
+		}),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
 		// The HTTP client has its own timeout, for each request.
 		exporterhelper.WithTimeout(exporterhelper.TimeoutConfig{Timeout: 0}),
@@ -103,6 +114,8 @@ type ordered struct {
 	settings Settings
 	id       component.ID
 	host     component.Host
+	send     func(ctx context.Context, r *request) error
+	inMemory *leavings // nil where somebody else still has what is not delivered
 
 	stop    sync.Once
 	stopped error
@@ -124,6 +137,9 @@ func (o *ordered) Shutdown(ctx context.Context) error {
 		if o.settings.ShutdownTimeout > 0 {
 			cut := time.AfterFunc(o.settings.ShutdownTimeout, o.settings.Cut)
 			defer cut.Stop()
+		}
+		if o.inMemory != nil {
+			o.inMemory.stop()
 		}
 		o.stopped = o.Logs.Shutdown(ctx)
 	})

@@ -49,7 +49,7 @@ func (o *batchOrder) deliver(ctx context.Context, r *request, push func(context.
 	if r.try.Number == 0 {
 		r.try.Since = time.Now()
 	}
-	try := r.try
+	try := *r.try
 	r.try.Number++
 	if o == nil || r.ticket == nil {
 		return push(ctx, r.logs, try)

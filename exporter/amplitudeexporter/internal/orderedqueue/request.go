@@ -27,14 +27,14 @@ type request struct {
 	order *batchOrder
 	// ticket is set when the request begins a batch.
 	ticket *ticket
-	// try is the next one.
-	try Try
+	// try is the next one; what is left of the request after it has the same.
+	try *Try
 }
 
 var _ xexporterhelper.RequestErrorHandler = (*request)(nil)
 
 func newRequest(logs plog.Logs, order *batchOrder) *request {
-	return &request{logs: logs, items: logs.LogRecordCount(), order: order}
+	return &request{logs: logs, items: logs.LogRecordCount(), order: order, try: &Try{}}
 }
 
 // ItemsCount returns the number of records.
