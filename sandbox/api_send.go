@@ -202,7 +202,7 @@ func (s *sendAPI) postSend(w http.ResponseWriter, r *http.Request) {
 // sendToSelf takes the request as any other, faults included.
 func (s *sendAPI) sendToSelf(ctx context.Context, f *exposureForm, out *sent) {
 	out.URL = pathHTTPV2
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, pathHTTPV2, strings.NewReader(f.upload(s.ownKey())))
+	request, err := http.NewRequestWithContext(withoutWire(ctx), http.MethodPost, pathHTTPV2, strings.NewReader(f.upload(s.ownKey())))
 	if err != nil {
 		out.Error = err.Error()
 		return

@@ -40,6 +40,12 @@ const (
 	NullIgnore = "ignore"
 	NullSet    = "set"
 
+	UnassignedEvent = "event" // it is stored, and the user property is unset
+	UnassignedUnset = "unset" // only the user property is unset
+
+	ImpressionSet  = "set"
+	ImpressionNone = "none"
+
 	EmptyIDInvalid = "invalid"
 	EmptyIDAbsent  = "absent"
 )
@@ -82,6 +88,8 @@ type Endpoint struct {
 	MaxEvents int `json:"max_events" mapstructure:"max_events"`
 	// EPSThreshold is the number of events per second of one user or device above which the answer is 429.
 	EPSThreshold int `json:"eps_threshold" mapstructure:"eps_threshold"`
+	// ProjectEPS is the number of events per second of the whole project above which the answer is 429; 0 is no limit.
+	ProjectEPS int `json:"project_eps" mapstructure:"project_eps"`
 	// ShortIDMode is what an id that is too short does: the request gets a 400, or the id is removed from the event.
 	ShortIDMode string `json:"short_id_mode" mapstructure:"short_id_mode"`
 	// DailyQuota tells whether the daily quota applies to this endpoint.
@@ -106,7 +114,7 @@ type Behavior struct {
 	DailyQuota int `json:"daily_quota" mapstructure:"daily_quota"`
 	// DailyRequiresSpammy counts the quota only of ids that were throttled before.
 	DailyRequiresSpammy bool `json:"daily_requires_spammy" mapstructure:"daily_requires_spammy"`
-	// ProjectEPS is the number of events per second of the project; 0 is no limit.
+	// ProjectEPS is a limit for both endpoints together, for tests that cannot send as much as Amplitude lets pass; 0 is none.
 	ProjectEPS int `json:"project_eps" mapstructure:"project_eps"`
 	// ProjectLists adds empty lists to the answer to a project over `project_eps`.
 	ProjectLists bool `json:"project_lists" mapstructure:"project_lists"`
@@ -149,6 +157,15 @@ type Behavior struct {
 	NullProperties string `json:"null_properties" mapstructure:"null_properties"`
 	// BigNumbers is how numbers beyond 2^53 are kept.
 	BigNumbers string `json:"big_numbers" mapstructure:"big_numbers"`
+
+	// UnassignedExposure is what becomes of a `$exposure` or `$impression` without a variant: an event that unsets the user
+	// property, as the documentation's table has it, or no event and only the unset, as two of Amplitude's client SDKs say.
+	UnassignedExposure string `json:"unassigned_exposure" mapstructure:"unassigned_exposure"`
+	// ImpressionProperty is what a `$impression` does to the user property of its flag: set (and unset), as the documentation
+	// says, or none.
+	ImpressionProperty string `json:"impression_property" mapstructure:"impression_property"`
+	// ExperimentPropertyLimit is the number of `[Experiment]` user properties of a project beyond which each new one gets a warning.
+	ExperimentPropertyLimit int `json:"experiment_property_limit" mapstructure:"experiment_property_limit"`
 
 	// WAFPatterns are regular expressions; a body that matches one gets a 403.
 	WAFPatterns []string `json:"waf_patterns" mapstructure:"waf_patterns"`
@@ -224,8 +241,8 @@ func DefaultConfig() Config {
 // DefaultBehavior is what is documented or has been seen of the service.
 func DefaultBehavior() Behavior {
 	return Behavior{
-		V2:                     Endpoint{MaxBytes: maxBytesV2, MaxEvents: maxEvents, EPSThreshold: userRateV2, ShortIDMode: ShortIDReject},
-		Batch:                  Endpoint{MaxBytes: maxBytesBatch, MaxEvents: maxEvents, EPSThreshold: userRateBatch, ShortIDMode: ShortIDStrip, DailyQuota: true},
+		V2:                     Endpoint{MaxBytes: maxBytesV2, MaxEvents: maxEvents, EPSThreshold: userRateV2, ProjectEPS: projectRateV2, ShortIDMode: ShortIDReject},
+		Batch:                  Endpoint{MaxBytes: maxBytesBatch, MaxEvents: maxEvents, EPSThreshold: userRateBatch, ProjectEPS: projectRateBatch, ShortIDMode: ShortIDStrip, DailyQuota: true},
 		LimitBytesOf:           BytesDecompressed,
 		EPSWindow:              rateWindow,
 		DailyQuota:             dailyEvents,
@@ -242,12 +259,16 @@ func DefaultBehavior() Behavior {
 		PropUpdateLimit:        propertyUpdatesHourly,
 		NullProperties:         NullIgnore,
 		BigNumbers:             NumbersExact,
+		UnassignedExposure:     UnassignedEvent,
+		ImpressionProperty:     ImpressionSet,
 		ContentType:            AcceptForm,
 		AcceptGzip:             true,
 		EmptyEvents:            Accept,
 		UnknownKeys:            Accept,
 		JSONBodyNewline:        true,
 		SharedDeviceUsers:      10,
+
+		ExperimentPropertyLimit: maxExperimentProperties,
 	}
 }
 
@@ -351,6 +372,7 @@ func (b *Behavior) validate() error {
 		positive(e.name+"::max_bytes", e.MaxBytes)
 		positive(e.name+"::max_events", int64(e.MaxEvents))
 		positive(e.name+"::eps_threshold", int64(e.EPSThreshold))
+		notNegative(e.name+"::project_eps", int64(e.ProjectEPS))
 		errs = append(errs, oneOf(e.name+"::short_id_mode", e.ShortIDMode, ShortIDReject, ShortIDStrip))
 	}
 	positive("daily_quota", int64(b.DailyQuota))
@@ -358,6 +380,7 @@ func (b *Behavior) validate() error {
 	positive("string_limit", int64(b.StringLimit))
 	positive("max_depth", int64(b.MaxDepth))
 	positive("prop_update_limit", int64(b.PropUpdateLimit))
+	positive("experiment_property_limit", int64(b.ExperimentPropertyLimit))
 	positive("shared_device_users", int64(b.SharedDeviceUsers))
 	notNegative("project_eps", int64(b.ProjectEPS))
 	for key, d := range map[string]time.Duration{"eps_window": b.EPSWindow, "dedupe_window": b.DedupeWindow} {
@@ -373,6 +396,8 @@ func (b *Behavior) validate() error {
 		oneOf("dedupe_key", b.DedupeKey, DedupeDeviceInsert, DedupeInsert),
 		oneOf("null_properties", b.NullProperties, NullIgnore, NullSet),
 		oneOf("big_numbers", b.BigNumbers, NumbersExact, NumbersFloat64),
+		oneOf("unassigned_exposure", b.UnassignedExposure, UnassignedEvent, UnassignedUnset),
+		oneOf("impression_property", b.ImpressionProperty, ImpressionSet, ImpressionNone),
 		oneOf("content_type", b.ContentType, AcceptForm, Accept, Reject),
 		oneOf("empty_events", b.EmptyEvents, Accept, Reject),
 		oneOf("unknown_keys", b.UnknownKeys, Accept, Reject),

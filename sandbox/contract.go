@@ -24,6 +24,8 @@ const (
 const (
 	eventRawExposure   = "$exposure" // becomes eventExposure
 	eventExposure      = "[Experiment] Exposure"
+	eventRawImpression = "$impression" // becomes eventImpression
+	eventImpression    = "[Experiment] Impression"
 	eventAssignment    = "[Experiment] Assignment"
 	eventIdentify      = "$identify"
 	eventGroupIdentify = "$groupidentify"
@@ -183,6 +185,8 @@ const (
 	maxBytesBatch           = 20 << 20
 	userRateV2              = 30 // events a second of one user or device
 	userRateBatch           = 1000
+	projectRateV2           = 50_000 // events a second of one project
+	projectRateBatch        = 100_000
 	rateWindow              = 30 * time.Second
 	dailyEvents             = 500_000 // of one user or device
 	propertyUpdatesHourly   = 1800
@@ -215,7 +219,8 @@ func Documented() Rules {
 		ReservedEventTypes: slices.Clone(reservedEventTypes),
 		RefusedIDs:         slices.Clone(refusedIDs),
 		Names: map[string]string{
-			"raw exposure": eventRawExposure, "exposure": eventExposure, "assignment": eventAssignment,
+			"raw exposure": eventRawExposure, "exposure": eventExposure,
+			"raw impression": eventRawImpression, "impression": eventImpression, "assignment": eventAssignment,
 			"identify": eventIdentify, "group identify": eventGroupIdentify,
 			"experiment prefix": experimentPrefix, "raw flag key": rawFlagKey, "raw variant": rawVariant,
 			"raw experiment key": rawExperimentKey, "raw metadata": rawMetadata,

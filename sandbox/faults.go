@@ -21,10 +21,14 @@ const (
 	FaultSlowHeaders      = "slow_headers"       // answer after Delay
 	FaultSlowBody         = "slow_body"          // stop for Delay in the middle of the answer
 	FaultHang             = "hang"               // never answer; reset after Delay if there is one
+	FaultSilent           = "silent"             // nothing more is heard on the connection, not even the answer to a ping; closed after Delay if there is one
+	FaultGoAway           = "goaway"             // the connection ends without an answer: by GOAWAY in HTTP/2, else by a close, as an idle one does
+	FaultStatusBeforeRead = "status_before_read" // answer Code with the body unread, and close
 	FaultWrongCode        = "wrong_code"         // HTTP 200 whose body says Code, or HTTP 400 whose body says 200
 	FaultUnindexed400     = "unindexed_400"      // 400 with Text and no lists
 	FaultBilling400       = "billing_400"        // 400 that names the plan
-	FaultRedirect         = "redirect"           // 301 to Location
+	FaultRedirect         = "redirect"           // Code, or 301, to Location
+	FaultCaptivePage      = "captive_page"       // HTTP 200 with the page of a network that wants a login
 )
 
 // Forms of a fault's body.
@@ -44,13 +48,13 @@ type Fault struct {
 	Times int `json:"times"`
 	// Action is one of the Fault constants.
 	Action string `json:"action"`
-	// Code is the HTTP status of status, ingest_then_status and wrong_code.
+	// Code is the HTTP status of status, status_before_read, ingest_then_status and wrong_code, and of redirect, where 0 is 301.
 	Code int `json:"code,omitempty"`
 	// Body is json, html, empty or truncated.
 	Body string `json:"body,omitempty"`
 	// Headers are added to the answer, for instance Retry-After.
 	Headers map[string]string `json:"headers,omitempty"`
-	// Delay is of slow_headers, slow_body and hang.
+	// Delay is of slow_headers, slow_body, hang and silent.
 	Delay Duration `json:"delay,omitempty"`
 	// Text is the error of unindexed_400.
 	Text string `json:"text,omitempty"`
@@ -65,6 +69,8 @@ type FaultMatch struct {
 	Path     string `json:"path,omitempty"`
 	APIKey   string `json:"api_key,omitempty"`
 	Contains string `json:"contains,omitempty"` // text of the decompressed body, for instance a user id
+	// LargerThan is the number of bytes on the wire that the request must announce more of.
+	LargerThan int64 `json:"larger_than,omitempty"`
 }
 
 // Duration is a time.Duration that JSON writes as text such as "1.5s".
@@ -91,10 +97,17 @@ var faultActions = map[string]struct{ code, delay, ingests bool }{
 	FaultIngestThenReset:  {ingests: true},
 	FaultResetBeforeRead:  {ingests: true},
 	FaultHang:             {},
+	FaultSilent:           {},
+	FaultGoAway:           {},
+	FaultStatusBeforeRead: {code: true, ingests: true},
 	FaultUnindexed400:     {},
 	FaultBilling400:       {},
 	FaultRedirect:         {},
+	FaultCaptivePage:      {},
 }
+
+// redirects are the codes of FaultRedirect; 0 is the first.
+var redirects = []int{301, 302, 303, 307, 308}
 
 func (f *Fault) validate() error {
 	needs, known := faultActions[f.Action]
@@ -105,6 +118,12 @@ func (f *Fault) validate() error {
 		return fmt.Errorf("code must be an HTTP status from 200 to 599 (got %d)", f.Code)
 	case f.Action == FaultIngestThenStatus && f.Code == 503:
 		return errors.New("code must not be 503 for ingest_then_status: a 503 never ingests")
+	case f.Action == FaultRedirect && f.Code != 0 && !slices.Contains(redirects, f.Code):
+		return fmt.Errorf("code must be 301, 302, 303, 307 or 308 for redirect (got %d)", f.Code)
+	case f.Action == FaultStatusBeforeRead && (f.Match.Contains != "" || f.Match.APIKey != ""):
+		return errors.New("match must not look into the body for status_before_read, which leaves it unread: use path or larger_than")
+	case f.Match.LargerThan < 0:
+		return fmt.Errorf("match.larger_than must not be negative (got %d)", f.Match.LargerThan)
 	case needs.delay && f.Delay <= 0:
 		return errors.New(`delay must be a positive duration such as "2s"`)
 	case f.Times < -1:
@@ -170,10 +189,13 @@ func (s *script) list() []Fault {
 }
 
 // take consumes the first fault that matches. It asks for the body when whether one matches depends on it.
-func (s *script) take(path string, body []byte, read bool) (fault *Fault, needBody bool) {
+func (s *script) take(q *request, body []byte, read bool) (fault *Fault, needBody bool) {
 	for i, f := range s.faults {
 		m := &f.Match
-		if m.Path != "" && strings.TrimSuffix(m.Path, "/") != path {
+		if m.Path != "" && strings.TrimSuffix(m.Path, "/") != q.path {
+			continue
+		}
+		if m.LargerThan > 0 && q.announced <= m.LargerThan {
 			continue
 		}
 		if m.APIKey != "" || m.Contains != "" {

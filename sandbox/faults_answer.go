@@ -4,8 +4,10 @@
 package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 
 import (
+	"bytes"
+	"cmp"
 	"context"
-	"net"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -44,6 +46,16 @@ func (in *ingestion) suffer(w http.ResponseWriter, r *http.Request, f *Fault, ha
 	case FaultHang:
 		in.hang(r.Context(), time.Duration(f.Delay))
 		in.reset(w)
+	case FaultSilent:
+		in.log.setAnswer(answer{})
+		in.wire.silence()
+		in.hang(r.Context(), time.Duration(f.Delay))
+		in.wire.close(w)
+	case FaultGoAway:
+		in.log.setAnswer(answer{})
+		in.wire.goAway(w, r)
+	case FaultStatusBeforeRead:
+		in.replyUnread(w, r, f)
 	case FaultWrongCode:
 		a := answer{}
 		if f.Code == http.StatusOK {
@@ -65,11 +77,17 @@ func (in *ingestion) suffer(w http.ResponseWriter, r *http.Request, f *Fault, ha
 	case FaultBilling400:
 		in.reply(w, f, b.badRequest("Event volume exceeded: upgrade the plan of this organization"))
 	case FaultRedirect:
-		a := b.jsonAnswer(http.StatusMovedPermanently, member{"error", "Moved Permanently"})
+		code := cmp.Or(f.Code, redirects[0])
+		a := b.jsonAnswer(code, member{"error", http.StatusText(code)})
 		a.header = http.Header{"Location": {f.Location}}
 		in.reply(w, f, a)
+	case FaultCaptivePage:
+		in.reply(w, f, answer{status: http.StatusOK, contentType: "text/html", body: []byte(captivePage)})
 	}
 }
+
+// captivePage is what a hotel's network answers to everything until someone has signed in.
+const captivePage = "<html><head><title>Welcome</title></head><body><form>Sign in to use this network</form></body></html>"
 
 // look reads a body that is not going to be ingested, for the request log: its size, key, events, and whether it is a retry.
 func (in *ingestion) look(r *http.Request) {
@@ -127,7 +145,7 @@ func (in *ingestion) reply(w http.ResponseWriter, f *Fault, a answer) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	a.body = a.body[:len(a.body)/2]
 	in.respond(w, a)
-	in.abort(w)
+	in.wire.reset(w)
 }
 
 // trickle writes half of the answer, waits, and writes the rest.
@@ -167,16 +185,33 @@ func (in *ingestion) hang(ctx context.Context, d time.Duration) {
 // reset closes the connection so that the client sees a reset and no answer.
 func (in *ingestion) reset(w http.ResponseWriter) {
 	in.log.setAnswer(answer{})
-	in.abort(w)
+	in.wire.reset(w)
 }
 
-func (in *ingestion) abort(w http.ResponseWriter) {
+// replyUnread answers while the client may still be sending, and closes: it depends on the client's haste whether it sees
+// the answer or a reset.
+func (in *ingestion) replyUnread(w http.ResponseWriter, r *http.Request, f *Fault) {
+	a := in.failing(f, f.Code)
+	if r.ProtoMajor > 1 {
+		in.reply(w, f, a) // and the server ends the stream, since its body is unread
+		return
+	}
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return // HTTP/2: the answer so far is all there is
+		in.reply(w, f, a)
+		return
 	}
-	if tcp, ok := connection.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
+	in.log.setAnswer(a)
+	head := http.Header{}
+	ingestHeaders(head)
+	head.Set("Content-Type", a.contentType)
+	for name, value := range f.Headers {
+		head.Set(name, value)
 	}
+	early := http.Response{
+		StatusCode: a.status, ProtoMajor: 1, ProtoMinor: 1, Header: head,
+		ContentLength: int64(len(a.body)), Body: io.NopCloser(bytes.NewReader(a.body)), Close: true,
+	}
+	_ = early.Write(connection)
 	_ = connection.Close()
 }

@@ -45,9 +45,16 @@ func (s *uploads) invalidPath(w http.ResponseWriter, r *http.Request) {
 	in := s.begin(r)
 	defer s.finish(in)
 	_, _ = in.transport(r) // for the request log
-	if otlpPaths[strings.TrimSuffix(r.URL.Path, "/")] {
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	if otlpPaths[path] {
 		in.log.warn(otlpHint)
 		in.respond(w, in.behavior.badRequest(errPath, member{"hint", otlpHint}))
+		return
+	}
+	if api := notModeled(path); api != "" {
+		text := r.Method + " " + path + " is of " + api + ", which the sandbox does not model"
+		in.log.warn(text)
+		in.respond(w, in.behavior.jsonAnswer(http.StatusNotImplemented, member{"error", text}))
 		return
 	}
 	in.respond(w, in.behavior.badRequest(errPath))
@@ -87,6 +94,7 @@ func (s *uploads) begin(r *http.Request) *ingestion {
 		store: s.store, behavior: s.behavior,
 		batch: strings.TrimSuffix(r.URL.Path, "/") == pathBatch,
 		log:   newRequest(s.requests, r, s.clock.now()),
+		wire:  wireOf(r),
 	}
 	in.endpoint = in.behavior.V2
 	if in.batch {
@@ -99,7 +107,7 @@ func (s *uploads) begin(r *http.Request) *ingestion {
 func (s *uploads) takeFault(in *ingestion) (fault *Fault, needBody bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.script.take(in.log.path, in.body, in.read)
+	return s.script.take(in.log, in.body, in.read)
 }
 
 // keep puts an entry where readers find it.

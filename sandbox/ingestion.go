@@ -25,6 +25,7 @@ type ingestion struct {
 	endpoint Endpoint
 	batch    bool
 	formType bool // the content type is that of a form
+	wire     *wire
 
 	body    []byte
 	parsed  *body
@@ -273,7 +274,7 @@ func (in *ingestion) limits(counts map[idKey]int) (answer, bool) {
 	switch {
 	case len(silenced) > 0:
 		a = b.silenced(in.endpoint, silenced, silencedEvents, t)
-	case p.accounts.overProject(b, now, len(in.events)):
+	case p.accounts.overProject(b, in.endpoint, now, in.batch, len(in.events)):
 		verdict = func(*event) (Verdict, string, []Problem) { return Throttled, "the project is over its rate", nil }
 		a = b.projectThrottled()
 	case t.any():

@@ -5,6 +5,7 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -60,11 +61,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 const readHeaderTimeout = 10 * time.Second
 
 // Serve answers requests on a listener in the background until Shutdown.
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.serve(muteableListener{l}) }
+
+// ServeTLS is Serve over TLS, with HTTP/2 as Amplitude has it unless the configuration names other protocols.
+func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
+	config = config.Clone()
+	if len(config.NextProtos) == 0 {
+		config.NextProtos = []string{"h2", "http/1.1"}
+	}
+	return s.serve(tls.NewListener(muteableListener{l}, config))
+}
+
+func (s *Server) serve(l net.Listener) error {
 	if s.http != nil {
 		return errors.New("the sandbox serves already")
 	}
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: readHeaderTimeout}
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: readHeaderTimeout, ConnContext: withWire}
 	s.served = make(chan struct{})
 	s.address = l.Addr()
 	go func() {

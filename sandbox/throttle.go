@@ -234,14 +234,18 @@ func (a *accounts) markSpammy(key idKey) {
 	}
 }
 
-// overProject tells whether the project as a whole is over its rate with n more events.
-func (a *accounts) overProject(b *Behavior, now time.Time, n int) bool {
-	if b.ProjectEPS == 0 {
-		return false
+// overProject tells whether the project as a whole is over its rate with n more events: that of the endpoint, or the one
+// of both endpoints together. check has forgotten what is out of the window.
+func (a *accounts) overProject(b *Behavior, end Endpoint, now time.Time, batch bool, n int) bool {
+	over := func(r *rates, eps int) bool {
+		return eps > 0 && time.Duration(r.total+n)*time.Second > time.Duration(eps)*b.EPSWindow
+	}
+	if over(a.of(batch), end.ProjectEPS) {
+		return true
 	}
 	a.project.window = b.EPSWindow
 	a.project.expire(now)
-	return time.Duration(a.project.total+n)*time.Second > time.Duration(b.ProjectEPS)*b.EPSWindow
+	return over(&a.project, b.ProjectEPS)
 }
 
 // add accounts for a request.

@@ -68,7 +68,8 @@ func TestSameNames(t *testing.T) {
 	}
 	assert.ElementsMatch(t, reserved, theirs.ReservedEventTypes)
 	assert.Equal(t, map[string]string{
-		"raw exposure": amplitude.EventRawExposure, "exposure": amplitude.EventExposure, "assignment": amplitude.EventAssignment,
+		"raw exposure": amplitude.EventRawExposure, "exposure": amplitude.EventExposure,
+		"raw impression": amplitude.EventRawImpression, "impression": amplitude.EventImpression, "assignment": amplitude.EventAssignment,
 		"identify": amplitude.EventIdentify, "group identify": amplitude.EventGroupIdentify,
 		"experiment prefix": amplitude.ExperimentPrefix, "raw flag key": amplitude.RawFlagKey, "raw variant": amplitude.RawVariant,
 		"raw experiment key": amplitude.RawExperimentKey, "raw metadata": amplitude.RawMetadata,

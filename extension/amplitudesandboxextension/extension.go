@@ -5,7 +5,6 @@ package amplitudesandboxextension // import "github.com/otelcol-amplitude/otelco
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -50,14 +49,14 @@ func (e *sandboxExtension) Start(ctx context.Context, _ component.Host) error {
 	if err != nil {
 		return e.listenError(err)
 	}
-	scheme := "http"
+	scheme, serve := "http", e.server.Serve
 	if e.config.TLS.HasValue() {
 		settings, err := e.config.TLS.Get().LoadTLSConfig(ctx)
 		if err != nil {
 			_ = listener.Close()
 			return fmt.Errorf("tls: %w", err)
 		}
-		listener, scheme = tls.NewListener(listener, settings), "https"
+		scheme, serve = "https", func(l net.Listener) error { return e.server.ServeTLS(l, settings) }
 	}
 	address := listener.Addr().String()
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
@@ -65,7 +64,7 @@ func (e *sandboxExtension) Start(ctx context.Context, _ component.Host) error {
 			"Use a loopback endpoint unless that is meant.", zap.String("endpoint", address))
 	}
 	e.set.Logger.Info("The sandbox serves a local Amplitude", zap.String("page", scheme+"://"+address))
-	return e.server.Serve(listener)
+	return serve(listener)
 }
 
 // listenError says which address and what to do.

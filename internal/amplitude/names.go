@@ -11,6 +11,9 @@ const (
 	EventRawAssignment = "$assignment"
 	EventExposure      = "[Experiment] Exposure"
 	EventAssignment    = "[Experiment] Assignment"
+	// EventRawImpression is what web experiments send; Amplitude turns it into EventImpression on ingestion.
+	EventRawImpression = "$impression"
+	EventImpression    = "[Experiment] Impression"
 	// EventIdentify changes user properties and is not stored as an event.
 	EventIdentify      = "$identify"
 	EventGroupIdentify = "$groupidentify"

@@ -11,11 +11,16 @@ const common = [
   ["Connection reset", "The next connection breaks at once.", { action: "reset_before_read" }],
   ["Slow answer", "The next answer takes five seconds.", { action: "slow_headers", delay: "5s" }],
   ["No answer", "The next request waits until its client gives up.", { action: "hang" }],
+  ["Silent connection", "Nothing more comes on the connection of the next request, not even in answer to a ping.", { action: "silent" }],
+  ["Connection goes away", "The connection of the next request ends unanswered: by GOAWAY in HTTP/2.", { action: "goaway" }],
   ["Too large", "The next request gets a 413: does the client split it?", { action: "status", code: 413 }],
+  ["Too large, unread", "The next request gets a 413 while it is still being sent.", { action: "status_before_read", code: 413 }],
   ["Firewall", "The next request gets a 403 in HTML.", { action: "status", code: 403, body: "html" }],
   ["Project throttled", "The next request gets a 429 without lists.", { action: "status", code: 429 }],
   ["Refused, no reason", "The next request gets a 400 that names no event.", { action: "unindexed_400" }],
   ["Success that lies", "HTTP 200 whose body says 400.", { action: "wrong_code", code: 400 }],
+  ["Redirect", "The next request gets a 307: whoever follows it takes the API key along.", { action: "redirect", code: 307, location: "/elsewhere" }],
+  ["Captive page", "The next request gets a 200 with a page that asks for a login.", { action: "captive_page" }],
 ];
 
 const jumps = [["30 seconds", "30s"], ["1 hour", "1h"], ["1 day", "24h"], ["7 days", "168h"]];
@@ -25,6 +30,7 @@ export function Faults({ stats, keys, say }) {
   const clock = useRefreshed(() => get("clock"), [], stats?.now);
   const config = useRefreshed(() => get("config"), []);
   const [id, setID] = useState("");
+  const [poison, setPoison] = useState("");
   useEffect(() => keys({}), []);
   const act = (what, done) => async () => {
     try {
@@ -49,6 +55,11 @@ export function Faults({ stats, keys, say }) {
         <button type="button" disabled=${!who} onClick=${act(() => post("throttle", { ids: [who], until: "+30s" }), `${who} is throttled for 30 seconds`)}>Throttle for 30 s</button>
         <button type="button" disabled=${!who} onClick=${act(() => post("quota", { ids: [who] }), `${who} is over its daily quota on /batch`)}>Exceed quota</button>
         <button type="button" disabled=${!who} onClick=${act(() => post("silence", { devices: [who] }), `${who} is silenced`)}>Silence device</button>
+      </form>
+      <h2>Poisonous events</h2>
+      <form class="toolbar" onSubmit=${(e) => { e.preventDefault(); if (poison) act(() => post("faults", { action: "status", code: 500, times: -1, match: { contains: poison } }), `500 for whatever contains ${poison}`)(); }}>
+        <input type="text" class="grow" placeholder="text of an event, such as a variant" aria-label="text of an event" value=${poison} onInput=${(e) => setPoison(e.target.value)} />
+        <button type="submit" disabled=${!poison}>500 while a request contains it</button>
       </form>
       <h2>Time</h2>
       <p class="toolbar">
