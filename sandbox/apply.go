@@ -71,14 +71,20 @@ func (up *upload) apply(e *event) *entry {
 	if groups := e.object(fieldGroups); len(groups) > 0 {
 		up.applyGroups(p, u, groups, e, warn)
 	}
-	if e.identify() {
+	switch {
+	case e.identify():
 		out.verdict = Identify
-	} else {
+	case up.unsetsOnly(e):
+		out.verdict, out.reason = Identify, "without a variant it only unsets the user property"
+		p.flags.observe(out, u)
+	default:
 		out.verdict = Stored
 		u.events++
 		p.flags.observe(out, u)
 	}
-	p.flags.properties(out)
+	for _, property := range p.flags.properties(out, b.ExperimentPropertyLimit) {
+		warn(property + " is beyond the " + strconv.Itoa(b.ExperimentPropertyLimit) + " experiment user properties of a project: Amplitude supports no more")
+	}
 	return out
 }
 
@@ -113,7 +119,7 @@ func (out *entry) describe(e *event) {
 		return ""
 	}
 	switch out.eventType {
-	case eventRawExposure, eventExposure:
+	case eventRawExposure, eventExposure, eventRawImpression, eventImpression:
 		if flag := text(propertyFlagKey, rawFlagKey); flag != "" {
 			out.flags = []string{flag}
 		}
@@ -178,10 +184,11 @@ func (up *upload) transform(out *entry, e *event, warn func(string)) map[string]
 			warn("numbers beyond 2^53 were rounded")
 		}
 	}
-	if e.eventType() == eventRawExposure {
-		fields, ops = exposure(fields, ops, warn)
+	if to := transformed[e.eventType()]; to != "" {
+		setProperty := to == eventExposure || up.behavior.ImpressionProperty == ImpressionSet
+		fields, ops = exposure(fields, ops, to, setProperty, warn)
 		changed = true
-		out.eventType = eventExposure
+		out.eventType = to
 	}
 	if changed {
 		out.before = out.event
@@ -190,11 +197,24 @@ func (up *upload) transform(out *entry, e *event, warn func(string)) map[string]
 	return ops
 }
 
-// exposure is the transformation of $exposure.
-func exposure(fields, ops map[string]any, warn func(string)) (map[string]any, map[string]any) {
-	fields = maps.Clone(fields)
-	fields[fieldEventType] = eventExposure
+// transformed are the event types that Amplitude replaces, and by which.
+var transformed = map[string]string{eventRawExposure: eventExposure, eventRawImpression: eventImpression}
+
+// unsetsOnly tells whether the event is a raw one without a variant that is no event in the behavior at hand.
+func (up *upload) unsetsOnly(e *event) bool {
+	if transformed[e.eventType()] == "" || up.behavior.UnassignedExposure != UnassignedUnset {
+		return false
+	}
+	variant, _ := e.object(fieldEventProperties)[rawVariant].(string)
+	return variant == ""
+}
+
+// exposure is the transformation of $exposure and $impression.
+func exposure(fields, ops map[string]any, eventType string, setProperty bool, warn func(string)) (map[string]any, map[string]any) {
 	raw, _ := fields[fieldEventProperties].(map[string]any)
+	from, _ := fields[fieldEventType].(string)
+	fields = maps.Clone(fields)
+	fields[fieldEventType] = eventType
 	props := make(map[string]any, len(raw))
 	for name, value := range raw {
 		switch name {
@@ -211,9 +231,12 @@ func exposure(fields, ops map[string]any, warn func(string)) (map[string]any, ma
 		props[name] = value
 	}
 	fields[fieldEventProperties] = props
+	if !setProperty {
+		return fields, ops
+	}
 	flag, ok := raw[rawFlagKey].(string)
 	if !ok || flag == "" {
-		warn("$exposure without a flag_key that is text: no user property changes")
+		warn(from + " without a flag_key that is text: no user property changes")
 		return fields, ops
 	}
 	name := experimentPrefix + flag

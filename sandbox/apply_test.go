@@ -6,6 +6,7 @@ package sandbox_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,49 @@ func TestExposure(t *testing.T) {
 			user, ok := s.User("user-1")
 			require.True(t, ok)
 			assert.Equal(t, want, user.UserProperties)
+		})
+	}
+}
+
+// TestUnassignedExposure has both readings of what Amplitude does with a raw exposure that has no variant.
+func TestUnassignedExposure(t *testing.T) {
+	for behavior, want := range map[string]struct {
+		events   int
+		verdicts []sandbox.Verdict
+	}{
+		sandbox.UnassignedEvent: {2, []sandbox.Verdict{sandbox.Stored, sandbox.Stored}},
+		sandbox.UnassignedUnset: {1, []sandbox.Verdict{sandbox.Stored, sandbox.Identify}},
+	} {
+		t.Run(behavior, func(t *testing.T) {
+			s := newTester(t, with(func(b *sandbox.Behavior) { b.UnassignedExposure = behavior }))
+			s.v2(`{"event_type":"$exposure","user_id":"user-1","event_properties":{"flag_key":"f","variant":"on"}}`)
+			status, answer := s.send("/2/httpapi", `{"event_type":"$exposure","user_id":"user-1","event_properties":{"flag_key":"f"}}`)
+			require.Equal(t, http.StatusOK, status)
+			assert.Contains(t, answer, `"events_ingested":1`)
+			assert.JSONEq(t, `{}`, s.properties("user-1"))
+			user, _ := s.User("user-1")
+			assert.Equal(t, want.events, user.Events)
+			var verdicts []sandbox.Verdict
+			for _, e := range s.Events(sandbox.Select{Verdicts: sandbox.Verdicts}) {
+				verdicts = append(verdicts, e.Meta.Verdict)
+			}
+			assert.Equal(t, want.verdicts, verdicts)
+		})
+	}
+}
+
+func TestImpression(t *testing.T) {
+	for behavior, properties := range map[string]string{sandbox.ImpressionSet: `{"[Experiment] hero":"v1"}`, sandbox.ImpressionNone: `{}`} {
+		t.Run(behavior, func(t *testing.T) {
+			s := newTester(t, with(func(b *sandbox.Behavior) { b.ImpressionProperty = behavior }))
+			s.v2(`{"event_type":"$impression","user_id":"user-1","event_properties":{"flag_key":"hero","variant":"v1","experiment_key":"run-1","time":7}}`)
+			stored := s.Events(sandbox.Select{Flag: "hero"})
+			require.Len(t, stored, 1)
+			assert.Equal(t, "[Experiment] Impression", stored[0].Fields["event_type"])
+			assert.Equal(t, map[string]any{
+				"[Experiment] Flag Key": "hero", "[Experiment] Variant": "v1", "[Experiment] Experiment Key": "run-1", "time": json.Number("7"),
+			}, stored[0].Fields["event_properties"])
+			assert.JSONEq(t, properties, s.properties("user-1"))
 		})
 	}
 }

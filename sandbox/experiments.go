@@ -62,15 +62,25 @@ func newExperiments() *experiments {
 	return &experiments{runs: map[[2]string]*experiment{}, assigned: map[string]int{}, propertied: map[string]struct{}{}}
 }
 
-// properties counts the distinct [Experiment] user properties of the project.
-func (x *experiments) properties(e *entry) {
+// properties counts the distinct [Experiment] user properties of the project, and returns those of the entry that are new
+// although limit are there.
+func (x *experiments) properties(e *entry, limit int) (beyond []string) {
 	for i := range e.changes {
-		if c := &e.changes[i]; c.exists && strings.HasPrefix(c.Property, experimentPrefix) {
-			if len(x.propertied) < experimentProperties {
-				x.propertied[c.Property] = struct{}{}
-			}
+		c := &e.changes[i]
+		if !c.exists || !strings.HasPrefix(c.Property, experimentPrefix) {
+			continue
+		}
+		if _, known := x.propertied[c.Property]; known {
+			continue
+		}
+		if len(x.propertied) < experimentProperties {
+			x.propertied[c.Property] = struct{}{}
+		}
+		if len(x.propertied) > limit {
+			beyond = append(beyond, c.Property)
 		}
 	}
+	return beyond
 }
 
 // observe counts an event that was stored.

@@ -5,6 +5,7 @@ package sandbox_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -153,4 +154,16 @@ func TestPropertyBudget(t *testing.T) {
 	s.get("/_sandbox/experiments", &read)
 	assert.Equal(t, 2, read.Properties.Used)
 	assert.Equal(t, 1500, read.Properties.Limit)
+}
+
+// TestPropertiesBeyondLimit warns of each property that is one too many, when it comes first.
+func TestPropertiesBeyondLimit(t *testing.T) {
+	s := newTester(t, with(func(b *sandbox.Behavior) { b.ExperimentPropertyLimit = 2 }))
+	s.v2(exposed(1, "f", "a"), exposed(2, "g", "a"), exposed(3, "h", "a"), exposed(4, "h", "b"), exposed(5, "f", "b"))
+	const too = "[Experiment] h is beyond the 2 experiment user properties of a project: Amplitude supports no more"
+	var warned []bool
+	for _, e := range s.Events(sandbox.Select{}) {
+		warned = append(warned, slices.Contains(e.Meta.Warnings, too))
+	}
+	assert.Equal(t, []bool{false, false, true, false, false}, warned)
 }
