@@ -62,6 +62,7 @@ func TestCommands(t *testing.T) {
 		}
 		ran++
 		t.Run(p.path, func(t *testing.T) {
+			install(t, p, checkout)
 			cmd := harness.Isolated("bash", "-c", prelude+script)
 			cmd.Dir = checkout
 			cmd.Env = cleanenv.Environ("AMPLITUDE_API_KEY=sandbox")
@@ -75,10 +76,37 @@ func TestCommands(t *testing.T) {
 	require.Positive(t, ran)
 }
 
+// install runs the commands of a page that fetch packages. Package managers get the caller's environment, for its proxy.
+func install(t *testing.T, p *page, checkout string) {
+	t.Helper()
+	for _, b := range p.blocks {
+		if b.marker != "install" {
+			continue
+		}
+		cmd := exec.Command("bash", "-euc", pageFiles(p)+b.text) //nolint:gosec // the page names it
+		cmd.Dir = checkout
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s:\n%s", b.at, out)
+	}
+}
+
+// pageFiles writes the files that a page shows.
+func pageFiles(p *page) string {
+	var script strings.Builder
+	for _, b := range p.blocks {
+		word, name, _ := strings.Cut(b.marker, " ")
+		if (word == "file" || word == "manifest") && name != "" {
+			fmt.Fprintf(&script, "mkdir -p %s\ncat >%s <<'=== end'\n%s=== end\n", path.Dir(name), name, b.text)
+		}
+	}
+	return script.String()
+}
+
 // pageScript is empty for a page without commands.
 func pageScript(t *testing.T, p *page) string {
 	t.Helper()
 	var script strings.Builder
+	script.WriteString(pageFiles(p))
 	commands := 0
 	for i, b := range p.blocks {
 		word, argument, _ := strings.Cut(b.marker, " ")
@@ -88,10 +116,6 @@ func pageScript(t *testing.T, p *page) string {
 			require.NoError(t, os.WriteFile(file, []byte(b.text), 0o600))
 			fmt.Fprintf(&script, "echo; echo '%s%d %s'\nserve %s %s\n", mark, i, b.at, argument, file)
 			commands++
-		case "file", "manifest":
-			if argument != "" { // the name of the file
-				fmt.Fprintf(&script, "mkdir -p %s\ncat >%s <<'=== end'\n%s=== end\n", path.Dir(argument), argument, b.text)
-			}
 		case "run":
 			fmt.Fprintf(&script, "echo; echo '%s%d %s'\n%s\n", mark, i, b.at, b.text)
 			commands++

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 )
@@ -29,9 +30,12 @@ const (
 // recordTime is the time of records that show none: noon UTC of 15 January 2026.
 var recordTime = time.Date(2026, time.January, 15, 12, 0, 0, 0, time.UTC)
 
-// flat is a log record as the pages write it: a name and a value in each line, two spaces or more between them.
+// flat is a log record as the pages write it: a name and a value in each line, two spaces or more between them. With the
+// name of a span, or of the event of one, it is that instead.
 type flat struct {
 	eventName  string
+	span       string
+	spanEvent  string
 	time       time.Time
 	attributes map[string]any
 }
@@ -57,6 +61,10 @@ func (r *flat) set(t testing.TB, name string, value any) {
 	switch name {
 	case "EventName":
 		r.eventName, _ = value.(string)
+	case "Span":
+		r.span, _ = value.(string)
+	case "SpanEvent":
+		r.spanEvent, _ = value.(string)
 	case "Timestamp":
 		at, err := time.Parse(time.RFC3339, value.(string))
 		require.NoError(t, err)
@@ -88,6 +96,26 @@ func (r flat) logs(t testing.TB) plog.Logs {
 	record.SetTimestamp(pcommon.NewTimestampFromTime(r.time))
 	require.NoError(t, record.Attributes().FromRaw(r.attributes))
 	return logs
+}
+
+// traces is what a record that is a span, or the event of one, is sent as.
+func (r flat) traces(t testing.TB) ptrace.Traces {
+	t.Helper()
+	traces := ptrace.NewTraces()
+	span := traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	at := pcommon.NewTimestampFromTime(r.time)
+	span.SetName(r.span)
+	span.SetStartTimestamp(at)
+	span.SetEndTimestamp(at)
+	attributes := span.Attributes()
+	if r.spanEvent != "" {
+		event := span.Events().AppendEmpty()
+		event.SetName(r.spanEvent)
+		event.SetTimestamp(at)
+		attributes = event.Attributes()
+	}
+	require.NoError(t, attributes.FromRaw(r.attributes))
+	return traces
 }
 
 // TestRecordsBecomeTheEventsShown sends each record that a page shows through the built Collector, and compares what its
@@ -124,11 +152,20 @@ func arrivesAsShown(t *testing.T, c *harness.Collector, p *page, i int) {
 	require.Less(t, i+1, len(p.blocks), "no event is shown after the record")
 	shown := p.blocks[i+1]
 	require.Equal(t, "event", shown.marker, "%s: an event has to follow the record", shown.at)
-	logs := plog.NewLogs()
+	logs, traces := plog.NewLogs(), ptrace.NewTraces()
 	for one := range strings.SplitSeq(p.blocks[i].text, "\n\n") {
-		readFlat(t, one).logs(t).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
+		if r := readFlat(t, one); r.span != "" || r.spanEvent != "" {
+			r.traces(t).ResourceSpans().MoveAndAppendTo(traces.ResourceSpans())
+		} else {
+			r.logs(t).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
+		}
 	}
-	c.SendLogs(t, logs)
+	if logs.LogRecordCount() > 0 {
+		c.SendLogs(t, logs)
+	}
+	if traces.SpanCount() > 0 {
+		c.SendTraces(t, traces)
+	}
 	events := c.WaitForEvents(t, 1)
 	require.Len(t, events, 1)
 	pattern, got := compared(t, readEvent(t, shown), events[0])

@@ -209,7 +209,7 @@ func TestSequences(t *testing.T) {
 		r := newRig(t, confmap.New())
 		property, sent := none, []string{}
 		for _, step := range spans(row[0]) {
-			record := flat{base.eventName, base.time, maps.Clone(base.attributes)}
+			record := flat{eventName: base.eventName, time: base.time, attributes: maps.Clone(base.attributes)}
 			words := strings.Fields(step)
 			record.attributes["variant"] = words[0]
 			if words[0] == "none" {

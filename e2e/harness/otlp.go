@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
 // PostLogs sends an OTLP request body to the Collector's HTTP receiver and returns the status code.
@@ -54,6 +55,15 @@ func (c *Collector) SendLogs(t testing.TB, logs plog.Logs) {
 	body, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
 	require.NoError(t, err)
 	_, err = c.PostLogs("application/x-protobuf", "", body)
+	require.NoError(t, err)
+}
+
+// SendTraces sends traces and fails the test unless the Collector acknowledges them.
+func (c *Collector) SendTraces(t testing.TB, traces ptrace.Traces) {
+	t.Helper()
+	body, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(traces)
+	require.NoError(t, err)
+	_, err = c.PostTraces("application/x-protobuf", "", body)
 	require.NoError(t, err)
 }
 
