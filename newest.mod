@@ -52,7 +52,6 @@ require (
 	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/time v0.14.0
 	google.golang.org/protobuf v1.36.12
-	gopkg.in/natefinch/lumberjack.v2 v2.2.1
 	pgregory.net/rapid v1.2.0
 )
 

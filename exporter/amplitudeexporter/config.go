@@ -37,6 +37,9 @@ const (
 
 	compressionGzip = string(configcompression.TypeGzip)
 	compressionNone = "none"
+
+	onFullWait   = "wait"
+	onFullRotate = "rotate"
 )
 
 // hosts are Amplitude's ingestion hosts by region.
@@ -121,7 +124,7 @@ type Config struct {
 	// SlowLane holds the events of users and devices that Amplitude throttles.
 	SlowLane SlowLaneConfig `mapstructure:"slow_lane"`
 
-	// DeadLetter is the file for events that can never be delivered, rotated, of OTLP JSON lines.
+	// DeadLetter is the file for events that can never be delivered, of OTLP JSON lines.
 	DeadLetter DeadLetterConfig `mapstructure:"dead_letter"`
 
 	// DryRun does everything but the sending, and logs a summary of each batch; at debug level also its first event, with the ids masked.
@@ -145,14 +148,17 @@ type SlowLaneConfig struct {
 	MaxShare float64 `mapstructure:"max_share"`
 }
 
-// DeadLetterConfig is a rotated file of OTLP JSON lines.
+// DeadLetterConfig is a file of OTLP JSON lines.
 type DeadLetterConfig struct {
-	// Path of the file; when empty, undeliverable events are only counted.
+	// Path of the file, a regular one of this exporter alone; when empty, undeliverable events are only counted.
 	Path string `mapstructure:"path"`
-	// MaxMegabytes is the size at which the file is rotated.
+	// MaxMegabytes is the size at which the file is set aside under a name with the time, as a backup.
 	MaxMegabytes int `mapstructure:"max_megabytes"`
-	// MaxBackups is the number of rotated files kept; 0 keeps all.
+	// MaxBackups is the number of backups that there may be; 0 is any number.
 	MaxBackups int `mapstructure:"max_backups"`
+	// OnFull is what happens when the file and `max_backups` backups are full: `wait` lets dead letters, and beyond 10,000
+	// all events, wait until backups are moved away; `rotate` removes the oldest backup, counted in `dead_letters_dropped`.
+	OnFull string `mapstructure:"on_full"`
 }
 
 var (
@@ -197,7 +203,7 @@ func createDefaultConfig() component.Config {
 		Concurrency:      defaultConcurrency,
 		MaxConnectionAge: defaultMaxConnectionAge,
 		SlowLane:         SlowLaneConfig{MaxEvents: defaultSlowLaneEvents, MaxShare: defaultMaxShare},
-		DeadLetter:       DeadLetterConfig{MaxMegabytes: defaultDeadLetterSize, MaxBackups: defaultDeadLetterCopies},
+		DeadLetter:       DeadLetterConfig{MaxMegabytes: defaultDeadLetterSize, MaxBackups: defaultDeadLetterCopies, OnFull: onFullWait},
 	}
 }
 
@@ -312,7 +318,8 @@ func (c *SlowLaneConfig) Validate() error {
 func (c *DeadLetterConfig) Validate() error {
 	return errors.Join(
 		check.Positive("max_megabytes", c.MaxMegabytes),
-		check.NotNegative("max_backups", c.MaxBackups))
+		check.NotNegative("max_backups", c.MaxBackups),
+		check.OneOf("on_full", c.OnFull, onFullWait, onFullRotate))
 }
 
 // officialURL is where Amplitude itself takes the events of this project.

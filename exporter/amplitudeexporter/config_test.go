@@ -57,7 +57,7 @@ func TestLoadConfig(t *testing.T) {
 	assert.True(t, all.compressed(), "asked for")
 	assert.Equal(t, 12*time.Second, all.ClientConfig.Timeout)
 	assert.Equal(t, RateLimitConfig{EventsPerSecond: 1000, RequestsPerSecond: 99.5}, all.RateLimit)
-	assert.Equal(t, DeadLetterConfig{Path: "/tmp/dead.jsonl", MaxMegabytes: 5}, all.DeadLetter)
+	assert.Equal(t, DeadLetterConfig{Path: "/tmp/dead.jsonl", MaxMegabytes: 5, OnFull: onFullWait}, all.DeadLetter)
 	assert.Equal(t, SlowLaneConfig{MaxEvents: 7, MaxShare: 0.1}, all.SlowLane)
 	assert.Equal(t, component.MustNewID("file_storage"), *all.QueueConfig.Get().StorageID)
 	assert.Equal(t, limits{bytes: 20_000_000, events: 1999}, all.limits())

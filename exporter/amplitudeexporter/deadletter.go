@@ -4,16 +4,18 @@
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"iter"
+	"slices"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
-	"gopkg.in/natefinch/lumberjack.v2"
+	"go.uber.org/zap"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
@@ -26,115 +28,134 @@ const (
 )
 
 const (
-	// deadLetterMode: the file holds what users did.
-	deadLetterMode os.FileMode = 0o600
 	// deadLetterRecords bounds the records of one line, so that a receiver takes it.
 	deadLetterRecords = 100
-	megabyte          = 1 << 20
-	// neverByItself is added to the size at which the library would rotate: we do, after syncing.
-	neverByItself = 1 << 20
+	// These bound what waits for room in the file; what is beyond stays in the queue, and stops it.
+	maxWaitingLetters = 10_000
+	maxWaitingBytes   = 32 << 20
+	// letterRetry is how often the file is tried while letters wait.
+	letterRetry = 5 * time.Second
 )
 
-// deadLetter is a rotated file of OTLP JSON lines. The library renames and removes files; when to
-// rotate is decided here, because a file is to be on disk before it is set aside.
-type deadLetter struct {
-	path    string
-	max     int64
-	marshal plog.JSONMarshaler
+// deadLetters are the events that cannot be delivered: lines of OTLP JSON in a file, and those that wait for the file to
+// take them, in memory and, where the sending queue has one, in a storage.
+type deadLetters struct {
+	file  *letterFile
+	store *slowStore // nil without storage
+	// keeps tells whether letters may wait here: not where a sender gets the result.
+	keeps bool
+	clock clock
+	log   *zap.Logger
+	// written is told of records that are in the file, and lost of those that never will be.
+	written, lost func(event.Reason, int)
 
-	mu   sync.Mutex
-	file *lumberjack.Logger
-	size int64
-	// created is set while the directory may not yet have the file on disk.
-	created bool
+	mu             sync.Mutex
+	waiting        []letterLine
+	records, bytes int // of those that wait
+	stop           context.CancelFunc
+	life           context.Context
+	retries        sync.WaitGroup
+	retrying       bool
 }
 
-// openDeadLetter returns nil when there is to be no file.
-func openDeadLetter(cfg DeadLetterConfig) (*deadLetter, error) {
+// letterLine is one line of the file.
+type letterLine struct {
+	line    []byte
+	records int
+	reason  event.Reason
+	chunk   *slowChunk // nil without storage
+}
+
+// openDeadLetters makes the file, so that a path that cannot be one is found now. It returns nil when there is to be none.
+func openDeadLetters(cfg DeadLetterConfig, keeps bool, c clock, log *zap.Logger) (*deadLetters, error) {
 	if cfg.Path == "" {
 		return nil, nil
 	}
-	d := &deadLetter{path: cfg.Path, max: int64(cfg.MaxMegabytes) * megabyte}
-	if err := d.prepare(); err != nil {
+	d := &deadLetters{
+		file:  &letterFile{path: cfg.Path, max: int64(cfg.MaxMegabytes) * megabyte, backups: cfg.MaxBackups, rotate: cfg.OnFull == onFullRotate, now: c.Now},
+		keeps: keeps, clock: c, log: log,
+	}
+	if err := d.file.check(); err != nil {
 		return nil, fmt.Errorf("dead_letter::path cannot be written: %w", err)
 	}
-	d.file = &lumberjack.Logger{Filename: cfg.Path, MaxSize: cfg.MaxMegabytes + neverByItself, MaxBackups: cfg.MaxBackups}
+	d.life, d.stop = context.WithCancel(context.Background())
 	return d, nil
 }
 
-// prepare makes the file, closes it to others, and ends a line that a crash cut short.
-func (d *deadLetter) prepare() (err error) {
-	if err = os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(d.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, deadLetterMode)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Mode().Perm() != deadLetterMode {
-		if err = f.Chmod(deadLetterMode); err != nil {
+// restore takes up the letters that found no room in a former run.
+func (d *deadLetters) restore(store *slowStore, left []*slowChunk) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.store = store
+	for _, c := range left {
+		reason, _ := c.logs.ResourceLogs().At(0).Resource().Attributes().Get(deadLetterReason)
+		line, err := lineOf(c.logs, event.Reason(max(0, slices.Index(event.ReasonNames[:], reason.AsString()))))
+		if err != nil {
 			return err
 		}
+		line.chunk, c.logs = c, plog.Logs{}
+		d.add(line)
 	}
-	d.size, d.created = info.Size(), true
-	if d.size == 0 {
-		return nil
-	}
-	last := make([]byte, 1)
-	if _, err = f.ReadAt(last, d.size-1); err != nil {
-		return err
-	}
-	if last[0] != '\n' {
-		n, err := f.WriteString("\n")
-		d.size += int64(n)
-		return err
+	if len(d.waiting) > 0 {
+		d.retryLater()
 	}
 	return nil
 }
 
-// write appends the records, as they came, with what is known about why they failed, and waits until
-// they are on disk: the queue lets go of them then. It returns how many are written when there is an error.
-func (d *deadLetter) write(dead []undeliverable, now time.Time) (written int, err error) {
+// write appends the records, as they came, with what is known about why they failed, and waits until they are on disk: the
+// queue lets go of them then. What the file does not take waits here, up to a bound. It returns how many it has taken, and
+// why not more.
+func (d *deadLetters) write(ctx context.Context, dead []undeliverable) (taken int, err error) {
+	var letters []letterLine
+	var all []plog.Logs
+	for group := range groups(dead) {
+		logs := letterOf(group, d.clock.Now())
+		letter, err := lineOf(logs, group[0].Reason)
+		if err != nil {
+			return 0, err
+		}
+		letters, all = append(letters, letter), append(all, logs)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for written < len(dead) && err == nil {
-		n := group(dead[written:])
-		var line []byte
-		if line, err = d.marshal.MarshalLogs(letter(dead[written:written+n], now)); err != nil {
-			break
+	written := 0
+	if err = d.flush(ctx); err == nil { // those that wait go first
+		written, err = d.append(letters)
+	}
+	for i, letter := range letters {
+		if i >= written {
+			if keepErr := d.keep(ctx, letter, all[i]); keepErr != nil {
+				return taken, errors.Join(err, keepErr)
+			}
 		}
-		if err = d.append(append(line, '\n')); err == nil {
-			written += n
-		}
+		taken += letter.records
 	}
-	if written == 0 {
-		return 0, err
+	if err != nil {
+		d.log.Warn("The dead letter file takes nothing: dead letters wait until it does",
+			zap.Int("letters", d.records), zap.Int("at_most", maxWaitingLetters), zap.Error(err))
 	}
-	if syncErr := d.sync(); syncErr != nil {
-		// Nobody knows what is on disk. Written once more, a letter may be there twice, but it is there.
-		return 0, errors.Join(err, syncErr)
-	}
-	return written, err
+	return taken, nil
 }
 
-// group is how many of the records, from the first, go into one line.
-func group(dead []undeliverable) int {
-	first := &dead[0]
-	n := 1
-	for n < len(dead) && n < deadLetterRecords &&
-		dead[n].Failure == first.Failure && dead[n].Resource == first.Resource && dead[n].Scope == first.Scope {
-		n++
+// groups yields the records that go into one line, from the first on.
+func groups(dead []undeliverable) iter.Seq[[]undeliverable] {
+	return func(yield func([]undeliverable) bool) {
+		for len(dead) > 0 {
+			n := 1
+			for n < len(dead) && n < deadLetterRecords && dead[n].Failure == dead[0].Failure &&
+				dead[n].Resource == dead[0].Resource && dead[n].Scope == dead[0].Scope {
+				n++
+			}
+			if !yield(dead[:n]) {
+				return
+			}
+			dead = dead[n:]
+		}
 	}
-	return n
 }
 
-// letter makes the logs of one line.
-func letter(dead []undeliverable, now time.Time) plog.Logs {
+// letterOf makes the logs of one line.
+func letterOf(dead []undeliverable, now time.Time) plog.Logs {
 	logs := records.Collect(records.From(dead, func(u undeliverable) records.Ref { return u.Ref }))
 	why := dead[0].Failure
 	attributes := logs.ResourceLogs().At(0).Resource().Attributes()
@@ -149,48 +170,132 @@ func letter(dead []undeliverable, now time.Time) plog.Logs {
 	return logs
 }
 
-func (d *deadLetter) append(line []byte) error {
-	if d.size > 0 && d.size+int64(len(line)) > d.max {
-		if err := errors.Join(d.sync(), d.file.Rotate()); err != nil {
+func lineOf(logs plog.Logs, reason event.Reason) (letterLine, error) {
+	line, err := (&plog.JSONMarshaler{}).MarshalLogs(logs)
+	return letterLine{line: append(line, '\n'), records: logs.LogRecordCount(), reason: reason}, err
+}
+
+// append writes letters to the file and counts them.
+func (d *deadLetters) append(letters []letterLine) (written int, err error) {
+	lines := make([][]byte, len(letters))
+	for i := range letters {
+		lines[i] = letters[i].line
+	}
+	written, err = d.file.append(lines)
+	for _, letter := range letters[:written] {
+		d.written(letter.reason, letter.records)
+	}
+	return written, err
+}
+
+// flush writes the letters that wait.
+func (d *deadLetters) flush(ctx context.Context) error {
+	if len(d.waiting) == 0 {
+		return nil
+	}
+	written, err := d.append(d.waiting)
+	for _, letter := range d.waiting[:written] {
+		d.records -= letter.records
+		d.bytes -= len(letter.line)
+		if letter.chunk == nil {
+			continue
+		}
+		letter.chunk.live = 0
+		if storeErr := d.store.shrink(ctx, letter.chunk, nil); storeErr != nil {
+			d.log.Warn("A dead letter stays in the storage and will be written again after a restart", zap.Error(storeErr))
+		}
+	}
+	d.waiting = slices.Delete(d.waiting, 0, written)
+	if len(d.waiting) == 0 {
+		d.log.Info("The dead letter file takes letters again")
+	}
+	return err
+}
+
+// keep lets a letter wait.
+func (d *deadLetters) keep(ctx context.Context, letter letterLine, logs plog.Logs) error {
+	switch {
+	case !d.keeps || d.life.Err() != nil:
+		return errors.New("its events stay where they are")
+	case d.records+letter.records > maxWaitingLetters || d.bytes+len(letter.line) > maxWaitingBytes:
+		return fmt.Errorf("%d dead letters wait already, and events behind them", d.records)
+	case d.store != nil:
+		letter.chunk = &slowChunk{live: letter.records}
+		if err := d.store.put(ctx, letter.chunk, logs); err != nil {
 			return err
 		}
-		d.size, d.created = 0, true
 	}
-	n, err := d.file.Write(line)
-	d.size += int64(n)
-	if err != nil && n > 0 {
-		// Half a line would spoil the next one.
-		if m, newlineErr := d.file.Write([]byte{'\n'}); newlineErr == nil {
-			d.size += int64(m)
+	d.add(letter)
+	d.retryLater()
+	return nil
+}
+
+func (d *deadLetters) add(letter letterLine) {
+	d.waiting = append(d.waiting, letter)
+	d.records += letter.records
+	d.bytes += len(letter.line)
+}
+
+// retryLater tries the file again once in a while, until nothing waits.
+func (d *deadLetters) retryLater() {
+	if d.retrying {
+		return
+	}
+	d.retrying = true
+	d.retries.Go(func() {
+		for {
+			select {
+			case <-d.life.Done():
+				return
+			case <-d.clock.After(letterRetry):
+			}
+			d.mu.Lock()
+			_ = d.flush(d.life) // why not was logged when it began
+			d.retrying = len(d.waiting) > 0
+			again := d.retrying
+			d.mu.Unlock()
+			if !again {
+				return
+			}
 		}
-	}
-	return err
+	})
 }
 
-// sync puts on disk what was written; it does so for every descriptor of the file.
-func (d *deadLetter) sync() error {
-	f, err := os.OpenFile(d.path, os.O_WRONLY, deadLetterMode)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err = errors.Join(f.Sync(), f.Close()); err != nil || !d.created {
-		return err
-	}
-	if err = syncDirectory(filepath.Dir(d.path)); err == nil {
-		d.created = false
-	}
-	return err
-}
-
-// close puts on disk what was written and closes the file. It may be called on nil and twice.
-func (d *deadLetter) close() error {
+// waits is how many dead letters wait for their file.
+func (d *deadLetters) waits() int {
 	if d == nil {
-		return nil
+		return 0
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return errors.Join(d.sync(), d.file.Close())
+	return d.records
+}
+
+// close tries for the last time to write what waits. What is in a storage stays there for the next run. It may be called
+// on nil and twice.
+func (d *deadLetters) close(ctx context.Context) error {
+	if d == nil {
+		return nil
+	}
+	d.stop()
+	d.retries.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := d.flush(ctx)
+	if d.store != nil {
+		err = nil
+		if len(d.waiting) > 0 {
+			d.log.Info("Dead letters that found no room in their file stay in the storage", zap.Int("letters", d.records))
+		}
+		err = d.store.close(ctx)
+		d.store = nil
+	} else if len(d.waiting) > 0 {
+		d.log.Error("Dead letters are lost: their file takes nothing and the sending queue has no storage", zap.Int("letters", d.records), zap.Error(err))
+		for _, letter := range d.waiting {
+			d.lost(letter.reason, letter.records)
+		}
+		err = nil
+	}
+	d.waiting, d.records, d.bytes = nil, 0, 0
+	return err
 }

@@ -8,6 +8,7 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 import (
 	"errors"
 	"os"
+	"syscall"
 )
 
 // syncDirectory puts on disk which files a directory has.
@@ -17,4 +18,10 @@ func syncDirectory(path string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// hasNoName tells whether a file was deleted while it was open.
+func hasNoName(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0
 }

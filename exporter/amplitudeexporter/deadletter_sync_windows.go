@@ -3,5 +3,10 @@
 
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
+import "os"
+
 // syncDirectory does nothing: Windows cannot sync a directory and writes its entries through.
 func syncDirectory(string) error { return nil }
+
+// hasNoName: Windows deletes no file that is open.
+func hasNoName(os.FileInfo) bool { return false }

@@ -8,15 +8,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
-	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
 )
 
 // TestDeadLetterKeepsTheRecord refuses a record with everything in it and reads it back.
@@ -73,80 +76,6 @@ func TestDeadLetterKeepsTheRecord(t *testing.T) {
 	}
 }
 
-func TestDeadLetterFileIsPrivate(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dead.jsonl")
-	require.NoError(t, os.WriteFile(path, []byte(`{"cut short`), 0o600))
-	require.NoError(t, os.Chmod(path, 0o644))
-	d, err := openDeadLetter(DeadLetterConfig{Path: path, MaxMegabytes: 1})
-	require.NoError(t, err)
-	_, err = d.write(letters(1, 0), time.Unix(0, 0))
-	require.NoError(t, err)
-	require.NoError(t, d.close())
-	require.NoError(t, d.close())
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-	raw, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.True(t, strings.HasPrefix(string(raw), "{\"cut short\n{\"resourceLogs\""), "a new line begins after one that a crash cut short")
-}
-
-// letters are n undeliverable records with a note of some size.
-func letters(n, size int) []undeliverable {
-	var all []undeliverable
-	logs := plog.NewLogs()
-	to := newRecords(logs)
-	for range n {
-		exposure(to, "user-00001", "e").Attributes().PutStr("note", strings.Repeat("x", size))
-	}
-	for p := range records.All(logs) {
-		all = append(all, undeliverable{p, event.Failure{Reason: event.ReasonRefused}})
-	}
-	return all
-}
-
-func TestDeadLetterRotates(t *testing.T) {
-	directory := t.TempDir()
-	path := filepath.Join(directory, "dead.jsonl")
-	d, err := openDeadLetter(DeadLetterConfig{Path: path, MaxMegabytes: 1, MaxBackups: 2})
-	require.NoError(t, err)
-	const line = 300 << 10
-	for range 12 {
-		// A line may even be larger than a file.
-		n, err := d.write(letters(1, line), time.Unix(0, 0))
-		require.NoError(t, err)
-		require.Equal(t, 1, n)
-	}
-	_, err = d.write(letters(1, 2*megabyte), time.Unix(0, 0))
-	require.NoError(t, err)
-	require.NoError(t, d.close())
-	require.Eventually(t, func() bool {
-		files, err := filepath.Glob(filepath.Join(directory, "*"))
-		return err == nil && len(files) == 3
-	}, patience, poll, "the file and two backups")
-	files, err := filepath.Glob(filepath.Join(directory, "*"))
-	require.NoError(t, err)
-	for _, file := range files {
-		info, err := os.Stat(file)
-		require.NoError(t, err)
-		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-		assert.NotEmpty(t, readDeadLetters(t, file))
-	}
-}
-
-func TestDeadLetterGroups(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dead.jsonl")
-	d, err := openDeadLetter(DeadLetterConfig{Path: path, MaxMegabytes: 1})
-	require.NoError(t, err)
-	_, err = d.write(letters(2*deadLetterRecords+1, 1), time.Unix(0, 0))
-	require.NoError(t, err)
-	require.NoError(t, d.close())
-	raw, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Equal(t, 3, bytes.Count(raw, []byte("\n")), "a hundred records a line")
-	assert.Len(t, readDeadLetters(t, path), 2*deadLetterRecords+1)
-}
-
 // TestDeadLetterThatCannotBeWritten: the events stay, their neighbors go.
 func TestDeadLetterThatCannotBeWritten(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "below")
@@ -171,7 +100,310 @@ func TestDeadLetterThatCannotBeWritten(t *testing.T) {
 	assert.Equal(t, map[string]int{"delivered": 2, "retried": 2, "dead_lettered": 2}, r.counts("events", "outcome"))
 }
 
+// undeliverables are n events that no request could hold, so that the exporter finds out by itself; each note has so many bytes.
+func undeliverables(n, note int) plog.Logs {
+	logs := numbered(n)
+	for _, record := range logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+		record.Attributes().PutStr("amplitude.nonsense", strings.Repeat("x", note))
+	}
+	return logs
+}
+
+// lettersIn counts the dead letters in the files of a directory.
+func lettersIn(t *testing.T, directory string) (letters int) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(directory, "*.jsonl"))
+	require.NoError(t, err)
+	for _, file := range files {
+		letters += len(readDeadLetters(t, file))
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), file)
+	}
+	return letters
+}
+
+// TestDeadLetterFileMayBeTakenAway while the exporter runs: the next letter is in a new one.
+func TestDeadLetterFileMayBeTakenAway(t *testing.T) {
+	for name, tc := range map[string]struct {
+		take   func(t *testing.T, path string)
+		behind int // letters in the directory afterward
+	}{
+		"renamed": {func(t *testing.T, path string) {
+			require.NoError(t, os.Rename(path, filepath.Join(filepath.Dir(path), "taken.jsonl")))
+		}, 2},
+		"renamed, another made in its place, as logrotate does": {func(t *testing.T, path string) {
+			require.NoError(t, os.Rename(path, filepath.Join(filepath.Dir(path), "taken.jsonl")))
+			require.NoError(t, os.WriteFile(path, nil, 0o644))
+		}, 2},
+		"copied and deleted, as by mv to another disk": {func(t *testing.T, path string) {
+			raw, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "taken.jsonl"), raw, 0o600))
+			require.NoError(t, os.Remove(path))
+		}, 2},
+		"copied and truncated": {func(t *testing.T, path string) {
+			raw, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "taken.jsonl"), raw, 0o600))
+			require.NoError(t, os.Truncate(path, 0))
+		}, 2},
+		"deleted": {func(t *testing.T, path string) { require.NoError(t, os.Remove(path)) }, 1},
+		"deleted with its directory": {func(t *testing.T, path string) {
+			require.NoError(t, os.RemoveAll(filepath.Dir(path)))
+		}, 1},
+		"cut short in the middle of a line": {func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte(`{"cut`), 0o644))
+		}, -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "below", "dead.jsonl")
+			r := newRig(t, map[string]any{"endpoint": "http://127.0.0.1:1/2/httpapi", "dead_letter": map[string]any{"path": path}}, nil)
+			require.NoError(t, r.ConsumeLogs(t.Context(), undeliverables(1, 1)))
+			tc.take(t, path)
+			require.NoError(t, r.ConsumeLogs(t.Context(), undeliverables(1, 1)))
+			assert.Equal(t, map[string]int{"dead_lettered": 2}, r.counts("events", "outcome"))
+			if tc.behind < 0 {
+				raw, err := os.ReadFile(path)
+				require.NoError(t, err)
+				assert.True(t, strings.HasPrefix(string(raw), "{\"cut\n{\"resourceLogs\""), "a new line begins")
+				return
+			}
+			assert.Equal(t, tc.behind, lettersIn(t, filepath.Dir(path)))
+			assert.Len(t, readDeadLetters(t, path), 1)
+		})
+	}
+}
+
+// queued is a configuration with a queue in memory, so that letters may wait.
+func queued(deadLetter map[string]any) map[string]any {
+	return map[string]any{
+		"endpoint": "http://127.0.0.1:1/2/httpapi", "dead_letter": deadLetter,
+		"sending_queue":    map[string]any{"enabled": true, "batch": map[string]any{"flush_timeout": "1ms", "min_size": 1}},
+		"retry_on_failure": map[string]any{"enabled": true, "initial_interval": "1ms", "max_interval": "1ms"},
+	}
+}
+
+// TestFullDeadLetterFileLosesNothing fills the file and its backups: what finds no room waits, in a bound, and is
+// written once there is room.
+func TestFullDeadLetterFileLosesNothing(t *testing.T) {
+	directory := t.TempDir()
+	r := newRig(t, queued(map[string]any{"path": filepath.Join(directory, "dead.jsonl"), "max_megabytes": 1, "max_backups": 2}), nil)
+	const batches, size, note = 20, 100, 2500 // five megabytes
+	for range batches {
+		require.NoError(t, r.ConsumeLogs(t.Context(), undeliverables(size, note)))
+	}
+	waiting := func() int { return r.counts("dead_letters_waiting", "")[""] }
+	dead := func() int { return r.counts("events", "outcome")["dead_lettered"] }
+	require.Eventually(t, func() bool { return dead()+waiting() == batches*size }, patience, poll)
+	assert.Positive(t, waiting())
+	assert.Equal(t, dead(), lettersIn(t, directory), "what is counted is there")
+	assert.NotEmpty(t, r.logs.FilterMessageSnippet("dead letter file takes nothing").All())
+
+	taken := t.TempDir()
+	for i := 0; waiting() > 0; i++ {
+		files, err := filepath.Glob(filepath.Join(directory, "dead-*.jsonl"))
+		require.NoError(t, err)
+		for _, file := range files {
+			require.NoError(t, os.Rename(file, filepath.Join(taken, filepath.Base(file))))
+		}
+		r.clock.Advance(letterRetry)
+	}
+	assert.Equal(t, batches*size, dead())
+	assert.Equal(t, batches*size, lettersIn(t, directory)+lettersIn(t, taken))
+}
+
+// TestRotatedDeadLettersAreCounted lets the oldest backup go.
+func TestRotatedDeadLettersAreCounted(t *testing.T) {
+	directory := t.TempDir()
+	r := newRig(t, queued(map[string]any{"path": filepath.Join(directory, "dead.jsonl"), "max_megabytes": 1, "max_backups": 2, "on_full": "rotate"}), nil)
+	const batches, size, note = 20, 100, 2500
+	for range batches {
+		require.NoError(t, r.ConsumeLogs(t.Context(), undeliverables(size, note)))
+	}
+	require.Eventually(t, func() bool { return r.counts("events", "outcome")["dead_lettered"] == batches*size }, patience, poll)
+	files, err := filepath.Glob(filepath.Join(directory, "*"))
+	require.NoError(t, err)
+	assert.Len(t, files, 3, "the file and two backups")
+	dropped := r.counts("dead_letters_dropped", "")[""]
+	assert.Positive(t, dropped)
+	assert.Equal(t, batches*size, lettersIn(t, directory)+dropped)
+	assert.NotEmpty(t, r.logs.FilterMessageSnippet("oldest backup").All())
+}
+
+// TestWaitingDeadLettersSurviveARestart where the queue has a storage, and are counted as lost where it has none.
+func TestWaitingDeadLettersSurviveARestart(t *testing.T) {
+	for _, stored := range []bool{true, false} {
+		t.Run(map[bool]string{true: "storage", false: "memory"}[stored], func(t *testing.T) {
+			state, directory := t.TempDir(), filepath.Join(t.TempDir(), "below")
+			path := filepath.Join(directory, "dead.jsonl")
+			settings := queued(map[string]any{"path": path})
+			host, closeStorage := storageHost(t, state)
+			if stored {
+				settings["sending_queue"].(map[string]any)["storage"] = "file_storage"
+			}
+			r := newRig(t, settings, host)
+			// A file in the place of the directory fails each write.
+			require.NoError(t, os.RemoveAll(directory))
+			require.NoError(t, os.WriteFile(directory, nil, 0o600))
+			require.NoError(t, r.ConsumeLogs(t.Context(), undeliverables(150, 1)))
+			require.Eventually(t, func() bool { return r.counts("dead_letters_waiting", "")[""] == 150 }, patience, poll)
+			require.NoError(t, r.Shutdown(t.Context()))
+			assert.Equal(t, !stored, len(r.logs.FilterMessageSnippet("Dead letters are lost").All()) == 1)
+			want := map[string]int{}
+			if !stored {
+				want["dropped"] = 150
+			}
+			assert.Equal(t, want, r.counts("events", "outcome"))
+			closeStorage()
+
+			require.NoError(t, os.Remove(directory))
+			host, closeStorage = storageHost(t, state)
+			defer closeStorage()
+			r = newRig(t, settings, host)
+			if stored {
+				require.Eventually(t, func() bool {
+					r.clock.Advance(letterRetry)
+					return r.counts("events", "outcome")["dead_lettered"] == 150
+				}, patience, poll)
+				assert.Equal(t, map[string]int{"unknown_field": 150}, r.counts("undelivered_events", "reason"))
+			}
+			r.stop()
+			assert.Len(t, readDeadLetters(t, path), map[bool]int{true: 150}[stored])
+		})
+	}
+}
+
+// TestUnwritableDeadLetterFileStopsNobody, up to the bound of what may wait.
+func TestUnwritableDeadLetterFileStopsNobody(t *testing.T) {
+	directory := filepath.Join(t.TempDir(), "below")
+	server := newScript(t)
+	settings := queued(map[string]any{"path": filepath.Join(directory, "dead.jsonl")})
+	settings["endpoint"] = server.url()
+	r := newRig(t, settings, nil)
+	require.NoError(t, os.RemoveAll(directory))
+	require.NoError(t, os.WriteFile(directory, nil, 0o600))
+	delivered, waiting := func() int { return r.counts("events", "outcome")["delivered"] }, func() int { return r.counts("dead_letters_waiting", "")[""] }
+	for i := range 3 {
+		require.NoError(t, r.ConsumeLogs(t.Context(), undeliverables(100, 1)))
+		require.NoError(t, r.ConsumeLogs(t.Context(), numbered(1)))
+		require.Eventually(t, func() bool { return delivered() == i+1 && waiting() == (i+1)*100 }, patience, poll)
+	}
+	// Beyond the bound, events wait behind those that find no room.
+	require.NoError(t, r.ConsumeLogs(t.Context(), undeliverables(maxWaitingLetters, 1)))
+	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(1)))
+	require.Eventually(t, func() bool { return waiting() == maxWaitingLetters && r.counts("events", "outcome")["retried"] > 0 }, patience, poll)
+
+	require.NoError(t, os.Remove(directory))
+	require.Eventually(t, func() bool { r.clock.Advance(letterRetry); return delivered() == 4 }, patience, poll)
+	require.Eventually(t, func() bool { return r.counts("events", "outcome")["dead_lettered"] == maxWaitingLetters+300 }, patience, poll)
+	assert.Zero(t, waiting())
+	assert.Equal(t, maxWaitingLetters+300, lettersIn(t, directory))
+}
+
+func TestDeadLetterPathThatIsALink(t *testing.T) {
+	target, linked := t.TempDir(), t.TempDir()
+	link := filepath.Join(linked, "dead.jsonl")
+	require.NoError(t, os.Symlink(filepath.Join(target, "events.jsonl"), link))
+	r := newRig(t, queued(map[string]any{"path": link, "max_megabytes": 1}), nil)
+	for range 10 {
+		require.NoError(t, r.ConsumeLogs(t.Context(), undeliverables(100, 2500)))
+	}
+	require.Eventually(t, func() bool { return r.counts("events", "outcome")["dead_lettered"] == 1000 }, patience, poll)
+	assert.Equal(t, 1000, lettersIn(t, target))
+	info, err := os.Lstat(link)
+	require.NoError(t, err)
+	assert.NotZero(t, info.Mode()&os.ModeSymlink, "the link stays one")
+	backups, err := filepath.Glob(filepath.Join(target, "events-*.jsonl"))
+	require.NoError(t, err)
+	assert.NotEmpty(t, backups)
+}
+
+// TestDeadLetterPathThatCannotBe is refused at the start, and left as it is.
 func TestDeadLetterPathThatCannotBe(t *testing.T) {
-	_, err := openDeadLetter(DeadLetterConfig{Path: t.TempDir(), MaxMegabytes: 1})
-	require.ErrorContains(t, err, "dead_letter::path cannot be written")
+	directory := t.TempDir()
+	pipe := filepath.Join(directory, "pipe")
+	makePipe(t, pipe)
+	link := filepath.Join(directory, "link")
+	require.NoError(t, os.Symlink("/dev/stdout", link))
+	file := filepath.Join(directory, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for path, want := range map[string]string{
+		directory:         "is a directory",
+		pipe:              "is a pipe",
+		"/dev/null":       "is a device",
+		"/dev/stdout":     "has open",
+		"/proc/self/fd/1": "has open",
+		link:              "has open",
+		file + "/below":   "not a directory",
+	} {
+		before, beforeErr := os.Stat(path)
+		set := exportertest.NewNopSettings(metadata.Type)
+		x, err := NewFactory().CreateLogs(t.Context(), set, newConfig(t, map[string]any{"dead_letter": map[string]any{"path": path}}))
+		require.NoError(t, err)
+		err = x.Start(t.Context(), componenttest.NewNopHost())
+		require.ErrorContains(t, err, "dead_letter::path cannot be written")
+		require.ErrorContains(t, err, want)
+		require.NoError(t, x.Shutdown(t.Context()))
+		if beforeErr == nil {
+			after, err := os.Stat(path)
+			require.NoError(t, err)
+			assert.Equal(t, before.Mode(), after.Mode(), path)
+		}
+	}
+}
+
+// TestTwoExportersWithOneDeadLetterFile: the second is refused when it is made, as `validate` does, or at the latest at its
+// start, and neither stops the other's name from being used again.
+func TestTwoExportersWithOneDeadLetterFile(t *testing.T) {
+	directory := t.TempDir()
+	path := filepath.Join(directory, "dead.jsonl")
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(directory, link))
+	create := func(name, path string) (exporter.Logs, error) {
+		set := exportertest.NewNopSettings(metadata.Type)
+		set.ID = component.NewIDWithName(metadata.Type, name)
+		return NewFactory().CreateLogs(t.Context(), set, newConfig(t, map[string]any{"dead_letter": map[string]any{"path": path}}))
+	}
+	one, err := create("one", path)
+	require.NoError(t, err)
+	require.NoError(t, one.Start(t.Context(), componenttest.NewNopHost()))
+	for _, same := range []string{path, filepath.Join(directory, ".", "x", "..", "dead.jsonl"), filepath.Join(link, "dead.jsonl")} {
+		_, err = create("two", same)
+		require.ErrorContains(t, err, `that of exporter "amplitude/one" too`)
+	}
+	second := filepath.Join(directory, "second.jsonl")
+	two, err := create("two", second)
+	require.NoError(t, err)
+	require.NoError(t, os.Link(path, second))
+	require.ErrorContains(t, two.Start(t.Context(), componenttest.NewNopHost()), "needs a file of its own")
+	require.NoError(t, two.Shutdown(t.Context()))
+	again, err := create("one", path)
+	require.NoError(t, err, "the same exporter, of a configuration that is read again")
+	require.NoError(t, one.Shutdown(t.Context()))
+	require.NoError(t, again.Shutdown(t.Context()))
+	free, err := create("two", path)
+	require.NoError(t, err)
+	require.NoError(t, free.Shutdown(t.Context()))
+}
+
+// TestTwoCollectorsWithOneDeadLetterFile cannot see each other: both write, and both set the file aside.
+func TestTwoCollectorsWithOneDeadLetterFile(t *testing.T) {
+	directory := t.TempDir()
+	settings := map[string]any{"endpoint": "http://127.0.0.1:1/2/httpapi", "dead_letter": map[string]any{
+		"path": filepath.Join(directory, "dead.jsonl"), "max_megabytes": 1, "max_backups": 0,
+	}}
+	// Two of the same name are to this process what one is before and after its configuration is read again.
+	rigs := []*rig{newRig(t, settings, nil), newRig(t, settings, nil)}
+	const batches, size, note = 20, 50, 2500
+	var both sync.WaitGroup
+	for _, r := range rigs {
+		both.Go(func() {
+			for range batches {
+				assert.NoError(t, r.ConsumeLogs(t.Context(), undeliverables(size, note)))
+			}
+		})
+	}
+	both.Wait()
+	assert.Equal(t, 2*batches*size, lettersIn(t, directory))
 }

@@ -47,7 +47,7 @@ type amplitudeExporter struct {
 	envelope *envelope
 	sender   *sender
 	slow     *slowLane
-	dead     *deadLetter
+	dead     *deadLetters
 	// book holds the claims of the events that are on their way.
 	book receipts.Book
 
@@ -101,7 +101,8 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.slow = newSlowLane(x, cfg.SlowLane, x.envelope.limits.events, c, x.log)
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
-	return x, nil
+	// Not before the end: what is not returned is not shut down.
+	return x, deadLetterPaths.take(x, cfg.DeadLetter.Path)
 }
 
 // atMostEvery returns a logger that writes the same words once in a while at most.
@@ -115,7 +116,7 @@ func atMostEvery(d time.Duration, log *zap.Logger) *zap.Logger {
 func (x *amplitudeExporter) start(ctx context.Context, host component.Host) error {
 	x.health.start(host)
 	x.stopIDs = amplitude.ExportIDsFrom(x.cfg.MinIDLength)
-	for _, store := range [...]string{storeQueue, storeSlowLane} {
+	for _, store := range [...]string{storeQueue, storeSlowLane, storeDeadLetters} {
 		// From the start, so that the first one is seen as an increase.
 		x.tel.ExporterAmplitudeUnreadableRequests.Add(ctx, 0, x.tel.with("store", store))
 	}
@@ -124,7 +125,7 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 		return err
 	}
 	x.sender.client = c
-	if x.dead, err = openDeadLetter(x.cfg.DeadLetter); err != nil {
+	if err = x.startDeadLetters(ctx, host); err != nil {
 		return err
 	}
 	for _, w := range x.cfg.warnings() {
@@ -135,7 +136,7 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 
 // shutdown runs after the queue has stopped.
 func (x *amplitudeExporter) shutdown(ctx context.Context) error {
-	err := errors.Join(x.slow.shutdown(ctx), x.dead.close())
+	err := errors.Join(x.slow.shutdown(ctx), x.dead.close(ctx))
 	x.sayStopped()
 	if x.sender.client != nil {
 		x.sender.client.http.CloseIdleConnections()
@@ -143,6 +144,7 @@ func (x *amplitudeExporter) shutdown(ctx context.Context) error {
 	if x.stopIDs != nil {
 		x.stopIDs()
 	}
+	deadLetterPaths.release(x)
 	x.tel.Shutdown()
 	return err
 }

@@ -84,8 +84,8 @@ func (x *amplitudeExporter) endRetries(ctx context.Context, d *delivery) {
 	d.batch.rejected = d.batch.rejected[min(len(d.batch.rejected), max(0, written-len(of))):]
 }
 
-// writeDeadLetters writes undeliverable records to the dead letter file, if there is one, and counts them. It
-// returns how many are done with.
+// writeDeadLetters hands undeliverable records to the dead letter file, if there is one, which counts them once they are
+// there. It returns how many are done with.
 func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliverable) (int, error) {
 	if len(dead) == 0 {
 		return 0, nil
@@ -94,7 +94,7 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 	var err error
 	if x.dead != nil {
 		outcome = outcomeDeadLettered
-		if written, err = x.dead.write(dead, x.clock.Now()); err != nil {
+		if written, err = x.dead.write(ctx, dead); err != nil {
 			err = fmt.Errorf("failed to write the dead letter file: %w", err)
 		}
 	}
@@ -103,7 +103,9 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 		ended[u.Reason]++
 		x.settled(u.Record, receipts.NotDelivered)
 	}
-	x.count(ctx, outcome, &ended)
+	if x.dead == nil {
+		x.count(ctx, outcome, &ended)
+	}
 	if written > ended[event.ReasonShutdown] {
 		first := dead[slices.IndexFunc(dead, func(u undeliverable) bool { return u.Reason != event.ReasonShutdown })]
 		x.log.Warn("Events cannot be delivered", zap.Int("events", written), zap.String("outcome", outcomeNames[outcome]),

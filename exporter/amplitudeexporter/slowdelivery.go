@@ -30,7 +30,7 @@ func (x *amplitudeExporter) startSlowLane(ctx context.Context, host component.Ho
 	var store *slowStore
 	var left []*slowChunk
 	if queue := x.cfg.QueueConfig.Get(); queue != nil && queue.StorageID != nil {
-		store, left, err = openSlowStore(ctx, host, x.set.ID, *queue.StorageID, func(number uint64, err error) {
+		store, left, err = openSlowStore(ctx, host, x.set.ID, *queue.StorageID, slowStoreName, func(number uint64, err error) {
 			x.unreadable(storeSlowLane, err, zap.String("key", chunkKey(number)))
 		})
 		if err != nil {

@@ -17,8 +17,10 @@ import (
 )
 
 const (
-	// slowStoreName is this client's name within the storage extension; the sending queue has "logs".
-	slowStoreName = "slow_lane"
+	// These are the names of clients within the storage extension, of the slow lane and of the dead letters that wait for
+	// room in their file; the sending queue has "logs".
+	slowStoreName   = "slow_lane"
+	letterStoreName = "dead_letters"
 	// slowRangeKey holds the numbers of the first chunk and of the one after the last, eight bytes each.
 	slowRangeKey = "range"
 	// slowChunkEvents is the number of events written under one key at most.
@@ -36,7 +38,7 @@ type slowChunk struct {
 	logs plog.Logs
 }
 
-// slowStore keeps the chunks of the slow lane in a storage extension. Numbers only grow, so their
+// slowStore keeps chunks of events, those of the slow lane or dead letters, in a storage extension. Numbers only grow, so their
 // order is that of the events. Calls must not overlap.
 type slowStore struct {
 	client  storage.Client
@@ -46,9 +48,9 @@ type slowStore struct {
 	chunks      map[uint64]*slowChunk
 }
 
-// openSlowStore opens the storage and returns what a former run left there, in order. It reports each
-// chunk that cannot be read.
-func openSlowStore(ctx context.Context, host component.Host, id, storageID component.ID, unreadable func(number uint64, err error)) (*slowStore, []*slowChunk, error) {
+// openSlowStore opens the storage under a name of its own and returns what a former run left there, in order. It reports
+// each chunk that cannot be read.
+func openSlowStore(ctx context.Context, host component.Host, id, storageID component.ID, name string, unreadable func(number uint64, err error)) (*slowStore, []*slowChunk, error) {
 	found, ok := host.GetExtensions()[storageID]
 	if !ok {
 		return nil, nil, fmt.Errorf("storage extension %q of the sending queue was not found", storageID)
@@ -57,7 +59,7 @@ func openSlowStore(ctx context.Context, host component.Host, id, storageID compo
 	if !ok {
 		return nil, nil, fmt.Errorf("extension %q of the sending queue is not a storage extension", storageID)
 	}
-	client, err := extension.GetClient(ctx, component.KindExporter, id, slowStoreName)
+	client, err := extension.GetClient(ctx, component.KindExporter, id, name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("failed to open storage %q: %w", storageID, err)
 	}
@@ -65,7 +67,7 @@ func openSlowStore(ctx context.Context, host component.Host, id, storageID compo
 	chunks, err := s.load(ctx, unreadable)
 	if err != nil {
 		_ = client.Close(ctx)
-		return nil, nil, fmt.Errorf("failed to read the slow lane from storage %q: %w", storageID, err)
+		return nil, nil, fmt.Errorf("failed to read %q from storage %q: %w", name, storageID, err)
 	}
 	return s, chunks, nil
 }
@@ -129,7 +131,7 @@ func (s *slowStore) put(ctx context.Context, c *slowChunk, logs plog.Logs) error
 	s.next++
 	if err := s.client.Batch(ctx, storage.SetOperation(chunkKey(c.number), value), s.rangeOperation()); err != nil {
 		s.next--
-		return fmt.Errorf("failed to store throttled events: %w", err)
+		return fmt.Errorf("failed to store events: %w", err)
 	}
 	s.chunks[c.number] = c
 	return nil

@@ -33,8 +33,9 @@ var outcomeNames = [outcomeCount]string{"delivered", "dead_lettered", "dropped",
 
 // Values of the attribute store.
 const (
-	storeQueue    = "sending_queue"
-	storeSlowLane = "slow_lane"
+	storeQueue       = "sending_queue"
+	storeSlowLane    = "slow_lane"
+	storeDeadLetters = "dead_letters"
 )
 
 // telemetry counts under this exporter's name, with attribute sets made once.

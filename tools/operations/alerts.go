@@ -57,7 +57,7 @@ var Alerts = []Alert{
 		Name: "AmplitudeEventsDropped", Severity: critical,
 		Query:       rises(`otelcol_exporter_amplitude_events{outcome="dropped"}`),
 		Summary:     "Events are lost.",
-		Description: "{{ $labels.exporter }} on {{ $labels.instance }} has undeliverable events and no dead letter file.",
+		Description: "{{ $labels.exporter }} on {{ $labels.instance }} has undeliverable events and no dead letter file that takes them.",
 	},
 	{
 		Name: "AmplitudeRequestsUnreadable", Severity: critical,
@@ -70,6 +70,12 @@ var Alerts = []Alert{
 		Query:       rises(`otelcol_exporter_amplitude_events{outcome="dead_lettered"}`),
 		Summary:     "Events go to the dead letter file.",
 		Description: "{{ $labels.exporter }} on {{ $labels.instance }} has events that Amplitude cannot take. undelivered_events says why.",
+	},
+	{
+		Name: "AmplitudeDeadLettersWaiting", Severity: warning, For: "5m",
+		Query:       `otelcol_exporter_amplitude_dead_letters_waiting > 0`,
+		Summary:     "The dead letter file takes nothing.",
+		Description: "{{ $value | humanize }} dead letters of {{ $labels.exporter }} on {{ $labels.instance }} wait for their file, which cannot be written or is full with all its backups. At 10,000 everything waits.",
 	},
 	{
 		Name: "AmplitudeNothingDelivered", Severity: critical, For: "15m",
@@ -183,12 +189,13 @@ otelcol_exporter_queue_size{exporter=~"amplitude.*"} > 0.9 * otelcol_exporter_qu
 	},
 }
 
-// exporterGap is the law of the exporter: received = final outcomes + queued + in the slow lane. What a restart
-// finds in the queue is delivered without having been received, so the difference can be below zero.
+// exporterGap is the law of the exporter: received = final outcomes + queued + in the slow lane + waiting for the
+// dead letter file. What a restart finds in the queue is delivered without having been received, so the difference can be below zero.
 const exporterGap = `sum by (job, instance, exporter) (otelcol_exporter_amplitude_received_events)
 - sum by (job, instance, exporter) (otelcol_exporter_amplitude_events{outcome=~"delivered|dead_lettered|dropped|ignored|dry_run"})
 - sum by (job, instance, exporter) (otelcol_exporter_queue_size{exporter=~"amplitude.*"})
-- sum by (job, instance, exporter) (otelcol_exporter_amplitude_slow_lane_events)`
+- sum by (job, instance, exporter) (otelcol_exporter_amplitude_slow_lane_events)
+- sum by (job, instance, exporter) (otelcol_exporter_amplitude_dead_letters_waiting)`
 
 type ruleFile struct {
 	Groups []ruleGroup `yaml:"groups"`

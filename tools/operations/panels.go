@@ -25,8 +25,8 @@ var Dashboard = []Row{
 	{Title: "At a glance", Panels: []Panel{
 		{Title: "Records in", Unit: "cps", Stat: true, Queries: []Query{{`sum(rate(otelcol_receiver_accepted_log_records[$__rate_interval]))`, ""}}},
 		{Title: "Events delivered", Unit: "cps", Stat: true, Queries: []Query{{`sum(rate(otelcol_exporter_amplitude_events{outcome="delivered"}[$__rate_interval]))`, ""}}},
-		{Title: "Waiting", Description: "In the queue and in the slow lane.", Stat: true, Queries: []Query{
-			{`sum(otelcol_exporter_queue_size{exporter=~"amplitude.*"}) + sum(otelcol_exporter_amplitude_slow_lane_events)`, ""},
+		{Title: "Waiting", Description: "In the queue, in the slow lane, and for the dead letter file.", Stat: true, Queries: []Query{
+			{`sum(otelcol_exporter_queue_size{exporter=~"amplitude.*"}) + sum(otelcol_exporter_amplitude_slow_lane_events) + sum(otelcol_exporter_amplitude_dead_letters_waiting)`, ""},
 		}},
 		{Title: "Queue used", Unit: "percentunit", Stat: true, Limit: 0.8, Queries: []Query{
 			{`max(otelcol_exporter_queue_size{exporter=~"amplitude.*"} / otelcol_exporter_queue_capacity)`, ""},
@@ -119,6 +119,7 @@ var Dashboard = []Row{
 		{Title: "Undelivered, by reason", Description: "Dead-lettered, dropped or ignored.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_exporter_amplitude_undelivered_events`), "{{reason}}"},
 			{rate("store", `otelcol_exporter_amplitude_unreadable_requests`), "requests that cannot be read back: {{store}}"},
+			{rate("exporter, instance", `otelcol_exporter_amplitude_dead_letters_dropped`), "dead letters removed with a backup: {{exporter}} {{instance}}"},
 		}},
 		{Title: "Throttled and retried", Unit: "cps", Queries: []Query{
 			{rate("outcome", `otelcol_exporter_amplitude_events{outcome=~"throttled|retried"}`), "{{outcome}}"},

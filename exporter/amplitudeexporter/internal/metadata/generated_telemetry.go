@@ -28,6 +28,8 @@ type TelemetryBuilder struct {
 	meter                               metric.Meter
 	mu                                  sync.Mutex
 	registrations                       []metric.Registration
+	ExporterAmplitudeDeadLettersDropped metric.Int64Counter
+	ExporterAmplitudeDeadLettersWaiting metric.Int64ObservableGauge
 	ExporterAmplitudeDroppedValues      metric.Int64Counter
 	ExporterAmplitudeEvents             metric.Int64Counter
 	ExporterAmplitudeReceivedEvents     metric.Int64Counter
@@ -50,6 +52,21 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterExporterAmplitudeDeadLettersWaitingCallback sets callback for observable ExporterAmplitudeDeadLettersWaiting metric.
+func (builder *TelemetryBuilder) RegisterExporterAmplitudeDeadLettersWaitingCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterAmplitudeDeadLettersWaiting, obs: o})
+		return nil
+	}, builder.ExporterAmplitudeDeadLettersWaiting)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterExporterAmplitudeSlowLaneEventsCallback sets callback for observable ExporterAmplitudeSlowLaneEvents metric.
@@ -95,6 +112,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ExporterAmplitudeDeadLettersDropped, err = builder.meter.Int64Counter(
+		"otelcol_exporter_amplitude_dead_letters_dropped",
+		metric.WithDescription("Dead letters removed with the oldest backup of their file, where `dead_letter::on_full` is `rotate`. [Development]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterAmplitudeDeadLettersWaiting, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_amplitude_dead_letters_waiting",
+		metric.WithDescription("Dead letters that wait for their file to take them, because it cannot be written or is full. [Development]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeDroppedValues, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_dropped_values",
 		metric.WithDescription("Values left out of events that were sent, because Amplitude cannot take them. [Development]"),
@@ -109,7 +138,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeReceivedEvents, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_received_events",
-		metric.WithDescription("Log records accepted from the pipeline. Equals delivered + dead_lettered + dropped + ignored + those still queued or in the slow lane. [Development]"),
+		metric.WithDescription("Log records accepted from the pipeline. Equals delivered + dead_lettered + dropped + ignored + those still queued, in the slow lane or in dead_letters_waiting. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)

@@ -21,6 +21,36 @@ func NewSettings(tt *componenttest.Telemetry) exporter.Settings {
 	return set
 }
 
+func AssertEqualExporterAmplitudeDeadLettersDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_exporter_amplitude_dead_letters_dropped",
+		Description: "Dead letters removed with the oldest backup of their file, where `dead_letter::on_full` is `rotate`. [Development]",
+		Unit:        "{event}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_exporter_amplitude_dead_letters_dropped")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualExporterAmplitudeDeadLettersWaiting(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_exporter_amplitude_dead_letters_waiting",
+		Description: "Dead letters that wait for their file to take them, because it cannot be written or is full. [Development]",
+		Unit:        "{event}",
+		Data: metricdata.Gauge[int64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_exporter_amplitude_dead_letters_waiting")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualExporterAmplitudeDroppedValues(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_dropped_values",
@@ -56,7 +86,7 @@ func AssertEqualExporterAmplitudeEvents(t *testing.T, tt *componenttest.Telemetr
 func AssertEqualExporterAmplitudeReceivedEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_received_events",
-		Description: "Log records accepted from the pipeline. Equals delivered + dead_lettered + dropped + ignored + those still queued or in the slow lane. [Development]",
+		Description: "Log records accepted from the pipeline. Equals delivered + dead_lettered + dropped + ignored + those still queued, in the slow lane or in dead_letters_waiting. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -20,10 +20,15 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	require.NoError(t, tb.RegisterExporterAmplitudeDeadLettersWaitingCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterExporterAmplitudeSlowLaneEventsCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
 	}))
+	tb.ExporterAmplitudeDeadLettersDropped.Add(context.Background(), 1)
 	tb.ExporterAmplitudeDroppedValues.Add(context.Background(), 1)
 	tb.ExporterAmplitudeEvents.Add(context.Background(), 1)
 	tb.ExporterAmplitudeReceivedEvents.Add(context.Background(), 1)
@@ -34,6 +39,12 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterAmplitudeUndeliveredEvents.Add(context.Background(), 1)
 	tb.ExporterAmplitudeUnexpectedAnswers.Add(context.Background(), 1)
 	tb.ExporterAmplitudeUnreadableRequests.Add(context.Background(), 1)
+	AssertEqualExporterAmplitudeDeadLettersDropped(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterAmplitudeDeadLettersWaiting(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterAmplitudeDroppedValues(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
