@@ -207,6 +207,9 @@ func readDeadLetters(t *testing.T, path string) []string {
 	require.NoError(t, err)
 	var all []string
 	for line := range bytes.Lines(raw) {
+		if len(line) == 1 {
+			continue // where two write to one file, one may take a line that grows for one that was cut short, and end it
+		}
 		logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(line)
 		require.NoError(t, err)
 		for p := range records.All(logs) {
