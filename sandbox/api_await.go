@@ -21,10 +21,39 @@ type condition struct {
 	hasValue, absent      bool
 	filter                *filter // nil: no events asked for
 	count                 int
+
+	// seen counts the events that match up to a seq, since the reset that epoch counts.
+	seen          int
+	cursor, epoch uint64
 }
 
-// holds tells whether the condition is met, and what it saw. The caller holds the lock.
-func (c *condition) holds(s *store) (bool, map[string]any) {
+// holds tells whether the condition is met, and what it saw; changed is closed when that may be another.
+func (c *condition) holds(s *store) (met bool, seen map[string]any, changed chan struct{}) {
+	s.mu.Lock()
+	changed = s.changed
+	met, seen = c.userHas(s)
+	var news []*entry
+	if c.filter != nil {
+		if c.epoch != s.epoch {
+			c.epoch, c.cursor, c.seen = s.epoch, 0, 0
+		}
+		news, c.cursor = s.newer(c.cursor), s.seq
+	}
+	s.mu.Unlock()
+	if c.filter == nil {
+		return met, seen, changed
+	}
+	for _, e := range news {
+		if c.filter.matches(e) {
+			c.seen++
+		}
+	}
+	seen["events"] = c.seen
+	return met && c.seen >= c.count, seen, changed
+}
+
+// userHas tells whether the user is as asked for. The caller holds the lock.
+func (c *condition) userHas(s *store) (bool, map[string]any) {
 	seen := map[string]any{}
 	met := true
 	if c.user != "" {
@@ -49,16 +78,6 @@ func (c *condition) holds(s *store) (bool, map[string]any) {
 			met = u != nil
 		}
 	}
-	if c.filter != nil {
-		n := 0
-		for i := 0; i < s.events.n; i++ {
-			if c.filter.matches(s.events.at(i)) {
-				n++
-			}
-		}
-		seen["events"] = n
-		met = met && n >= c.count
-	}
 	return met, seen
 }
 
@@ -73,10 +92,7 @@ func (s *streamAPI) getAwait(w http.ResponseWriter, r *http.Request) {
 	defer timer.Stop()
 	began := time.Now()
 	for {
-		s.mu.Lock()
-		met, seen := c.holds(s.store)
-		changed := s.changed
-		s.mu.Unlock()
+		met, seen, changed := c.holds(s.store)
 		seen["waited_ms"] = time.Since(began).Milliseconds()
 		if met {
 			seen["met"] = true

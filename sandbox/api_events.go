@@ -126,27 +126,38 @@ const standardLimit = 1000
 // selectEvents returns the matching entries in order of arrival: the first limit of them, or the last when newest is set.
 func (s *store) selectEvents(f *filter, limit int, newest bool) []*entry {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	kept := s.newer(f.after)
+	s.mu.Unlock()
 	var found []*entry
 	if newest {
-		for i := s.events.n - 1; i >= 0 && len(found) < limit; i-- {
-			e := s.events.at(i)
-			if e.seq <= f.after {
-				break
-			}
-			if f.matches(e) {
-				found = append(found, e)
+		for i := len(kept) - 1; i >= 0 && len(found) < limit; i-- {
+			if f.matches(kept[i]) {
+				found = append(found, kept[i])
 			}
 		}
 		slices.Reverse(found)
 		return found
 	}
-	for i := 0; i < s.events.n && len(found) < limit; i++ {
-		if e := s.events.at(i); f.matches(e) {
-			found = append(found, e)
+	for i := 0; i < len(kept) && len(found) < limit; i++ {
+		if f.matches(kept[i]) {
+			found = append(found, kept[i])
 		}
 	}
 	return found
+}
+
+// newer returns the entries after seq, in order, to be looked at without the lock, under which nobody may look through
+// their text: entries do not change. The caller holds the lock.
+func (s *store) newer(seq uint64) []*entry {
+	from := 0
+	if s.events.n > 0 && seq >= s.events.at(0).seq { // seqs have no gaps
+		from = int(min(seq-s.events.at(0).seq+1, uint64(s.events.n)))
+	}
+	list := make([]*entry, s.events.n-from)
+	for i := range list {
+		list[i] = s.events.at(from + i)
+	}
+	return list
 }
 
 // getEvents answers with events in order of arrival; with after, those that came later.

@@ -5,6 +5,7 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -15,6 +16,7 @@ const (
 	streamHeartbeat = 15 * time.Second
 	streamDeadline  = 30 * time.Second // for one write; a reader that takes nothing for so long is let go
 	streamBatch     = 200              // events in one batch; a reader that is further behind is told how many it missed
+	streamBytes     = 1 << 20          // the same in bytes, but for one event
 )
 
 // streamAPI tells what happens as it happens: to the page, and to tests that wait.
@@ -22,8 +24,8 @@ type streamAPI struct{ *store }
 
 func (s *streamAPI) routes() routes {
 	return routes{
-		"GET /_sandbox/stream": s.getStream,
-		"GET /_sandbox/await":  s.getAwait,
+		"GET /_sandbox/stream": s.watched(s.getStream),
+		"GET /_sandbox/await":  s.watched(s.getAwait),
 	}
 }
 
@@ -108,23 +110,22 @@ type batch struct {
 func (st *stream) next() batch {
 	s := st.store
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	news := s.newer(st.cursor)
+	st.cursor = s.seq
+	s.mu.Unlock()
 	var b batch
-	for i := s.events.n - 1; i >= 0; i-- {
-		e := s.events.at(i)
-		if e.seq <= st.cursor {
-			break
-		}
+	var bytes int64
+	for _, e := range slices.Backward(news) {
 		if !st.filter.matches(e) {
 			continue
 		}
-		if len(b.events) < streamBatch {
+		bytes += e.size()
+		if len(b.events) < streamBatch && (bytes <= streamBytes || len(b.events) == 0) {
 			b.events = append(b.events, e)
 		} else {
 			b.missed++
 		}
 	}
-	st.cursor = s.seq
 	return b
 }
 

@@ -154,14 +154,16 @@ func (u *user) matches(text string) bool {
 func (s *usersAPI) getGroup(w http.ResponseWriter, r *http.Request) {
 	kind, value := r.PathValue("type"), r.PathValue("value")
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	var found map[string]any
 	for _, p := range s.order {
-		if props, ok := p.groups[groupKey(kind, value)]; ok {
-			writeJSON(w, http.StatusOK, map[string]any{
-				"group_type": kind, "group_value": value, "project": p.number, "group_properties": maps.Clone(props),
-			})
-			return
+		if g, ok := p.groups.byKey[groupKey(kind, value)]; ok && found == nil {
+			found = map[string]any{"group_type": kind, "group_value": value, "project": p.number, "group_properties": maps.Clone(g.properties)}
 		}
+	}
+	s.mu.Unlock()
+	if found != nil {
+		writeJSON(w, http.StatusOK, found)
+		return
 	}
 	writeError(w, http.StatusNotFound, "no $groupidentify of this group has been received")
 }

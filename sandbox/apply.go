@@ -22,7 +22,7 @@ type project struct {
 	identities *identities
 	dedupe     dedupe
 	accounts   accounts
-	groups     map[string]properties // type and value to properties
+	groups     *groups
 	flags      *experiments
 }
 
@@ -61,7 +61,11 @@ func (up *upload) apply(e *event) *entry {
 	}
 	u := p.identities.resolve(e.userID, e.deviceID, now)
 	out.amplitudeID = u.id
-	warn := func(text string) { out.warnings = append(out.warnings, text) }
+	warn := func(text string) {
+		if len(out.warnings) < requestWarnings && !contains(out.warnings, text) {
+			out.warnings = append(out.warnings, text)
+		}
+	}
 	up.lintEvent(p, e, u, now, insertID, warn)
 
 	ops := up.transform(out, e, warn)
@@ -85,6 +89,8 @@ func (up *upload) apply(e *event) *entry {
 	for _, property := range p.flags.properties(out, b.ExperimentPropertyLimit) {
 		warn(property + " is beyond the " + strconv.Itoa(b.ExperimentPropertyLimit) + " experiment user properties of a project: Amplitude supports no more")
 	}
+	up.shed(u)
+	p.groups.shed()
 	return out
 }
 
@@ -103,17 +109,17 @@ func (up *upload) newEntry(e *event) *entry {
 		}
 	}
 	out.eventTime += up.gap.Milliseconds()
-	out.describe(e)
+	out.describe(e, up.behavior.StringLimit)
 	return out
 }
 
-// describe finds the flags and the variant that the event is about.
-func (out *entry) describe(e *event) {
+// describe finds the flags and the variant that the event is about. Names are cut as Amplitude cuts them.
+func (out *entry) describe(e *event, limit int) {
 	props := e.object(fieldEventProperties)
 	text := func(names ...string) string {
 		for _, name := range names {
 			if s, ok := props[name].(string); ok {
-				return s
+				return strings.Clone(cut(s, limit)) // lets go of a longer text
 			}
 		}
 		return ""
@@ -128,7 +134,7 @@ func (out *entry) describe(e *event) {
 	case eventAssignment:
 		for name := range props {
 			if flag, ok := strings.CutSuffix(name, suffixVariant); ok {
-				out.flags = append(out.flags, strings.TrimPrefix(flag, experimentPrefix))
+				out.flags = append(out.flags, strings.Clone(cut(strings.TrimPrefix(flag, experimentPrefix), limit)))
 			}
 		}
 		slices.Sort(out.flags)
@@ -289,7 +295,7 @@ func roundNumbers(v any) (any, bool) {
 func (up *upload) applyProperties(out *entry, u *user, ops map[string]any, e *event, warn func(string)) {
 	if len(ops) > 0 {
 		if u.countUpdate(out.receivedAt, up.behavior.PropUpdateLimit) {
-			u.properties.applyOperators(ops, up.behavior.NullProperties, func(c Change) {
+			u.properties.applyOperators(ops, up.behavior.NullProperties, &u.held, func(c Change) {
 				if !c.Changed {
 					return
 				}
@@ -313,15 +319,24 @@ func (up *upload) applyProperties(out *entry, u *user, ops map[string]any, e *ev
 			u.fields = map[string]any{}
 		}
 		for _, field := range group {
-			u.fields[field] = e.fields[field]
+			u.setField(field, e.fields[field], up.behavior.StringLimit)
 		}
 	}
 	if language := e.text("language"); language != "" {
 		if u.fields == nil {
 			u.fields = map[string]any{}
 		}
-		u.fields["language"] = languageName(language)
+		u.setField("language", languageName(language), up.behavior.StringLimit)
 	}
+}
+
+// setField sets a field that the profile shows, which is no map or list.
+func (u *user) setField(field string, value any, limit int) {
+	if text, ok := value.(string); ok {
+		value = strings.Clone(cut(text, limit))
+	}
+	u.held.add(weigh(value) - weigh(u.fields[field]))
+	u.fields[field] = value
 }
 
 // languageName maps the tags that demos use; others stay as they are.
@@ -342,9 +357,6 @@ func languageName(tag string) string {
 	}
 }
 
-// groupsKept bounds the groups of a project.
-const groupsKept = 100_000
-
 func groupKey(kind, value string) string { return strconv.Itoa(len(kind)) + ":" + kind + value }
 
 // applyGroups keeps the membership and, for $groupidentify, the properties of each group.
@@ -357,27 +369,39 @@ func (up *upload) applyGroups(p *project, u *user, groups map[string]any, e *eve
 		}
 		values := asList(groups[kind])
 		if len(values) > maxGroupValues {
-			warn("more than " + strconv.Itoa(maxGroupValues) + " values of group type " + strconv.Quote(kind) + ": the rest is ignored")
+			warn("more than " + strconv.Itoa(maxGroupValues) + " values of group type " + quoted(kind) + ": the rest is ignored")
 			values = values[:maxGroupValues]
 		}
 		if e.eventType() == eventGroupIdentify {
 			for _, value := range values {
-				key := groupKey(kind, asText(value))
-				if p.groups[key] == nil {
-					if len(p.groups) >= groupsKept {
-						continue
-					}
-					p.groups[key] = properties{}
-				}
-				p.groups[key].applyOperators(e.object(fieldGroupProperties), up.behavior.NullProperties, func(Change) {}, warn)
+				g := p.groups.of(groupKey(cut(kind, up.behavior.StringLimit), cut(asText(value), up.behavior.StringLimit)))
+				g.applyOperators(e.object(fieldGroupProperties), up.behavior.NullProperties, &g.held, func(Change) {}, warn)
 			}
 			continue
 		}
-		if u.groups == nil {
-			u.groups = map[string]any{}
-		}
-		u.groups[kind] = groups[kind]
+		u.join(kind, groups[kind], values, warn)
 	}
+}
+
+// join makes the user a member of groups of a type.
+func (u *user) join(kind string, value any, values []any, warn func(string)) {
+	if list, isList := value.([]any); isList && len(list) > len(values) {
+		value = values
+	}
+	if u.groups == nil {
+		u.groups = map[string]any{}
+	}
+	before, known := u.groups[kind]
+	more := weigh(value) - weigh(before)
+	if !known {
+		more += valueCost + int64(len(kind))
+	}
+	if more > 0 && !u.held.fits(more) {
+		warn("group type " + quoted(kind) + " is not kept: its user is larger than the sandbox keeps (retention.property_bytes)")
+		return
+	}
+	u.held.add(more)
+	u.groups[kind] = value
 }
 
 // asText is a group value as text.

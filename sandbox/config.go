@@ -215,6 +215,9 @@ type Retention struct {
 	RequestBody int `json:"request_body" mapstructure:"request_body"`
 	// Users bounds the users kept; the least recently seen go first.
 	Users int `json:"users" mapstructure:"users"`
+	// PropertyBytes bounds what is kept of users and groups: properties with their history, devices and flags. The least
+	// recently seen go first; one user has a quarter of it at most.
+	PropertyBytes int64 `json:"property_bytes" mapstructure:"property_bytes"`
 	// History bounds the property changes kept of one user.
 	History int `json:"history" mapstructure:"history"`
 	// DedupeKeys bounds the insert ids remembered.
@@ -277,7 +280,7 @@ func DefaultRetention() Retention {
 	return Retention{
 		Events: 100_000, EventBytes: 128 << 20,
 		Requests: 2_000, RequestBytes: 32 << 20, RequestBody: 64 << 10,
-		Users: 100_000, History: 200, DedupeKeys: 1_000_000,
+		Users: 100_000, PropertyBytes: 128 << 20, History: 200, DedupeKeys: 1_000_000,
 	}
 }
 
@@ -423,6 +426,7 @@ func (r *Retention) validate() error {
 		{"request_bytes", r.RequestBytes},
 		{"request_body", int64(r.RequestBody)},
 		{"users", int64(r.Users)},
+		{"property_bytes", r.PropertyBytes},
 		{"history", int64(r.History)},
 		{"dedupe_keys", int64(r.DedupeKeys)},
 	} {

@@ -55,8 +55,18 @@ type entry struct {
 }
 
 func (e *entry) size() int64 {
-	const overhead = 512
-	return int64(len(e.event)+len(e.before)) + overhead + int64(160*len(e.changes))
+	const overhead, listCost = 512, 16
+	n := int64(len(e.event)+len(e.before)+len(e.variant)+len(e.run)) + overhead
+	for _, flag := range e.flags {
+		n += listCost + int64(len(flag))
+	}
+	for i := range e.changes {
+		n += e.changes[i].size()
+	}
+	for _, text := range e.warnings {
+		n += listCost + int64(len(text))
+	}
+	return n
 }
 
 // filter selects entries; empty members select everything.

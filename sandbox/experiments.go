@@ -113,18 +113,33 @@ func (x *experiments) runOf(flag, run string) *experiment {
 	return r
 }
 
-// flagOf is the user's state of a run; flag and run are joined as no flag key can be.
+// flagState is what a user did with a flag: the runs, and the day of its newest assignment.
+type flagState struct {
+	runs map[string]*userFlag
+	// missing are the runs with an exposure that lacks an assignment, by day plus 1; some are made good since.
+	missing map[int64][]*userFlag
+}
+
+// flagOf is the user's state of a run of a flag.
 func (x *experiments) flagOf(u *user, flag, run string) *userFlag {
-	key := flag + "\x00" + run
-	f := u.flags[key]
-	if f == nil {
-		if len(u.flags) >= userFlags {
-			x.overflow++
-			return nil
-		}
-		f = &userFlag{}
-		u.flags[key] = f
+	state := u.flags[flag]
+	if state != nil && state.runs[run] != nil {
+		return state.runs[run]
 	}
+	const cost = 256
+	size := cost + int64(len(flag)+len(run))
+	if u.flagCount >= userFlags || !u.held.fits(size) {
+		x.overflow++
+		return nil
+	}
+	if state == nil {
+		state = &flagState{runs: map[string]*userFlag{}}
+		u.flags[flag] = state
+	}
+	f := &userFlag{}
+	state.runs[run] = f
+	u.flagCount++
+	u.held.add(size)
 	return f
 }
 
@@ -179,25 +194,46 @@ func (x *experiments) exposure(e *entry, u *user, flag string, day int64) {
 		v.users++
 	}
 	f.last, f.out = v, false
+	state := u.flags[flag]
 	assigned := f.assigned
-	if plain := u.flags[flag+"\x00"]; plain != nil {
+	if plain := state.runs[""]; plain != nil {
 		assigned = plain.assigned
 	}
 	if assigned != day+1 && f.missing != day+1 {
 		f.missing = day + 1
 		r.unassigned++
+		state.lacks(f)
 	}
 }
 
 // currentRun is the run of a flag that the user is in, "" when in none: an un-exposure often does not name it.
 func (u *user) currentRun(flag string) string {
 	current := ""
-	for _, f := range u.flags {
-		if f.in != nil && f.in.flag == flag && !f.out {
-			current = max(current, f.in.run)
+	if state := u.flags[flag]; state != nil {
+		steps(len(state.runs))
+		for _, f := range state.runs {
+			if f.in != nil && !f.out {
+				current = max(current, f.in.run)
+			}
 		}
 	}
 	return current
+}
+
+// missingDays bounds the days with exposures that lack an assignment.
+const missingDays = 100
+
+// lacks notes that an exposure of a run lacks an assignment of its day.
+func (s *flagState) lacks(f *userFlag) {
+	if s.missing == nil {
+		s.missing = map[int64][]*userFlag{}
+	}
+	if _, known := s.missing[f.missing]; !known && len(s.missing) >= missingDays {
+		return
+	}
+	if list := s.missing[f.missing]; len(list) < userFlags {
+		s.missing[f.missing] = append(list, f)
+	}
 }
 
 // assignment is of a flag, whatever its run; exposures of the same day that came before are made good.
@@ -208,12 +244,18 @@ func (x *experiments) assignment(u *user, flag string, day int64) {
 	if f := x.flagOf(u, flag, ""); f != nil {
 		f.assigned = day + 1
 	}
-	for key, f := range u.flags {
-		if f.in != nil && f.missing == day+1 && strings.HasPrefix(key, flag+"\x00") {
+	state := u.flags[flag]
+	if state == nil {
+		return
+	}
+	steps(1 + len(state.missing[day+1]))
+	for _, f := range state.missing[day+1] {
+		if f.missing == day+1 {
 			f.missing = 0
 			f.in.unassigned--
 		}
 	}
+	delete(state.missing, day+1)
 }
 
 func (r *experiment) variant(key string) *variantCount {

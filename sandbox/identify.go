@@ -86,6 +86,9 @@ func (in *ingestion) identifications(form url.Values, eventType string) answer {
 		return plainAnswer(http.StatusBadRequest, formInvalidKey)
 	}
 	in.project = p
+	if len(asList(value)) > in.endpoint.MaxEvents {
+		return in.behavior.failure(http.StatusRequestEntityTooLarge, errTooLarge)
+	}
 	for i, one := range asList(value) {
 		fields, ok := one.(map[string]any)
 		if !ok {

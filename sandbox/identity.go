@@ -14,21 +14,25 @@ type user struct {
 	userID     string // "" while anonymous
 	devices    []string
 	properties properties
+	held       holding
 	history    []Change // oldest first
 	forgotten  int      // changes that left the history
-	fields     map[string]any
-	groups     map[string]any
-	updates    []secondCount // property updates of the last hour
-	flags      map[string]*userFlag
-	mergedFrom []int64
-	mergedInto int64
-	events     int
-	duplicates int
-	newest     float64 // time of the newest event, ms
-	eventID    string  // of the last event
-	first      time.Time
-	last       time.Time
-	recency    *list.Element
+	// historyBytes is how much of what is held is history: half of it at most.
+	historyBytes int64
+	fields       map[string]any
+	groups       map[string]any
+	updates      []secondCount // property updates of the last hour
+	flags        map[string]*flagState
+	flagCount    int // runs of flags
+	mergedFrom   []int64
+	mergedInto   int64
+	events       int
+	duplicates   int
+	newest       float64 // time of the newest event, ms
+	eventID      string  // of the last event
+	first        time.Time
+	last         time.Time
+	recency      *list.Element
 }
 
 // secondCount is a number of property updates in one second.
@@ -63,14 +67,23 @@ func (u *user) countUpdate(now time.Time, limit int) bool {
 	return true
 }
 
-// remember appends to the history, which is bounded.
+// remember appends to the history, which is bounded in number and in bytes.
 func (u *user) remember(c Change, limit int) {
-	if len(u.history) >= limit {
-		n := len(u.history) - limit + 1
-		u.history = append(u.history[:0], u.history[n:]...)
-		u.forgotten += n
-	}
 	u.history = append(u.history, c)
+	count := func(bytes int64) {
+		u.historyBytes += bytes
+		u.held.add(bytes)
+	}
+	count(c.size())
+	drop := 0
+	for drop < len(u.history) && (len(u.history)-drop > limit || u.historyBytes > u.held.limit/2) {
+		count(-u.history[drop].size())
+		u.history[drop] = Change{}
+		drop++
+	}
+	steps(1 + drop)
+	u.history = u.history[drop:]
+	u.forgotten += drop
 }
 
 // at returns the properties as they were after the event seq, by rolling the history back;
@@ -96,6 +109,8 @@ func (u *user) at(seq uint64) (properties, bool) {
 // identities resolves user and device ids to users, as Amplitude tracks unique users.
 type identities struct {
 	limit   int
+	bytes   int64 // of one user
+	held    int64 // of all users
 	next    int64
 	byID    map[int64]*user
 	byUser  map[string]*user
@@ -108,9 +123,9 @@ type identities struct {
 // firstAmplitudeID makes the ids look like what they are.
 const firstAmplitudeID = 1_000_000_000_001
 
-func newIdentities(limit int) *identities {
+func newIdentities(limit int, bytes int64) *identities {
 	return &identities{
-		limit: limit, next: firstAmplitudeID,
+		limit: limit, bytes: bytes, next: firstAmplitudeID,
 		byID: map[int64]*user{}, byUser: map[string]*user{}, devices: map[string]*user{}, shared: map[string]int{}, recent: list.New(),
 	}
 }
@@ -126,7 +141,9 @@ func (s *identities) resolve(userID, deviceID string, now time.Time) *user {
 		u = s.byUser[userID]
 		if last != nil && last != u && last.userID == "" && last.mergedInto == 0 {
 			last.mergedInto = u.id
-			u.mergedFrom = append(u.mergedFrom, last.id)
+			if len(u.mergedFrom) < userDevices {
+				u.mergedFrom = append(u.mergedFrom, last.id)
+			}
 		}
 	case last != nil && last.userID == "":
 		u = last
@@ -144,12 +161,19 @@ func (s *identities) resolve(userID, deviceID string, now time.Time) *user {
 	return u
 }
 
+// userCost is what a user takes beside everything else.
+const userCost = 1024
+
 func (s *identities) create(userID string, now time.Time) *user {
 	for len(s.byID) >= s.limit {
 		s.forget(s.recent.Front().Value.(*user))
 		s.evicted++
 	}
-	u := &user{id: s.next, userID: userID, properties: properties{}, flags: map[string]*userFlag{}, first: now}
+	u := &user{
+		id: s.next, userID: userID, properties: properties{}, flags: map[string]*flagState{}, first: now,
+		held: holding{limit: s.bytes, all: &s.held},
+	}
+	u.held.add(userCost + int64(len(userID)))
 	s.next++
 	u.recency = s.recent.PushBack(u)
 	s.byID[u.id] = u
@@ -159,22 +183,29 @@ func (s *identities) create(userID string, now time.Time) *user {
 	return u
 }
 
+// deviceCost is what a device takes beside its id.
+const deviceCost = 128
+
 // bind makes u the last user of a device.
 func (s *identities) bind(deviceID string, u *user) {
 	before := s.devices[deviceID]
 	s.devices[deviceID] = u
+	steps(len(u.devices))
 	for _, known := range u.devices {
 		if known == deviceID {
 			return
 		}
 	}
 	if len(u.devices) >= userDevices {
-		if oldest := u.devices[0]; s.devices[oldest] == u {
+		oldest := u.devices[0]
+		if s.devices[oldest] == u {
 			delete(s.devices, oldest)
 		}
+		u.held.add(-deviceCost - int64(len(oldest)))
 		u.devices = append(u.devices[:0], u.devices[1:]...)
 	}
 	u.devices = append(u.devices, deviceID)
+	u.held.add(deviceCost + int64(len(deviceID)))
 	if before != nil && before.userID != "" && u.userID != "" && (len(s.shared) < s.limit || s.shared[deviceID] > 0) {
 		s.shared[deviceID] = max(1, s.shared[deviceID]) + 1
 	}
@@ -194,6 +225,8 @@ func (u *user) updatesSince(now time.Time, seconds int64) int {
 
 func (s *identities) forget(u *user) {
 	s.recent.Remove(u.recency)
+	s.held -= u.held.bytes
+	u.held.all = nil
 	delete(s.byID, u.id)
 	if u.userID != "" {
 		delete(s.byUser, u.userID)

@@ -131,6 +131,9 @@ func (s *uploads) finish(in *ingestion) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in.leave()
+	if in.large {
+		in.store.large.free()
+	}
 	in.log.took = time.Since(in.log.started)
 	s.log.push(in.log)
 	s.stats.request(in.log)

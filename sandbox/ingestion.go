@@ -7,6 +7,8 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -34,6 +36,7 @@ type ingestion struct {
 
 	// The outcome of reading the body, when a fault asked for it before its turn.
 	read    bool
+	large   bool // it holds a place for large bodies
 	refused answer
 	failed  bool
 }
@@ -68,10 +71,17 @@ func (in *ingestion) transport(r *http.Request) (answer, bool) {
 		limit = drainLimit
 	}
 	var buffer bytes.Buffer
-	if n := r.ContentLength; n > 0 && n <= limit {
+	if n := r.ContentLength; n > 0 && n <= min(limit, largeBody) {
 		buffer.Grow(int(n) + bytes.MinRead)
 	}
-	_, err := buffer.ReadFrom(io.LimitReader(plain, limit+1))
+	_, err := buffer.ReadFrom(io.LimitReader(plain, min(limit, largeBody)+1))
+	if buffer.Len() > largeBody && limit > largeBody && err == nil {
+		if in.large = in.store.large.take(r.Context()); in.large {
+			_, err = buffer.ReadFrom(io.LimitReader(plain, limit-largeBody))
+		} else {
+			err = context.Cause(r.Context())
+		}
+	}
 	in.body = buffer.Bytes()
 	in.log.setBody(in.body, in.store.config.Retention.RequestBody)
 	switch {
@@ -143,7 +153,10 @@ func (in *ingestion) firewall(*http.Request) (answer, bool) {
 
 // parse is step 8.
 func (in *ingestion) parse(*http.Request) (answer, bool) {
-	parsed, err := parseBody(in.body)
+	parsed, err := parseBody(in.body, in.endpoint.MaxEvents)
+	if errors.Is(err, errTooMany) {
+		return in.behavior.failure(http.StatusRequestEntityTooLarge, errTooLarge), true
+	}
 	if err != nil || (parsed.duplicateKeys && in.behavior.RejectDuplicateKeys) {
 		return in.behavior.badRequest(errJSON), true
 	}
@@ -161,7 +174,7 @@ func (in *ingestion) shape(*http.Request) (answer, bool) {
 	if !in.parsed.hasEvents || (len(in.parsed.events) == 0 && in.behavior.EmptyEvents == Reject) {
 		return in.behavior.missingField("events"), true
 	}
-	in.log.events = len(in.parsed.events)
+	in.log.events = in.parsed.count
 	return answer{}, false
 }
 
@@ -181,7 +194,7 @@ func (in *ingestion) authorize(*http.Request) (answer, bool) {
 
 // count is step 12.
 func (in *ingestion) count(*http.Request) (answer, bool) {
-	n := len(in.parsed.events)
+	n := in.parsed.count
 	if n > in.endpoint.MaxEvents || (in.behavior.Strict2000 && n >= in.endpoint.MaxEvents) {
 		return in.behavior.failure(http.StatusRequestEntityTooLarge, errTooLarge), true
 	}

@@ -29,7 +29,11 @@ const (
 // parseDepth bounds the nesting of a body, so that hostile input cannot exhaust the stack.
 const parseDepth = 512
 
+// maxValues bounds the values of a body: each takes many times what it takes in JSON.
+const maxValues = 1_000_000
+
 var (
+	errTooMany = fmt.Errorf("more than %d values", maxValues)
 	errNotUTF8 = errors.New("not UTF-8")
 	errTooDeep = fmt.Errorf("nested deeper than %d", parseDepth)
 )
@@ -37,7 +41,8 @@ var (
 // body is a decoded ingest request. Objects are map[string]any, numbers json.Number.
 type body struct {
 	fields map[string]any // every top-level member but events
-	events []any          // nil when absent or not an array
+	events []any          // nil when absent or not an array; no more than a request may have
+	count  int            // of all events
 	texts  [][]byte       // the text of each event, slices of the request body
 	// hasEvents tells that events was present and an array.
 	hasEvents bool
@@ -51,6 +56,8 @@ type parser struct {
 	in         []byte
 	tokens     *jsontext.Decoder
 	duplicates bool
+	values     int
+	maxEvents  int
 }
 
 func newParser(in []byte) (*parser, error) {
@@ -60,12 +67,13 @@ func newParser(in []byte) (*parser, error) {
 	return &parser{in: in, tokens: jsontext.NewDecoder(bytes.NewBuffer(in), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}, nil
 }
 
-// parseBody decodes a request body whose top must be an object.
-func parseBody(in []byte) (*body, error) {
+// parseBody decodes a request body whose top must be an object. Events beyond maxEvents are counted only.
+func parseBody(in []byte, maxEvents int) (*body, error) {
 	p, err := newParser(in)
 	if err != nil {
 		return nil, err
 	}
+	p.maxEvents = maxEvents
 	if kind := p.tokens.PeekKind(); kind != tokenBeginObject {
 		return nil, fmt.Errorf("expected an object, found %s", kind)
 	}
@@ -79,7 +87,7 @@ func parseBody(in []byte) (*body, error) {
 			return err
 		}
 		if key == "events" {
-			b.events, b.texts, b.hasEvents = nil, nil, false
+			b.events, b.texts, b.hasEvents, b.count = nil, nil, false, 0
 			return nil
 		}
 		if _, twice := b.fields[key]; twice {
@@ -112,8 +120,11 @@ func (p *parser) events(b *body) error {
 	if b.hasEvents {
 		p.duplicates = true
 	}
-	b.hasEvents, b.events, b.texts = true, []any{}, nil
+	b.hasEvents, b.events, b.texts, b.count = true, []any{}, nil, 0
 	return p.elements(func() error {
+		if b.count++; b.count > p.maxEvents {
+			return p.tokens.SkipValue()
+		}
 		before := p.tokens.InputOffset()
 		v, err := p.value()
 		if err != nil {
@@ -187,6 +198,9 @@ func (p *parser) elements(do func() error) error {
 func (p *parser) value() (any, error) {
 	if p.tokens.StackDepth() > parseDepth {
 		return nil, errTooDeep
+	}
+	if p.values++; p.values > maxValues {
+		return nil, errTooMany
 	}
 	switch p.tokens.PeekKind() {
 	case tokenBeginObject:

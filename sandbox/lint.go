@@ -74,10 +74,10 @@ func (up *upload) lintEvent(p *project, e *event, u *user, now time.Time, insert
 		u.newest = max(u.newest, ms)
 	}
 	if id := idText(e.fields[fieldEventID]); id != "" && !e.identify() {
-		if id == u.eventID {
-			warn("event_id " + id + " repeats: it must count up, since it takes part in de-duplication")
+		if cut(id, up.behavior.StringLimit) == u.eventID {
+			warn("event_id " + cut(id, namesShown) + " repeats: it must count up, since it takes part in de-duplication")
 		}
-		u.eventID = id
+		u.eventID = strings.Clone(cut(id, up.behavior.StringLimit))
 	}
 	for _, group := range resetGroups {
 		sent := 0

@@ -36,7 +36,9 @@ type properties map[string]any
 // applyOperators applies user_properties (or group_properties) in the server's order: $clearAll, $unset, $set,
 // $setOnce, $add, $append, $prepend, $preInsert, $postInsert, $remove, then plain keys. record is called for each
 // property that an operation addressed, warn for what is ignored.
-func (p properties) applyOperators(ops map[string]any, nulls string, record func(Change), warn func(string)) {
+// What finds no room in held is ignored.
+func (p properties) applyOperators(ops map[string]any, nulls string, held *holding, record func(Change), warn func(string)) {
+	w := writer{p, held, record, warn}
 	for _, op := range operators {
 		argument, present := ops[op]
 		if !present {
@@ -44,7 +46,7 @@ func (p properties) applyOperators(ops map[string]any, nulls string, record func
 		}
 		if op == opClearAll {
 			for _, name := range slices.Sorted(maps.Keys(p)) {
-				p.write(name, nil, false, op, record)
+				w.write(name, nil, false, op)
 			}
 			continue
 		}
@@ -54,7 +56,7 @@ func (p properties) applyOperators(ops map[string]any, nulls string, record func
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(members)) {
-			p.apply(op, name, members[name], record, warn)
+			w.apply(op, name, members[name])
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(ops)) {
@@ -62,24 +64,45 @@ func (p properties) applyOperators(ops map[string]any, nulls string, record func
 		switch {
 		case slices.Contains(operators, name):
 		case strings.HasPrefix(name, "$"):
-			warn("unknown operator " + strconv.Quote(name) + ": ignored")
+			warn("unknown operator " + quoted(name) + ": ignored")
 		case value == nil && nulls == NullIgnore:
-			warn("property " + strconv.Quote(name) + " is null: ignored")
+			warn("property " + quoted(name) + " is null: ignored")
 		default:
-			p.write(name, value, true, "set", record)
+			w.write(name, value, true, "set")
 		}
 	}
 }
 
+// writer writes the properties of one user or group.
+type writer struct {
+	p      properties
+	held   *holding
+	record func(Change)
+	warn   func(string)
+}
+
 // write sets or removes a property.
-func (p properties) write(name string, value any, exists bool, op string, record func(Change)) {
+func (w *writer) write(name string, value any, exists bool, op string) {
+	p := w.p
 	before, existed := p[name]
+	var more int64
+	if exists {
+		more = valueCost + int64(len(name)) + weigh(value)
+	}
+	if existed {
+		more -= valueCost + int64(len(name)) + weigh(before)
+	}
+	if more > 0 && !w.held.fits(more) {
+		w.warn("property " + quoted(name) + " is not kept: its user or group is larger than the sandbox keeps (retention.property_bytes)")
+		return
+	}
+	w.held.add(more)
 	if exists {
 		p[name] = value
 	} else {
 		delete(p, name)
 	}
-	record(Change{
+	w.record(Change{
 		Property: name, Operation: op, Before: before, After: value, existed: existed, exists: exists,
 		Changed: existed != exists || !equal(before, value),
 		Jump: existed && exists && strings.HasPrefix(name, experimentPrefix) && !equal(before, value) &&
@@ -87,12 +110,23 @@ func (p properties) write(name string, value any, exists bool, op string, record
 	})
 }
 
-func (p properties) apply(op, name string, argument any, record func(Change), warn func(string)) {
-	current, exists := p[name]
-	put := func(value any) { p.write(name, value, true, op, record) }
+// maxList bounds the values of a property that is a list.
+const maxList = 10_000
+
+func (w *writer) apply(op, name string, argument any) {
+	current, exists := w.p[name]
+	put := func(value any) { w.write(name, value, true, op) }
+	putList := func(list []any) {
+		steps(len(list))
+		if len(list) > maxList {
+			w.warn(op + " to " + quoted(name) + ": more than " + strconv.Itoa(maxList) + " values: the rest is ignored")
+			list = slices.Clone(list[:maxList])
+		}
+		put(list)
+	}
 	switch op {
 	case opUnset:
-		p.write(name, nil, false, op, record)
+		w.write(name, nil, false, op)
 	case opSet:
 		put(argument)
 	case opSetOnce:
@@ -102,20 +136,20 @@ func (p properties) apply(op, name string, argument any, record func(Change), wa
 	case opAdd:
 		sum, ok := add(current, argument)
 		if !ok {
-			warn("$add to " + strconv.Quote(name) + ": not a number: ignored")
+			w.warn("$add to " + quoted(name) + ": not a number: ignored")
 			return
 		}
 		put(sum)
 	case opAppend:
-		put(slices.Concat(asList(current), asList(argument)))
+		putList(slices.Concat(asList(current), asList(argument)))
 	case opPrepend:
-		put(slices.Concat(asList(argument), asList(current)))
+		putList(slices.Concat(asList(argument), asList(current)))
 	case opPreInsert:
 		have := asList(current)
-		put(slices.Concat(without(asList(argument), have), have))
+		putList(slices.Concat(without(asList(argument), have), have))
 	case opPostInsert:
 		have := asList(current)
-		put(slices.Concat(have, without(asList(argument), have)))
+		putList(slices.Concat(have, without(asList(argument), have)))
 	case opRemove:
 		if have, ok := current.([]any); ok {
 			put(without(have, asList(argument)))
@@ -138,14 +172,44 @@ func asList(v any) []any {
 // without returns the members of from that equal none of the members of taken, nor an earlier one of the result
 // when from is inserted into taken.
 func without(from, taken []any) []any {
+	gone := make(map[string]struct{}, len(taken))
+	for _, v := range taken {
+		gone[identityOf(v)] = struct{}{}
+	}
+	steps(len(from) + len(taken))
 	out := make([]any, 0, len(from))
 	for _, v := range from {
-		if !slices.ContainsFunc(taken, func(x any) bool { return equal(v, x) }) {
+		if _, there := gone[identityOf(v)]; !there {
 			out = append(out, v)
 		}
 	}
 	return out
 }
+
+// identityOf is the same text for values that are equal, and for no others.
+func identityOf(v any) string {
+	n, isNumber := v.(json.Number)
+	if !isNumber {
+		return string(encode(v))
+	}
+	if i, err := n.Int64(); err == nil {
+		return strconv.FormatInt(i, 10)
+	}
+	f, err := n.Float64()
+	if err != nil {
+		return n.String()
+	}
+	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		return strconv.FormatInt(int64(f), 10)
+	}
+	return strconv.FormatFloat(f, 'g', -1, 64)
+}
+
+// namesShown is how much of a name warnings show.
+const namesShown = 200
+
+// quoted is a name as warnings show it.
+func quoted(name string) string { return strconv.Quote(cut(name, namesShown)) }
 
 // equal compares by value: 1 and 1.0 are the same number.
 func equal(a, b any) bool {

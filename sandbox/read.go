@@ -53,10 +53,7 @@ func (s *Server) Events(q Select) []Event {
 func (s *Server) AwaitEvents(ctx context.Context, q Select, n int) ([]Event, error) {
 	c := condition{filter: q.filter(), count: n}
 	for {
-		s.store.mu.Lock()
-		met, _ := c.holds(s.store)
-		changed := s.store.changed
-		s.store.mu.Unlock()
+		met, _, changed := c.holds(s.store)
 		if met {
 			return s.Events(q), nil
 		}
@@ -84,8 +81,8 @@ func (s *Server) Group(groupType, value string) (map[string]any, bool) {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	for _, p := range s.store.order {
-		if props, ok := p.groups[groupKey(groupType, value)]; ok {
-			return copyValue(map[string]any(props)).(map[string]any), true
+		if g, ok := p.groups.byKey[groupKey(groupType, value)]; ok {
+			return copyValue(map[string]any(g.properties)).(map[string]any), true
 		}
 	}
 	return nil, false

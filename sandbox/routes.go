@@ -31,5 +31,8 @@ func newHandler(g *gate, control routes, up *uploads) http.Handler {
 	}
 	mux.Handle(controlPrefix+"/", g.guard(http.HandlerFunc(noSuchPath)))
 	mux.HandleFunc("/", g.fromHere(up.ServeHTTP))
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		timely(w, r)
+		mux.ServeHTTP(w, r)
+	})
 }

@@ -36,7 +36,7 @@ func NewServer(config Config) (*Server, error) {
 		return nil, err
 	}
 	closed, stop := context.WithCancel(context.Background())
-	st := &store{config: config, clock: clock{base: time.Now}, closed: closed, changed: make(chan struct{})}
+	st := &store{config: config, clock: clock{base: time.Now}, closed: closed, changed: make(chan struct{}), large: make(slots, largeBodies), watching: make(slots, watchers)}
 	st.clear()
 	up := &uploads{st}
 	s := &Server{store: st, stop: stop, control: merged(
@@ -57,8 +57,14 @@ func NewServer(config Config) (*Server, error) {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// readHeaderTimeout ends connections that say nothing.
-const readHeaderTimeout = 10 * time.Second
+const (
+	// readHeaderTimeout and idleTimeout end connections that say nothing, and writeTimeout those that take nothing. A stream
+	// moves it with each of its writes.
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	writeTimeout      = 10 * time.Minute
+	maxHeaderBytes    = 64 << 10
+)
 
 // Serve answers requests on a listener in the background until Shutdown.
 func (s *Server) Serve(l net.Listener) error { return s.serve(muteableListener{l}) }
@@ -76,7 +82,9 @@ func (s *Server) serve(l net.Listener) error {
 	if s.http != nil {
 		return errors.New("the sandbox serves already")
 	}
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: readHeaderTimeout, ConnContext: withWire}
+	s.http = &http.Server{
+		Handler: s, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, WriteTimeout: writeTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: withWire,
+	}
 	s.served = make(chan struct{})
 	s.address = l.Addr()
 	go func() {

@@ -45,6 +45,9 @@ type stats struct {
 // originsCounted bounds the origins counted by name; the rest is counted as otherTypes.
 const originsCounted = 20
 
+// pathsCounted bounds the paths counted by name; the rest is counted as otherTypes.
+const pathsCounted = 50
+
 // EndpointStats counts the requests to one path.
 type EndpointStats struct {
 	Requests          int            `json:"requests"`
@@ -75,6 +78,9 @@ func (s *stats) entry(e *entry) {
 }
 
 func (s *stats) endpoint(path string) *EndpointStats {
+	if s.endpoints[path] == nil && len(s.endpoints) >= pathsCounted {
+		path = otherTypes
+	}
 	e := s.endpoints[path]
 	if e == nil {
 		e = &EndpointStats{Status: map[string]int{}}

@@ -33,6 +33,9 @@ type store struct {
 	retries  retries
 	inflight map[idKey]int
 	changed  chan struct{} // closed and replaced when something happened
+
+	large    slots // for large bodies
+	watching slots // for streams and waits
 }
 
 // clear forgets everything and restores the configured behavior. The caller holds the lock or is alone.
@@ -42,8 +45,8 @@ func (s *store) clear() {
 	for i, p := range s.config.projects() {
 		one := &project{
 			number: i + 1, apiKey: p.APIKey, region: p.Region,
-			identities: newIdentities(r.Users), dedupe: dedupe{limit: r.DedupeKeys},
-			groups: map[string]properties{}, flags: newExperiments(),
+			identities: newIdentities(r.Users, r.PropertyBytes/heldShare), dedupe: dedupe{limit: r.DedupeKeys},
+			groups: newGroups(r.PropertyBytes / heldShare / int64(len(s.config.projects()))), flags: newExperiments(),
 		}
 		s.projects[one.apiKey] = one
 		s.order = append(s.order, one)

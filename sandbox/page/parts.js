@@ -1,5 +1,6 @@
 // Small pieces that several views share.
 import { html, useState } from "./vendor/htm-preact.js";
+import { value } from "./format.js";
 import { keyOf } from "./keys.js";
 
 // verdicts are what may become of an event: its name, and what it means.
@@ -34,11 +35,13 @@ export const terms = [
 
 const experiment = "[Experiment] ";
 
-// Name shows Amplitude's prefix quietly, since it starts most names here.
-export const Name = ({ text }) =>
-  String(text ?? "").startsWith(experiment)
-    ? html`<span class="name" title=${text}><span class="prefix">${experiment}</span>${text.slice(experiment.length)}</span>`
-    : html`<span class="name" title=${text}>${text}</span>`;
+// Name shows Amplitude's prefix quietly, since it starts most names here. What an event calls its name may be any JSON.
+export function Name({ text }) {
+  const name = value(text);
+  return name.startsWith(experiment)
+    ? html`<span class="name" title=${name}><span class="prefix">${experiment}</span>${name.slice(experiment.length)}</span>`
+    : html`<span class="name" title=${name}>${name}</span>`;
+}
 
 export async function copy(text) {
   if (navigator.clipboard) {

@@ -1,4 +1,4 @@
-import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useCallback, useEffect, useErrorBoundary, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { get, query } from "../api.js";
 import { age, count, plural, time, value } from "../format.js";
 import { useStream } from "../stream.js";
@@ -114,7 +114,14 @@ function Nothing({ filtered, total, requests, clear }) {
   </${Empty}>`;
 }
 
-function Row({ event, open, at, toggle, go }) {
+// Row is one event. One that cannot be shown says so, and leaves the others alone.
+function Row(props) {
+  const [error] = useErrorBoundary();
+  if (!error) return html`<${Event} ...${props} />`;
+  return html`<li class="event"><p class="problem">Event ${props.event.sandbox.seq} cannot be shown: ${error.message}</p></li>`;
+}
+
+function Event({ event, open, at, toggle, go }) {
   const s = event.sandbox;
   const jump = s.changes?.some((c) => c.variant_changed);
   const who = s.user_id ?? s.device_id ?? "no id";

@@ -1,6 +1,6 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { get, query } from "../api.js";
-import { bytes, count, plural, time } from "../format.js";
+import { bytes, count, plural, time, value } from "../format.js";
 import { useRefreshed } from "../stream.js";
 import { Empty, Json } from "../parts.js";
 
@@ -58,8 +58,8 @@ export function Requests({ stats, id, go, keys }) {
 // Failure is what the answer says is wrong.
 function Failure({ of: r }) {
   if (r.status > 0 && r.status < 300) return null;
-  const text = r.answer?.error ?? (typeof r.answer === "string" ? r.answer : "");
-  const field = r.answer?.missing_field ? `: ${r.answer.missing_field}` : "";
+  const text = value(r.answer?.error ?? (typeof r.answer === "string" ? r.answer : ""));
+  const field = r.answer?.missing_field ? `: ${value(r.answer.missing_field)}` : "";
   return text && html`<span class="problem failure" title=${text + field}>${text}${field}</span> `;
 }
 

@@ -1,0 +1,317 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// small is a sandbox that keeps little.
+func small(t *testing.T) *Server {
+	t.Helper()
+	config := DefaultConfig()
+	config.Retention.PropertyBytes = 4 << 20
+	config.Retention.EventBytes = 2 << 20
+	config.Retention.RequestBytes = 1 << 20
+	s, err := NewServer(config)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Shutdown(context.Background())) })
+	return s
+}
+
+// postTo posts events to /batch, which takes 20 MB, and returns the status.
+func postTo(t *testing.T, s *Server, events ...map[string]any) int {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"api_key": "sandbox", "events": events})
+	require.NoError(t, err)
+	return postText(s, "/batch", string(body)).Code
+}
+
+func postText(s *Server, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+// held is what users and groups keep by the sandbox's own count.
+func (s *store) held() (sum int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.order {
+		sum += p.identities.held + p.groups.held
+	}
+	return sum
+}
+
+// resident is the heap in use once the garbage is gone.
+func resident() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// many is a map of n members.
+func many(n int, name func(i int) string, value any) map[string]any {
+	out := make(map[string]any, n)
+	for i := range n {
+		out[name(i)] = value
+	}
+	return out
+}
+
+// TestMemoryIsBounded: whatever a few users, groups, devices and flags are given, the sandbox keeps what retention says.
+func TestMemoryIsBounded(t *testing.T) {
+	long := strings.Repeat("n", 900)
+	for _, tc := range []struct {
+		name  string
+		event func(i int) map[string]any
+	}{
+		{"properties of three users", func(i int) map[string]any {
+			return map[string]any{"event_type": "$identify", "user_id": fmt.Sprintf("user-%05d", i%3), "user_properties": map[string]any{
+				"$set": many(100, func(k int) string { return fmt.Sprintf("p%d-%d-%s", i, k, long) }, long)}}
+		}},
+		{"one property again and again", func(i int) map[string]any {
+			return map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": map[string]any{"$set": map[string]any{"p": fmt.Sprint(i, strings.Repeat(long, 100))}}}
+		}},
+		{"a list that grows", func(i int) map[string]any {
+			return map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": map[string]any{"$append": map[string]any{"p": []any{i, long, long, long, long, long, long, long, long}}}}
+		}},
+		{"properties of three groups", func(i int) map[string]any {
+			return map[string]any{"event_type": "$groupidentify", "user_id": "user-00001", "groups": map[string]any{"org": fmt.Sprint("o", i%3)}, "group_properties": map[string]any{
+				"$set": many(100, func(k int) string { return fmt.Sprintf("p%d-%d-%s", i, k, long) }, long)}}
+		}},
+		{"many groups", func(i int) map[string]any {
+			return map[string]any{"event_type": "$groupidentify", "user_id": "user-00001", "groups": map[string]any{"org": fmt.Sprint("o", i, long)}, "group_properties": map[string]any{
+				"$set": map[string]any{"p": strings.Repeat(long, 20)}}}
+		}},
+		{"many group types of one user", func(i int) map[string]any {
+			return map[string]any{"event_type": "e", "user_id": "user-00001", "groups": map[string]any{fmt.Sprint("o", i, strings.Repeat(long, 20)): "x"}}
+		}},
+		{"many devices of many users", func(i int) map[string]any {
+			return map[string]any{"event_type": "e", "user_id": fmt.Sprint("user-", i%20, long), "device_id": fmt.Sprint("device-", i, long)}
+		}},
+		{"many flags of many users", func(i int) map[string]any {
+			return map[string]any{"event_type": "$exposure", "user_id": fmt.Sprint("user-0000", i%7), "event_properties": map[string]any{"flag_key": fmt.Sprint("f", i, long), "variant": "a", "experiment_key": fmt.Sprint("e", i, long)}}
+		}},
+		{"megabytes as a flag", func(i int) map[string]any {
+			return map[string]any{"event_type": "[Experiment] Assignment", "user_id": "user-00001", "event_properties": map[string]any{fmt.Sprint(i, strings.Repeat(long, 100), ".variant"): "a"}}
+		}},
+		{"operators that nobody knows", func(i int) map[string]any {
+			return map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": many(200, func(k int) string { return fmt.Sprintf("$p%d-%d-%s", i, k, long) }, 1)}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := small(t)
+			before := resident()
+			sent := 0
+			for i := 0; sent < 40<<20; i += 20 {
+				var events []map[string]any
+				for k := range 20 {
+					e := tc.event(i + k)
+					e["insert_id"] = fmt.Sprint(i + k)
+					events = append(events, e)
+				}
+				text, err := json.Marshal(events)
+				require.NoError(t, err)
+				sent += max(len(text), 200<<10)
+				s.store.advance(time.Minute) // no rate is exceeded
+				require.Equal(t, http.StatusOK, postTo(t, s, events...))
+			}
+			grown := resident() - before
+			t.Logf("%d MB of heap, held %d kB", grown>>20, s.store.held()>>10)
+			assert.LessOrEqual(t, s.store.held(), int64(4<<20)*3/2)
+			assert.LessOrEqual(t, grown, int64(24<<20))
+			runtime.KeepAlive(s)
+		})
+	}
+}
+
+// TestPathsAreBounded: paths that nobody knows do not fill the counts.
+func TestPathsAreBounded(t *testing.T) {
+	s := small(t)
+	for i := range 1000 {
+		postText(s, fmt.Sprint("/nowhere/", i), "{}")
+	}
+	assert.LessOrEqual(t, len(s.Stats().ByEndpoint), pathsCounted+1)
+	assert.Equal(t, 1000, s.Stats().Requests)
+}
+
+// TestRequestGrowsLinearly: what a request costs under the lock grows with it, not with its square, also in what the user
+// has met before.
+func TestRequestGrowsLinearly(t *testing.T) {
+	list := func(n int) []any {
+		out := make([]any, n)
+		for i := range out {
+			out[i] = i
+		}
+		return out
+	}
+	assignment := func(user string, n int) map[string]any {
+		return map[string]any{"event_type": "[Experiment] Assignment", "user_id": user, "event_properties": many(n, func(i int) string { return fmt.Sprintf("[Experiment] f%06d.variant", i) }, "on")}
+	}
+	for _, tc := range []struct {
+		name string
+		make func(n int) map[string]any
+	}{
+		{"flags of an assignment", func(n int) map[string]any { return assignment("user-00001", n) }},
+		{"properties", func(n int) map[string]any {
+			return map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": map[string]any{"$set": many(n, func(i int) string { return fmt.Sprint("p", i) }, 1)}}
+		}},
+		{"a list inserted into a list", func(n int) map[string]any {
+			return map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": map[string]any{"$postInsert": map[string]any{"p": list(n)}, "$preInsert": map[string]any{"p": list(n)}, "$remove": map[string]any{"p": list(n)}}}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var first float64
+			for _, times := range []int{1, 4, 16} {
+				s, err := NewServer(DefaultConfig())
+				require.NoError(t, err)
+				// The user has met many flags.
+				require.Equal(t, http.StatusOK, postTo(t, s, assignment("user-00001", 5000)))
+				for day := range 50 {
+					e := map[string]any{"event_type": "$exposure", "user_id": "user-00001", "time": int64(1_768_478_400_000) + int64(day)*dayMillis,
+						"event_properties": map[string]any{"flag_key": "f000001", "experiment_key": fmt.Sprint(day), "variant": "a"}}
+					require.Equal(t, http.StatusOK, postTo(t, s, e))
+				}
+				n := 500 * times
+				var c atomic.Int64
+				counted.Store(&c)
+				status := postTo(t, s, tc.make(n))
+				counted.Store(nil)
+				require.Equal(t, http.StatusOK, status)
+				perPart := float64(c.Load()) / float64(n)
+				t.Logf("%d parts: %d steps, %.2f a part", n, c.Load(), perPart)
+				if times == 1 {
+					first = perPart
+				}
+				assert.LessOrEqual(t, perPart, 1.3*first)
+			}
+		})
+	}
+}
+
+// TestBodiesOfManyValues: what takes many times its size when it is decoded is refused while it is read.
+func TestBodiesOfManyValues(t *testing.T) {
+	for name, body := range map[string]string{
+		"events":  `{"api_key":"sandbox","events":[` + strings.Repeat("{},", 6_000_000) + `{}]}`,
+		"values":  `{"api_key":"sandbox","x":[` + strings.Repeat("1,", 9_000_000) + `1]}`,
+		"members": `{"api_key":"sandbox","events":[{"event_type":"e","user_id":"user-00001","event_properties":{` + strings.Repeat(`"a":1,`, 3_000_000) + `"b":1}}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := small(t)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			w := postText(s, "/batch", body)
+			runtime.ReadMemStats(&after)
+			assert.Equal(t, http.StatusRequestEntityTooLarge, w.Code)
+			assert.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(400<<20))
+			assert.Equal(t, http.StatusOK, postTo(t, s, map[string]any{"event_type": "e", "user_id": "user-00001"}), "the next one is served")
+		})
+	}
+}
+
+// serve serves a sandbox on a port of this machine.
+func serve(t *testing.T, s *Server) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, s.Serve(l))
+	return l.Addr().String()
+}
+
+// TestStreamsAreBounded: readers that take nothing, and more readers than there are places, harm nobody.
+func TestStreamsAreBounded(t *testing.T) {
+	s := small(t)
+	address := serve(t, s)
+	// Streams that are never read from.
+	var conns []net.Conn
+	for range watchers {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		_, err = io.WriteString(conn, "GET /_sandbox/stream?verdict=all HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		require.NoError(t, err)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, line, "200")
+		conns = append(conns, conn)
+	}
+	for _, path := range []string{"/_sandbox/stream", "/_sandbox/await?user=nobody"} {
+		answer, err := http.Get("http://" + address + path)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode, path)
+	}
+	before := resident()
+	for i := range 30 {
+		s.store.advance(time.Minute)
+		require.Equal(t, http.StatusOK, postTo(t, s, map[string]any{"event_type": "e", "user_id": "user-00001", "insert_id": fmt.Sprint(i), "event_properties": many(100, func(k int) string { return fmt.Sprint(k) }, strings.Repeat("x", 1000))}))
+	}
+	assert.LessOrEqual(t, resident()-before, int64(64<<20))
+	// One that goes makes room.
+	require.NoError(t, conns[0].Close())
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		s.store.advance(time.Millisecond) // wakes the streams
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/_sandbox/await?user=user-00001", http.NoBody)
+		require.NoError(c, err)
+		answer, err := http.DefaultClient.Do(r)
+		require.NoError(c, err)
+		require.NoError(c, answer.Body.Close())
+		assert.Equal(c, http.StatusOK, answer.StatusCode)
+	}, 20*time.Second, 50*time.Millisecond)
+}
+
+// TestSlowReadersHoldNoLock: while somebody reads a large answer slowly, or sends a body slowly, everybody else is served.
+func TestSlowReadersHoldNoLock(t *testing.T) {
+	s, err := NewServer(DefaultConfig())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Shutdown(t.Context()) })
+	address := serve(t, s)
+	properties := many(5000, func(i int) string { return fmt.Sprint("p", i) }, strings.Repeat("x", 1000))
+	require.Equal(t, http.StatusOK, postTo(t, s,
+		map[string]any{"event_type": "$groupidentify", "user_id": "user-00001", "groups": map[string]any{"org": "acme"}, "group_properties": properties},
+		map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": properties}))
+	for _, path := range []string{"/_sandbox/groups/org/acme", "/_sandbox/users/user-00001", "/_sandbox/export?verdict=all", "/_sandbox/events?verdict=all&text=x"} {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		_, err = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		require.NoError(t, err)
+		_, err = bufio.NewReader(conn).ReadString('\n') // the answer has begun, and is taken no further
+		require.NoError(t, err)
+	}
+	for range 20 {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		_, err = io.WriteString(conn, "POST /batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20000000\r\n\r\n{")
+		require.NoError(t, err)
+	}
+	assert.Equal(t, http.StatusOK, postTo(t, s, map[string]any{"event_type": "e", "user_id": "user-00002"}))
+	answer, err := http.Get("http://" + address + "/_sandbox/stats")
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	assert.Equal(t, http.StatusOK, answer.StatusCode)
+}
