@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 )
@@ -24,14 +25,16 @@ import (
 type sections struct {
 	processor *amplitudeexperimentprocessor.Config
 	exporter  *amplitudeexporter.Config
+	connector *featureflageventsconnector.Config
 }
 
 // readSections reads the sections as the Collector does; without a configuration they are the defaults.
 func readSections(ctx context.Context, o *options) (*sections, error) {
-	processors, exporters := amplitudeexperimentprocessor.NewFactory(), amplitudeexporter.NewFactory()
+	processors, exporters, connectors := amplitudeexperimentprocessor.NewFactory(), amplitudeexporter.NewFactory(), featureflageventsconnector.NewFactory()
 	s := &sections{
 		processor: processors.CreateDefaultConfig().(*amplitudeexperimentprocessor.Config),
 		exporter:  exporters.CreateDefaultConfig().(*amplitudeexporter.Config),
+		connector: connectors.CreateDefaultConfig().(*featureflageventsconnector.Config),
 	}
 	if len(o.configs) == 0 {
 		return s, nil
@@ -63,6 +66,18 @@ func readSections(ctx context.Context, o *options) (*sections, error) {
 	}
 	if err := confmap.Validate(s.processor); err != nil {
 		return nil, fmt.Errorf("processors::%s: %w", id, err)
+	}
+	found, id, err = section(conf, "connectors", connectors.Type(), o.connector)
+	if err == nil && found != nil { // without one, spans are read by its defaults
+		if err = found.Unmarshal(s.connector); err == nil {
+			err = confmap.Validate(s.connector)
+		}
+		if err != nil {
+			err = fmt.Errorf("connectors::%s: %w", id, err)
+		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	found, id, err = section(conf, "exporters", exporters.Type(), o.exporter)
 	if err != nil || found == nil {

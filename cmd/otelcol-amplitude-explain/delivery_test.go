@@ -95,7 +95,7 @@ func TestExplainedIsDelivered(t *testing.T) {
 	for _, name := range files {
 		content, err := os.ReadFile(name)
 		require.NoError(t, err)
-		require.NoError(t, readLogs(name, bytes.NewReader(content), func(in document) error {
+		require.NoError(t, readLogs(t.Context(), name, bytes.NewReader(content), nil, func(in document) error {
 			return processor.ConsumeLogs(t.Context(), in.logs)
 		}))
 	}

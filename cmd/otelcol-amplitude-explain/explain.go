@@ -41,18 +41,23 @@ func newExplainer(ctx context.Context, cfg amplitudeexperimentprocessor.Config, 
 		return nil, err
 	}
 	p, err := factory.CreateLogs(ctx, processor.Settings{
-		ID: component.NewID(factory.Type()),
-		TelemetrySettings: component.TelemetrySettings{
-			Logger:         zap.NewNop(),
-			MeterProvider:  metricnoop.NewMeterProvider(),
-			TracerProvider: tracenoop.NewTracerProvider(),
-			Resource:       pcommon.NewResource(),
-		},
+		ID:                component.NewID(factory.Type()),
+		TelemetrySettings: silent(),
 	}, &cfg, nowhere)
 	if err != nil {
 		return nil, err
 	}
 	return &explainer{processor: p, recorder: &explain.Recorder{History: explain.NewHistory()}}, p.Start(ctx, noHost{})
+}
+
+// silent is telemetry that goes nowhere.
+func silent() component.TelemetrySettings {
+	return component.TelemetrySettings{
+		Logger:         zap.NewNop(),
+		MeterProvider:  metricnoop.NewMeterProvider(),
+		TracerProvider: tracenoop.NewTracerProvider(),
+		Resource:       pcommon.NewResource(),
+	}
 }
 
 // explain returns an explanation for each record of a batch, in order. The batch is rewritten.

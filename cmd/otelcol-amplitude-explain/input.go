@@ -5,12 +5,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
 // document is one request of the input, with its number.
@@ -18,12 +20,14 @@ type document struct {
 	input  string
 	number int
 	logs   plog.Logs
+	// spans: the records were made of spans.
+	spans bool
 }
 
-const wanted = "wanted are OTLP logs: JSON with resourceLogs (as the file exporter or a request has it), a single log record, or a protobuf request"
+const wanted = "wanted is OTLP: JSON with resourceLogs or resourceSpans (as the file exporter or a request has it), a single log record, or a protobuf request of logs"
 
 // readLogs yields the requests of an input, in order.
-func readLogs(name string, from io.Reader, yield func(document) error) error {
+func readLogs(ctx context.Context, name string, from io.Reader, spans *spanReader, yield func(document) error) error {
 	content, err := io.ReadAll(from)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -32,7 +36,7 @@ func readLogs(name string, from io.Reader, yield func(document) error) error {
 	case len(text) == 0:
 		return fmt.Errorf("%s is empty: %s", name, wanted)
 	case text[0] == '{' || text[0] == '[':
-		return readJSON(name, content, yield)
+		return readJSON(ctx, name, content, spans, yield)
 	}
 	logs, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(content)
 	if err != nil || logs.ResourceLogs().Len() == 0 {
@@ -42,7 +46,7 @@ func readLogs(name string, from io.Reader, yield func(document) error) error {
 }
 
 // readJSON reads JSON documents one after the other, however they are broken into lines.
-func readJSON(name string, content []byte, yield func(document) error) error {
+func readJSON(ctx context.Context, name string, content []byte, spans *spanReader, yield func(document) error) error {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	for number := 1; ; number++ {
@@ -54,21 +58,21 @@ func readJSON(name string, content []byte, yield func(document) error) error {
 			line := 1 + bytes.Count(content[:decoder.InputOffset()], []byte("\n"))
 			return fmt.Errorf("%s: document %d, from line %d on, is no JSON: %w", name, number, line, err)
 		}
-		logs, err := unmarshal(text)
-		if err != nil {
+		in := document{input: name, number: number}
+		if err := in.unmarshal(ctx, text, spans); err != nil {
 			return fmt.Errorf("%s: document %d: %w", name, number, err)
 		}
-		if err := yield(document{input: name, number: number, logs: logs}); err != nil {
+		if err := yield(in); err != nil {
 			return err
 		}
 	}
 }
 
-// unmarshal reads a request, or a log record that stands alone.
-func unmarshal(text json.RawMessage) (plog.Logs, error) {
+// unmarshal reads a request of logs or traces, or a log record that stands alone.
+func (d *document) unmarshal(ctx context.Context, text json.RawMessage, spans *spanReader) error {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(text, &keys); err != nil {
-		return plog.Logs{}, fmt.Errorf("it is no JSON object: %s", wanted)
+		return fmt.Errorf("it is no JSON object: %s", wanted)
 	}
 	has := func(names ...string) bool {
 		for _, name := range names {
@@ -80,16 +84,22 @@ func unmarshal(text json.RawMessage) (plog.Logs, error) {
 	}
 	switch {
 	case has("resourceLogs", "resource_logs") || len(keys) == 0:
-	case has("resourceSpans"):
-		return plog.Logs{}, errors.New("it holds spans: the connector feature_flag_events makes log records of them, explain those")
+	case has("resourceSpans", "resource_spans"):
+		traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(text)
+		if err != nil {
+			return fmt.Errorf("it is no OTLP: %w", err)
+		}
+		d.spans = true
+		d.logs, err = spans.read(ctx, traces)
+		return err
 	case has("attributes", "eventName", "event_name", "body", "timeUnixNano", "observedTimeUnixNano"):
 		text = fmt.Appendf(nil, `{"resourceLogs":[{"scopeLogs":[{"logRecords":[%s]}]}]}`, text)
 	default:
-		return plog.Logs{}, fmt.Errorf("it has no resourceLogs: %s", wanted)
+		return fmt.Errorf("it has no resourceLogs: %s", wanted)
 	}
-	logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(text)
-	if err != nil {
-		return plog.Logs{}, fmt.Errorf("it is no OTLP: %w", err)
+	var err error
+	if d.logs, err = (&plog.JSONUnmarshaler{}).UnmarshalLogs(text); err != nil {
+		return fmt.Errorf("it is no OTLP: %w", err)
 	}
-	return logs, nil
+	return nil
 }

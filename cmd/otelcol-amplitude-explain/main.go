@@ -22,19 +22,24 @@ import (
 // version is that of the Collector built beside this command; the exporter names it in each event.
 const version = "0.1.0-dev"
 
-// exitUnreadable is the exit status for input, configuration or flags that cannot be read.
-const exitUnreadable = 2
+// Exit statuses beside 0.
+const (
+	exitDifferent  = 1 // a case is not as expected
+	exitUnreadable = 2 // input, configuration or flags cannot be read
+)
 
 const usage = `Tell what the Collector would make of log records, and why.
 
 usage: otelcol-amplitude-explain [flags] [file ...]
 
-Reads OTLP logs from the files, or from standard input: JSON (a request, one request a line as the file exporter
-writes, or a single log record) or one protobuf request. Nothing is sent. What counts as a repeat is decided among
+Reads OTLP logs or traces from the files, or from standard input: JSON (a request, one request a line as the file
+exporter writes, or a single log record) or one protobuf request of logs. Spans go through the connector
+feature_flag_events. Nothing is sent. What counts as a repeat is decided among
 the records of the input alone: what a running Collector remembers is not known here.
 
   otelcol-amplitude-explain < record.json
   otelcol-amplitude-explain --config collector.yaml --outcome rejected captured.jsonl
+  otelcol-amplitude-explain --config collector.yaml --expect cases.yaml
 
 flags:
 `
@@ -48,6 +53,9 @@ type options struct {
 	configs   []string
 	processor string
 	exporter  string
+	connector string
+	expect    []string
+	junit     string
 	outcome   string
 	reason    string
 	json      bool
@@ -56,10 +64,13 @@ type options struct {
 }
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	status := 0
 	o, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
+	case err == nil && len(o.expect) > 0:
+		status, err = checkFiles(context.Background(), o, stdout)
 	case err == nil:
 		err = explainInputs(o, stdin, stdout, stderr)
 	}
@@ -67,7 +78,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "otelcol-amplitude-explain: %v\n", err)
 		return exitUnreadable
 	}
-	return 0
+	return status
 }
 
 func parse(args []string, stderr io.Writer) (*options, error) {
@@ -84,6 +95,12 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	})
 	set.StringVar(&o.processor, "processor", "", "`id` of the processor in the configuration (default amplitude_experiment)")
 	set.StringVar(&o.exporter, "exporter", "", "`id` of the exporter in the configuration (default amplitude)")
+	set.StringVar(&o.connector, "connector", "", "`id` of the connector in the configuration (default feature_flag_events)")
+	set.Func("expect", "check the cases of a `file`: records, and what is expected of them; may be repeated", func(path string) error {
+		o.expect = append(o.expect, path)
+		return nil
+	})
+	set.StringVar(&o.junit, "junit", "", "with --expect: write a JUnit report to this `file`")
 	set.StringVar(&o.outcome, "outcome", "", "show only records with this `outcome`, such as rejected")
 	set.StringVar(&o.reason, "reason", "", "show only records with this `reason`, such as short_id")
 	set.BoolVar(&o.json, "json", false, "print one JSON object for each record")
@@ -95,41 +112,29 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
-	if len(o.configs) == 0 && (o.processor != "" || o.exporter != "") {
-		return nil, errors.New("--processor and --exporter name sections of a configuration: give it with --config")
-	}
 	o.files = set.Args()
+	switch {
+	case len(o.configs) == 0 && len(o.expect) == 0 && (o.processor != "" || o.exporter != "" || o.connector != ""):
+		return nil, errors.New("--processor, --exporter and --connector name sections of a configuration: give it with --config")
+	case len(o.expect) > 0 && (len(o.files) > 0 || o.json || o.outcome != "" || o.reason != ""):
+		return nil, errors.New("--expect takes its records from the file of cases: leave out files, --json, --outcome and --reason")
+	case len(o.expect) == 0 && o.junit != "":
+		return nil, errors.New("--junit reports on cases: give them with --expect")
+	}
 	return o, nil
 }
 
 func explainInputs(o *options, stdin io.Reader, stdout, stderr io.Writer) error {
 	ctx := context.Background()
-	sections, err := readSections(ctx, o)
-	if err != nil {
-		return err
-	}
-	e, err := newExplainer(ctx, *sections.processor, o.now)
+	s, err := newSession(ctx, o)
 	if err != nil {
 		return err
 	}
 	out := newPrinter(stdout, o)
-	read := func(name string, from io.Reader) error {
-		return readLogs(name, from, func(in document) error {
-			explanations, err := e.explain(ctx, in.logs)
-			if err != nil {
-				return err
-			}
-			for _, x := range explanations {
-				if err := out.print(complete(x, in, sections.exporter)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
+	read := func(name string, from io.Reader) error { return s.read(ctx, name, from, out.print) }
 	if len(o.files) == 0 {
 		if isTerminal(stdin) {
-			fmt.Fprintln(stderr, "reading OTLP logs from the terminal: paste a request, then Ctrl-D; or see --help")
+			fmt.Fprintln(stderr, "reading OTLP from the terminal: paste a request, then Ctrl-D; or see --help")
 		}
 		err = read("stdin", stdin)
 	}
@@ -138,7 +143,7 @@ func explainInputs(o *options, stdin io.Reader, stdout, stderr io.Writer) error 
 			break
 		}
 	}
-	return errors.Join(err, out.end(), e.shutdown(ctx))
+	return errors.Join(err, out.end(), s.end(ctx))
 }
 
 func readFile(name string, read func(string, io.Reader) error) error {

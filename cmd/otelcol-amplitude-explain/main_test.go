@@ -258,11 +258,12 @@ func TestUnreadable(t *testing.T) {
 		args        []string
 		want        []string
 	}{
-		{"empty", " \n", nil, []string{"stdin is empty", "wanted are OTLP logs"}},
-		{"text", "hello", nil, []string{`stdin begins with "hello"`, "wanted are OTLP logs"}},
+		{"empty", " \n", nil, []string{"stdin is empty", "wanted is OTLP"}},
+		{"text", "hello", nil, []string{`stdin begins with "hello"`, "wanted is OTLP"}},
 		{"broken JSON", "{\"resourceLogs\":[]}\n{\"resourceLogs\": [}", nil, []string{"stdin: document 2, from line 1 on, is no JSON"}},
 		{"a list", "[1]", nil, []string{"stdin: document 1: it is no JSON object"}},
-		{"spans", `{"resourceSpans":[]}`, nil, []string{"it holds spans", "feature_flag_events"}},
+		{"not OTLP, of spans", `{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"noon"}]}]}]}`, nil, []string{"document 1: it is no OTLP"}},
+		{"connector's unknown key", "", yaml("{processors: {amplitude_experiment: {}}, connectors: {feature_flag_events: {color: red}}}"), []string{"connectors::feature_flag_events", "color"}},
 		{"other JSON", `{"event":"x"}`, nil, []string{"document 1: it has no resourceLogs"}},
 		{"not OTLP", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"noon"}]}]}]}`, nil, []string{"document 1: it is no OTLP"}},
 		{"no file", "", []string{"testdata/missing.json"}, []string{"testdata/missing.json: no such file"}},

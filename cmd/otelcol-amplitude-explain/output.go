@@ -20,6 +20,8 @@ import (
 type explanation struct {
 	Input    string `json:"input"`
 	Document int    `json:"document"`
+	// Spans: the record was made of a span by the connector feature_flag_events, and Path is its place among those.
+	Spans bool `json:"of_spans,omitempty"`
 	*explain.Explanation
 	Events []event `json:"events,omitempty"`
 }
@@ -34,7 +36,7 @@ type event struct {
 
 // complete encodes the events of an explanation as the exporter does.
 func complete(x *explain.Explanation, in document, cfg *amplitudeexporter.Config) explanation {
-	whole := explanation{Input: in.input, Document: in.number, Explanation: x}
+	whole := explanation{Input: in.input, Document: in.number, Spans: in.spans, Explanation: x}
 	for _, one := range x.Events {
 		e := event{Event: one}
 		if one.Sent {
@@ -158,7 +160,11 @@ func appendText(dst []byte, x *explanation) []byte {
 		l.heading(x.Hint)
 	}
 	l.heading("read")
-	l.add("place", "%s, document %d, %s", x.Input, x.Document, x.Path)
+	of := ""
+	if x.Spans {
+		of = " of what feature_flag_events makes of the spans"
+	}
+	l.add("place", "%s, document %d, %s%s", x.Input, x.Document, x.Path, of)
 	l.recognized(x.Recognized)
 	for i := range x.Facts {
 		l.fact(&x.Facts[i])

@@ -1,0 +1,186 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// suite is a file of cases: records, and what is expected of them. What a case does not say, the file says for all; what
+// neither says, the flags of the command.
+type suite struct {
+	setting `yaml:",inline"`
+	Cases   []testCase `yaml:"cases"`
+}
+
+// setting is how records are explained: the options of the command, for a file or a case.
+type setting struct {
+	Config    string `yaml:"config"`
+	Processor string `yaml:"processor"`
+	Exporter  string `yaml:"exporter"`
+	Connector string `yaml:"connector"`
+	Now       string `yaml:"now"`
+}
+
+// testCase is some records, in a file or here as OTLP in YAML, and what is expected of each, in order. Each case starts
+// with an empty memory.
+type testCase struct {
+	setting `yaml:",inline"`
+	Name    string         `yaml:"name"`
+	Input   string         `yaml:"input"`
+	Record  map[string]any `yaml:"record"`
+	Request map[string]any `yaml:"request"`
+	Expect  []expectation  `yaml:"expect"`
+}
+
+// expectation is what becomes of one record.
+type expectation struct {
+	Outcome string `yaml:"outcome"`
+	Reason  string `yaml:"reason"`
+	// Events are fields of the events that are sent, each compared as a whole; nil: events are not compared.
+	Events []map[string]any `yaml:"events"`
+}
+
+// outcome is what came of a case: its differences, none if it is as expected.
+type outcome struct {
+	name        string
+	differences []string
+	took        time.Duration
+}
+
+// check runs the cases of a file.
+func check(ctx context.Context, path string, o *options) ([]outcome, error) {
+	s, err := readSuite(path)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Dir(path)
+	flags := setting{Processor: o.processor, Exporter: o.exporter, Connector: o.connector}
+	outcomes := make([]outcome, 0, len(s.Cases))
+	for i := range s.Cases {
+		c := &s.Cases[i]
+		asked, err := c.over(s.setting).over(flags).options(dir, o)
+		if err != nil {
+			return nil, fmt.Errorf("%s: case %q: %w", path, c.Name, err)
+		}
+		began := time.Now()
+		got, err := c.explain(ctx, dir, asked)
+		if err != nil {
+			return nil, fmt.Errorf("%s: case %q: %w", path, c.Name, err)
+		}
+		outcomes = append(outcomes, outcome{name: c.Name, differences: compare(c.Expect, got), took: time.Since(began)})
+	}
+	return outcomes, nil
+}
+
+func readSuite(path string) (*suite, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // whoever runs the command names the file
+	if err != nil {
+		return nil, err
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.KnownFields(true)
+	s := &suite{}
+	if err := decoder.Decode(s); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(s.Cases) == 0 {
+		return nil, fmt.Errorf("%s has no `cases`", path)
+	}
+	names := map[string]bool{}
+	for i := range s.Cases {
+		c := &s.Cases[i]
+		if c.Name == "" {
+			return nil, fmt.Errorf("%s: case %d has no `name`", path, i+1)
+		}
+		if names[c.Name] {
+			return nil, fmt.Errorf("%s: two cases are named %q", path, c.Name)
+		}
+		names[c.Name] = true
+		inputs := 0
+		for _, given := range []bool{c.Input != "", c.Record != nil, c.Request != nil} {
+			if given {
+				inputs++
+			}
+		}
+		if inputs != 1 {
+			return nil, fmt.Errorf("%s: case %q needs one of `input` (a file), `record` (a log record) and `request` (an OTLP request), and has %d", path, c.Name, inputs)
+		}
+	}
+	return s, nil
+}
+
+// over fills in what a setting leaves open.
+func (s setting) over(other setting) setting {
+	return setting{
+		Config: cmp.Or(s.Config, other.Config), Processor: cmp.Or(s.Processor, other.Processor), Exporter: cmp.Or(s.Exporter, other.Exporter),
+		Connector: cmp.Or(s.Connector, other.Connector), Now: cmp.Or(s.Now, other.Now),
+	}
+}
+
+// hasScheme matches a configuration that is no path, such as env:NAME.
+var hasScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
+
+// options are those of the command with a setting; paths are relative to the file of the cases.
+func (s setting) options(dir string, flags *options) (*options, error) {
+	o := &options{configs: flags.configs, processor: s.Processor, exporter: s.Exporter, connector: s.Connector, now: flags.now}
+	if s.Config != "" {
+		o.configs = []string{s.Config}
+		if !hasScheme.MatchString(s.Config) {
+			o.configs = []string{inFolder(dir, s.Config)}
+		}
+	}
+	if s.Now != "" {
+		at, err := time.Parse(time.RFC3339, s.Now)
+		if err != nil {
+			return nil, fmt.Errorf("`now`: %w", err)
+		}
+		o.now = func() time.Time { return at }
+	}
+	return o, nil
+}
+
+func inFolder(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// explain returns an explanation of each record of a case.
+func (c *testCase) explain(ctx context.Context, dir string, o *options) (got []explanation, err error) {
+	s, err := newSession(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.end(ctx)) }()
+	keep := func(x explanation) error {
+		got = append(got, x)
+		return nil
+	}
+	if c.Input != "" {
+		return got, readFile(inFolder(dir, c.Input), func(name string, from io.Reader) error { return s.read(ctx, name, from, keep) })
+	}
+	inline := c.Request
+	if c.Record != nil {
+		inline = c.Record
+	}
+	text, err := json.Marshal(inline)
+	if err != nil {
+		return nil, fmt.Errorf("the keys of OTLP are texts: %w", err)
+	}
+	return got, s.read(ctx, c.Name, bytes.NewReader(text), keep)
+}
