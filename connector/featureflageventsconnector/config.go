@@ -27,6 +27,9 @@ const (
 	variantValue = "value"
 )
 
+// maxCopiedMiB keeps the limit from being none.
+const maxCopiedMiB = 1024
+
 var (
 	_ confmap.Validator   = (*Config)(nil)
 	_ confmap.Validator   = (*SpanConfig)(nil)
@@ -41,7 +44,11 @@ type Config struct {
 	SpanEventNames []string `mapstructure:"span_event_names"`
 	// CopyAttributes are the attributes that a record takes from the span of its event, else from the
 	// span's scope, else from its resource. An attribute of the event itself goes before all of them.
+	// Only text up to 4,096 bytes, numbers and booleans are copied.
 	CopyAttributes []string `mapstructure:"copy_attributes"`
+	// MaxCopiedMiB is how much the records of one request may copy, all together, beside 256 bytes each from a span, a scope and
+	// a resource; further records go without. It keeps a span with many events from growing to gigabytes.
+	MaxCopiedMiB int `mapstructure:"max_copied_mib"`
 	// Spans are the kinds of spans that are evaluations themselves; none by default.
 	Spans []SpanConfig `mapstructure:"spans"`
 	// LaunchDarkly says how evaluations that name this provider are read.
@@ -88,6 +95,7 @@ func createDefaultConfig() *Config {
 			amplitude.AttrDeviceID, "device.id", "app.installation.id", "enduser.pseudo.id", "device_id",
 			amplitude.AttrSessionID, "session.id",
 		},
+		MaxCopiedMiB: 16,
 		LaunchDarkly: LaunchDarklyConfig{Enabled: true, UserKind: kindUser, Variant: variantIndex},
 	}
 }
@@ -111,7 +119,8 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(errs,
 		check.Names("span_event_names", c.SpanEventNames),
-		check.Names("copy_attributes", c.CopyAttributes))
+		check.Names("copy_attributes", c.CopyAttributes),
+		check.Between("max_copied_mib", c.MaxCopiedMiB, 1, maxCopiedMiB))
 }
 
 // Validate implements [confmap.Validator].

@@ -27,6 +27,7 @@ func TestDefaultConfig(t *testing.T) {
 			"amplitude.device_id", "device.id", "app.installation.id", "enduser.pseudo.id", "device_id",
 			"amplitude.session_id", "session.id",
 		},
+		MaxCopiedMiB: 16,
 		LaunchDarkly: LaunchDarklyConfig{Enabled: true, UserKind: "user", Variant: "index"},
 	}, cfg)
 }
@@ -35,6 +36,7 @@ func TestLoadConfig(t *testing.T) {
 	all := &Config{
 		SpanEventNames: []string{"feature_flag.evaluation", "my.evaluation"},
 		CopyAttributes: []string{"user.id", "tenant"},
+		MaxCopiedMiB:   16,
 		Spans: []SpanConfig{
 			{Names: []string{"feature_flag.evaluation"}, EventName: "feature_flag.evaluation"},
 			{
@@ -81,6 +83,7 @@ func TestWrongConfig(t *testing.T) {
 		{"nothing to look for", map[string]any{"span_event_names": []any{}}, "one of `span_event_names` and `spans` must not be empty"},
 		{"blank event name", map[string]any{"span_event_names": []any{" "}}, "`span_event_names` must not hold a blank entry (got \" \")"},
 		{"event name twice", map[string]any{"span_event_names": []any{"a", "a"}}, "`span_event_names` must not hold an entry twice (got \"a\")"},
+		{"no copies", map[string]any{"max_copied_mib": 0}, "`max_copied_mib` must be between 1 and 1024 (got 0)"},
 		{"blank attribute", map[string]any{"copy_attributes": []any{""}}, "`copy_attributes` must not hold a blank entry"},
 		{"no span names", span(map[string]any{"event_name": "x"}), "spans::0: `names` must not be empty"},
 		{"any span", span(map[string]any{"names": []any{"*"}}), "spans::0: `names` must not contain \"*\" alone"},

@@ -28,7 +28,9 @@ func (*flagConnector) Capabilities() consumer.Capabilities {
 // ConsumeTraces implements [consumer.Traces]. Without an evaluation in traces, the next component is not called.
 func (c *flagConnector) ConsumeTraces(ctx context.Context, traces ptrace.Traces) error {
 	var at place
-	c.finder.find(traces, &at)
+	if err := c.finder.find(ctx, traces, &at); err != nil {
+		return err // nobody waits for the answer: the sender is gone, or stopped by a time-out
+	}
 	var err error
 	if at.found.records() > 0 {
 		err = c.next.ConsumeLogs(ctx, at.found.logs)

@@ -4,11 +4,14 @@
 package featureflageventsconnector // import "github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector"
 
 import (
+	"context"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // source is where an evaluation stood.
@@ -39,6 +42,7 @@ type findings struct {
 	bySource    [numSources]int
 	skipped     [numSkipReasons]int
 	withoutUser int
+	leftOut     [numCopyLimits]int
 	// observed is the time of the conversion; read once a batch, when the first evaluation turns up.
 	observed pcommon.Timestamp
 }
@@ -52,12 +56,13 @@ func (f *findings) records() int {
 type finder struct {
 	eventNames   map[string]struct{}
 	copied       map[string]struct{}
+	copyBudget   int
 	spans        []spanRule
 	launchDarkly *launchDarkly
 }
 
 func newFinder(cfg *Config) *finder {
-	f := &finder{eventNames: setOf(cfg.SpanEventNames), copied: setOf(cfg.CopyAttributes)}
+	f := &finder{eventNames: setOf(cfg.SpanEventNames), copied: setOf(cfg.CopyAttributes), copyBudget: cfg.MaxCopiedMiB << bitsPerMiB}
 	for i := range cfg.Spans {
 		f.spans = append(f.spans, newSpanRule(&cfg.Spans[i]))
 	}
@@ -68,25 +73,40 @@ func newFinder(cfg *Config) *finder {
 }
 
 // find makes a record of each evaluation in traces, in their order, under copies of their resource
-// and scope. Nothing is allocated for spans that hold no evaluation.
-func (f *finder) find(traces ptrace.Traces, at *place) {
+// and scope. Nothing is allocated for spans that hold no evaluation. Between spans and events it looks whether somebody
+// still waits for the answer; if not, it returns why.
+func (f *finder) find(ctx context.Context, traces ptrace.Traces, at *place) error {
+	at.gone = ctx.Done()
 	for i := range traces.ResourceSpans().Len() {
 		resource := traces.ResourceSpans().At(i)
 		at.resource, at.hasResource = resource, false
+		at.ofResource.forget()
 		for j := range resource.ScopeSpans().Len() {
 			at.scope, at.hasScope = resource.ScopeSpans().At(j), false
+			at.ofScope.forget()
 			spans := at.scope.Spans()
 			at.found.spans += spans.Len()
 			for k := range spans.Len() {
-				f.visit(spans.At(k), at)
+				if !f.visit(spans.At(k), at) {
+					return context.Cause(ctx)
+				}
 			}
 		}
 	}
+	return nil
 }
 
-func (f *finder) visit(span ptrace.Span, at *place) {
+// visit looks at one span; false if nobody waits any more.
+func (f *finder) visit(span ptrace.Span, at *place) bool {
+	at.ofSpan.forget()
 	events := span.Events()
+	steps.Add(1 + events.Len())
 	for i := range events.Len() {
+		select {
+		case <-at.gone:
+			return false
+		default:
+		}
 		event := events.At(i)
 		if _, ours := f.eventNames[event.Name()]; ours {
 			f.fromEvent(span, event, at)
@@ -95,8 +115,14 @@ func (f *finder) visit(span ptrace.Span, at *place) {
 	for i := range f.spans {
 		if rule := &f.spans[i]; rule.matches(span.Name()) {
 			f.fromSpan(span, rule, at)
-			return
+			break
 		}
+	}
+	select {
+	case <-at.gone:
+		return false
+	default:
+		return true
 	}
 }
 
@@ -111,8 +137,9 @@ func (f *finder) fromEvent(span ptrace.Span, event ptrace.SpanEvent, at *place) 
 	record.SetEventName(event.Name())
 	record.SetTimestamp(firstTime(event.Timestamp(), span.StartTimestamp(), span.EndTimestamp()))
 	record.SetDroppedAttributesCount(event.DroppedAttributesCount())
+	steps.Add(event.Attributes().Len())
 	event.Attributes().CopyTo(record.Attributes())
-	f.copyIdentity(span.Attributes(), record.Attributes())
+	f.copyShared(&at.ofSpan, span.Attributes(), record.Attributes(), at)
 	f.finish(span, record, at)
 }
 
@@ -137,23 +164,14 @@ func (f *finder) fromSpan(span ptrace.Span, rule *spanRule, at *place) {
 
 // finish does what is the same for both sources.
 func (f *finder) finish(span ptrace.Span, record plog.LogRecord, at *place) {
-	f.copyIdentity(at.scope.Scope().Attributes(), record.Attributes())
-	f.copyIdentity(at.resource.Resource().Attributes(), record.Attributes())
+	f.copyShared(&at.ofScope, at.scope.Scope().Attributes(), record.Attributes(), at)
+	f.copyShared(&at.ofResource, at.resource.Resource().Attributes(), record.Attributes(), at)
 	record.SetObservedTimestamp(at.found.observed)
 	record.SetTraceID(span.TraceID())
 	record.SetSpanID(span.SpanID())
 	record.SetFlags(plog.LogRecordFlags(span.Flags() & traceFlagsMask))
 	if !f.launchDarkly.translate(record.Attributes()) {
 		at.found.withoutUser++
-	}
-}
-
-// copyIdentity copies the attributes of the allow-list that the record does not have itself.
-func (f *finder) copyIdentity(from, to pcommon.Map) {
-	for name, value := range from.All() {
-		if _, wanted := f.copied[name]; wanted {
-			putIfAbsent(to, name, value)
-		}
 	}
 }
 
@@ -168,6 +186,12 @@ type place struct {
 	logsOfScope    plog.ScopeLogs
 	hasResource    bool
 	hasScope       bool
+
+	// What all records of the span, the scope and the resource in hand may copy.
+	ofSpan, ofScope, ofResource shared
+	// copied is how many bytes records have copied, and gone tells that nobody waits any more.
+	copied int
+	gone   <-chan struct{}
 }
 
 // add appends a record under copies of the resource and the scope, which are made when first needed.
@@ -205,12 +229,12 @@ func firstTime(times ...pcommon.Timestamp) pcommon.Timestamp {
 // putIfAbsent copies value unless to has one. An attribute without a value counts as absent: that is
 // how JavaScript's undefined and .NET's null arrive.
 func putIfAbsent(to pcommon.Map, name string, value pcommon.Value) {
-	own, exists := to.Get(name)
+	own, exists := steps.Get(to, name)
 	if exists && own.Type() != pcommon.ValueTypeEmpty {
 		return
 	}
 	if !exists {
-		own = to.PutEmpty(name)
+		own = steps.PutEmpty(to, name)
 	}
 	value.CopyTo(own)
 }

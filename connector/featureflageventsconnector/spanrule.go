@@ -6,8 +6,10 @@ package featureflageventsconnector // import "github.com/otelcol-amplitude/otelc
 import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // spanRule recognizes spans that are evaluations themselves.
@@ -57,16 +59,25 @@ func (r *spanRule) skips(attributes pcommon.Map) bool {
 // has the right name goes before what is renamed to it.
 func (r *spanRule) copyAttributes(span ptrace.Span, to pcommon.Map) {
 	from := span.Attributes()
-	to.EnsureCapacity(from.Len() + 1)
+	var kept xpdata.MapBuilder
+	kept.EnsureCapacity(from.Len() + 1)
+	steps.Add(from.Len())
+	var renamed []sharedAttribute // of each name the first that has a value; no two names are renamed to one
+	done := map[string]bool{}
 	for name, value := range from.All() {
-		if _, renamed := r.renames[name]; !renamed {
-			value.CopyTo(to.PutEmpty(name))
+		switch to, ok := r.renames[name]; {
+		case !ok:
+			value.CopyTo(kept.AppendEmpty(name))
+		case !done[name]:
+			done[name] = value.Type() != pcommon.ValueTypeEmpty
+			if done[name] {
+				renamed = append(renamed, sharedAttribute{to, value})
+			}
 		}
 	}
-	for name, value := range from.All() {
-		if renamed, ok := r.renames[name]; ok {
-			putIfAbsent(to, renamed, value)
-		}
+	kept.UnsafeIntoMap(to)
+	for _, one := range renamed {
+		putIfAbsent(to, one.name, one.value)
 	}
 	if r.starAttribute == "" {
 		return

@@ -23,6 +23,7 @@ type telemetry struct {
 	accepted [numSources][]metric.AddOption
 	refused  [numSources][]metric.AddOption
 	skipped  [numSkipReasons][]metric.AddOption
+	leftOut  [numCopyLimits][]metric.AddOption
 }
 
 func newTelemetry(set connector.Settings) (*telemetry, error) {
@@ -44,6 +45,9 @@ func newTelemetry(set connector.Settings) (*telemetry, error) {
 	for reason, name := range [numSkipReasons]string{skipIfTrue: "skip_if_true", skipNotInExperiment: "not_in_experiment"} {
 		t.skipped[reason] = labels(attribute.String("reason", name))
 	}
+	for limit, name := range [numCopyLimits]string{limitNotScalar: "not_scalar", limitLong: "long", limitBudget: "max_copied"} {
+		t.leftOut[limit] = labels(attribute.String("reason", name))
+	}
 	return t, nil
 }
 
@@ -59,6 +63,9 @@ func (t *telemetry) done(ctx context.Context, found *findings, err error) {
 	}
 	for reason := range found.skipped {
 		add(ctx, t.builder.ConnectorFeatureFlagEventsSkipped, found.skipped[reason], t.skipped[reason])
+	}
+	for limit := range found.leftOut {
+		add(ctx, t.builder.ConnectorFeatureFlagEventsAttributesLeftOut, found.leftOut[limit], t.leftOut[limit])
 	}
 	add(ctx, t.builder.ConnectorFeatureFlagEventsContextsWithoutUser, found.withoutUser, t.all)
 }

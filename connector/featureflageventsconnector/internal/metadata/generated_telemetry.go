@@ -26,6 +26,7 @@ type TelemetryBuilder struct {
 	meter                                         metric.Meter
 	mu                                            sync.Mutex
 	registrations                                 []metric.Registration
+	ConnectorFeatureFlagEventsAttributesLeftOut   metric.Int64Counter
 	ConnectorFeatureFlagEventsContextsWithoutUser metric.Int64Counter
 	ConnectorFeatureFlagEventsRecords             metric.Int64Counter
 	ConnectorFeatureFlagEventsSkipped             metric.Int64Counter
@@ -61,6 +62,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ConnectorFeatureFlagEventsAttributesLeftOut, err = builder.meter.Int64Counter(
+		"otelcol_connector_feature_flag_events_attributes_left_out",
+		metric.WithDescription("Attributes of spans, scopes and resources that records were to copy and did not, by reason. [Development]"),
+		metric.WithUnit("{attribute}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ConnectorFeatureFlagEventsContextsWithoutUser, err = builder.meter.Int64Counter(
 		"otelcol_connector_feature_flag_events_contexts_without_user",
 		metric.WithDescription("Records of LaunchDarkly evaluations whose context has no part of the configured user kind, so that its key names no user. [Development]"),

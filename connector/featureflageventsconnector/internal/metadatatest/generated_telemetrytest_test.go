@@ -19,10 +19,14 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	tb.ConnectorFeatureFlagEventsAttributesLeftOut.Add(context.Background(), 1)
 	tb.ConnectorFeatureFlagEventsContextsWithoutUser.Add(context.Background(), 1)
 	tb.ConnectorFeatureFlagEventsRecords.Add(context.Background(), 1)
 	tb.ConnectorFeatureFlagEventsSkipped.Add(context.Background(), 1)
 	tb.ConnectorFeatureFlagEventsSpans.Add(context.Background(), 1)
+	AssertEqualConnectorFeatureFlagEventsAttributesLeftOut(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorFeatureFlagEventsContextsWithoutUser(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
