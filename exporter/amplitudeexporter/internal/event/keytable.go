@@ -101,9 +101,8 @@ type keyTable struct {
 // next begins a record.
 func (k *keyTable) next() {
 	if len(k.known) > maxKeys || k.bytes > maxKeyBytes {
-		clear(k.known)
-		clear(k.order)
-		k.bytes, k.order = 0, k.order[:0]
+		// To clear a map takes as long as it ever was large.
+		k.known, k.order, k.bytes = nil, nil, 0
 	}
 	k.record++
 }

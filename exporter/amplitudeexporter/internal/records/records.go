@@ -7,7 +7,11 @@ package records // import "github.com/otelcol-amplitude/otelcol-amplitude/export
 import (
 	"iter"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/xpdata"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // Ref is a record with the resource and the scope that it belongs to.
@@ -43,7 +47,9 @@ func From[E any](list []E, ref func(E) Ref) iter.Seq[Ref] {
 	}
 }
 
-// Collect copies records into new logs, keeping their order, resources and scopes.
+// Collect copies records into new logs, keeping their order, resources and scopes. Of a resource or scope with more than
+// [maxContext] bytes of attributes only the first of them are copied, and the others counted as dropped: each part of a
+// request has a copy, and no event is made of them.
 func Collect(refs iter.Seq[Ref]) plog.Logs {
 	logs := plog.NewLogs()
 	var last Ref
@@ -51,7 +57,12 @@ func Collect(refs iter.Seq[Ref]) plog.Logs {
 	for r := range refs {
 		if r.Resource != last.Resource || last == (Ref{}) {
 			resource := logs.ResourceLogs().AppendEmpty()
-			r.Resource.Resource().CopyTo(resource.Resource())
+			from, to := r.Resource.Resource(), resource.Resource()
+			if n := fitting(from.Attributes()); n == from.Attributes().Len() {
+				from.CopyTo(to)
+			} else {
+				to.SetDroppedAttributesCount(from.DroppedAttributesCount() + copyFirst(n, from.Attributes(), to.Attributes()))
+			}
 			resource.SetSchemaUrl(r.Resource.SchemaUrl())
 			last = Ref{Resource: r.Resource}
 			scope = plog.ScopeLogs{}
@@ -59,11 +70,75 @@ func Collect(refs iter.Seq[Ref]) plog.Logs {
 		if r.Scope != last.Scope || scope == (plog.ScopeLogs{}) {
 			resources := logs.ResourceLogs()
 			scope = resources.At(resources.Len() - 1).ScopeLogs().AppendEmpty()
-			r.Scope.Scope().CopyTo(scope.Scope())
+			from, to := r.Scope.Scope(), scope.Scope()
+			if n := fitting(from.Attributes()); n == from.Attributes().Len() {
+				from.CopyTo(to)
+			} else {
+				to.SetName(from.Name())
+				to.SetVersion(from.Version())
+				to.SetDroppedAttributesCount(from.DroppedAttributesCount() + copyFirst(n, from.Attributes(), to.Attributes()))
+			}
 			scope.SetSchemaUrl(r.Scope.SchemaUrl())
 			last.Scope = r.Scope
 		}
 		r.Record.CopyTo(scope.LogRecords().AppendEmpty())
 	}
 	return logs
+}
+
+// maxContext is how much of the attributes of a resource or scope is copied, in bytes.
+const maxContext = 64 << 10
+
+// fitting is how many of the attributes of a resource or scope have room.
+func fitting(attributes pcommon.Map) (n int) {
+	left := maxContext
+	for name, value := range attributes.All() {
+		if left -= len(name); !fits(value, &left) {
+			break
+		}
+		n++
+	}
+	steps.Add(n)
+	return n
+}
+
+// copyFirst copies the first n attributes, and returns how many are left.
+func copyFirst(n int, from, to pcommon.Map) (dropped uint32) {
+	var first xpdata.MapBuilder
+	first.EnsureCapacity(n)
+	copied := 0
+	for name, value := range from.All() {
+		if copied == n {
+			break
+		}
+		value.CopyTo(first.AppendEmpty(name))
+		copied++
+	}
+	first.UnsafeIntoMap(to)
+	return uint32(from.Len() - n)
+}
+
+// fits takes what a value needs from what is left, and tells whether there was enough. It looks no further than that.
+func fits(value pcommon.Value, left *int) bool {
+	const valueCost = 16
+	*left -= valueCost
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		*left -= len(value.Str())
+	case pcommon.ValueTypeBytes:
+		*left -= value.Bytes().Len()
+	case pcommon.ValueTypeMap:
+		for name, inner := range value.Map().All() {
+			if *left -= len(name); !fits(inner, left) {
+				return false
+			}
+		}
+	case pcommon.ValueTypeSlice:
+		for _, inner := range value.Slice().All() {
+			if !fits(inner, left) {
+				return false
+			}
+		}
+	}
+	return *left >= 0
 }

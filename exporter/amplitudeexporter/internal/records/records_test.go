@@ -6,6 +6,7 @@ package records
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -49,6 +50,30 @@ func TestCollectOfSome(t *testing.T) {
 	assert.Equal(t, 1, some.ResourceLogs().At(1).ScopeLogs().Len())
 	assert.Equal(t, 3, some.LogRecordCount())
 	assert.Zero(t, Collect(slices.Values([]Ref(nil))).ResourceLogs().Len())
+}
+
+// TestCollectBoundsContexts: of a huge resource each part of a request copies the beginning, and says so.
+func TestCollectBoundsContexts(t *testing.T) {
+	logs := grid(2, 1, 1)
+	huge := logs.ResourceLogs().At(0).Resource().Attributes()
+	for i := range 100 {
+		huge.PutStr("large-"+strconv.Itoa(i), strings.Repeat("x", 10_000))
+	}
+	scope := logs.ResourceLogs().At(0).ScopeLogs().At(0).Scope().Attributes()
+	scope.PutStr("first", "small")
+	deep := scope.PutEmptySlice("deep")
+	for range 10_000 {
+		deep.AppendEmpty().SetEmptyMap().PutInt("n", 1)
+	}
+	scope.PutStr("last", "small")
+	copied := Collect(All(logs))
+	require.Equal(t, 2, copied.LogRecordCount())
+	resource := copied.ResourceLogs().At(0)
+	assert.Equal(t, 7, resource.Resource().Attributes().Len(), "the number of the resource, and six of the large ones")
+	assert.EqualValues(t, 94, resource.Resource().DroppedAttributesCount())
+	assert.Equal(t, map[string]any{"first": "small"}, resource.ScopeLogs().At(0).Scope().Attributes().AsRaw())
+	assert.EqualValues(t, 2, resource.ScopeLogs().At(0).Scope().DroppedAttributesCount())
+	assert.Equal(t, logs.ResourceLogs().At(1), copied.ResourceLogs().At(1), "its neighbor is whole")
 }
 
 func TestAllStops(t *testing.T) {
