@@ -49,6 +49,10 @@ shop-node: $(BINARY) bin/demo examples/shop-node/node_modules/.package-lock.json
 shop-web: $(BINARY) bin/demo examples/shop-web/node_modules/.package-lock.json $(if $(ONCE),e2e/browser/node_modules/.package-lock.json) ## The same with a page whose visitor is you (ONCE=1: Chromium is, and it stops)
 	@bin/demo -shop $@ $(if $(ONCE),-once)
 
+.PHONY: check-amplitude
+check-amplitude: need-go ## Ask a project of yours what docs/assumptions.md assumes (API_KEY=… SECRET_KEY=… REGION=eu ONLY=gzip,bytes HEAVY=1 SERVER=http://…)
+	@$(GO) run ./tools/assumptions $(if $(REGION),-region '$(REGION)') $(if $(SERVER),-server '$(SERVER)') $(if $(ONLY),-only '$(ONLY)') $(if $(HEAVY),-heavy)
+
 ##@ Develop
 
 .PHONY: build

@@ -69,7 +69,7 @@ func (up *upload) apply(e *event) *entry {
 	up.lintEvent(p, e, u, now, insertID, warn)
 
 	ops := up.transform(out, e, warn)
-	if skip, _ := e.fields[fieldSkipUserPropertiesSync].(bool); !skip {
+	if skip, _ := e.fields[fieldSkipUserPropertiesSync].(bool); !skip || !b.SkipUserPropertiesSync {
 		up.applyProperties(out, u, ops, e, warn)
 	}
 	if groups := e.object(fieldGroups); len(groups) > 0 {
@@ -144,7 +144,7 @@ func (out *entry) describe(e *event, limit int) {
 func (up *upload) duplicateOf(p *project, e *event, insertID string, seq uint64, now time.Time) (firstCopy, bool) {
 	b := &up.behavior
 	var keys []xxh3.Uint128
-	if insertID != "" {
+	if insertID != "" && (!e.derived || b.DedupeDerivedDevice) {
 		if b.DedupeKey == DedupeInsert {
 			keys = append(keys, dedupeKey("", insertID))
 		} else {
@@ -293,6 +293,16 @@ func roundNumbers(v any) (any, bool) {
 
 // applyProperties applies user_properties and the fields that the profile shows.
 func (up *upload) applyProperties(out *entry, u *user, ops map[string]any, e *event, warn func(string)) {
+	b := &up.behavior
+	if !b.EventOperators && !e.identify() && transformed[e.eventType()] == "" {
+		ops = withoutOperators(ops)
+	}
+	if b.PropertyOrder == OrderTime && len(ops) > 0 {
+		if out.eventTime < u.propertyTime {
+			return
+		}
+		u.propertyTime = out.eventTime
+	}
 	if len(ops) > 0 {
 		if u.countUpdate(out.receivedAt, up.behavior.PropUpdateLimit) {
 			u.properties.applyOperators(ops, up.behavior.NullProperties, &u.held, func(c Change) {
@@ -337,6 +347,17 @@ func (u *user) setField(field string, value any, limit int) {
 	}
 	u.held.add(weigh(value) - weigh(u.fields[field]))
 	u.fields[field] = value
+}
+
+// withoutOperators is what is left when $set and the like mean nothing.
+func withoutOperators(ops map[string]any) map[string]any {
+	plain := map[string]any{}
+	for name, value := range ops {
+		if !strings.HasPrefix(name, "$") {
+			plain[name] = value
+		}
+	}
+	return plain
 }
 
 // languageName maps the tags that demos use; others stay as they are.

@@ -46,6 +46,9 @@ const (
 	ImpressionSet  = "set"
 	ImpressionNone = "none"
 
+	OrderArrival = "arrival" // the event that arrives last decides about a property
+	OrderTime    = "time"    // the event with the newest time does
+
 	EmptyIDInvalid = "invalid"
 	EmptyIDAbsent  = "absent"
 )
@@ -142,8 +145,13 @@ type Behavior struct {
 	DedupeEventID bool `json:"dedupe_event_id" mapstructure:"dedupe_event_id"`
 	// DedupeCountsAsIngested counts duplicates in `events_ingested`.
 	DedupeCountsAsIngested bool `json:"dedupe_counts_as_ingested" mapstructure:"dedupe_counts_as_ingested"`
+	// DedupeDerivedDevice recognizes copies of events that have a `user_id` and no `device_id`.
+	DedupeDerivedDevice bool `json:"dedupe_derived_device" mapstructure:"dedupe_derived_device"`
 	// DedupeIdentify applies de-duplication to `$identify` and `$groupidentify` too.
 	DedupeIdentify bool `json:"dedupe_identify" mapstructure:"dedupe_identify"`
+
+	// PartialRequests ingests the valid events of a request that gets a 400 for others.
+	PartialRequests bool `json:"partial_requests" mapstructure:"partial_requests"`
 
 	// StringLimit is the length in UTF-16 units beyond which text is cut.
 	StringLimit int `json:"string_limit" mapstructure:"string_limit"`
@@ -158,6 +166,15 @@ type Behavior struct {
 	// BigNumbers is how numbers beyond 2^53 are kept.
 	BigNumbers string `json:"big_numbers" mapstructure:"big_numbers"`
 
+	// EventOperators applies the operators in `user_properties` of every event, as Amplitude's SDKs count on, and not only of
+	// `$identify`, as the documentation has it.
+	EventOperators bool `json:"event_operators" mapstructure:"event_operators"`
+	// PropertyOrder is which of two events decides about a user property: the one that arrives last, or the one with the newest time.
+	PropertyOrder string `json:"property_order" mapstructure:"property_order"`
+	// SkipUserPropertiesSync heeds `$skip_user_properties_sync`.
+	SkipUserPropertiesSync bool `json:"skip_user_properties_sync" mapstructure:"skip_user_properties_sync"`
+	// EventsInOrder takes the events of a request in the order of their array; otherwise the last comes first.
+	EventsInOrder bool `json:"events_in_order" mapstructure:"events_in_order"`
 	// UnassignedExposure is what becomes of a `$exposure` or `$impression` without a variant: an event that unsets the user
 	// property, as the documentation's table has it, or no event and only the unset, as two of Amplitude's client SDKs say.
 	UnassignedExposure string `json:"unassigned_exposure" mapstructure:"unassigned_exposure"`
@@ -256,12 +273,17 @@ func DefaultBehavior() Behavior {
 		DedupeWindow:           insertIDWindow,
 		DedupeKey:              DedupeDeviceInsert,
 		DedupeCountsAsIngested: true,
+		DedupeDerivedDevice:    true,
 		DedupeIdentify:         true,
 		StringLimit:            maxText,
 		MaxDepth:               maxNesting,
 		PropUpdateLimit:        propertyUpdatesHourly,
 		NullProperties:         NullIgnore,
 		BigNumbers:             NumbersExact,
+		EventOperators:         true,
+		PropertyOrder:          OrderArrival,
+		SkipUserPropertiesSync: true,
+		EventsInOrder:          true,
 		UnassignedExposure:     UnassignedEvent,
 		ImpressionProperty:     ImpressionSet,
 		ContentType:            AcceptForm,
@@ -399,6 +421,7 @@ func (b *Behavior) validate() error {
 		oneOf("dedupe_key", b.DedupeKey, DedupeDeviceInsert, DedupeInsert),
 		oneOf("null_properties", b.NullProperties, NullIgnore, NullSet),
 		oneOf("big_numbers", b.BigNumbers, NumbersExact, NumbersFloat64),
+		oneOf("property_order", b.PropertyOrder, OrderArrival, OrderTime),
 		oneOf("unassigned_exposure", b.UnassignedExposure, UnassignedEvent, UnassignedUnset),
 		oneOf("impression_property", b.ImpressionProperty, ImpressionSet, ImpressionNone),
 		oneOf("content_type", b.ContentType, AcceptForm, Accept, Reject),

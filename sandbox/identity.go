@@ -30,6 +30,7 @@ type user struct {
 	duplicates   int
 	newest       float64 // time of the newest event, ms
 	eventID      string  // of the last event
+	propertyTime int64   // time of the newest event that changed properties, ms; kept in OrderTime only
 	first        time.Time
 	last         time.Time
 	recency      *list.Element

@@ -12,6 +12,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -231,12 +232,27 @@ func (in *ingestion) settle() answer {
 				return a
 			}
 		}
+		var valid []*event
+		if b.PartialRequests {
+			all := in.events
+			in.events = nil
+			for _, e := range all {
+				if v.problems[e.index] == nil {
+					valid = append(valid, e)
+				} else {
+					in.events = append(in.events, e)
+				}
+			}
+		}
 		in.refuse(func(e *event) (Verdict, string, []Problem) {
 			if problems := v.problems[e.index]; problems != nil {
 				return Invalid, "", problems
 			}
 			return Refused, "another event of its request is invalid", nil
 		})
+		if in.events = valid; len(valid) > 0 {
+			in.apply(requestCounts(valid))
+		}
 		return a
 	}
 	if a, refused := in.limits(counts); refused {
@@ -341,7 +357,12 @@ func (in *ingestion) apply(counts map[idKey]int) answer {
 	in.lint(now)
 	up := in.upload()
 	ingested := 0
-	for _, e := range in.events {
+	events := in.events
+	if !b.EventsInOrder {
+		events = slices.Clone(events)
+		slices.Reverse(events)
+	}
+	for _, e := range events {
 		out := up.apply(e)
 		s.keep(out)
 		in.log.warn(out.warnings...)

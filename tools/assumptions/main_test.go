@@ -1,0 +1,178 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+)
+
+// loopback connects to this machine only, whatever the code under test wants.
+func loopback(t *testing.T) http.RoundTripper {
+	t.Helper()
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+			t.Errorf("it dials %s", address)
+			return nil, errors.New("not in a test")
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// ask puts rows to a sandbox with the behavior that a row turns, and returns the table.
+func ask(t *testing.T, turn string, o options) string {
+	t.Helper()
+	var s *sandbox.Server
+	if turn == "" {
+		turn = "{}"
+	}
+	s = sandbox.New(t)
+	transport := loopback(t)
+	put, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.URL()+"/_sandbox/config", strings.NewReader(turn))
+	require.NoError(t, err)
+	response, err := (&http.Client{Transport: transport}).Do(put)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode, turn)
+	o.apiKey, o.server, o.wait = "sandbox", s.URL(), 10*time.Second
+	var out bytes.Buffer
+	require.NoError(t, check(t.Context(), o, transport, &out))
+	return out.String()
+}
+
+// TestAsAssumed: a sandbox with its defaults is as assumed in every row.
+func TestAsAssumed(t *testing.T) {
+	table := ask(t, "", options{secretKey: "secret", heavy: true})
+	for _, r := range rows {
+		if r.asks() {
+			assert.Regexp(t, `(?m)^`+r.id+` +as assumed +assumed: `, table)
+		}
+	}
+	assert.Contains(t, table, ", 0 otherwise, 0 not asked, 0 without an answer")
+	assert.NotContains(t, table, "secret")
+}
+
+// TestEachRowTellsApart: with its switch in the other position, a row finds the other answer.
+func TestEachRowTellsApart(t *testing.T) {
+	for _, r := range rows {
+		if r.turn == "" {
+			continue
+		}
+		t.Run(r.id, func(t *testing.T) {
+			t.Parallel()
+			table := ask(t, r.turn, options{secretKey: "secret", heavy: true, only: []string{r.id}})
+			assert.Regexp(t, `(?m)^`+r.id+` +OTHERWISE +assumed: `+r.assumed+`; found: `+r.turned+`$`, table)
+			assert.Contains(t, table, r.otherwise)
+		})
+	}
+}
+
+// TestEverySwitchIsAsked: each behavior of the sandbox is turned by a row, or there is a reason why none does.
+func TestEverySwitchIsAsked(t *testing.T) {
+	unasked := map[string]string{
+		"dedupe_window": "takes a week", "daily_quota": "takes half a million events", "daily_requires_spammy": "as daily_quota",
+		"project_eps": "takes the project's whole rate", "project_lists": "as project_eps", "omit_empty": "as project_eps",
+		"prop_update_limit": "leaves a user whose properties are frozen", "max_depth": "the row nesting asks whether anything is refused",
+		"blocked_event_types": "is set in the project", "deleted_event_types": "is set in the project", "silenced_devices": "is set in the project",
+		"json_body_newline": "matters to nobody", "starter_plan": "is a warning of the sandbox's own", "shared_device_users": "is a warning of the sandbox's own",
+		"experiment_property_limit": "takes 1,500 of the project's properties",
+	}
+	turned := map[string]bool{}
+	for _, r := range rows {
+		if r.turn == "" {
+			continue
+		}
+		var keys map[string]any
+		require.NoError(t, json.Unmarshal([]byte(r.turn), &keys), r.id)
+		for key := range keys {
+			turned[key] = true
+		}
+	}
+	behavior := reflect.TypeOf(sandbox.Behavior{})
+	for i := range behavior.NumField() {
+		key := behavior.Field(i).Tag.Get("json")
+		assert.True(t, turned[key] != (unasked[key] != ""), "%s is turned by a row, or has a reason why not, and not both", key)
+	}
+}
+
+// TestWithoutSecretKey asks what the answers tell, and says what is missing for the rest.
+func TestWithoutSecretKey(t *testing.T) {
+	table := ask(t, "", options{})
+	assert.Regexp(t, `(?m)^gzip +as assumed`, table)
+	assert.Regexp(t, `(?m)^copies +not asked +assumed: once; found: needs SECRET_KEY$`, table)
+	assert.Regexp(t, `(?m)^firewall +not asked +assumed: accepted; found: needs HEAVY=1$`, table)
+}
+
+// TestUnexpected: what cannot be asked is an answer of its own, without the key in it.
+func TestUnexpected(t *testing.T) {
+	server := sandbox.New(t)
+	var out bytes.Buffer
+	o := options{apiKey: "a-key-of-another-project", secretKey: "secret", server: server.URL(), only: []string{"copies", "gzip", "invalid-key"}}
+	require.NoError(t, check(t.Context(), o, loopback(t), &out))
+	assert.Regexp(t, `(?m)^copies +NO ANSWER .* got a 400: .*Invalid API key: \*\*\*\*`, out.String())
+	assert.Regexp(t, `(?m)^invalid-key +as assumed`, out.String())
+	assert.NotContains(t, out.String(), o.apiKey)
+
+	_, err := server.AddFaults(sandbox.Fault{Action: sandbox.FaultUnindexed400, Text: "no such project", Times: -1})
+	require.NoError(t, err)
+	out.Reset()
+	require.NoError(t, check(t.Context(), o, loopback(t), &out))
+	assert.Regexp(t, `(?m)^invalid-key +OTHERWISE .*found: 400 no such project`, out.String())
+}
+
+// TestNotReadBack gives up when what was sent does not show.
+func TestNotReadBack(t *testing.T) {
+	server := sandbox.New(t, sandbox.WithBehavior(func(b *sandbox.Behavior) { b.BlockedEventTypes = []string{eventExposure} }))
+	var out bytes.Buffer
+	o := options{apiKey: "sandbox", secretKey: "secret", server: server.URL(), only: []string{"copies"}, wait: time.Millisecond}
+	require.NoError(t, check(t.Context(), o, loopback(t), &out))
+	assert.Regexp(t, `(?m)^copies +NO ANSWER .*cannot be read back after 1ms`, out.String())
+}
+
+func TestOptions(t *testing.T) {
+	for _, tc := range []struct {
+		options options
+		want    hosts
+		wrong   string
+	}{
+		{options: options{apiKey: "k", region: "us"}, want: hosts{"https://api2.amplitude.com", "https://amplitude.com"}},
+		{options: options{apiKey: "k", region: "eu"}, want: hosts{"https://api.eu.amplitude.com", "https://analytics.eu.amplitude.com"}},
+		{options: options{apiKey: "k", region: "eu", server: "http://127.0.0.1:8585/"}, want: hosts{"http://127.0.0.1:8585", "http://127.0.0.1:8585"}},
+		{options: options{apiKey: "k", region: "moon"}, wrong: `region must be us or eu (got "moon")`},
+		{options: options{region: "us"}, wrong: "API_KEY must be the API key of a project for tests"},
+		{options: options{apiKey: "k", region: "us", only: []string{"gzip", "regions"}}, wrong: `no row "regions" can be asked`},
+	} {
+		got, err := tc.options.hosts()
+		if tc.wrong != "" {
+			require.ErrorContains(t, err, tc.wrong)
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, tc.want, got)
+	}
+}
+
+// TestPageIsCurrent: docs/assumptions.md says what is asked.
+func TestPageIsCurrent(t *testing.T) {
+	page, err := os.ReadFile("../../docs/assumptions.md")
+	require.NoError(t, err)
+	assert.Equal(t, renderPage(), string(page), "run `go generate ./tools/assumptions`")
+}

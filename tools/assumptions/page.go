@@ -1,0 +1,60 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main // import "github.com/otelcol-amplitude/otelcol-amplitude/tools/assumptions"
+
+import (
+	_ "embed"
+	"strings"
+)
+
+//go:embed page.md
+var pageHead string
+
+// renderPage is docs/assumptions.md.
+func renderPage() string {
+	var out strings.Builder
+	out.WriteString(pageHead)
+	for _, section := range []struct {
+		title, lead string
+		has         func(r *row) bool
+	}{
+		{"What is stored", "Needs `SECRET_KEY`.", func(r *row) bool { return r.read != nil }},
+		{"What is answered", "The API key is enough.", func(r *row) bool { return r.ask != nil && !r.heavy }},
+		{"What takes thousands of events, or may offend a firewall", "The API key is enough; needs `HEAVY=1`.", func(r *row) bool { return r.ask != nil && r.heavy }},
+		{"What no program can ask", "", func(r *row) bool { return !r.asks() }},
+	} {
+		out.WriteString("\n## " + section.title + "\n\n")
+		if section.lead != "" {
+			out.WriteString(section.lead + "\n\n")
+		}
+		var asked bool
+		for i := range rows {
+			asked = asked || section.has(&rows[i]) && rows[i].asks()
+		}
+		head, line := "| row | we assume | where we read it | if it is otherwise |", "|---|---|---|---|"
+		if asked {
+			head, line = head+" the sandbox does otherwise with |", line+"---|"
+		}
+		out.WriteString(head + "\n" + line + "\n")
+		for i := range rows {
+			r := &rows[i]
+			if !section.has(r) {
+				continue
+			}
+			cells := []string{"`" + r.id + "`", r.what, r.source, r.otherwise}
+			if asked {
+				turn := ""
+				if r.turn != "" {
+					turn = "`" + strings.ReplaceAll(strings.Trim(r.turn, "{}"), `"`, "") + "`"
+				}
+				cells = append(cells, turn)
+			}
+			for i, cell := range cells {
+				cells[i] = strings.ReplaceAll(cell, "|", `\|`)
+			}
+			out.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+		}
+	}
+	return out.String()
+}
