@@ -46,8 +46,9 @@ type Settings struct {
 	InsertIDFormat string
 	// Window numbers the day, or other window of time, that an event belongs to.
 	Window *Window
-	// FlagsSeen is told the number of distinct flags when it grows.
-	FlagsSeen func(n int)
+	// FlagsSeen is told the number of distinct flags when it grows, and may ask, before it returns, for those that no record
+	// has told of for the longest time.
+	FlagsSeen func(n int, unseen Unseen)
 	Limits    LimitSettings
 }
 
