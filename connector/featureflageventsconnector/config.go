@@ -32,9 +32,11 @@ const maxCopiedMiB = 1024
 
 var (
 	_ confmap.Validator   = (*Config)(nil)
+	_ confmap.Validator   = (*SpanEventConfig)(nil)
 	_ confmap.Validator   = (*SpanConfig)(nil)
 	_ confmap.Validator   = (*LaunchDarklyConfig)(nil)
 	_ confmap.Unmarshaler = (*Config)(nil)
+	_ confmap.Unmarshaler = (*SpanEventConfig)(nil)
 	_ confmap.Unmarshaler = (*SpanConfig)(nil)
 )
 
@@ -42,6 +44,9 @@ var (
 type Config struct {
 	// SpanEventNames are the names of the span events that become log records, compared exactly.
 	SpanEventNames []string `mapstructure:"span_event_names"`
+	// SpanEvents are further span events that become log records, under names of the conventions instead of their own;
+	// none by default.
+	SpanEvents []SpanEventConfig `mapstructure:"span_events"`
 	// CopyAttributes are the attributes that a record takes from the span of its event, else from the
 	// span's scope, else from its resource. An attribute of the event itself goes before all of them.
 	// Only text up to 4,096 bytes, numbers and booleans are copied.
@@ -53,6 +58,19 @@ type Config struct {
 	Spans []SpanConfig `mapstructure:"spans"`
 	// LaunchDarkly says how evaluations that name this provider are read.
 	LaunchDarkly LaunchDarklyConfig `mapstructure:"launchdarkly"`
+}
+
+// SpanEventConfig describes span events that have names of their own for what the conventions name.
+type SpanEventConfig struct {
+	// Names are the names of the span events; `*` stands for any text.
+	Names []string `mapstructure:"names"`
+	// EventName is the event name of the record.
+	EventName string `mapstructure:"event_name"`
+	// Attributes renames attributes of the span event, from: to. What the event has already goes before. Attributes that
+	// are not named here keep their names.
+	Attributes map[string]string `mapstructure:"attributes"`
+	// SkipIfTrue are boolean attributes of the span event that, when true, say that it is no evaluation.
+	SkipIfTrue []string `mapstructure:"skip_if_true"`
 }
 
 // SpanConfig describes spans that are evaluations themselves.
@@ -89,7 +107,7 @@ type LaunchDarklyConfig struct {
 
 func createDefaultConfig() *Config {
 	return &Config{
-		SpanEventNames: []string{defaultEventName, "feature_flag"},
+		SpanEventNames: []string{defaultEventName, "feature_flag", amplitude.EventRawExposure, amplitude.EventRawAssignment},
 		CopyAttributes: []string{
 			amplitude.AttrUserID, "user.id", "enduser.id", "user_id",
 			amplitude.AttrDeviceID, "device.id", "app.installation.id", "enduser.pseudo.id", "device_id",
@@ -106,6 +124,12 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 }
 
 // Unmarshal implements [confmap.Unmarshaler]: the elements of a list have no other place for defaults.
+func (c *SpanEventConfig) Unmarshal(conf *confmap.Conf) error {
+	c.EventName = defaultEventName
+	return conf.Unmarshal(c)
+}
+
+// Unmarshal implements [confmap.Unmarshaler]: the elements of a list have no other place for defaults.
 func (c *SpanConfig) Unmarshal(conf *confmap.Conf) error {
 	c.EventName = defaultEventName
 	return conf.Unmarshal(c)
@@ -114,8 +138,8 @@ func (c *SpanConfig) Unmarshal(conf *confmap.Conf) error {
 // Validate implements [confmap.Validator].
 func (c *Config) Validate() error {
 	var errs error
-	if len(c.SpanEventNames) == 0 && len(c.Spans) == 0 {
-		errs = errors.New("one of `span_event_names` and `spans` must not be empty")
+	if len(c.SpanEventNames) == 0 && len(c.SpanEvents) == 0 && len(c.Spans) == 0 {
+		errs = errors.New("one of `span_event_names`, `span_events` and `spans` must not be empty")
 	}
 	return errors.Join(errs,
 		check.Names("span_event_names", c.SpanEventNames),
@@ -145,12 +169,30 @@ func (c *SpanConfig) Validate() error {
 	if c.StarAttribute != "" && stars == 0 {
 		errs = errors.Join(errs, fmt.Errorf("`star_attribute` needs a name with a * in `names` (got %q)", c.StarAttribute))
 	}
-	if strings.TrimSpace(c.EventName) == "" {
-		errs = errors.Join(errs, errors.New("`event_name` must not be empty"))
+	return errors.Join(errs, checkRenames(c.EventName, c.Attributes), check.Names("names", c.Names), check.Names("skip_if_true", c.SkipIfTrue))
+}
+
+// Validate implements [confmap.Validator].
+func (c *SpanEventConfig) Validate() error {
+	var errs error
+	if len(c.Names) == 0 {
+		errs = errors.New("`names` must not be empty")
+	}
+	if slices.Contains(c.Names, pattern.Star) {
+		errs = errors.Join(errs, errors.New("`names` must not contain \"*\" alone: every span event would be an evaluation"))
+	}
+	return errors.Join(errs, checkRenames(c.EventName, c.Attributes), check.Names("names", c.Names), check.Names("skip_if_true", c.SkipIfTrue))
+}
+
+// checkRenames checks what becomes of names.
+func checkRenames(eventName string, attributes map[string]string) error {
+	var errs error
+	if strings.TrimSpace(eventName) == "" {
+		errs = errors.New("`event_name` must not be empty")
 	}
 	targets := map[string]string{}
-	for _, from := range slices.Sorted(maps.Keys(c.Attributes)) {
-		to := c.Attributes[from]
+	for _, from := range slices.Sorted(maps.Keys(attributes)) {
+		to := attributes[from]
 		if from == "" || to == "" {
 			errs = errors.Join(errs, fmt.Errorf("`attributes` must map a name to a name (got %q: %q)", from, to))
 		}
@@ -159,7 +201,7 @@ func (c *SpanConfig) Validate() error {
 		}
 		targets[to] = from
 	}
-	return errors.Join(errs, check.Names("names", c.Names), check.Names("skip_if_true", c.SkipIfTrue))
+	return errs
 }
 
 // Validate implements [confmap.Validator].

@@ -21,7 +21,7 @@ func TestDefaultConfig(t *testing.T) {
 	require.NoError(t, componenttest.CheckConfigStruct(cfg))
 	require.NoError(t, confmap.Validate(cfg))
 	assert.Equal(t, &Config{
-		SpanEventNames: []string{"feature_flag.evaluation", "feature_flag"},
+		SpanEventNames: []string{"feature_flag.evaluation", "feature_flag", "$exposure", "$assignment"},
 		CopyAttributes: []string{
 			"amplitude.user_id", "user.id", "enduser.id", "user_id",
 			"amplitude.device_id", "device.id", "app.installation.id", "enduser.pseudo.id", "device_id",
@@ -37,6 +37,9 @@ func TestLoadConfig(t *testing.T) {
 		SpanEventNames: []string{"feature_flag.evaluation", "my.evaluation"},
 		CopyAttributes: []string{"user.id", "tenant"},
 		MaxCopiedMiB:   16,
+		SpanEvents: []SpanEventConfig{
+			{Names: []string{"FeatureFlag"}, EventName: "feature_flag.evaluation", Attributes: map[string]string{"FeatureName": "feature_flag.key"}, SkipIfTrue: []string{"Fallback"}},
+		},
 		Spans: []SpanConfig{
 			{Names: []string{"feature_flag.evaluation"}, EventName: "feature_flag.evaluation"},
 			{
@@ -80,7 +83,7 @@ func TestWrongConfig(t *testing.T) {
 		value map[string]any
 		want  string
 	}{
-		{"nothing to look for", map[string]any{"span_event_names": []any{}}, "one of `span_event_names` and `spans` must not be empty"},
+		{"nothing to look for", map[string]any{"span_event_names": []any{}}, "one of `span_event_names`, `span_events` and `spans` must not be empty"},
 		{"blank event name", map[string]any{"span_event_names": []any{" "}}, "`span_event_names` must not hold a blank entry (got \" \")"},
 		{"event name twice", map[string]any{"span_event_names": []any{"a", "a"}}, "`span_event_names` must not hold an entry twice (got \"a\")"},
 		{"no copies", map[string]any{"max_copied_mib": 0}, "`max_copied_mib` must be between 1 and 1024 (got 0)"},
@@ -94,6 +97,10 @@ func TestWrongConfig(t *testing.T) {
 		{"rename to nothing", span(map[string]any{"names": []any{"a"}, "attributes": map[string]any{"x": ""}}), "`attributes` must map a name to a name (got \"x\": \"\")"},
 		{"two renamed to one", span(map[string]any{"names": []any{"a"}, "attributes": map[string]any{"x": "z", "y": "z"}}), "`attributes` must not give two attributes one name (got \"x\" and \"y\", both \"z\")"},
 		{"blank skip attribute", span(map[string]any{"names": []any{"a"}, "skip_if_true": []any{""}}), "`skip_if_true` must not hold a blank entry"},
+		{"no span event names", spanEvent(map[string]any{"event_name": "x"}), "span_events::0: `names` must not be empty"},
+		{"any span event", spanEvent(map[string]any{"names": []any{"*"}}), "span_events::0: `names` must not contain \"*\" alone"},
+		{"blank event name of span events", spanEvent(map[string]any{"names": []any{"a"}, "event_name": " "}), "span_events::0: `event_name` must not be empty"},
+		{"span events renamed to nothing", spanEvent(map[string]any{"names": []any{"a"}, "attributes": map[string]any{"x": ""}}), "`attributes` must map a name to a name (got \"x\": \"\")"},
 		{"user kind", launchDarklyConf("user_kind", "a b"), "launchdarkly: `user_kind` must be a LaunchDarkly context kind"},
 		{"reserved kind", launchDarklyConf("context_kinds", []any{"multi"}), "`context_kinds` must hold LaunchDarkly context kinds (got \"multi\")"},
 		{"group without type", launchDarklyConf("groups", map[string]any{"organization": " "}), "`groups` must map a LaunchDarkly context kind to a group type (got \"organization\": \" \")"},
@@ -119,6 +126,10 @@ func TestWrongConfig(t *testing.T) {
 
 func span(of map[string]any) map[string]any {
 	return map[string]any{"spans": []any{of}}
+}
+
+func spanEvent(of map[string]any) map[string]any {
+	return map[string]any{"span_events": []any{of}}
 }
 
 func launchDarklyConf(key string, value any) map[string]any {

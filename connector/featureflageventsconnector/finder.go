@@ -57,12 +57,16 @@ type finder struct {
 	eventNames   map[string]struct{}
 	copied       map[string]struct{}
 	copyBudget   int
+	events       []spanRule
 	spans        []spanRule
 	launchDarkly *launchDarkly
 }
 
 func newFinder(cfg *Config) *finder {
 	f := &finder{eventNames: setOf(cfg.SpanEventNames), copied: setOf(cfg.CopyAttributes), copyBudget: cfg.MaxCopiedMiB << bitsPerMiB}
+	for i := range cfg.SpanEvents {
+		f.events = append(f.events, newSpanEventRule(&cfg.SpanEvents[i]))
+	}
 	for i := range cfg.Spans {
 		f.spans = append(f.spans, newSpanRule(&cfg.Spans[i]))
 	}
@@ -109,7 +113,14 @@ func (f *finder) visit(span ptrace.Span, at *place) bool {
 		}
 		event := events.At(i)
 		if _, ours := f.eventNames[event.Name()]; ours {
-			f.fromEvent(span, event, at)
+			f.fromEvent(span, event, nil, at)
+			continue
+		}
+		for j := range f.events {
+			if rule := &f.events[j]; rule.matches(event.Name()) {
+				f.fromEvent(span, event, rule, at)
+				break
+			}
 		}
 	}
 	for i := range f.spans {
@@ -126,11 +137,15 @@ func (f *finder) visit(span ptrace.Span, at *place) bool {
 	}
 }
 
-// fromEvent makes a record of a span event. What the span, its scope and its resource know about the
+// fromEvent makes a record of a span event, renamed if there is a rule. What the span, its scope and its resource know about the
 // user, the event does not; the nearest that has an attribute tells it.
-func (f *finder) fromEvent(span ptrace.Span, event ptrace.SpanEvent, at *place) {
+func (f *finder) fromEvent(span ptrace.Span, event ptrace.SpanEvent, rule *spanRule, at *place) {
 	if f.launchDarkly.skips(event.Attributes()) {
 		at.found.skipped[skipNotInExperiment]++
+		return
+	}
+	if rule != nil && rule.skips(event.Attributes()) {
+		at.found.skipped[skipIfTrue]++
 		return
 	}
 	record := at.add(sourceSpanEvent)
@@ -138,7 +153,12 @@ func (f *finder) fromEvent(span ptrace.Span, event ptrace.SpanEvent, at *place) 
 	record.SetTimestamp(firstTime(event.Timestamp(), span.StartTimestamp(), span.EndTimestamp()))
 	record.SetDroppedAttributesCount(event.DroppedAttributesCount())
 	steps.Add(event.Attributes().Len())
-	event.Attributes().CopyTo(record.Attributes())
+	if rule == nil {
+		event.Attributes().CopyTo(record.Attributes())
+	} else {
+		record.SetEventName(rule.eventName)
+		rule.copyAttributes(event.Name(), event.Attributes(), record.Attributes())
+	}
 	f.copyShared(&at.ofSpan, span.Attributes(), record.Attributes(), at)
 	f.finish(span, record, at)
 }
@@ -158,7 +178,7 @@ func (f *finder) fromSpan(span ptrace.Span, rule *spanRule, at *place) {
 	record.SetEventName(rule.eventName)
 	record.SetTimestamp(firstTime(span.StartTimestamp(), span.EndTimestamp()))
 	record.SetDroppedAttributesCount(span.DroppedAttributesCount())
-	rule.copyAttributes(span, record.Attributes())
+	rule.copyAttributes(span.Name(), span.Attributes(), record.Attributes())
 	f.finish(span, record, at)
 }
 

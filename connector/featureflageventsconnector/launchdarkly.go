@@ -22,10 +22,15 @@ const (
 	attrContextID       = "feature_flag.context.id"
 	attrContextIDOld    = "feature_flag.context.key"
 	attrVariationIndex  = "feature_flag.result.variationIndex"
+	attrReasonKind      = "feature_flag.result.reason.kind"
 	attrInExperiment    = "feature_flag.result.reason.inExperiment"
 	attrVariant         = "feature_flag.result.variant"
 	attrVariantOld      = "feature_flag.variant"
 	attrValue           = "feature_flag.result.value"
+
+	// attrContextKeys and attrContextKeysOld hold the kinds of a context with their keys, as a map or as the text of one.
+	attrContextKeys    = "feature_flag.contextKeys"
+	attrContextKeysOld = "context.contextKeys"
 
 	// attrCanonicalKey keeps the canonical key of a context where attrContextID holds something else.
 	attrCanonicalKey = "launchdarkly.context.canonical_key"
@@ -75,8 +80,39 @@ func (l *launchDarkly) skips(attributes pcommon.Map) bool {
 	if l == nil || !l.inExperiment || !isLaunchDarkly(attributes) {
 		return false
 	}
+	return !isInExperiment(attributes)
+}
+
+// isInExperiment tells whether LaunchDarkly marked an evaluation as part of an experiment. Its Python hook writes text.
+func isInExperiment(attributes pcommon.Map) bool {
 	value, ok := attributes.Get(attrInExperiment)
-	return !ok || value.Type() != pcommon.ValueTypeBool || !value.Bool()
+	if !ok {
+		return false
+	}
+	switch value.Type() {
+	case pcommon.ValueTypeBool:
+		return value.Bool()
+	case pcommon.ValueTypeStr:
+		return strings.EqualFold(strings.TrimSpace(value.Str()), "true")
+	default:
+		return false
+	}
+}
+
+// servedKinds are the kinds of reasons for which a variation was served, whatever it was.
+var servedKinds = setOf([]string{"TARGET_MATCH", "RULE_MATCH", "FALLTHROUGH"})
+
+// wasServed tells whether the reason proves that a variation was served.
+func wasServed(attributes pcommon.Map) bool {
+	if isInExperiment(attributes) {
+		return true
+	}
+	kind, ok := attributes.Get(attrReasonKind)
+	if !ok || kind.Type() != pcommon.ValueTypeStr {
+		return false
+	}
+	_, served := servedKinds[strings.ToUpper(strings.TrimSpace(kind.Str()))]
+	return served
 }
 
 // translate rewrites the attributes of a record in the words of the conventions. It returns false if
@@ -86,6 +122,9 @@ func (l *launchDarkly) translate(attributes pcommon.Map) (hasUser bool) {
 		return true
 	}
 	l.translateVariant(attributes)
+	if context, ok := contextKeys(attributes); ok {
+		return l.translateKeys(attributes, context)
+	}
 	hasUser = true
 	for _, name := range [...]string{attrContextID, attrContextIDOld} {
 		if key, ok := attributes.Get(name); ok && key.Type() == pcommon.ValueTypeStr && key.Str() != "" {
@@ -93,6 +132,36 @@ func (l *launchDarkly) translate(attributes pcommon.Map) (hasUser bool) {
 		}
 	}
 	return hasUser
+}
+
+// translateKeys does what translateContext does, with the keys that are told apart.
+func (l *launchDarkly) translateKeys(attributes pcommon.Map, context flagContext) (hasUser bool) {
+	user, hasUser := context.key(l.contexts.userKind)
+	for _, name := range [...]string{attrContextID, attrContextIDOld} {
+		id, ok := attributes.Get(name)
+		if !ok || (hasUser && id.AsString() == user) {
+			continue
+		}
+		attributes.PutStr(attrCanonicalKey, id.AsString())
+		attributes.Remove(name)
+	}
+	if hasUser {
+		attributes.PutStr(attrContextID, user)
+	}
+	l.putGroups(attributes, context)
+	return hasUser
+}
+
+// putGroups writes the keys of the kinds that are groups.
+func (l *launchDarkly) putGroups(attributes pcommon.Map, context flagContext) {
+	if len(l.groups) == 0 {
+		return
+	}
+	for _, part := range context.parts() {
+		if groupType, ok := l.groups[part.kind]; ok {
+			putIfAbsent(attributes, amplitude.AttrGroupsPrefix+groupType, pcommon.NewValueStr(part.key))
+		}
+	}
 }
 
 // translateContext leaves in the attribute called name the key of the context's user. A context that
@@ -109,14 +178,7 @@ func (l *launchDarkly) translateContext(attributes pcommon.Map, name string, key
 		key.SetStr(user)
 		attributes.PutStr(attrCanonicalKey, canonical)
 	}
-	if len(l.groups) == 0 {
-		return hasUser
-	}
-	for _, part := range context.parts() {
-		if groupType, ok := l.groups[part.kind]; ok {
-			putIfAbsent(attributes, amplitude.AttrGroupsPrefix+groupType, pcommon.NewValueStr(part.key))
-		}
-	}
+	l.putGroups(attributes, context)
 	return hasUser
 }
 
@@ -134,10 +196,14 @@ func (l *launchDarkly) translateVariant(attributes pcommon.Map) {
 		}
 	}
 	index, hasIndex := "", false
-	if value, ok := attributes.Get(attrVariationIndex); ok {
+	value, given := attributes.Get(attrVariationIndex)
+	if given {
 		index, hasIndex = wholeNumber(value)
 	}
 	hasVariant := hasText(attributes, attrVariant)
+	if !given && !hasVariant && !hasText(attributes, attrVariantOld) && wasServed(attributes) {
+		index, hasIndex = "0", true // the browser's plugin leaves out what is false in JavaScript
+	}
 	switch {
 	case !hasIndex && !hasVariant && !hasText(attributes, attrVariantOld):
 		attributes.Remove(attrValue)

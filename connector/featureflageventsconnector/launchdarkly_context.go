@@ -3,7 +3,12 @@
 
 package featureflageventsconnector // import "github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector"
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
 
 // Context kinds with a meaning of their own: the key of a single user context stands alone, and the
 // other two words can be no kind.
@@ -43,6 +48,35 @@ func (c *flagContext) key(kind string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// contextKeys returns the context whose kinds and keys are told apart: {"user":"google:112233","organization":"org:1"}.
+func contextKeys(attributes pcommon.Map) (flagContext, bool) {
+	for _, name := range [...]string{attrContextKeys, attrContextKeysOld} {
+		value, ok := attributes.Get(name)
+		if !ok {
+			continue
+		}
+		keys := map[string]any{}
+		switch value.Type() {
+		case pcommon.ValueTypeMap:
+			keys = value.Map().AsRaw()
+		case pcommon.ValueTypeStr:
+			if json.Unmarshal([]byte(value.Str()), &keys) != nil {
+				continue
+			}
+		}
+		context := flagContext{multi: []contextPart{}}
+		for kind, key := range keys {
+			if text, isText := key.(string); isText && isKind(kind) && text != "" {
+				context.multi = append(context.multi, contextPart{kind: kind, key: text})
+			}
+		}
+		if len(context.multi) > 0 {
+			return context, true
+		}
+	}
+	return flagContext{}, false
 }
 
 // contextReader reads canonical keys: "user-1" is the user user-1, "organization:org%3A1" the

@@ -66,12 +66,56 @@ func TestLaunchDarklyContexts(t *testing.T) {
 	}
 }
 
+// TestLaunchDarklyContextKeys: where the keys stand apart, no text has to be taken apart.
+func TestLaunchDarklyContextKeys(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		key       string
+		keys      any
+		user      string
+		canonical string
+		company   string
+	}{
+		{name: "a user alone", key: "user-1", keys: `{"user":"user-1"}`, user: "user-1"},
+		{name: "a user's key with a colon", key: "google:112233", keys: `{"user":"google:112233"}`, user: "google:112233"},
+		{name: "as a map", key: "google:112233", keys: map[string]any{"user": "google:112233"}, user: "google:112233"},
+		{name: "several kinds", key: "organization:org%3A1:user:google%3A1", keys: `{"organization":"org:1","user":"google:1"}`, user: "google:1", canonical: "organization:org%3A1:user:google%3A1", company: "org:1"},
+		{name: "no user", key: "organization:o", keys: `{"organization":"o"}`, canonical: "organization:o", company: "o"},
+		{name: "no canonical key", keys: `{"user":"user-1"}`, user: "user-1"},
+		{name: "no JSON", key: "google:112233", keys: `user=google:112233`, canonical: "google:112233"},
+		{name: "nothing in it", key: "user-1", keys: `{}`, user: "user-1"},
+	} {
+		for _, name := range []string{"feature_flag.contextKeys", "context.contextKeys"} {
+			t.Run(tc.name+" "+name, func(t *testing.T) {
+				in := map[string]any{name: tc.keys, "feature_flag.result.variationIndex": 1}
+				if tc.key != "" {
+					in["feature_flag.context.id"] = tc.key
+				}
+				conf := map[string]any{"launchdarkly": map[string]any{"groups": map[string]any{"organization": "company"}}}
+				got := convertOne(t, conf, newEvent(ldEvent(in))).Attributes().AsRaw()
+				for attribute, want := range map[string]string{
+					"feature_flag.context.id": tc.user, "launchdarkly.context.canonical_key": tc.canonical, "amplitude.groups.company": tc.company,
+				} {
+					if want == "" {
+						assert.NotContains(t, got, attribute)
+					} else {
+						assert.Equal(t, want, got[attribute], attribute)
+					}
+				}
+			})
+		}
+	}
+}
+
 func TestLaunchDarklyVariants(t *testing.T) {
 	const (
 		index   = "feature_flag.result.variationIndex"
 		value   = "feature_flag.result.value"
 		variant = "feature_flag.result.variant"
 		old     = "feature_flag.variant"
+
+		kind         = "feature_flag.result.reason.kind"
+		inExperiment = "feature_flag.result.reason.inExperiment"
 	)
 	byValue := map[string]any{"variant": "value"}
 	for _, tc := range []struct {
@@ -91,6 +135,13 @@ func TestLaunchDarklyVariants(t *testing.T) {
 		{name: "old name, JSON as well", in: map[string]any{old: `"blue"`}, want: map[string]any{old: "blue"}},
 		{name: "null is no value", in: map[string]any{index: 1, value: "null"}, want: map[string]any{index: int64(1), variant: "1"}},
 		{name: "without a variation, the value is the application's default", in: map[string]any{value: `"fallback"`}, want: map[string]any{}},
+		{name: "the browser's first variation", in: map[string]any{value: `"control"`, kind: "FALLTHROUGH"}, want: map[string]any{value: "control", variant: "0"}},
+		{name: "of a rule, as text in lower case", in: map[string]any{kind: "rule_match"}, want: map[string]any{variant: "0"}},
+		{name: "of a target, by value", conf: byValue, in: map[string]any{value: `"control"`, kind: "TARGET_MATCH"}, want: map[string]any{value: "control", variant: "control"}},
+		{name: "of an experiment", in: map[string]any{value: "true", inExperiment: true}, want: map[string]any{value: "true", variant: "0"}},
+		{name: "a flag that is off may have none", in: map[string]any{value: "true", kind: "OFF"}, want: map[string]any{}},
+		{name: "an error has none", in: map[string]any{value: "true", kind: "ERROR"}, want: map[string]any{}},
+		{name: "what is no number is not the first", in: map[string]any{index: 1.5, kind: "FALLTHROUGH"}, want: map[string]any{index: 1.5}},
 		{name: "prefer the value", conf: byValue, in: map[string]any{index: 1, value: `"blue"`}, want: map[string]any{index: int64(1), value: "blue", variant: "blue"}},
 		{name: "a boolean value", conf: byValue, in: map[string]any{index: 1, value: true}, want: map[string]any{index: int64(1), value: true, variant: "true"}},
 		{name: "a number as value", conf: byValue, in: map[string]any{index: 1, value: 0.5}, want: map[string]any{index: int64(1), value: 0.5, variant: "0.5"}},
@@ -126,7 +177,9 @@ func TestLaunchDarklyOnlyInExperiment(t *testing.T) {
 	}{
 		{name: "marked", conf: only, in: map[string]any{mark: true}, kept: true},
 		{name: "not marked", conf: only, in: nil},
-		{name: "marked otherwise", conf: only, in: map[string]any{mark: "true"}},
+		{name: "marked with text", conf: only, in: map[string]any{mark: "true"}, kept: true},
+		{name: "marked otherwise", conf: only, in: map[string]any{mark: 1}},
+		{name: "marked as outside", conf: only, in: map[string]any{mark: "false"}},
 		{name: "not asked for", conf: nil, in: nil, kept: true},
 		{name: "somebody else's flag", conf: only, in: map[string]any{"feature_flag.provider.name": "flagd"}, kept: true},
 	} {

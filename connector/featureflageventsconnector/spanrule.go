@@ -5,14 +5,13 @@ package featureflageventsconnector // import "github.com/otelcol-amplitude/otelc
 
 import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// spanRule recognizes spans that are evaluations themselves.
+// spanRule recognizes spans, or span events, that are evaluations under names of their own.
 type spanRule struct {
 	names         pattern.List
 	eventName     string
@@ -29,6 +28,10 @@ func newSpanRule(cfg *SpanConfig) spanRule {
 		starAttribute: cfg.StarAttribute,
 		skipIfTrue:    cfg.SkipIfTrue,
 	}
+}
+
+func newSpanEventRule(cfg *SpanEventConfig) spanRule {
+	return spanRule{names: pattern.NewList(cfg.Names), eventName: cfg.EventName, renames: cfg.Attributes, skipIfTrue: cfg.SkipIfTrue}
 }
 
 func (r *spanRule) matches(name string) bool {
@@ -55,22 +58,21 @@ func (r *spanRule) skips(attributes pcommon.Map) bool {
 	return false
 }
 
-// copyAttributes copies the attributes of the span. First those that keep their names: what already
+// copyAttributes copies the attributes of the span or span event of a name. First those that keep their names: what already
 // has the right name goes before what is renamed to it.
-func (r *spanRule) copyAttributes(span ptrace.Span, to pcommon.Map) {
-	from := span.Attributes()
+func (r *spanRule) copyAttributes(name string, from, to pcommon.Map) {
 	var kept xpdata.MapBuilder
 	kept.EnsureCapacity(from.Len() + 1)
 	steps.Add(from.Len())
 	var renamed []sharedAttribute // of each name the first that has a value; no two names are renamed to one
 	done := map[string]bool{}
-	for name, value := range from.All() {
-		switch to, ok := r.renames[name]; {
+	for attribute, value := range from.All() {
+		switch to, ok := r.renames[attribute]; {
 		case !ok:
-			value.CopyTo(kept.AppendEmpty(name))
-		case !done[name]:
-			done[name] = value.Type() != pcommon.ValueTypeEmpty
-			if done[name] {
+			value.CopyTo(kept.AppendEmpty(attribute))
+		case !done[attribute]:
+			done[attribute] = value.Type() != pcommon.ValueTypeEmpty
+			if done[attribute] {
 				renamed = append(renamed, sharedAttribute{to, value})
 			}
 		}
@@ -82,7 +84,7 @@ func (r *spanRule) copyAttributes(span ptrace.Span, to pcommon.Map) {
 	if r.starAttribute == "" {
 		return
 	}
-	if text := r.star(span.Name()); text != "" {
+	if text := r.star(name); text != "" {
 		putIfAbsent(to, r.starAttribute, pcommon.NewValueStr(text))
 	}
 }

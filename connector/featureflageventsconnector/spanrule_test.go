@@ -19,7 +19,7 @@ func presets(t testing.TB) map[string]any {
 	require.NoError(t, err)
 	all, err := example.Sub("connectors::feature_flag_events")
 	require.NoError(t, err)
-	return map[string]any{"spans": all.Get("spans")}
+	return map[string]any{"spans": all.Get("spans"), "span_events": all.Get("span_events")}
 }
 
 func TestSpansOfKnownEmitters(t *testing.T) {
@@ -78,6 +78,64 @@ func TestSpansOfKnownEmitters(t *testing.T) {
 		traces, _ := newSpan("feature_flag.evaluated", map[string]any{"feature_flag.key": "f"})
 		assert.Empty(t, convert(t, conf, traces))
 	})
+}
+
+func TestSpanEventsOfKnownEmitters(t *testing.T) {
+	conf := presets(t)
+	for _, tc := range []struct {
+		name, event      string
+		attributes, want map[string]any
+	}{
+		{
+			name: "Microsoft.FeatureManagement", event: "FeatureFlag",
+			attributes: map[string]any{"FeatureName": "Checkout", "Enabled": true, "Variant": "OnePage", "VariantAssignmentReason": "Percentile", "TargetingId": "user-1", "ETag": "x"},
+			want: map[string]any{
+				"feature_flag.key": "Checkout", "Enabled": true, "feature_flag.result.variant": "OnePage", "feature_flag.result.reason": "Percentile",
+				"feature_flag.context.id": "user-1", "ETag": "x",
+			},
+		},
+		{
+			name: "Flipt 2", event: "flipt.flag_evaluation",
+			attributes: map[string]any{"flipt.key": "checkout", "flipt.context.entity_id": "user-1", "flipt.result.variant": "one-page", "flipt.result.reason": "match"},
+			want: map[string]any{
+				"feature_flag.key": "checkout", "feature_flag.context.id": "user-1", "feature_flag.result.variant": "one-page", "feature_flag.result.reason": "match",
+			},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			traces, s := newSpan("GET /", map[string]any{"user.id": "user-2"})
+			addEvent(s, tc.event, 1_500, tc.attributes)
+			record := convertOne(t, conf, traces)
+			assert.Equal(t, "feature_flag.evaluation", record.EventName())
+			assert.Equal(t, pcommon.Timestamp(1_500), record.Timestamp(), "the event's time")
+			tc.want["user.id"] = "user-2"
+			assert.Equal(t, tc.want, record.Attributes().AsRaw())
+		})
+	}
+	t.Run("skipped, and of another name", func(t *testing.T) {
+		traces, s := newSpan("GET /", nil)
+		addEvent(s, "flag.served", 1_500, map[string]any{"fallback": true})
+		addEvent(s, "flags.served", 1_500, nil)
+		assert.Empty(t, convert(t, spanEvent(map[string]any{"names": []any{"flag.*"}, "skip_if_true": []any{"fallback"}}), traces))
+	})
+	t.Run("listed names keep theirs", func(t *testing.T) {
+		traces, s := newSpan("GET /", nil)
+		addEvent(s, "feature_flag", 1_500, map[string]any{"key": "f"})
+		record := convertOne(t, spanEvent(map[string]any{"names": []any{"feature*"}, "attributes": map[string]any{"key": "feature_flag.key"}}), traces)
+		assert.Equal(t, "feature_flag", record.EventName())
+		assert.Equal(t, map[string]any{"key": "f"}, record.Attributes().AsRaw())
+	})
+}
+
+// TestRawEventsOfSpans: $exposure and $assignment are recognized as span events, too.
+func TestRawEventsOfSpans(t *testing.T) {
+	for _, name := range []string{"$exposure", "$assignment"} {
+		traces, s := newSpan("GET /", map[string]any{"user.id": "user-1"})
+		addEvent(s, name, 1_500, map[string]any{"flag_key": "f"})
+		record := convertOne(t, nil, traces)
+		assert.Equal(t, name, record.EventName())
+		assert.Equal(t, map[string]any{"flag_key": "f", "user.id": "user-1"}, record.Attributes().AsRaw())
+	}
 }
 
 func TestSpanNamesAndRenames(t *testing.T) {
