@@ -200,6 +200,9 @@ func (l *lines) recognized(r explain.Recognized) {
 	} else {
 		l.add("event name", "%q  from %s", r.EventName, r.From)
 	}
+	for _, other := range r.OtherNames {
+		l.add("", "also %q  from %s", other.Name, other.From)
+	}
 	l.add("recognized as", "%s", r.As)
 }
 

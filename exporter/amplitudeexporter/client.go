@@ -23,7 +23,6 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
 const (
@@ -62,7 +61,7 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 	keepConnections(clientSettings{ClientConfig: &settings}, kept)
 	h, err := settings.ToClient(ctx, host.GetExtensions(), set)
 	if err != nil {
-		return nil, fmt.Errorf("failed to make the HTTP client: %w", transportError(err))
+		return nil, fmt.Errorf("failed to make the HTTP client: %w", err)
 	}
 	// A redirect would carry the API key to wherever it points.
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -202,9 +201,7 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 		return answer{}, transportError(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	a := answer{
-		status: res.StatusCode, retryAfter: parseRetryAfter(res.Header.Get("Retry-After"), c.now()), location: whereTo(res.Header.Get("Location")),
-	}
+	a := answer{status: res.StatusCode, retryAfter: parseRetryAfter(res.Header.Get("Retry-After"), c.now())}
 	// An answer cut short still has its status.
 	limit := int64(maxAnswer)
 	if a.status == http.StatusTooManyRequests {
@@ -215,25 +212,13 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	return a, nil
 }
 
-// transportError drops the URLs that http.Client and its proxy put into errors: they may hold a password.
+// transportError drops the URL that http.Client puts into its errors.
 func transportError(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
-	if strings.HasPrefix(err.Error(), "invalid proxy address") {
-		return errors.New("the proxy in the environment (HTTPS_PROXY, HTTP_PROXY) is no URL that can be read")
+		return wrapped.Err
 	}
 	return err
-}
-
-// whereTo is where a redirect points, without what could be a secret.
-func whereTo(location string) string {
-	u, err := url.Parse(location)
-	if err != nil || location == "" {
-		return ""
-	}
-	return printable.Text((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
 }
 
 // isTimeout tells a request that ran out of time from one that never reached the server.

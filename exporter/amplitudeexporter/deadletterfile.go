@@ -71,10 +71,7 @@ func (l *letterFile) fill(lines [][]byte) (written int, err error) {
 		if err = f.Close(); err != nil {
 			return 0, err
 		}
-		if err = l.setAside(); errors.Is(err, os.ErrNotExist) {
-			err = nil // somebody else took it away
-		}
-		return 0, err
+		return 0, l.setAside()
 	}
 	before := size
 	for _, line := range lines {
@@ -256,8 +253,7 @@ func (l *letterFile) setAside() error {
 			err = os.Rename(path, backup)
 		}
 		if err != nil {
-			_ = os.Remove(backup)
-			return err
+			return errors.Join(err, os.Remove(backup))
 		}
 		return syncDirectory(filepath.Dir(path))
 	}

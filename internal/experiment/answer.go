@@ -13,7 +13,7 @@ import (
 
 // answer is what a field was found to be.
 type answer struct {
-	// number is the answer of a boolean (0, 1) or session field.
+	// number is the answer of a boolean (0, 1) or session field; of a value it is isBoolean if that is one.
 	number int64
 	// text is the answer of a text field.
 	text string
@@ -23,6 +23,9 @@ type answer struct {
 	values  []string
 	leftOut int
 }
+
+// isBoolean is the number of a value that is a boolean.
+const isBoolean = 1
 
 // refusal says why a field does not take a value.
 type refusal uint8
@@ -55,7 +58,10 @@ func (a *answer) read(of field, value pcommon.Value, minIDLength int) refusal {
 	case fieldVariant, fieldValue:
 		switch text, state := variantText(value, of == fieldValue); state {
 		case variantUsable:
-			a.text = text
+			a.text, a.number = text, 0
+			if _, ok := boolean(value); ok {
+				a.number = isBoolean
+			}
 		case variantBad:
 			return refusedBadVariant
 		default:
@@ -67,19 +73,21 @@ func (a *answer) read(of field, value pcommon.Value, minIDLength int) refusal {
 			return refusedEmptyID + refusal(problem-RejectEmptyID)
 		}
 		a.text = text
-	case fieldInExperiment, fieldMetadataDefault, fieldMetadataTrack:
-		if value.Type() != pcommon.ValueTypeBool {
+	case fieldInExperiment, fieldDefaultMarker, fieldMetadataDefault, fieldMetadataTrack:
+		is, ok := boolean(value)
+		if !ok {
 			return refusedNotBoolean
 		}
 		a.number = 0
-		if value.Bool() {
+		if is {
 			a.number = 1
 		}
 	case fieldMetadata, fieldVariants, fieldGroups:
-		if value.Type() != pcommon.ValueTypeMap {
-			return refusedNotMap
+		object, why := objectOf(value)
+		if why != refusedNot {
+			return why
 		}
-		a.value = value
+		a.value = object
 	case fieldSessionID:
 		ms, ok := sessionMillis(value)
 		if !ok {
@@ -98,7 +106,7 @@ func (a *answer) read(of field, value pcommon.Value, minIDLength int) refusal {
 			return refusedNotName
 		}
 		a.text = amplitude.Truncate(text, amplitude.MaxStringLength)
-	case fieldReason, fieldErrorType, fieldMetadataType, fieldClientAddress:
+	case fieldReason, fieldProvider, fieldErrorType, fieldMetadataType, fieldClientAddress:
 		text, ok := scalarText(value)
 		if !ok || strings.TrimSpace(text) == "" {
 			return refusedNotScalar

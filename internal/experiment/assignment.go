@@ -50,9 +50,11 @@ func (p *parser) assignment(v *fieldValues, r *parsedRecord) decision {
 		addFlatDetails(p.flags[first:], v.flat)
 	}
 	if r.reshaped {
-		reshapeAll(p.flags[first:], claimedProperties(v.claims))
+		reshapeAll(p.flags[first:], claimedProperties(v.claims), r.propertyClaimed)
 	}
 	switch {
+	case v.misses(fieldVariants):
+		return rejected(RejectBadVariants)
 	case len(p.flags) > first:
 		return decision{outcome: Assignment}
 	case len(p.leftOut) > firstLeftOut:
@@ -100,8 +102,15 @@ func (p *parser) addFlag(key string, value pcommon.Value, movable bool) {
 			}
 		}
 		one.variantValue = name
-		if content, ok := entry.Get(variantMetadata); ok && content.Type() == pcommon.ValueTypeMap {
-			m = readMetadata(content.Map())
+		if content, ok := entry.Get(variantMetadata); ok {
+			object, why := objectOf(content)
+			switch why {
+			case refusedNot:
+				m = readMetadata(object.Map())
+			case refusedNotMap:
+				p.leaveOut(RejectBadMetadata, key)
+				return
+			}
 		}
 	} else {
 		one.Variant, state = variantText(value, false)

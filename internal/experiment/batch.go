@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 )
 
@@ -29,7 +30,7 @@ type Batch struct {
 
 func newBatch(m *Mapper) *Batch {
 	return &Batch{
-		parser: parser{Mapper: m, names: knownNames{}, reader: reader{minIDLength: m.set.Identity.MinIDLength, tables: m.tables}},
+		parser: parser{Mapper: m, names: knownNames{}, presets: newPresetFinder(m.set.Evaluation.Preset), reader: reader{minIDLength: m.set.Identity.MinIDLength, tables: m.tables}},
 		writer: newWriter(m),
 	}
 }
@@ -52,14 +53,15 @@ func (b *Batch) Read(ctx context.Context, ld plog.Logs, arrival time.Time, recor
 				default:
 				}
 				trace := startTrace(recorder, record, i, j, k)
-				if kind, shaped, claims := p.Mapper.names.recognize(record); kind != kindNone {
+				if is := p.Mapper.names.recognize(record); is.kind != kindNone {
 					b.records = extend(b.records)
 					r := &b.records[len(b.records)-1]
-					r.trace, r.position, r.kind = trace, b.size, kind
-					r.shaped, r.reshaped = shaped && p.set.AcceptShaped, shaped && !p.set.AcceptShaped
-					p.parse(r, record, now)
+					r.trace, r.position, r.kind, r.older = trace, b.size, is.kind, is.older
+					r.shaped, r.reshaped = is.shaped && p.set.AcceptShaped, is.shaped && !p.set.AcceptShaped
+					r.propertyClaimed = is.unlisted && record.EventName() != amplitude.EventRawExposure
+					p.parse(r, record, is.body, now)
 				} else {
-					if claims && !p.set.AcceptShaped && p.set.OtherRecords == OtherPass {
+					if is.claims && !p.set.AcceptShaped && p.set.OtherRecords == OtherPass {
 						p.claims.strip(record, trace)
 					}
 					trace.foreign(p.Mapper, record)
@@ -71,6 +73,7 @@ func (b *Batch) Read(ctx context.Context, ld plog.Logs, arrival time.Time, recor
 	if b.size > len(b.records) {
 		b.nearMisses = p.nearMisses.search(ld, b.size, arrival)
 	}
+	b.settleTwins(now)
 	b.makeEvents()
 	return b.size, nil
 }

@@ -3,8 +3,6 @@
 
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
-import "strings"
-
 // evaluation reads a flag evaluation and decides whether it was an exposure: the convention asks
 // for a record per evaluation, also of flags that are off, and of evaluations that failed.
 func (p *parser) evaluation(v *fieldValues, r *parsedRecord, flag *Flag) decision {
@@ -17,10 +15,13 @@ func (p *parser) evaluation(v *fieldValues, r *parsedRecord, flag *Flag) decisio
 		r.trace.rule("error_type", "skipped", "error.type is set: the evaluation failed, the application used its default")
 		return skipped(SkipErrorType)
 	}
-	reason := v.text(fieldReason)
-	why, listed := p.reasons.of(p.skipReasons, reason)
-	r.trace.reason(reason, listed, v.isTrue(fieldInExperiment))
-	if listed && !v.isTrue(fieldInExperiment) {
+	if v.isTrue(fieldDefaultMarker) {
+		r.trace.rule("default_marker", "skipped", "an attribute of evaluation.default_marker is true: the application's default was served")
+		return skipped(SkipDefault)
+	}
+	known := p.presets.of(v.text(fieldProvider))
+	r.trace.preset(p.set, known, v.text(fieldProvider))
+	if why, isSkipped := p.skipsReason(v, r, known); isSkipped {
 		return skipped(why)
 	}
 	m := recordMetadata(v)
@@ -30,6 +31,10 @@ func (p *parser) evaluation(v *fieldValues, r *parsedRecord, flag *Flag) decisio
 	}
 	flag.Variant = v.text(fieldVariant)
 	if v.found(fieldValue) && (flag.Variant == "" || p.set.Evaluation.PreferValue) {
+		if flag.Variant == "" && known.servesDefault(v) {
+			r.trace.rule("variant", "skipped", "there is no variant, no reason, and "+known.word+" gives the application's own default like this")
+			return skipped(SkipDefault)
+		}
 		r.trace.valueForVariant(v.text(fieldValue), flag.Variant != "")
 		flag.Variant = v.text(fieldValue)
 		r.value = flag.Variant
@@ -40,22 +45,28 @@ func (p *parser) evaluation(v *fieldValues, r *parsedRecord, flag *Flag) decisio
 		return skipped(SkipNoVariant)
 	case !fits:
 		return rejected(RejectLongFlagKey)
-	default:
-		return p.finishExposure(v, r, flag, &m)
 	}
+	if v.found(fieldDefaultMarker) && !m.hasDefault {
+		m.hasDefault = true // and it is false
+	}
+	r.withoutReason = !v.found(fieldReason) && !v.found(fieldInExperiment)
+	return p.finishExposure(v, r, flag, &m)
 }
 
-// reasonMemo remembers the last reason: neighbors mostly have the same.
-type reasonMemo struct {
-	reason string
-	why    SkipReason
-	skip   bool
-}
-
-func (m *reasonMemo) of(reasons map[string]SkipReason, reason string) (why SkipReason, skip bool) {
-	if m.reason != reason {
-		m.reason = strings.Clone(reason) // the record's own text would keep its whole request in memory
-		m.why, m.skip = reasons[strings.ToLower(strings.TrimSpace(reason))]
+// skipsReason tells whether the reason of an evaluation says that the user was assigned to no variant.
+func (p *parser) skipsReason(v *fieldValues, r *parsedRecord, known *preset) (why SkipReason, skip bool) {
+	reason := v.text(fieldReason)
+	why, listed := p.reasons.of(p.skipReasons, reason)
+	ofPreset := false
+	if !listed && !p.set.OwnSkipReasons {
+		why, listed = known.skips(reason)
+		ofPreset = listed
 	}
-	return m.why, m.skip
+	inExperiment := v.isTrue(fieldInExperiment)
+	if listed && !inExperiment && known.countsFalse(why, v) {
+		r.trace.rule("reason", "counts", "the value is a boolean, of which "+known.word+" says disabled where it is false")
+		return why, false
+	}
+	r.trace.reason(p.set, reason, listed, inExperiment, ofPreset)
+	return why, listed && !inExperiment
 }

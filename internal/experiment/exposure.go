@@ -37,7 +37,11 @@ func (p *parser) finishExposure(v *fieldValues, r *parsedRecord, flag *Flag, m *
 	}
 	flag.Unassigned, flag.rule = p.isUnassigned(r.kind, flag.Variant, m)
 	if r.reshaped {
-		flag.reshape(claimedProperties(v.claims))
+		own := claimedProperties(v.claims)
+		flag.reshape(own)
+		if _, claimed := own[flag.Key]; r.propertyClaimed && !claimed {
+			flag.NoProperty = true
+		}
 	}
 	return p.decideExposure(r, flag)
 }

@@ -21,6 +21,8 @@ const (
 	fieldValue
 	fieldExperimentKey
 	fieldReason
+	fieldProvider
+	fieldDefaultMarker
 	fieldErrorType
 	fieldInExperiment
 	fieldMetadata
@@ -49,18 +51,37 @@ const (
 	fieldFlatGroup
 	// fieldClaim is what an application has no say in.
 	fieldClaim
+	// fieldInside is a map whose entries are names behind its own and a dot; fieldEvent one whose entries are the
+	// properties of Amplitude's own event.
+	fieldInside
+	fieldEvent
 )
 
-// level is where an attribute stands; a lower one goes first.
+// level is where an attribute stands; a lower one goes first. Within one, the place in the list of names decides, then that
+// a name stands as it is and not in maps.
 type level uint16
 
 const (
-	levelRecord level = iota << 8
+	levelRecord level = iota << 12
 	levelBody
 	levelScope
 	levelResource
 	levelNone
+
+	// levelInEvent: it stands in the properties of Amplitude's own event.
+	levelInEvent level = 1 << 11
+	// levelNested: it stands in a map.
+	levelNested level = 1
 )
+
+// where is the level without what is added to it.
+func (l level) where() level { return l &^ (levelBody - 1) }
+
+// place returns the level of a name by its place in the list.
+func (l level) place(place uint8) level { return l + level(place)<<1 }
+
+// maxNested is how many maps a name may stand in.
+const maxNested = 4
 
 // ref says which field an attribute name gives, and its place in the list of names.
 type ref struct {
@@ -71,9 +92,10 @@ type ref struct {
 
 // Attribute names that configuration does not change.
 const (
-	attrReason             = "feature_flag.result.reason"
-	attrReasonOld          = "feature_flag.evaluation.reason"
+	attrProvider           = "feature_flag.provider.name"
+	attrProviderOld        = "feature_flag.provider_name"
 	attrErrorType          = "error.type"
+	attrReasonErrorKind    = "feature_flag.result.reason.errorKind"
 	attrInExperiment       = "feature_flag.result.reason.inExperiment"
 	attrClientAddress      = "client.address"
 	bodyValue              = "value"
@@ -112,8 +134,10 @@ func newFieldTable(set *Settings, groupTypes []string, kind recordKind) *fieldTa
 		add(fieldValue, set.Evaluation.Value...)
 		t.refs[bodyValue] = append(t.refs[bodyValue], ref{field: fieldValue, place: MaxNames, bodyOnly: true})
 		add(fieldExperimentKey, set.Evaluation.ExperimentKey...)
-		add(fieldReason, attrReason, attrReasonOld)
-		add(fieldErrorType, attrErrorType)
+		add(fieldReason, set.Evaluation.Reason...)
+		add(fieldProvider, attrProvider, attrProviderOld)
+		add(fieldDefaultMarker, set.Evaluation.DefaultMarker...)
+		add(fieldErrorType, attrErrorType, attrReasonErrorKind)
 		add(fieldInExperiment, attrInExperiment)
 	case kindIdentify:
 		add(fieldExperimentKey, amplitude.PropertyExperimentKey)
@@ -122,6 +146,7 @@ func newFieldTable(set *Settings, groupTypes []string, kind recordKind) *fieldTa
 		add(fieldEnvironment, append(slices.Clone(set.Assignment.Environment), amplitude.PropertyEnvironmentName)...)
 	}
 	if kind != kindAssignment {
+		// What it holds is read from the map itself.
 		add(fieldMetadata, amplitude.RawMetadata)
 		add(fieldMetadataDefault, amplitude.RawMetadata+"."+metadataDefault)
 		add(fieldMetadataTrack, amplitude.RawMetadata+"."+metadataTrackExposure)
@@ -139,7 +164,43 @@ func newFieldTable(set *Settings, groupTypes []string, kind recordKind) *fieldTa
 		add(fieldGroup+field(i), set.Identity.Groups[groupType])
 	}
 	add(fieldClientAddress, attrClientAddress)
+	t.addInside()
 	return t
+}
+
+// addInside makes the beginnings of all dotted names the names of maps that may hold the rest.
+func (t *fieldTable) addInside() {
+	inside := map[string]struct{}{strings.TrimSuffix(amplitude.AttrGroupsPrefix, "."): {}}
+	for name := range t.refs {
+		if !strings.HasPrefix(name, amplitude.RawMetadata+".") {
+			eachPrefix(name, func(prefix string) { inside[prefix] = struct{}{} })
+		}
+	}
+	// What stands in these may not travel unseen.
+	for _, name := range []string{"error", "exception", "event", "otel", "feature_flag"} {
+		inside[name] = struct{}{}
+	}
+	for name := range inside {
+		t.refs[name] = append(t.refs[name], ref{field: fieldInside})
+	}
+	t.refs[fieldEventProperties] = append(t.refs[fieldEventProperties], ref{field: fieldEvent})
+}
+
+// opens returns what stands before the names in a map that an attribute holds: its own name and a dot, or nothing. Of any
+// other attribute it tells that it opens none.
+func (t *fieldTable) opens(name string, value pcommon.Value) (prefix string, ok bool) {
+	if value.Type() != pcommon.ValueTypeMap {
+		return "", false
+	}
+	for _, to := range t.lookup(name) {
+		switch to.field {
+		case fieldInside:
+			return name + ".", true
+		case fieldEvent:
+			return "", true
+		}
+	}
+	return "", false
 }
 
 var (
@@ -176,13 +237,14 @@ func (t *fieldTable) lookup(name string) []ref {
 func (t *fieldTable) isTaken(p *parsedRecord, name string, value pcommon.Value) bool {
 	for _, r := range t.lookup(name) {
 		switch r.field {
-		case fieldReason, fieldErrorType, fieldInExperiment, fieldSessionID, fieldEnvironment, fieldClientAddress:
+		case fieldInside, fieldEvent:
+		case fieldReason, fieldProvider, fieldDefaultMarker, fieldErrorType, fieldInExperiment, fieldSessionID, fieldEnvironment, fieldClientAddress:
 		case fieldContextID:
 			if p.contextID != "" && isText(value, p.contextID) {
 				return true
 			}
 		case fieldValue:
-			if p.value != "" && isText(value, p.value) {
+			if text, _ := variantText(value, true); p.value != "" && text == p.value {
 				return true
 			}
 		default:

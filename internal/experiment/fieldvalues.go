@@ -44,6 +44,8 @@ type fieldValues struct {
 	answers  [numFields]answer
 	// badVariant: a variant was given that can be none.
 	badVariant bool
+	// unusable are the fields that a record or its body gives as something that they can not be.
+	unusable fields
 	// idProblem is the first problem with an id that was not taken.
 	idProblem RejectReason
 	flat      []flatEntry
@@ -70,6 +72,9 @@ func (v *fieldValues) text(f field) string {
 	return v.answers[f].text
 }
 
+// misses tells whether a field has no answer though the record gives it, as something that it cannot be.
+func (v *fieldValues) misses(f field) bool { return v.unusable&(1<<f) != 0 && !v.found(f) }
+
 // isTrue tells whether a boolean field is there and true.
 func (v *fieldValues) isTrue(f field) bool { return v.found(f) && v.answers[f].number == 1 }
 
@@ -84,6 +89,7 @@ func (v *fieldValues) reset(inherited *fieldValues) {
 	v.metadata, v.groups = inherited.metadata, inherited.groups
 	v.weight, v.flagsWeight = inherited.weight, inherited.flagsWeight
 	v.idProblem = inherited.idProblem
+	v.unusable = inherited.unusable
 	v.flat = v.flat[:0]
 	v.claims = v.claims[:0]
 }
@@ -168,26 +174,66 @@ func (r *reader) read(kind recordKind, v *fieldValues, at level, attributes pcom
 		}
 		for _, to := range refs {
 			if !to.bodyOnly || at == levelBody {
-				r.consider(v, to, at, name, value)
+				r.consider(t, v, to, at, name, value)
 			}
 		}
 	}
 }
 
-// consider gives a value to a field: taken if it is usable and goes before what the field has.
-func (r *reader) consider(v *fieldValues, to ref, at level, name string, value pcommon.Value) {
-	if to.field >= fieldFlatVariant {
-		switch {
-		case to.field == fieldClaim:
-			if at == levelRecord {
-				v.claims = append(v.claims, name)
-			}
-		case at <= levelBody && value.Type() != pcommon.ValueTypeEmpty:
+// collect takes what is no field to choose for: flat names, claims, and what stands in maps.
+func (r *reader) collect(t *fieldTable, v *fieldValues, to ref, at level, name string, value pcommon.Value) {
+	switch to.field {
+	case fieldClaim:
+		if at == levelRecord {
+			v.claims = append(v.claims, name)
+		}
+	case fieldInside, fieldEvent:
+		if value.Type() == pcommon.ValueTypeMap && isOpen(to.field, at) {
+			eachInside(to.field, at, name, value.Map(), func(at level, name string, value pcommon.Value) {
+				for _, to := range t.lookup(name) {
+					if !to.bodyOnly {
+						r.consider(t, v, to, at, name, value)
+					}
+				}
+			})
+		}
+	default:
+		if at < levelScope && value.Type() != pcommon.ValueTypeEmpty {
 			v.flat = append(v.flat, flatEntry{field: to.field, name: name, value: value})
 		}
+	}
+}
+
+// isOpen tells whether names in a map count: the properties of Amplitude's own event only in a record or its body, not in
+// one another.
+func isOpen(of field, at level) bool {
+	return of == fieldInside || at == levelRecord || at == levelBody
+}
+
+// eachInside yields what stands in a map, with the dotted names and the levels that it has for that.
+func eachInside(of field, at level, name string, m pcommon.Map, yield func(at level, name string, value pcommon.Value)) {
+	prefix := name + "."
+	if of == fieldEvent {
+		prefix, at = "", at|levelInEvent
+	} else {
+		at |= levelNested
+	}
+	if strings.Count(prefix, ".") > maxNested {
 		return
 	}
-	rank := at | level(to.place)
+	steps.Add(m.Len())
+	for inner, value := range m.All() {
+		yield(at, prefix+inner, value)
+	}
+}
+
+// consider gives a value to a field: taken if it is usable and goes before what the field has.
+func (r *reader) consider(t *fieldTable, v *fieldValues, to ref, at level, name string, value pcommon.Value) {
+	if to.field >= fieldFlatVariant {
+		r.collect(t, v, to, at, name, value)
+		return
+	}
+	rank := at.place(to.place)
 	if v.found(to.field) && rank >= v.ranks[to.field] {
 		return
 	}
@@ -197,9 +243,9 @@ func (r *reader) consider(v *fieldValues, to ref, at level, name string, value p
 		v.answered |= 1 << to.field
 		switch to.field {
 		case fieldMetadata:
-			v.metadata = readMetadata(value.Map())
+			v.metadata = readMetadata(v.answers[fieldMetadata].value.Map())
 		case fieldGroups:
-			v.groups, v.answers[fieldGroups].leftOut = readGroups(value.Map())
+			v.groups, v.answers[fieldGroups].leftOut = readGroups(v.answers[fieldGroups].value.Map())
 		}
 	case why >= refusedEmptyID:
 		problem := RejectEmptyID + RejectReason(why-refusedEmptyID)
@@ -209,6 +255,8 @@ func (r *reader) consider(v *fieldValues, to ref, at level, name string, value p
 		r.ignoredIDs[problem]++
 	case why == refusedBadVariant && to.field == fieldVariant:
 		v.badVariant = true
+	case why == refusedNotMap && at < levelScope:
+		v.unusable |= 1 << to.field
 	}
 }
 
@@ -224,7 +272,7 @@ func (r *reader) forget() {
 }
 
 func (v *fieldValues) forget() {
-	v.answered = 0
+	v.answered, v.unusable = 0, 0
 	clear(v.answers[:])
 	v.metadata, v.groups = flagMetadata{}, nil
 	v.flat = reuse(v.flat[:cap(v.flat)])

@@ -44,8 +44,10 @@ type parsedRecord struct {
 	position int
 	kind     recordKind
 	shaped   bool
-	// reshaped: the record looks shaped, and is shaped anew.
-	reshaped bool
+	// reshaped: the record looks shaped, and is shaped anew. propertyClaimed: only the properties that it claims are its own.
+	reshaped, propertyClaimed bool
+	// older: an evaluation under the older of the conventions' names. withoutReason: one that tells no reason.
+	older, withoutReason bool
 	decision
 
 	Identity
@@ -76,6 +78,7 @@ type parser struct {
 	clients clientCache
 	names   knownNames
 	reasons reasonMemo
+	presets presetFinder
 	shapedProperties
 
 	// Of all records; each has its ranges.
@@ -101,16 +104,16 @@ type leftOutFlag struct {
 	reason RejectReason
 }
 
-// parse reads one recognized record into r, of which trace, position, kind and shaped are set. now is the time of
-// arrival in milliseconds.
-func (p *parser) parse(r *parsedRecord, record plog.LogRecord, now int64) {
+// parse reads one recognized record, with its body, into r, of which trace, position and what it was recognized as are set.
+// now is the time of arrival in milliseconds.
+func (p *parser) parse(r *parsedRecord, record plog.LogRecord, body pcommon.Value, now int64) {
 	firstFlag, firstGroup, firstLeftOut := len(p.flags), len(p.groups), len(p.leftOut)
-	r.trace.recognized(record, r.kind)
+	r.trace.recognized(p.Mapper.names, record, r.kind)
 	r.Time = eventMillis(record.Timestamp(), record.ObservedTimestamp(), now)
 	if r.shaped {
-		r.decision = p.readShaped(r, record, now)
+		r.decision = p.readShaped(r, record)
 	} else {
-		r.decision = p.interpret(r, record, now)
+		r.decision = p.interpret(r, record, body, now)
 	}
 	r.flags = indexRange{int32(firstFlag), int32(len(p.flags))}
 	r.groups = indexRange{int32(firstGroup), int32(len(p.groups))}
@@ -118,9 +121,9 @@ func (p *parser) parse(r *parsedRecord, record plog.LogRecord, now int64) {
 }
 
 // interpret reads what a record says, decides whether that makes an event, and then who it was.
-func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, now int64) decision {
-	v := p.reader.gather(r.kind, record.Attributes(), record.Body())
-	r.trace.fields(p, r.kind, record, v)
+func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.Value, now int64) decision {
+	v := p.reader.gather(r.kind, record.Attributes(), body)
+	r.trace.fields(p, r.kind, record, body, v)
 	firstFlag := len(p.flags)
 	var decided decision
 	switch r.kind {
@@ -144,10 +147,15 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, now int64) de
 		p.claims.add(claim, name)
 		r.trace.claimed(name)
 	}
-	if !decided.leaves() {
+	r.Identity = readIdentity(&p.set.Identity, v)
+	switch {
+	case !decided.leaves():
 		return decided
-	}
-	if r.Identity = readIdentity(&p.set.Identity, v); r.UserID == "" && r.DeviceID == "" {
+	case v.misses(fieldMetadata):
+		return rejected(RejectBadMetadata) // a default marker in it would decide
+	case v.misses(fieldGroups):
+		return rejected(RejectBadGroups)
+	case r.UserID == "" && r.DeviceID == "":
 		return rejected(v.idProblem)
 	}
 	if v.found(fieldSessionID) {
@@ -156,7 +164,7 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, now int64) de
 	if r.client = p.clients.of(p.reader.resource); !p.inherits(v.weight + r.client.size()) {
 		return rejected(RejectInheritedLimit)
 	}
-	if !p.claimNames(r.kind, firstFlag, now) {
+	if !p.claimNames(r.kind, firstFlag) {
 		return rejected(RejectPropertyLimit)
 	}
 	firstGroup := len(p.groups)
@@ -170,11 +178,11 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, now int64) de
 
 // claimNames looks up the names of the flags of a record, the last of the list, and leaves out flags beyond the limit
 // of properties. It tells whether any flag is left.
-func (p *parser) claimNames(kind recordKind, first int, now int64) bool {
+func (p *parser) claimNames(kind recordKind, first int) bool {
 	kept := p.flags[:first]
 	for i := range p.flags[first:] {
 		one := &p.flags[first+i]
-		names, ok := p.names.of(p.registry, one.Key, p.set.SetUserProperties && !one.NoProperty, now)
+		names, ok := p.names.of(p.registry, one.Key, p.set.SetUserProperties && !one.NoProperty)
 		switch {
 		case ok:
 			one.names = names

@@ -16,13 +16,14 @@ import (
 type Mapper struct {
 	set         *Settings
 	registry    *flagRegistry
-	names       recognizer
+	names       *recognizer
 	tables      [numKinds]*fieldTable
 	groupTypes  []string
 	skipReasons map[string]SkipReason
 	offVariants [numKinds][]string
 	include     pattern.List
 	nearMisses  *nearMissFinder
+	twins       twinMemory
 	// idle keeps a batch for each CPU.
 	idle freelist.List[*Batch]
 }

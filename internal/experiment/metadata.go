@@ -29,10 +29,11 @@ func readMetadata(m pcommon.Map) flagMetadata {
 	for name, value := range m.All() {
 		switch name {
 		case metadataDefault:
-			if value.Type() == pcommon.ValueTypeBool && !found.hasDefault {
-				found.hasDefault, found.isDefault = true, value.Bool()
+			if is, ok := boolean(value); ok && !found.hasDefault {
+				found.hasDefault, found.isDefault = true, is
 			}
 		case metadataTrackExposure:
+			// Amplitude's SDKs take no text for it.
 			found.dontTrack = found.dontTrack || (value.Type() == pcommon.ValueTypeBool && !value.Bool())
 		case metadataFlagType:
 			if flagType == "" && value.Type() == pcommon.ValueTypeStr {

@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"golang.org/x/time/rate"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
@@ -68,7 +67,7 @@ const attrServiceName = "service.name"
 
 // nearMissFinder looks among the foreign records for those that were meant as events.
 type nearMissFinder struct {
-	names recognizer
+	names *recognizer
 	// candidates are the event names worth suggesting.
 	candidates []string
 	// flagKeys are the attributes that hold a flag key. They are few: comparing with each takes less than a map.
@@ -79,12 +78,10 @@ type nearMissFinder struct {
 // flagKeyAttribute is an attribute that holds a flag key, and the event name that it asks for.
 type flagKeyAttribute struct{ name, eventName string }
 
-func newNearMissFinder(set *Settings, names recognizer) *nearMissFinder {
+func newNearMissFinder(set *Settings, names *recognizer) *nearMissFinder {
 	f := &nearMissFinder{names: names, looks: rate.NewLimiter(looksPerSecond, looksAtOnce)}
-	for name := range names {
-		if name != amplitude.EventIdentify {
-			f.candidates = append(f.candidates, name)
-		}
+	for name := range names.listed {
+		f.candidates = append(f.candidates, name)
 	}
 	slices.Sort(f.candidates)
 	add := func(attributes, eventNames []string) {
@@ -137,15 +134,15 @@ func (f *nearMissFinder) search(ld plog.Logs, records int, now time.Time) (found
 
 // look tells whether a record is a near miss; one that is recognized is none. It allocates nothing.
 func (f *nearMissFinder) look(record plog.LogRecord) (NearMiss, NearExample, bool) {
-	if name := eventName(record); name != "" {
-		if f.names[name] != kindNone {
-			return 0, NearExample{}, false
-		}
+	if f.names.recognize(record).kind != kindNone {
+		return 0, NearExample{}, false
+	}
+	if name := f.names.firstName(record); name != "" {
 		meant, ok := didyoumean.Closest(name, f.candidates)
 		return SimilarEventName, NearExample{Found: name, Meant: meant}, ok
 	}
 	body := record.Body()
-	if body.Type() == pcommon.ValueTypeStr && f.names[body.Str()] != kindNone {
+	if body.Type() == pcommon.ValueTypeStr && f.names.listed[body.Str()] != kindNone {
 		return NoEventName, NearExample{Found: body.Str(), Meant: body.Str()}, true
 	}
 	if example, ok := f.flagKey(record.Attributes()); ok {

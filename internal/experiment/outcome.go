@@ -71,13 +71,14 @@ const (
 	SkipTrackExposure
 	SkipUnassigned
 	SkipNothingToSet
+	SkipSuperseded
 	NumSkipReasons
 )
 
 var skipNames = [NumSkipReasons]string{
 	"error_type", "error", "disabled", "default", "static", "off", "offline", "defaultvalue",
 	"unknownfeature", "cyclicprerequisite", "prerequisite_failed", "other_reason",
-	"no_flag_key", "no_variant", "no_flags", "track_exposure", "unassigned", "nothing_to_set",
+	"no_flag_key", "no_variant", "no_flags", "track_exposure", "unassigned", "nothing_to_set", "superseded",
 }
 
 // String returns the reason as the word that metrics count by.
@@ -102,20 +103,11 @@ var skipHints = [NumSkipReasons]string{
 	SkipTrackExposure:      "metadata.trackExposure is false: the application asks not to count the exposure",
 	SkipUnassigned:         "the user is in no variant, and exposure.unassigned is drop",
 	SkipNothingToSet:       "the user is in no variant, exposure.unassigned is identify, and there is no user property to unset",
+	SkipSuperseded:         "the same evaluation came as feature_flag.evaluation, too, which decides: two hooks are registered; take out the one that writes feature_flag",
 }
 
 // Hint tells what the reason means, and what an operator can do if it is not expected.
 func (r SkipReason) Hint() string { return skipHints[r] }
-
-// skipReasonOf returns the metric's word for an evaluation reason; those of a user's own share one.
-func skipReasonOf(reason string) SkipReason {
-	for i := SkipError; i < SkipOtherReason; i++ {
-		if skipNames[i] == reason {
-			return i
-		}
-	}
-	return SkipOtherReason
-}
 
 // RejectReason says why a record could not become an event, or a flag could not be part of one.
 type RejectReason uint8
@@ -133,14 +125,18 @@ const (
 	RejectBadVariant
 	RejectPropertyLimit
 	RejectFlagLimit
+	RejectBadMetadata
 	RejectSubjectLimit
 	RejectInheritedLimit
+	RejectBadVariants
+	RejectBadGroups
 	NumRejectReasons
 )
 
 var rejectNames = [NumRejectReasons]string{
 	"no_id", "empty_id", "placeholder_id", "short_id", "long_id", "not_an_id",
-	"no_flag_key", "long_flag_key", "bad_variant", "property_limit", "flag_limit", "subject_limit", "inherited_limit",
+	"no_flag_key", "long_flag_key", "bad_variant", "property_limit", "flag_limit", "bad_metadata", "subject_limit", "inherited_limit",
+	"bad_variants", "bad_groups",
 }
 
 // String returns the reason as the word that metrics count by.
@@ -161,6 +157,9 @@ var rejectHints = [NumRejectReasons]string{
 	RejectSubjectLimit:  "a request has more records of one user and flag than limits.subject_records: look for an application that reports in a loop, or raise it",
 	RejectInheritedLimit: "the records of a request repeat more of their scopes and resources than limits.inherited_mib: put flags and long texts " +
 		"on the records that they are about, or raise it",
+	RejectBadMetadata: "metadata is neither a map nor the text of a JSON object, so that its default marker cannot be read: correct it in the application, or rename the attribute if it is something else",
+	RejectBadVariants: "an attribute of assignment.variants is neither a map nor the text of a JSON object: correct it in the application",
+	RejectBadGroups:   "groups is neither a map from group type to group nor the text of such a JSON object: correct it in the application, or rename the attribute if it is something else",
 }
 
 // Hint tells what an operator can do about a rejection.

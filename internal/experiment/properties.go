@@ -4,9 +4,11 @@
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
 import (
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
@@ -24,7 +26,7 @@ func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
 	bad := false
 	t := w.tables[e.kind]
 	stays := func(name string, value pcommon.Value) bool {
-		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || t.isTaken(e.parsedRecord, name, value) || !w.include.Match(name) {
+		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || slices.Contains(w.set.EventName, name) || t.isTaken(e.parsedRecord, name, value) || !w.include.Match(name) {
 			return false
 		}
 		if _, twice := w.kept[name]; twice {
@@ -43,6 +45,10 @@ func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
 		return true
 	}
 	attributes.RemoveIf(func(name string, value pcommon.Value) bool {
+		if prefix, opens := t.opens(name, value); opens {
+			w.unnest(t, prefix, value.Map(), stays)
+			return true
+		}
 		if stays(name, value) {
 			return false
 		}
@@ -52,6 +58,9 @@ func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
 	if bad {
 		leftOut += limitKeys(attributes)
 		w.renamed(attributes)
+	}
+	if len(w.unnested) > 0 {
+		w.putUnnested(attributes)
 	}
 	return leftOut
 }
@@ -64,11 +73,44 @@ func (w *writer) renamed(attributes pcommon.Map) {
 	}
 }
 
+// unnest keeps, of a map whose entries have dotted names, those entries that may travel, each as a property of that name.
+func (w *writer) unnest(t *fieldTable, prefix string, m pcommon.Map, stays func(string, pcommon.Value) bool) {
+	if strings.Count(prefix, ".") > maxNested {
+		return
+	}
+	steps.Add(m.Len())
+	for inner, value := range m.All() {
+		name := prefix + inner
+		_, opens := t.opens(name, value)
+		if opens || (prefix != "" && value.Type() == pcommon.ValueTypeMap) {
+			w.unnest(t, name+".", value.Map(), stays)
+		} else if stays(name, value) {
+			kept := pcommon.NewValueEmpty()
+			value.MoveTo(kept)
+			w.unnested, w.unnestedValues = append(w.unnested, limitedKey(name)), append(w.unnestedValues, kept)
+		}
+	}
+}
+
+// putUnnested adds the properties that stood in maps: in one go, since to put into a map takes longer the larger it is.
+func (w *writer) putUnnested(attributes pcommon.Map) {
+	var all xpdata.MapBuilder
+	all.EnsureCapacity(attributes.Len() + len(w.unnested))
+	for name, value := range attributes.All() {
+		value.MoveTo(all.AppendEmpty(name))
+	}
+	for i, name := range w.unnested {
+		w.unnestedValues[i].MoveTo(all.AppendEmpty(name))
+	}
+	all.UnsafeIntoMap(attributes)
+	w.unnested, w.unnestedValues = w.unnested[:0], reuse(w.unnestedValues)
+}
+
 // mayTravel tells whether an attribute may become an event property at all. Names that mean
 // something in an event are ours to write, and error texts hold what users typed.
 func mayTravel(name string) bool {
 	switch name {
-	case "", attrEventName, attrOTelEventName,
+	case "", "event.name", "otel.event.name", fieldEventType, amplitude.FieldUserProperties, amplitude.FieldGroupProperties,
 		amplitude.RawFlagKey, amplitude.RawVariant, amplitude.RawExperimentKey,
 		"error.message", "feature_flag.error.message", "feature_flag.evaluation.error.message":
 		return false

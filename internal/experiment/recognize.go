@@ -27,20 +27,58 @@ const (
 	numKinds
 )
 
-// Where an event name may stand when the field of the record is empty.
+// The fields of Amplitude's own event, where a whole one is the content of a record.
 const (
-	attrOTelEventName = "otel.event.name"
-	attrEventName     = "event.name"
+	fieldEventType       = "event_type"
+	fieldEventProperties = "event_properties"
 )
 
-// recognizer tells by its event name what a record is.
-type recognizer map[string]recordKind
+// olderEvaluation is what conventions before v1.29 call newerEvaluation.
+const (
+	newerEvaluation = "feature_flag.evaluation"
+	olderEvaluation = "feature_flag"
+)
 
-func newRecognizer(set *Settings) recognizer {
-	names := recognizer{amplitude.EventIdentify: kindIdentify}
+// recognition is what a record was recognized as.
+type recognition struct {
+	kind recordKind
+	// shaped: it is an event already. unlisted: its name is known for that alone.
+	shaped, unlisted bool
+	// older: an evaluation under the older of the conventions' names.
+	older bool
+	// claims: a record of others says something under "amplitude.".
+	claims bool
+	// body is the body, or the map that its text holds as JSON.
+	body pcommon.Value
+}
+
+// recognizer tells by its event name what a record is.
+type recognizer struct {
+	// listed are the configured event names. own are those that we write: a record has them as an event already.
+	listed, own map[string]recordKind
+	// attributes may hold an event name where the field of the record holds none that is listed, in this order.
+	attributes []string
+	// lengths has a bit for each length, modulo 64, that a name worth comparing has.
+	lengths uint64
+	// parseBody reads a body that is the text of a JSON object.
+	parseBody bool
+}
+
+func newRecognizer(set *Settings) *recognizer {
+	r := &recognizer{
+		listed: map[string]recordKind{},
+		own: map[string]recordKind{
+			amplitude.EventIdentify:    kindIdentify,
+			amplitude.EventRawExposure: kindExposure,
+			amplitude.EventExposure:    kindExposure,
+			amplitude.EventAssignment:  kindAssignment,
+		},
+		attributes: set.EventName,
+		parseBody:  set.ParseJSONBody,
+	}
 	add := func(kind recordKind, list []string) {
 		for _, name := range list {
-			names[name] = kind
+			r.listed[name] = kind
 		}
 	}
 	if set.Evaluation.Enabled {
@@ -48,66 +86,200 @@ func newRecognizer(set *Settings) recognizer {
 	}
 	add(kindExposure, set.Exposure.EventNames)
 	add(kindAssignment, set.Assignment.EventNames)
-	// What an edge Collector made is known by the names that we write, whatever is configured to be read.
-	for _, name := range []string{amplitude.EventRawExposure, amplitude.EventExposure} {
-		if _, known := names[name]; !known {
-			names[name] = kindExposure
-		}
+	compare := func(name string) { r.lengths |= 1 << (len(name) % lengthBits) }
+	for _, name := range r.attributes {
+		compare(name)
+		eachPrefix(name, compare)
 	}
-	if _, known := names[amplitude.EventAssignment]; !known {
-		names[amplitude.EventAssignment] = kindAssignment
-	}
-	return names
+	compare(fieldEventType)
+	compare(fieldEventProperties)
+	return r
 }
 
-// recognize returns the kind of a record, kindNone for one of others, whether it is an event already, and whether it
-// says anything under "amplitude." if it is one of others. It allocates nothing.
-func (r recognizer) recognize(record plog.LogRecord) (kind recordKind, shaped, claims bool) {
-	name := record.EventName()
-	if name == "" {
-		if name, claims = scan(record.Attributes()); name == "" {
-			return kindNone, false, claims // most of what passes: spares the map
+const lengthBits = 64
+
+// recognize tells what a record is by the first of its event names that is one of ours: its field, then its attributes,
+// then its body if that is a map. It allocates nothing for a record of others, unless it has to parse its body.
+func (r *recognizer) recognize(record plog.LogRecord) (is recognition) {
+	is.body = record.Body()
+	if name := record.EventName(); name != "" && r.take(&is, name, record) {
+		return is
+	}
+	name, claims := r.scan(record.Attributes())
+	if name != "" && r.take(&is, name, record) {
+		return is
+	}
+	if is.body.Type() == pcommon.ValueTypeStr && r.parseBody {
+		is.body = r.parsed(is.body)
+	}
+	if is.body.Type() == pcommon.ValueTypeMap {
+		if name, _ = r.scan(is.body.Map()); name != "" && r.take(&is, name, record) {
+			return is
 		}
 	}
-	if kind = r[name]; kind != kindNone {
-		shaped = isShaped(kind, record)
-		if kind != kindIdentify || shaped {
-			return kind, shaped, false
-		}
-	}
-	if !claims {
-		_, claims = scan(record.Attributes())
-	}
-	return kindNone, false, claims
+	is.claims = claims
+	return is
 }
 
-// eventName returns the name of the event that a record describes: its field, else an attribute
-// that bridges and old conventions used. Never the body.
-func eventName(record plog.LogRecord) string {
+// take recognizes a record by a name, if that is one of ours.
+func (r *recognizer) take(is *recognition, name string, record plog.LogRecord) bool {
+	kind := r.listed[name]
+	if kind == kindNone {
+		if kind = r.own[name]; kind == kindNone || !isShaped(kind, record) {
+			return false
+		}
+		is.unlisted = kind != kindIdentify
+		is.shaped = true
+	} else {
+		is.shaped = isShaped(kind, record)
+	}
+	if is.body.Type() == pcommon.ValueTypeStr && r.parseBody {
+		if object, ok := parseObject(is.body.Str()); ok {
+			is.body = object
+		}
+	}
+	is.kind = kind
+	is.older = kind == kindEvaluation && name == olderEvaluation
+	return true
+}
+
+// isOurs tells whether a record can have a name and be recognized by it.
+func (r *recognizer) isOurs(name string) bool {
+	return r.listed[name] != kindNone || r.own[name] != kindNone
+}
+
+// scan returns the first name of ours in a map of attributes, and whether the map may say anything under "amplitude.".
+// It runs for almost every record that passes, so it looks at as little of a name as it can.
+func (r *recognizer) scan(attributes pcommon.Map) (name string, claims bool) {
+	const prefix = amplitude.AttrPrefix
+	steps.Add(attributes.Len())
+	best := len(r.attributes)
+	var eventType string
+	isEvent := false
+	for key, value := range attributes.All() {
+		if len(key) >= len(prefix) && key[0] == prefix[0] && key[:len(prefix)] == prefix {
+			claims = true
+		}
+		if r.lengths>>(len(key)%lengthBits)&1 == 0 {
+			continue
+		}
+		for i, attribute := range r.attributes[:best] {
+			if text := textAt(key, value, attribute, maxNested); text != "" && r.isOurs(text) {
+				name, best = text, i
+				break
+			}
+		}
+		switch key {
+		case fieldEventType:
+			if value.Type() == pcommon.ValueTypeStr {
+				eventType = value.Str()
+			}
+		case fieldEventProperties:
+			isEvent = value.Type() == pcommon.ValueTypeMap
+		}
+	}
+	if name == "" && isEvent && r.isOurs(eventType) {
+		name = eventType
+	}
+	return name, claims
+}
+
+// textAt returns the text of the attribute with a dotted name, where key is the name itself or the beginning of its path
+// through maps.
+func textAt(key string, value pcommon.Value, name string, depth int) string {
+	switch {
+	case key == name:
+		if value.Type() == pcommon.ValueTypeStr {
+			return value.Str()
+		}
+	case depth > 0 && len(key) < len(name) && name[len(key)] == '.' && name[:len(key)] == key && value.Type() == pcommon.ValueTypeMap:
+		for inner, v := range value.Map().All() {
+			if text := textAt(inner, v, name[len(key)+1:], depth-1); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+// eachPrefix yields the beginnings of a dotted name that may be the names of maps around the rest.
+func eachPrefix(name string, yield func(prefix string)) {
+	for i := range len(name) {
+		if name[i] == '.' && i > 0 && i < len(name)-1 {
+			yield(name[:i])
+		}
+	}
+}
+
+// parsed returns the map that the text of a body holds, or the body: one that names no event of ours is not parsed.
+func (r *recognizer) parsed(body pcommon.Value) pcommon.Value {
+	text := body.Str()
+	if !strings.HasPrefix(strings.TrimLeft(text, jsonSpace), "{") || !r.mentions(text) {
+		return body
+	}
+	if value, ok := parseObject(text); ok {
+		return value
+	}
+	return body
+}
+
+// mentions tells whether a JSON text may hold an event name of ours.
+func (r *recognizer) mentions(text string) bool {
+	if strings.Contains(text, `\u`) {
+		return true
+	}
+	for name := range r.listed {
+		if strings.Contains(text, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// nameSeen is an event name that a record has, and where it stands.
+type nameSeen struct{ name, where string }
+
+// namesOf returns all event names that a record has, in the order in which they are looked at. For those that explain.
+func (r *recognizer) namesOf(record plog.LogRecord) (seen []nameSeen) {
+	if name := record.EventName(); name != "" {
+		seen = append(seen, nameSeen{name, "EventName"})
+	}
+	look := func(m pcommon.Map, where string) {
+		for _, attribute := range append(r.attributes[:len(r.attributes):len(r.attributes)], fieldEventType) {
+			if _, isEvent := m.Get(fieldEventProperties); attribute == fieldEventType && !isEvent {
+				continue
+			}
+			for key, value := range m.All() {
+				if text := textAt(key, value, attribute, maxNested); text != "" {
+					seen = append(seen, nameSeen{text, where + attribute})
+					break
+				}
+			}
+		}
+	}
+	look(record.Attributes(), "")
+	body := record.Body()
+	if body.Type() == pcommon.ValueTypeStr && r.parseBody {
+		body = r.parsed(body)
+	}
+	if body.Type() == pcommon.ValueTypeMap {
+		look(body.Map(), "body ")
+	}
+	return seen
+}
+
+// firstName returns the first event name that a record has, of ours or of others, without looking into its body. It
+// allocates nothing.
+func (r *recognizer) firstName(record plog.LogRecord) string {
 	if name := record.EventName(); name != "" {
 		return name
 	}
-	name, _ := scan(record.Attributes())
-	return name
-}
-
-// scan returns the event name that the attributes of a record say, and whether they may say anything under "amplitude.".
-// It runs for almost every record that passes, so it looks at as little of a name as it can.
-func scan(attributes pcommon.Map) (name string, claims bool) {
-	const prefix = amplitude.AttrPrefix
-	steps.Add(attributes.Len())
-	for key, value := range attributes.All() {
-		switch {
-		case len(key) < len(prefix):
-		case key[0] == prefix[0]:
-			claims = claims || key[:len(prefix)] == prefix
-		case key == attrOTelEventName && value.Type() == pcommon.ValueTypeStr && value.Str() != "":
-			return value.Str(), true
-		case key == attrEventName && value.Type() == pcommon.ValueTypeStr && name == "":
-			name = value.Str()
+	for _, attribute := range r.attributes {
+		if value, ok := record.Attributes().Get(attribute); ok && value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
+			return value.Str()
 		}
 	}
-	return name, claims
+	return ""
 }
 
 // isShaped tells whether a record is an event already: it carries an insert_id, and if it

@@ -61,11 +61,12 @@ func (f *Flag) reshape(own map[string]bool) {
 	}
 }
 
-// reshapeAll does so for the flags of an assignment. Where some have a property, the others have none.
-func reshapeAll(flags []Flag, own map[string]bool) {
+// reshapeAll does so for the flags of an assignment. Where some have a property, the others have none; where only claimed
+// ones count, none has one that is not.
+func reshapeAll(flags []Flag, own map[string]bool, onlyClaimed bool) {
 	for i := range flags {
 		flags[i].reshape(own)
-		if _, known := own[flags[i].Key]; !known && len(own) > 0 {
+		if _, known := own[flags[i].Key]; !known && (onlyClaimed || len(own) > 0) {
 			flags[i].NoProperty = true
 		}
 	}

@@ -19,6 +19,9 @@ const (
 	OtherPass = "pass"
 	OtherDrop = "drop"
 
+	PresetAuto = "auto"
+	PresetNone = "none"
+
 	InsertIDStrong = "strong"
 	InsertIDSDK    = "sdk"
 )
@@ -33,6 +36,10 @@ type Settings struct {
 	Evaluation EvaluationSettings
 	Assignment AssignmentSettings
 	Identity   IdentitySettings
+	// EventName are the attributes that may hold the event name.
+	EventName []string
+	// ParseJSONBody reads a body that is the text of a JSON object as that object.
+	ParseJSONBody bool
 	// AcceptShaped trusts records that look like events of another Collector, and whatever passes.
 	AcceptShaped bool
 	// OtherRecords is OtherPass or OtherDrop.
@@ -46,9 +53,10 @@ type Settings struct {
 	InsertIDFormat string
 	// Window numbers the day, or other window of time, that an event belongs to.
 	Window *Window
-	// FlagsSeen is told the number of distinct flags when it grows, and may ask, before it returns, for those that no record
-	// has told of for the longest time.
-	FlagsSeen func(n int, unseen Unseen)
+	// OwnSkipReasons: Evaluation.SkipReasons are an operator's own, which no preset adds to.
+	OwnSkipReasons bool
+	// FlagsSeen is told the number of distinct flags when it grows.
+	FlagsSeen func(n int)
 	Limits    LimitSettings
 }
 
@@ -83,7 +91,10 @@ type EvaluationSettings struct {
 	PreferValue   bool
 	OffVariants   []string
 	ExperimentKey []string
+	Reason        []string
 	SkipReasons   []string
+	DefaultMarker []string
+	Preset        string
 }
 
 // AssignmentSettings say how assignments are recognized and written.

@@ -26,6 +26,9 @@ type writer struct {
 	builder xpdata.MapBuilder
 	// kept are the names of the attributes that travel with the event in hand.
 	kept map[string]struct{}
+	// unnested are names of properties that stood in maps, with their values.
+	unnested       []string
+	unnestedValues []pcommon.Value
 	// extra holds events beyond the first of a record, until its scope is done.
 	extra   []plog.LogRecord
 	ids     []byte

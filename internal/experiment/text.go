@@ -76,6 +76,22 @@ func scalarText(value pcommon.Value) (string, bool) {
 	}
 }
 
+// boolean reads a boolean, or its text: some loggers and SDKs write all of their attributes as text.
+func boolean(value pcommon.Value) (is, ok bool) {
+	switch value.Type() {
+	case pcommon.ValueTypeBool:
+		return value.Bool(), true
+	case pcommon.ValueTypeStr:
+		switch text := strings.TrimSpace(value.Str()); {
+		case strings.EqualFold(text, "true"):
+			return true, true
+		case strings.EqualFold(text, "false"):
+			return false, true
+		}
+	}
+	return false, false
+}
+
 // keyText returns a text that is not blank, or a whole number as its digits.
 func keyText(value pcommon.Value) (string, bool) {
 	switch value.Type() {
@@ -135,37 +151,34 @@ func variantText(value pcommon.Value, isValue bool) (string, variantState) {
 	if isValue {
 		limit = maxValueVariant
 	}
-	if isPlain(text) && len(text) <= limit && text[0] != '{' && text[0] != '[' && text[0] != '"' {
+	if isPlain(text) && len(text) <= limit && !hasPrintMark(text) && text != jsonNull {
 		return text, variantUsable
 	}
-	text = validText(text)
-	switch {
-	case strings.TrimSpace(text) == "":
+	return textVariant(validText(text), isValue, limit)
+}
+
+// textVariant reads what is not obviously a name.
+func textVariant(text string, isValue bool, limit int) (string, variantState) {
+	if trimmed := strings.TrimSpace(text); enclosed(trimmed, '"', '"') {
+		// A JSON string is a text in quotes.
+		var content string
+		if json.Unmarshal([]byte(trimmed), &content) == nil {
+			text = content
+		}
+	}
+	switch trimmed := strings.TrimSpace(text); {
+	case trimmed == "", isValue && trimmed == jsonNull:
 		return "", variantMissing
-	case tooLong(text, limit), looksLikeJSON(text):
+	case tooLong(text, limit), isObjectPrint(text):
 		return "", variantBad
 	default:
 		return text, variantUsable
 	}
 }
 
+// jsonNull is how JSON writes that there is no value.
+const jsonNull = "null"
+
 func tooLong(text string, limit int) bool {
 	return len(text) > limit && amplitude.UTF16Length(text) > limit
-}
-
-// looksLikeJSON tells whether text is a JSON object, array or string: a serialized value, not a name.
-func looksLikeJSON(text string) bool {
-	text = strings.TrimSpace(text)
-	if len(text) < 2 {
-		return false
-	}
-	first, last := text[0], text[len(text)-1]
-	switch {
-	case first == '{' && last == '}':
-		return true
-	case first == '[' && last == ']', first == '"' && last == '"':
-		return json.Valid([]byte(text))
-	default:
-		return false
-	}
 }

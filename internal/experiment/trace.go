@@ -50,21 +50,25 @@ func (t *Trace) rule(about, result, because string) {
 }
 
 // recognized says by which name a record was recognized.
-func (t *Trace) recognized(record plog.LogRecord, as recordKind) {
+func (t *Trace) recognized(names *recognizer, record plog.LogRecord, as recordKind) {
 	if t == nil {
 		return
 	}
-	name := eventName(record)
-	t.x.Recognized = explain.Recognized{As: kindNames[as], EventName: printable.Cut(name)}
-	if name == "" {
-		return
-	}
-	t.x.Recognized.From = "EventName"
-	if record.EventName() == "" {
-		t.x.Recognized.From = attrEventName
-		if value, ok := record.Attributes().Get(attrOTelEventName); ok && value.AsString() == name {
-			t.x.Recognized.From = attrOTelEventName
+	t.x.Recognized = explain.Recognized{As: kindNames[as]}
+	seen := names.namesOf(record)
+	chosen := 0 // of a record of others, its first
+	for i := range seen {
+		if as != kindNone && names.isOurs(seen[i].name) {
+			chosen = i
+			break
 		}
+	}
+	for i, one := range seen {
+		if i == chosen {
+			t.x.Recognized.EventName, t.x.Recognized.From = printable.Cut(one.name), one.where
+			continue
+		}
+		t.x.Recognized.OtherNames = append(t.x.Recognized.OtherNames, explain.EventName{Name: printable.Cut(one.name), From: one.where})
 	}
 }
 
@@ -85,8 +89,8 @@ func (t *Trace) foreign(m *Mapper, record plog.LogRecord) {
 	if t == nil {
 		return
 	}
-	t.recognized(record, kindNone)
-	t.rule("other_records", m.set.OtherRecords, m.whyForeign(eventName(record), record))
+	t.recognized(m.names, record, kindNone)
+	t.rule("other_records", m.set.OtherRecords, m.whyForeign(m.names.firstName(record), record))
 	if m.set.OtherRecords == OtherDrop {
 		t.x.Outcome = Dropped.String()
 		return
@@ -109,11 +113,11 @@ func (m *Mapper) whyForeign(name string, record plog.LogRecord) string {
 	case isNear && kind == SimilarEventName:
 		return fmt.Sprintf("its event name is not in any event_names; names are compared exactly: did you mean %q?", near.Meant)
 	case isNear && near.Found == near.Meant:
-		return "it has no event name; a name in the body does not count"
+		return "it has no event name; a body that is one does not count"
 	case isNear:
 		return fmt.Sprintf("it has no event name, though it has %s: did you mean %q?", printable.Text(near.Found), near.Meant)
 	case name == "":
-		return "it has no event name"
+		return "it has no event name: neither EventName, nor " + strings.Join(m.set.EventName, ", nor ") + ", as an attribute or in a body that is a map"
 	default:
 		return "its event name is not in any event_names"
 	}
@@ -154,7 +158,8 @@ func (t *Trace) leftBehind(m *Mapper, kind recordKind, event plog.LogRecord) {
 		told[name] = struct{}{}
 	}
 	for _, name := range t.attributes {
-		if len(m.tables[kind].lookup(name)) > 0 || name == attrEventName || name == attrOTelEventName {
+		read := func(r ref) bool { return r.field != fieldProvider } // which only says how to read the others
+		if slices.ContainsFunc(m.tables[kind].lookup(name), read) || slices.Contains(m.set.EventName, name) {
 			continue
 		}
 		if _, same := told[name]; same {
@@ -207,6 +212,8 @@ func rejection(reason RejectReason) string {
 		return fmt.Sprintf("a flag key may have %d characters", maxFlagKey)
 	case RejectBadVariant:
 		return "there is a variant, but it can be none"
+	case RejectBadMetadata, RejectBadVariants, RejectBadGroups:
+		return "it is neither a map nor the text of a JSON object"
 	case RejectPropertyLimit:
 		return "max_experiment_properties flags are known already"
 	case RejectFlagLimit:
@@ -221,9 +228,13 @@ func rejection(reason RejectReason) string {
 }
 
 // reason tells whether the reason of an evaluation lets it count.
-func (t *Trace) reason(reason string, listed, inExperiment bool) {
+func (t *Trace) reason(set *Settings, reason string, listed, inExperiment, ofPreset bool) {
 	if t == nil {
 		return
+	}
+	where := "evaluation.skip_reasons"
+	if ofPreset {
+		where = "the reasons that evaluation.preset " + set.Evaluation.Preset + " adds to it"
 	}
 	switch {
 	case reason == "":
@@ -231,10 +242,30 @@ func (t *Trace) reason(reason string, listed, inExperiment bool) {
 	case !listed:
 		t.rule("reason", "counts", fmt.Sprintf("%q is not in evaluation.skip_reasons", printable.Cut(reason)))
 	case inExperiment:
-		t.rule("reason", "counts", fmt.Sprintf("%q is in evaluation.skip_reasons, but %s is true", printable.Cut(reason), attrInExperiment))
+		t.rule("reason", "counts", fmt.Sprintf("%q is in %s, but %s is true", printable.Cut(reason), where, attrInExperiment))
 	default:
-		t.rule("reason", "skipped", fmt.Sprintf("%q is in evaluation.skip_reasons", printable.Cut(reason)))
+		t.rule("reason", "skipped", fmt.Sprintf("%q is in %s", printable.Cut(reason), where))
 	}
+}
+
+// preset tells what is known of the provider beyond the conventions.
+func (t *Trace) preset(set *Settings, known *preset, provider string) {
+	switch {
+	case t == nil || known == nil:
+	case set.Evaluation.Preset == PresetAuto:
+		t.rule("preset", known.word, fmt.Sprintf("evaluation.preset is auto, and the provider is %q", printable.Cut(provider)))
+	default:
+		t.rule("preset", known.word, "it is evaluation.preset")
+	}
+}
+
+// superseded tells that another record tells the same evaluation.
+func (t *Trace) superseded() {
+	if t == nil {
+		return
+	}
+	t.x.Outcome, t.x.Reason, t.x.Hint = Skipped.String(), SkipSuperseded.String(), ""
+	t.rule("superseded", "skipped", "the same evaluation came under the newer name "+newerEvaluation+" too, which decides")
 }
 
 // dontTrack tells that the application asks not to count an exposure.

@@ -22,6 +22,8 @@ var fieldNames = [...]string{
 	fieldValue:                 "value",
 	fieldExperimentKey:         "experiment_key",
 	fieldReason:                "reason",
+	fieldProvider:              "provider",
+	fieldDefaultMarker:         "default_marker",
 	fieldErrorType:             "error.type",
 	fieldInExperiment:          "in_experiment",
 	fieldMetadata:              amplitude.RawMetadata,
@@ -67,11 +69,11 @@ type candidate struct {
 }
 
 // fields tells for each field which attribute gave it, and what became of the others.
-func (t *Trace) fields(p *parser, kind recordKind, record plog.LogRecord, v *fieldValues) {
+func (t *Trace) fields(p *parser, kind recordKind, record plog.LogRecord, body pcommon.Value, v *fieldValues) {
 	if t == nil {
 		return
 	}
-	found := candidates(&p.reader, kind, record)
+	found := candidates(&p.reader, kind, record, body)
 	for f := range field(numFields) {
 		if len(found[f]) == 0 && !isWanted(f, kind) {
 			continue
@@ -119,30 +121,45 @@ func (t *Trace) contextField(v *fieldValues, who Identity) {
 }
 
 // candidates asks of each attribute on its own whether it would be taken.
-func candidates(r *reader, kind recordKind, record plog.LogRecord) (found [numFields][]candidate) {
-	look := func(at level, where string, attributes pcommon.Map) {
-		for name, value := range attributes.All() {
-			for _, to := range r.tables[kind].lookup(name) {
-				if int(to.field) >= numFields || (to.bodyOnly && at != levelBody) {
-					continue
+func candidates(r *reader, kind recordKind, record plog.LogRecord, body pcommon.Value) (found [numFields][]candidate) {
+	var where string
+	var look func(at level, name string, value pcommon.Value)
+	look = func(at level, name string, value pcommon.Value) {
+		for _, to := range r.tables[kind].lookup(name) {
+			if to.field == fieldInside || to.field == fieldEvent {
+				if value.Type() == pcommon.ValueTypeMap && isOpen(to.field, at) {
+					eachInside(to.field, at, name, value.Map(), look)
 				}
-				var alone answer
-				found[to.field] = append(found[to.field], candidate{
-					Attribute: explain.Attribute{
-						Name: printable.Text(name), Where: where, Value: printable.Text(value.AsString()),
-						Refused: refusalNames[alone.read(to.field, value, r.minIDLength)],
-					},
-					rank: at | level(to.place),
-				})
+				continue
 			}
+			if int(to.field) >= numFields || (to.bodyOnly && at != levelBody) {
+				continue
+			}
+			if at&levelInEvent != 0 {
+				name = fieldEventProperties + "." + name
+			}
+			var alone answer
+			found[to.field] = append(found[to.field], candidate{
+				Attribute: explain.Attribute{
+					Name: printable.Text(name), Where: where, Value: printable.Text(value.AsString()),
+					Refused: refusalNames[alone.read(to.field, value, r.minIDLength)],
+				},
+				rank: at.place(to.place),
+			})
 		}
 	}
-	look(levelRecord, "record", record.Attributes())
-	if body := record.Body(); body.Type() == pcommon.ValueTypeMap {
-		look(levelBody, "body", body.Map())
+	all := func(at level, of string, attributes pcommon.Map) {
+		where = of
+		for name, value := range attributes.All() {
+			look(at, name, value)
+		}
 	}
-	look(levelScope, "scope", r.scope)
-	look(levelResource, "resource", r.resource)
+	all(levelRecord, "record", record.Attributes())
+	if body.Type() == pcommon.ValueTypeMap {
+		all(levelBody, "body", body.Map())
+	}
+	all(levelScope, "scope", r.scope)
+	all(levelResource, "resource", r.resource)
 	for i := range found {
 		slices.SortStableFunc(found[i], func(a, b candidate) int { return cmp.Compare(a.rank, b.rank) })
 	}
@@ -154,7 +171,7 @@ var refusalNames = [numRefusals]string{
 	refusedNull:        "null",
 	refusedBlank:       "blank",
 	refusedNotBoolean:  "not a boolean",
-	refusedNotMap:      "not a map",
+	refusedNotMap:      "neither a map nor the text of a JSON object",
 	refusedNotTime:     "not the milliseconds of a time",
 	refusedNotName:     "blank, or neither text nor a whole number",
 	refusedNotScalar:   "blank, or no text, number or boolean",

@@ -22,6 +22,9 @@ type Counts struct {
 	// SkippedFlag is the key of a flag that was skipped. ExampleFlag is the key of a flag that was rejected or left out.
 	SkippedFlag [NumSkipReasons]string
 	ExampleFlag [NumRejectReasons]string
+	// WithoutReason are exposures of evaluations that tell no reason; WithoutReasonFlag is the flag of one.
+	WithoutReason     int
+	WithoutReasonFlag string
 	// ExtraEvents are events beyond the first of their record; Late ones do not touch the user's properties.
 	ExtraEvents int
 	Late        int
@@ -122,6 +125,10 @@ func (b *Batch) write(r *parsedRecord, record plog.LogRecord, ids string, counts
 	case !b.writeEvents(r, record, ids, counts):
 		r.trace.duplicate()
 		outcome = Duplicate
+	}
+	if r.withoutReason && r.leaves() {
+		counts.WithoutReason++
+		counts.WithoutReasonFlag = b.exampleFlag(r)
 	}
 	counts.Outcomes[outcome]++
 	return outcome != Duplicate && r.leaves()

@@ -31,6 +31,11 @@ var (
 
 // Config configures the processor. Every key is optional.
 type Config struct {
+	// EventName are the attributes that may hold the event name of a record whose field EventName holds none that is listed
+	// in an `event_names`; the same names in a body that is a map come last.
+	EventName []string `mapstructure:"event_name"`
+	// ParseJSONBody reads a body that is the text of one JSON object, such as a line of a container's log, as that object.
+	ParseJSONBody bool `mapstructure:"parse_json_body"`
 	// Exposure says how records that tell of an exposure are recognized and sent.
 	Exposure ExposureConfig `mapstructure:"exposure"`
 	// Evaluation says how flag evaluations after OpenTelemetry's semantic conventions are read.
@@ -58,6 +63,9 @@ type Config struct {
 	Dedup DedupConfig `mapstructure:"dedup"`
 	// Limits bound what one record or one request may cost, so that none can stall or bloat the Collector for the others.
 	Limits LimitsConfig `mapstructure:"limits"`
+
+	// ownSkipReasons: evaluation.skip_reasons was configured, so no preset adds to it.
+	ownSkipReasons bool
 }
 
 // ExposureConfig says how explicit exposure records are recognized and sent.
@@ -101,8 +109,17 @@ type EvaluationConfig struct {
 	OffVariants []string `mapstructure:"off_variants"`
 	// ExperimentKey are the attributes that may hold the experiment key. No convention exists.
 	ExperimentKey []string `mapstructure:"experiment_key"`
-	// SkipReasons are the evaluation reasons, in lower case, that make an evaluation no exposure.
+	// Reason are the attributes that may hold the reason of the evaluation.
+	Reason []string `mapstructure:"reason"`
+	// SkipReasons are the evaluation reasons, in lower case, that make an evaluation no exposure. Flipt's and Microsoft's
+	// spellings of `default`, `disabled` and `error` are skipped with these.
 	SkipReasons []string `mapstructure:"skip_reasons"`
+	// DefaultMarker are the attributes that say, as a boolean, whether the application's default was served, which is no
+	// exposure.
+	DefaultMarker []string `mapstructure:"default_marker"`
+	// Preset is the provider whose evaluations are read with what is known of them; `auto` goes by
+	// `feature_flag.provider.name`, `none` by the record alone.
+	Preset string `mapstructure:"preset"`
 }
 
 // AssignmentConfig says how assignment records are read and sent.
@@ -165,6 +182,7 @@ type LimitsConfig struct {
 
 func createDefaultConfig() *Config {
 	return &Config{
+		EventName: []string{"otel.event.name", "event.name"},
 		Exposure: ExposureConfig{
 			EventNames:    []string{amplitude.EventRawExposure, amplitude.EventExposure},
 			FlagKey:       []string{amplitude.RawFlagKey, amplitude.PropertyFlagKey},
@@ -182,10 +200,13 @@ func createDefaultConfig() *Config {
 			Value:         []string{"feature_flag.result.value"},
 			OffVariants:   []string{},
 			ExperimentKey: []string{"feature_flag.experiment.key"},
+			Reason:        experiment.DefaultReason(),
 			SkipReasons: []string{
 				"error", "disabled", "default", "static", "off", "offline", "defaultvalue",
 				"unknownfeature", "cyclicprerequisite", "prerequisite_failed",
 			},
+			DefaultMarker: []string{},
+			Preset:        experiment.PresetAuto,
 		},
 		Assignment: AssignmentConfig{
 			EventNames:     []string{amplitude.EventRawAssignment, amplitude.EventAssignment},
@@ -214,23 +235,27 @@ func createDefaultConfig() *Config {
 
 // Unmarshal says of keys that do not exist what was probably meant.
 func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
+	cfg.ownSkipReasons = conf.IsSet("evaluation::skip_reasons")
 	return didyoumean.Unmarshal(conf, cfg)
 }
 
 // mapping translates the configuration for the mapping of records. flagsSeen is told the number of distinct flags.
-func (cfg *Config) mapping(flagsSeen func(int, experiment.Unseen)) (experiment.Settings, error) {
+func (cfg *Config) mapping(flagsSeen func(int)) (experiment.Settings, error) {
 	window, err := experiment.NewWindow(cfg.Dedup.Window, cfg.Dedup.TimeZone)
 	return experiment.Settings{
 		Exposure:          experiment.ExposureSettings(cfg.Exposure),
 		Evaluation:        experiment.EvaluationSettings(cfg.Evaluation),
 		Assignment:        experiment.AssignmentSettings(cfg.Assignment),
 		Identity:          experiment.IdentitySettings(cfg.Identity),
+		EventName:         cfg.EventName,
+		ParseJSONBody:     cfg.ParseJSONBody,
 		AcceptShaped:      cfg.AcceptShaped,
 		OtherRecords:      cfg.OtherRecords,
 		SetUserProperties: cfg.SetUserProperties,
 		Include:           cfg.EventProperties.Include,
 		MaxProperties:     cfg.MaxExperimentProperties,
 		InsertIDFormat:    cfg.InsertID.Format,
+		OwnSkipReasons:    cfg.ownSkipReasons,
 		Window:            window,
 		FlagsSeen:         flagsSeen,
 		Limits: experiment.LimitSettings{
@@ -244,6 +269,7 @@ func (cfg *Config) mapping(flagsSeen func(int, experiment.Unseen)) (experiment.S
 // Validate checks the keys of the top level and the rules between sections.
 func (cfg *Config) Validate() error {
 	errs := []error{
+		nameList("event_name", cfg.EventName, false),
 		check.OneOf("other_records", cfg.OtherRecords, experiment.OtherPass, experiment.OtherDrop),
 		check.NotNegative("max_experiment_properties", cfg.MaxExperimentProperties),
 	}
@@ -288,7 +314,10 @@ func (cfg *EvaluationConfig) Validate() error {
 		nameList("value", cfg.Value, false),
 		nameList("off_variants", cfg.OffVariants, false),
 		nameList("experiment_key", cfg.ExperimentKey, false),
+		nameList("reason", cfg.Reason, false),
 		nameList("skip_reasons", cfg.SkipReasons, false),
+		nameList("default_marker", cfg.DefaultMarker, false),
+		check.OneOf("preset", cfg.Preset, experiment.PresetAuto, experiment.PresetNone, "flagd", "flagsmith", "flipt", "growthbook", "launchdarkly", "unleash"),
 	}
 	for _, reason := range cfg.SkipReasons {
 		if reason != strings.ToLower(reason) {

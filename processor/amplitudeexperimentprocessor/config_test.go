@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
@@ -23,6 +24,13 @@ func TestDefaultConfig(t *testing.T) {
 	assert.Equal(t, createDefaultConfig(), cfg)
 	require.NoError(t, confmap.Validate(cfg))
 	require.NoError(t, componenttest.CheckConfigStruct(cfg))
+}
+
+// TestPresetsAreConfigurable: the configuration takes the words of all presets.
+func TestPresetsAreConfigurable(t *testing.T) {
+	for _, word := range experiment.Presets() {
+		require.NoError(t, confmap.Validate(configOf(t, "evaluation: {preset: "+word+"}")), word)
+	}
 }
 
 func TestLoadConfig(t *testing.T) {
@@ -45,6 +53,7 @@ func TestLoadConfig(t *testing.T) {
 			assert.Equal(t, EvaluationConfig{
 				EventNames: []string{"flag.evaluated"}, FlagKey: []string{"flag"}, Variant: []string{"variation"}, Value: []string{"result"},
 				PreferValue: true, OffVariants: []string{"off"}, ExperimentKey: []string{"run"}, SkipReasons: []string{"error"},
+				Reason: []string{"why"}, DefaultMarker: []string{"fallback"}, Preset: "flagd",
 			}, cfg.Evaluation)
 			assert.Equal(t, AssignmentConfig{
 				EventNames: []string{"experiment.assignment"}, Variants: []string{"flags"}, OffVariants: []string{"none"}, Environment: []string{"env"},
@@ -53,6 +62,8 @@ func TestLoadConfig(t *testing.T) {
 				UserID: []string{"account"}, DeviceID: []string{"installation"}, SessionID: []string{"visit"}, ContextID: []string{"subject"},
 				ContextIDAs: "ignore", Groups: map[string]string{"company": "org.id"}, MinIDLength: 1,
 			}, cfg.Identity)
+			assert.Equal(t, []string{"kind"}, cfg.EventName)
+			assert.True(t, cfg.ParseJSONBody)
 			assert.Equal(t, "drop", cfg.OtherRecords)
 			assert.False(t, cfg.SetUserProperties)
 			assert.Equal(t, []string{"shop.*", "country"}, cfg.EventProperties.Include)

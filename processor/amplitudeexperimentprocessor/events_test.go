@@ -6,6 +6,7 @@ package amplitudeexperimentprocessor
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -147,7 +148,7 @@ var eventCases = []eventCase{
 	{name: "fraction", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": 1.5}), want: exposed("my-flag", "1.5", nil)},
 	{name: "prefer value", config: "evaluation: {prefer_value: true}", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": "0", "feature_flag.result.value": "blue"}), want: exposed("my-flag", "blue", nil)},
 	{name: "value is JSON", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": nil, "feature_flag.result.value": `{"a":1}`}), outcome: "skipped", reason: "no_variant"},
-	{name: "value in quotes", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": nil, "feature_flag.result.value": `"on"`}), outcome: "skipped", reason: "no_variant"},
+	{name: "value in quotes", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": nil, "feature_flag.result.value": `"blue"`}), want: exposed("my-flag", "blue", nil)},
 	{name: "value too long", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": nil, "feature_flag.result.value": strings.Repeat("x", 257)}), outcome: "skipped", reason: "no_variant"},
 	{name: "value not a number", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": nil, "feature_flag.result.value": math.NaN()}), outcome: "skipped", reason: "no_variant"},
 	{name: "brackets in a name are no JSON", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": "[beta]"}), want: exposed("my-flag", "[beta]", nil)},
@@ -314,7 +315,7 @@ func (tc *eventCase) request(t *testing.T) (plog.Logs, plog.LogRecord) {
 }
 
 func TestEvents(t *testing.T) {
-	for _, tc := range eventCases {
+	for _, tc := range slices.Concat(eventCases, shapeCases) {
 		t.Run(tc.name, func(t *testing.T) {
 			ld, r := tc.request(t)
 			r.SetSeverityNumber(plog.SeverityNumberInfo)

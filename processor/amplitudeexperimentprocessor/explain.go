@@ -15,6 +15,9 @@ import (
 // explainEvery is how often the log repeats itself about one reason.
 const explainEvery = time.Minute
 
+// remindEvery is how often it repeats itself about what is no error and stays as it is.
+const remindEvery = time.Hour
+
 // explainer tells an operator what became of records that are no events: each reason at once, then at most
 // once a minute, with the number since the last time.
 type explainer struct {
@@ -26,6 +29,7 @@ type explainer struct {
 	skipped    [experiment.NumSkipReasons]tally
 	nearMisses [experiment.NumNearMisses]tally
 	shaped     tally
+	noReason   tally
 	claims     [experiment.NumClaims]tally
 }
 
@@ -41,8 +45,14 @@ func newExplainer(logger *zap.Logger, now func() time.Time) *explainer {
 
 // explain is told what happened in a batch.
 func (e *explainer) explain(c *experiment.Counts) {
+	if total := e.due(&e.noReason, c.WithoutReason, remindEvery); total > 0 {
+		e.logger.Info("evaluations that tell no reason count as exposures, also those of switches that give everybody the same value",
+			zap.Int("count", total),
+			zap.String("example_flag", printable.Text(c.WithoutReasonFlag)),
+			zap.String("hint", "have the application record feature_flag.result.reason, or log $exposure where a variant is shown and set evaluation: {enabled: false}"))
+	}
 	for reason := range experiment.NumRejectReasons {
-		if total := e.due(&e.rejected[reason], c.Rejected[reason]+c.FlagsLeftOut[reason]); total > 0 {
+		if total := e.due(&e.rejected[reason], c.Rejected[reason]+c.FlagsLeftOut[reason], explainEvery); total > 0 {
 			e.logger.Warn("records or flags could not become Amplitude events",
 				zap.String("reason", reason.String()),
 				zap.Int("count", total),
@@ -51,7 +61,7 @@ func (e *explainer) explain(c *experiment.Counts) {
 		}
 	}
 	for reason := range experiment.NumSkipReasons {
-		if total := e.due(&e.skipped[reason], c.Skipped[reason]); total > 0 {
+		if total := e.due(&e.skipped[reason], c.Skipped[reason], explainEvery); total > 0 {
 			e.logger.Info("records were skipped: they do not count as exposures or assignments",
 				zap.String("reason", reason.String()),
 				zap.Int("count", total),
@@ -59,13 +69,13 @@ func (e *explainer) explain(c *experiment.Counts) {
 				zap.String("hint", reason.Hint()))
 		}
 	}
-	if total := e.due(&e.shaped, c.Claims.Shaped); total > 0 {
+	if total := e.due(&e.shaped, c.Claims.Shaped, explainEvery); total > 0 {
 		e.logger.Warn("records look like events that another Collector made, and are read like any other: "+
 			"set accept_shaped if only Collectors can write to this processor", zap.Int("count", total))
 	}
 	for claim := range experiment.NumClaims {
 		// What records that look shaped claim is told above.
-		if total := e.due(&e.claims[claim], c.Claims.Count[claim]); total > 0 && c.Claims.Shaped == 0 {
+		if total := e.due(&e.claims[claim], c.Claims.Count[claim], explainEvery); total > 0 && c.Claims.Shaped == 0 {
 			e.logger.Warn("attributes that an application has no say in were stripped",
 				zap.String("reason", claim.String()),
 				zap.Int("count", total),
@@ -74,7 +84,7 @@ func (e *explainer) explain(c *experiment.Counts) {
 		}
 	}
 	for kind := range experiment.NumNearMisses {
-		if total := e.due(&e.nearMisses[kind], c.NearMisses.Count[kind]); total > 0 {
+		if total := e.due(&e.nearMisses[kind], c.NearMisses.Count[kind], explainEvery); total > 0 {
 			near := &c.NearMisses.Example[kind]
 			e.logger.Warn("records look like flag evaluations, exposures or assignments, but are not recognized",
 				zap.String("reason", kind.String()),
@@ -88,7 +98,7 @@ func (e *explainer) explain(c *experiment.Counts) {
 }
 
 // due adds to the count of a reason and returns all of it when it is time to tell, else 0.
-func (e *explainer) due(reason *tally, n int) int {
+func (e *explainer) due(reason *tally, n int, every time.Duration) int {
 	if n == 0 {
 		return 0
 	}
@@ -100,6 +110,6 @@ func (e *explainer) due(reason *tally, n int) int {
 		return 0
 	}
 	total := reason.count
-	reason.count, reason.next = 0, now.Add(explainEvery)
+	reason.count, reason.next = 0, now.Add(every)
 	return total
 }

@@ -6,6 +6,7 @@ package amplitudeexperimentprocessor
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,7 +195,7 @@ func TestExplainOfEmitters(t *testing.T) {
 // TestExplainOfEvents does so for the table of records and events, and for what comes out of it once more, as a gateway
 // gets it from an edge Collector.
 func TestExplainOfEvents(t *testing.T) {
-	for _, tc := range eventCases {
+	for _, tc := range slices.Concat(eventCases, shapeCases) {
 		t.Run(tc.name, func(t *testing.T) {
 			ld, _ := tc.request(t)
 			if tc.config == "" {

@@ -23,12 +23,14 @@ type reasonCase struct {
 	config string
 	event  string
 	record attrs
-	// before is sent first.
+	// before is sent first; with, of another event name, in one batch with the record.
 	before attrs
 	// twice sends the record two times in one batch.
 	twice bool
 	// resource has these attributes.
 	resource attrs
+	with     attrs
+	withOf   string
 }
 
 var skipCases = func() []reasonCase {
@@ -40,6 +42,7 @@ var skipCases = func() []reasonCase {
 		{reason: "no_flags", event: "$assignment", record: attrs{"user_id": "user-12345"}},
 		{reason: "track_exposure", event: "$exposure", record: exposure(attrs{"metadata": attrs{"trackExposure": false}})},
 		{reason: "unassigned", config: "exposure: {unassigned: drop}", event: "$exposure", record: exposure(attrs{"variant": "off"})},
+		{reason: "superseded", event: "feature_flag", record: evaluated(nil), with: evaluated(attrs{"feature_flag.result.reason": "split"}), withOf: evaluationEvent},
 		{reason: "nothing_to_set", config: "{exposure: {unassigned: identify}, set_user_properties: false}", event: "$exposure", record: exposure(attrs{"variant": "off"})},
 	}
 	for reason := experiment.SkipError; reason < experiment.SkipOtherReason; reason++ {
@@ -58,6 +61,9 @@ var rejectCases = []reasonCase{
 	{reason: "no_flag_key", event: "$exposure", record: exposure(attrs{"flag_key": ""})},
 	{reason: "long_flag_key", event: "$exposure", record: exposure(attrs{"flag_key": strings.Repeat("long\x1b", 400)})},
 	{reason: "bad_variant", event: "$exposure", record: exposure(attrs{"variant": attrs{"color": "red"}})},
+	{reason: "bad_metadata", event: "$exposure", record: exposure(attrs{"metadata": "[object Object]"})},
+	{reason: "bad_variants", event: "$assignment", record: attrs{"user_id": "user-12345", "variants": "my-flag=on"}},
+	{reason: "bad_groups", event: "$exposure", record: exposure(attrs{"groups": "acme"})},
 	{reason: "property_limit", config: "max_experiment_properties: 1", event: "$exposure", record: exposure(nil), before: exposure(attrs{"flag_key": "first"})},
 	{reason: "flag_limit", config: "limits: {flags: 1}", event: "$assignment", record: attrs{"user_id": "user-12345", "variants": attrs{"one": "on", "two": "on"}}},
 	{reason: "subject_limit", config: "limits: {subject_records: 1}", event: "$exposure", record: exposure(nil), twice: true},
@@ -111,6 +117,9 @@ func TestLogLines(t *testing.T) {
 				record(t, ld, one.event, one.record)
 			}
 			require.NoError(t, ld.ResourceLogs().At(0).Resource().Attributes().FromRaw(one.resource))
+			if one.with != nil {
+				record(t, ld, one.withOf, one.with)
+			}
 			ld.ResourceLogs().At(0).Resource().Attributes().PutStr("service.name", "checkout")
 			require.NoError(t, p.ConsumeLogs(t.Context(), ld))
 			require.Len(t, logs.All(), 1, word)

@@ -80,6 +80,7 @@ var Dashboard = []Row{
 		}},
 		{Title: "Near misses, by reason", Description: "Records that are not recognized and look as if they were meant to be, in a sample.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_near_misses`), "{{reason}}"},
+			{rate("processor", `otelcol_processor_amplitude_experiment_evaluations_without_reason`), "without a reason, {{processor}}"},
 		}},
 		{Title: "Claims stripped, by reason", Description: "Attributes under amplitude. in which applications have no say.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_claims_stripped`), "{{reason}}"},

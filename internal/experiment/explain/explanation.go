@@ -37,8 +37,16 @@ type Recognized struct {
 	// EventName was read From the field EventName or from an attribute.
 	EventName string `json:"event_name,omitempty"`
 	From      string `json:"from,omitempty"`
+	// OtherNames are event names that the record has besides: none of ours, or after the one that counts.
+	OtherNames []EventName `json:"other_names,omitempty"`
 	// Shaped: the record is an event already, made by another Collector.
 	Shaped bool `json:"shaped,omitempty"`
+}
+
+// EventName is an event name of a record, and where it stands.
+type EventName struct {
+	Name string `json:"name"`
+	From string `json:"from"`
 }
 
 // Attribute is a place where a fact was looked for and something was found.

@@ -12,8 +12,6 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
 
 const (
@@ -107,7 +105,7 @@ func keepOrder(ctx context.Context, host component.Host, storageID, id component
 	if !ok {
 		return
 	}
-	client, err := storageclient.Open(ctx, extension, storageID, component.KindExporter, id, clientName)
+	client, err := extension.GetClient(ctx, component.KindExporter, id, clientName)
 	if err != nil {
 		return
 	}

@@ -18,7 +18,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
 
 const (
@@ -118,9 +117,9 @@ func (s *State) openJournal(ctx context.Context, host component.Host) error {
 	if !ok {
 		return fmt.Errorf("extension %q is not a storage extension", s.set.Storage)
 	}
-	client, err := storageclient.Open(ctx, extension, *s.set.Storage, component.KindProcessor, s.set.Owner, "dedup")
+	client, err := extension.GetClient(ctx, component.KindProcessor, s.set.Owner, "dedup")
 	if err != nil {
-		return err
+		return fmt.Errorf("storage extension %q: %w", s.set.Storage, err)
 	}
 	s.journal = newJournal(s, client)
 	s.journal.start(ctx)

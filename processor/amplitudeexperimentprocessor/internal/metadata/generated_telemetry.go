@@ -25,30 +25,31 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                            metric.Meter
-	mu                                               sync.Mutex
-	registrations                                    []metric.Registration
-	ProcessorAmplitudeExperimentClaimsStripped       metric.Int64Counter
-	ProcessorAmplitudeExperimentDedupEntries         metric.Int64ObservableGauge
-	ProcessorAmplitudeExperimentDedupEvictions       metric.Int64ObservableCounter
-	ProcessorAmplitudeExperimentDedupRedisBypassed   metric.Int64ObservableCounter
-	ProcessorAmplitudeExperimentDedupRedisFailures   metric.Int64ObservableCounter
-	ProcessorAmplitudeExperimentDedupStorageFailures metric.Int64ObservableCounter
-	ProcessorAmplitudeExperimentExtraEvents          metric.Int64Counter
-	ProcessorAmplitudeExperimentFlags                metric.Int64Gauge
-	ProcessorAmplitudeExperimentFlagsLeftOut         metric.Int64Counter
-	ProcessorAmplitudeExperimentGroupsLeftOut        metric.Int64Counter
-	ProcessorAmplitudeExperimentIdsIgnored           metric.Int64Counter
-	ProcessorAmplitudeExperimentLate                 metric.Int64Counter
-	ProcessorAmplitudeExperimentNearMisses           metric.Int64Counter
-	ProcessorAmplitudeExperimentPropertiesLeftOut    metric.Int64Counter
-	ProcessorAmplitudeExperimentRecords              metric.Int64Counter
-	ProcessorAmplitudeExperimentRejected             metric.Int64Counter
-	ProcessorAmplitudeExperimentSkipped              metric.Int64Counter
-	ProcessorAmplitudeExperimentVariantChanges       metric.Int64Counter
-	ProcessorIncomingItems                           metric.Int64Counter
-	ProcessorInternalDuration                        metric.Float64Histogram
-	ProcessorOutgoingItems                           metric.Int64Counter
+	meter                                                metric.Meter
+	mu                                                   sync.Mutex
+	registrations                                        []metric.Registration
+	ProcessorAmplitudeExperimentClaimsStripped           metric.Int64Counter
+	ProcessorAmplitudeExperimentDedupEntries             metric.Int64ObservableGauge
+	ProcessorAmplitudeExperimentDedupEvictions           metric.Int64ObservableCounter
+	ProcessorAmplitudeExperimentDedupRedisBypassed       metric.Int64ObservableCounter
+	ProcessorAmplitudeExperimentDedupRedisFailures       metric.Int64ObservableCounter
+	ProcessorAmplitudeExperimentDedupStorageFailures     metric.Int64ObservableCounter
+	ProcessorAmplitudeExperimentEvaluationsWithoutReason metric.Int64Counter
+	ProcessorAmplitudeExperimentExtraEvents              metric.Int64Counter
+	ProcessorAmplitudeExperimentFlags                    metric.Int64Gauge
+	ProcessorAmplitudeExperimentFlagsLeftOut             metric.Int64Counter
+	ProcessorAmplitudeExperimentGroupsLeftOut            metric.Int64Counter
+	ProcessorAmplitudeExperimentIdsIgnored               metric.Int64Counter
+	ProcessorAmplitudeExperimentLate                     metric.Int64Counter
+	ProcessorAmplitudeExperimentNearMisses               metric.Int64Counter
+	ProcessorAmplitudeExperimentPropertiesLeftOut        metric.Int64Counter
+	ProcessorAmplitudeExperimentRecords                  metric.Int64Counter
+	ProcessorAmplitudeExperimentRejected                 metric.Int64Counter
+	ProcessorAmplitudeExperimentSkipped                  metric.Int64Counter
+	ProcessorAmplitudeExperimentVariantChanges           metric.Int64Counter
+	ProcessorIncomingItems                               metric.Int64Counter
+	ProcessorInternalDuration                            metric.Float64Histogram
+	ProcessorOutgoingItems                               metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -199,6 +200,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_amplitude_experiment_dedup_storage_failures",
 		metric.WithDescription("Reads and writes of the de-duplication state that the storage extension refused. [Development]"),
 		metric.WithUnit("{operation}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentEvaluationsWithoutReason, err = builder.meter.Int64Counter(
+		"otelcol_processor_amplitude_experiment_evaluations_without_reason",
+		metric.WithDescription("Evaluations that became exposures and tell no reason, repeats included. [Development]"),
+		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentExtraEvents, err = builder.meter.Int64Counter(

@@ -41,6 +41,7 @@ func TestSetupTelemetry(t *testing.T) {
 		return nil
 	}))
 	tb.ProcessorAmplitudeExperimentClaimsStripped.Add(context.Background(), 1)
+	tb.ProcessorAmplitudeExperimentEvaluationsWithoutReason.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentExtraEvents.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentFlags.Record(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentFlagsLeftOut.Add(context.Background(), 1)
@@ -72,6 +73,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentDedupStorageFailures(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAmplitudeExperimentEvaluationsWithoutReason(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentExtraEvents(t, testTel,

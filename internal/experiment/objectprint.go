@@ -1,0 +1,173 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// hasPrintMark tells whether a text has any of the characters that the print-outs of objects have; most variants have
+// none, which spares them everything else.
+func hasPrintMark(text string) bool {
+	var mark byte
+	for i := range len(text) {
+		mark |= printMark[text[i]]
+	}
+	return mark != 0
+}
+
+// printMark marks the characters without which a text is the print-out of no object: see [printForms].
+var printMark = func() (marks [256]byte) {
+	for _, c := range []byte(`{[("<@.&`) {
+		marks[c] = 1
+	}
+	return marks
+}()
+
+// isObjectPrint tells whether a text is what a language prints of an object, list or map that an application turned into
+// text: content, not the name of a variant. Limits on attribute values cut print-outs short, so a beginning that nothing
+// else has is enough. objectprint_test.go lists real ones of each language, and names that look alike.
+func isObjectPrint(text string) bool {
+	if !hasPrintMark(text) {
+		return false
+	}
+	text = strings.TrimPrefix(strings.TrimSpace(text), "&") // a pointer of Go
+	for _, form := range printForms {
+		if form(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// printForms are the forms that print-outs have.
+var printForms = [...]func(text string) bool{
+	isBracedPrint, isListPrint, isTuplePrint, isAnglePrint, isCallPrint, isNamedBodyPrint, isReferencePrint, isTypeName,
+}
+
+// isBracedPrint: {"a":1} of JSON, {'a': 1} of Python, {a=1} of Java, {:a=>1} of Ruby, { a = 1 } of .NET, {1 2} of Go.
+func isBracedPrint(text string) bool {
+	return enclosed(text, '{', '}') || hasAnyPrefix(text, `{"`, `{'`, `{:`)
+}
+
+// isListPrint: ["a"] of JSON, ['a', 'b'] of Python, [a, b] of Java, [:a, :b] of Ruby, [a b] of Go. One word in brackets may
+// be a name, unless it is a value of JSON.
+func isListPrint(text string) bool {
+	if hasAnyPrefix(text, `["`, `['`, "[{", "[[", "[:") || text == "[]" {
+		return true
+	}
+	return enclosed(text, '[', ']') && (strings.ContainsAny(text, ", ") || json.Valid([]byte(text)))
+}
+
+// isTuplePrint: ('a', 1) of Python.
+func isTuplePrint(text string) bool {
+	return hasAnyPrefix(text, "('", `("`) || (enclosed(text, '(', ')') && strings.Contains(text, ", "))
+}
+
+// isAnglePrint: <app.Layout object at 0x7f2d> of Python, #<Layout:0x0000> of Ruby, <nil> of Go.
+func isAnglePrint(text string) bool {
+	return enclosed(strings.TrimPrefix(text, "#"), '<', '>') || strings.HasPrefix(text, "#<")
+}
+
+// isCallPrint: Value(innerObject=3) of Java with Lombok, Layout(columns=3) of Kotlin and Python, OrderedDict([('a', 1)]),
+// Decimal('1.5') and datetime.date(2026, 1, 1) of Python.
+func isCallPrint(text string) bool {
+	name, inside := cutName(text, '(')
+	if name == "" {
+		return false
+	}
+	if word, _ := cutName(inside, '='); word != "" {
+		return true
+	}
+	inside = strings.TrimSuffix(inside, ")")
+	return hasAnyPrefix(inside, "'", `"`, "[", "{", "(", "<") || (strings.Contains(name, ".") && strings.Contains(inside, ", "))
+}
+
+// isNamedBodyPrint: Layout{columns=3} and Layout[columns=3] of Java, Layout { Columns = 3 } of .NET, main.Layout{Columns:3},
+// map[columns:3] and map[string]interface {}{"columns":3} of Go.
+func isNamedBodyPrint(text string) bool {
+	if hasAnyPrefix(text, "map[", "[]string{", "[]interface {}{", "[]any{") {
+		return true
+	}
+	if name, inside := cutName(text, '{'); name != "" {
+		return strings.HasSuffix(text, "}") && (strings.ContainsAny(inside, "=:") || strings.TrimSpace(inside) == "}")
+	}
+	if name, inside := cutName(text, '['); name != "" && strings.HasSuffix(text, "]") {
+		word, _ := cutName(inside, '=')
+		return word != ""
+	}
+	return false
+}
+
+// isReferencePrint: com.example.Layout@1b6d3586 and [Ljava.lang.String;@1b6d3586 of Java.
+func isReferencePrint(text string) bool {
+	class, hash, found := strings.Cut(text, "@")
+	if !found || len(hash) < 4 || len(hash) > 8 || strings.Trim(hash, "0123456789abcdef") != "" {
+		return false
+	}
+	if class[:min(1, len(class))] == "[" {
+		return true
+	}
+	name := class[strings.LastIndexByte(class, '.')+1:]
+	return name != "" && name[0] >= 'A' && name[0] <= 'Z' && nameLength(class) == len(class)
+}
+
+// isTypeName: System.Collections.Generic.Dictionary`2[System.String,System.Object], System.String[] and
+// OpenFeature.Model.Value of .NET, which prints the type of what has no text of its own.
+func isTypeName(text string) bool {
+	rest, found := strings.CutPrefix(text, "System.")
+	if found && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z' {
+		return true
+	}
+	dotted := nameLength(text)
+	return hasAnyPrefix(text, "OpenFeature.Model.", "Newtonsoft.Json.", "Microsoft.Extensions.") ||
+		(dotted > 0 && strings.Contains(text[:dotted], ".") && (text[dotted:] == "[]" || isGeneric(text[dotted:])))
+}
+
+// isGeneric tells whether what follows the name of a .NET type says how many parameters it has: `2[System.String,...]
+func isGeneric(rest string) bool {
+	return len(rest) > 2 && rest[0] == '`' && rest[1] >= '1' && rest[1] <= '9' && rest[2] == '['
+}
+
+func enclosed(text string, first, last byte) bool {
+	return len(text) >= 2 && text[0] == first && text[len(text)-1] == last
+}
+
+func hasAnyPrefix(text string, prefixes ...string) bool {
+	for _, prefix := range prefixes {
+		if strings.HasPrefix(text, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// cutName cuts a text behind the mark that follows the name at its beginning; the name is empty if the text does not
+// begin like that. A blank may stand between a name and a brace.
+func cutName(text string, mark byte) (name, rest string) {
+	n := nameLength(text)
+	name, rest = text[:n], text[n:]
+	if mark == '{' {
+		rest = strings.TrimPrefix(rest, " ")
+	}
+	if n == 0 || rest == "" || rest[0] != mark {
+		return "", ""
+	}
+	return name, rest[1:]
+}
+
+// nameLength is the length of the name of a class, field or function at the beginning of a text.
+func nameLength(text string) int {
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_', c == '$':
+		case i > 0 && (c >= '0' && c <= '9' || c == '.'):
+		default:
+			return i
+		}
+	}
+	return len(text)
+}
