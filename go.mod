@@ -41,6 +41,7 @@ require (
 	go.opentelemetry.io/collector/pdata/xpdata v0.154.0
 	go.opentelemetry.io/collector/pipeline v1.60.0
 	go.opentelemetry.io/collector/processor v1.60.0
+	go.opentelemetry.io/collector/processor/batchprocessor v0.154.0
 	go.opentelemetry.io/collector/processor/processortest v0.154.0
 	go.opentelemetry.io/collector/receiver v1.60.0
 	go.opentelemetry.io/otel v1.44.0

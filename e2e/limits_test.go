@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,16 +104,22 @@ func TestFullQueueMakesSendersWait(t *testing.T) {
 
 // TestStorageThatCannotBeOpened is said at the start, not found out later.
 func TestStorageThatCannotBeOpened(t *testing.T) {
-	for name, spoil := range map[string]func(t *testing.T, dir string){
+	noise := func(file string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			require.NoError(t, os.Mkdir(filepath.Join(dir, "storage"), 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "storage", file), []byte(strings.Repeat("no database", 10_000)), 0o600))
+		}
+	}
+	spoiled := map[string]func(t *testing.T, dir string){
 		"a file in the place of the directory": func(t *testing.T, dir string) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "storage"), nil, 0o600))
 		},
-		"noise in the queue's file": func(t *testing.T, dir string) {
-			require.NoError(t, os.Mkdir(filepath.Join(dir, "storage"), 0o700))
-			noise := []byte(strings.Repeat("no database", 10_000))
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "storage", "exporter_amplitude__logs"), noise, 0o600))
-		},
-	} {
+	}
+	files := []string{"exporter_amplitude__logs", "exporter_amplitude__slow_lane", "exporter_amplitude__dead_letters", "processor_amplitude_experiment__dedup"}
+	for _, file := range files {
+		spoiled[file] = noise(file)
+	}
+	for name, spoil := range spoiled {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			spoil(t, dir)
@@ -125,6 +132,9 @@ func TestStorageThatCannotBeOpened(t *testing.T) {
 			require.NoError(t, ctx.Err(), "it ends by itself\n%s", out)
 			assert.Contains(t, string(out), "file_storage")
 			assert.NotContains(t, string(out), "panic:")
+			if slices.Contains(files, name) {
+				assert.Contains(t, string(out), "file "+name+" in its directory")
+			}
 		})
 	}
 }

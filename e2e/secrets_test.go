@@ -4,10 +4,13 @@
 package e2e
 
 import (
+	"context"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 // TestKeyIsNowhere looks for a key that works, and for one that is refused, in everything that can be
@@ -60,6 +64,105 @@ func TestKeyIsNowhere(t *testing.T) {
 			assert.GreaterOrEqual(t, files, 3, "queue, de-duplication state, dead letter")
 		})
 	}
+}
+
+// secret is what no output may repeat.
+const secret = "s3cr3tmarker"
+
+// TestSecretsAreNowhere writes a secret into every key that can hold one, in forms that are right and forms that are wrong, and
+// looks for it in everything that `validate` and a start print.
+func TestSecretsAreNowhere(t *testing.T) {
+	redis := func(settings string) string {
+		return `processors: {amplitude_experiment: {dedup: {redis: {` + settings + `}}}}`
+	}
+	exporter := func(settings string) string { return `exporters: {amplitude: {` + settings + `}}` }
+	sandbox := func(settings string) string { return `extensions: {amplitude_sandbox: {` + settings + `}}` }
+	for name, overlay := range map[string]string{
+		"key":                                exporter(`api_key: @@`),
+		"key that is a list":                 exporter(`api_key: [@@]`),
+		"key that is a map":                  exporter(`api_key: {a: @@}`),
+		"key from a variable that is YAML":   exporter(`api_key: "${env:E2E_SECRET}"`),
+		"endpoint":                           exporter(`endpoint: "http://joe:@@@127.0.0.1:1/2/httpapi"`),
+		"endpoint with a query":              exporter(`endpoint: "http://127.0.0.1:1/2/httpapi?token=@@"`),
+		"endpoint to be escaped":             exporter(`endpoint: "http://joe:%@@@127.0.0.1:1/2/httpapi"`),
+		"endpoint without scheme":            exporter(`endpoint: "joe:@@@127.0.0.1:1"`),
+		"endpoint without path":              exporter(`endpoint: "http://joe:@@@127.0.0.1:1?token=@@"`),
+		"endpoint of another kind":           exporter(`endpoint: "ftp://joe:@@@127.0.0.1:1/x?token=@@"`),
+		"endpoint that is a list":            exporter(`endpoint: [@@]`),
+		"proxy":                              exporter(`proxy_url: "http://joe:@@@127.0.0.1:1"`),
+		"proxy to be escaped":                exporter(`proxy_url: "http://joe:%@@@127.0.0.1:1"`),
+		"proxy with a hash":                  exporter(`proxy_url: "http://joe:#@@@127.0.0.1:1"`),
+		"proxy whose port is a word":         exporter(`proxy_url: "http://joe:@@@127.0.0.1:port"`),
+		"proxy without scheme":               exporter(`proxy_url: "joe:@@@127.0.0.1:1"`),
+		"proxy that is a map":                exporter(`proxy_url: {url: @@}`),
+		"proxy around a variable":            exporter(`proxy_url: "http://joe:${env:E2E_SECRET}@127.0.0.1:1"`),
+		"header":                             exporter(`headers: {Authorization: @@}`),
+		"header that cannot be sent":         exporter(`headers: {Authorization: "@@\n"}`),
+		"headers that are text":              exporter(`headers: @@`),
+		"headers that are a list":            exporter(`headers: [@@]`),
+		"header that is a list":              exporter(`headers: {Authorization: [@@]}`),
+		"private key":                        exporter(`tls: {key_pem: @@, cert_pem: @@}`),
+		"private key that is a list":         exporter(`tls: {key_pem: [@@]}`),
+		"authority":                          exporter(`tls: {ca_pem: @@}`),
+		"owner of the TPM":                   exporter(`tls: {key_pem: @@, cert_pem: @@, tpm: {enabled: true, path: /dev/null, owner_auth: @@, auth: @@}}`),
+		"queue that is text":                 exporter(`sending_queue: @@`),
+		"Redis":                              redis(`endpoint: "127.0.0.1:1", password: @@`),
+		"Redis, password that is a list":     redis(`endpoint: "127.0.0.1:1", password: [@@]`),
+		"Redis, sentinels":                   redis(`addresses: ["127.0.0.1:1"], master_name: m, sentinel_password: @@`),
+		"Redis, sentinels, a map":            redis(`addresses: ["127.0.0.1:1"], master_name: m, sentinel_password: {a: @@}`),
+		"Redis by URL":                       redis(`endpoint: "redis://joe:@@@127.0.0.1:1"`),
+		"Redis by URL among addresses":       redis(`addresses: ["redis://:@@@127.0.0.1:1/0"]`),
+		"Redis by something like a URL":      redis(`endpoint: "@@@127.0.0.1:1"`),
+		"Redis, private key":                 redis(`endpoint: "127.0.0.1:1", tls: {key_pem: @@, cert_pem: @@}`),
+		"Redis that is text":                 `processors: {amplitude_experiment: {dedup: {redis: @@}}}`,
+		"keys of the sandbox":                sandbox(`api_keys: [@@]`),
+		"keys of the sandbox, one twice":     sandbox(`api_keys: [@@, @@, ""]`),
+		"keys of the sandbox that are a map": sandbox(`api_keys: {a: @@}`),
+		"storage that is none":               `extensions: {file_storage: {directory: "${env:E2E_DIR}/storage", create_directory: [@@]}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "overlay.yaml")
+			require.NoError(t, os.WriteFile(file, []byte(strings.ReplaceAll(overlay, "@@", secret)), 0o600))
+			run := func(arguments ...string) string {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				cmd := exec.CommandContext(ctx, harness.Binary(t, "otelcol-amplitude"), append(arguments, "--config", "testdata/secrets.yaml", "--config", file)...)
+				cmd.Env = cleanenv.Environ(append(harness.NewAddresses(t).Environ(dir), "E2E_SECRET={a: "+secret+"}")...)
+				out := &untilReady{end: cancel}
+				cmd.Stdout, cmd.Stderr = out, out
+				_ = cmd.Run()
+				return out.String()
+			}
+			assert.NotContains(t, run("validate"), secret)
+			out := run()
+			assert.NotEmpty(t, out)
+			assert.NotContains(t, out, secret)
+		})
+	}
+}
+
+// untilReady collects what a Collector prints, and ends it when it says that it is ready.
+type untilReady struct {
+	mu  sync.Mutex
+	out strings.Builder
+	end func()
+}
+
+func (u *untilReady) Write(p []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.out.Write(p)
+	if strings.Contains(u.out.String(), "Everything is ready") {
+		u.end()
+	}
+	return len(p), nil
+}
+
+func (u *untilReady) String() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.out.String()
 }
 
 // TestWrongKeyLosesNothing: a project whose key is refused waits, for as long as the configuration says, then its events

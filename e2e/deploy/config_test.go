@@ -118,6 +118,22 @@ func TestConfigurationsAreValid(t *testing.T) {
 	}))
 }
 
+// TestAcknowledgedIsOnDisk: every configuration with a storage that we ship for production waits for the disk, as
+// docs/operations.md says.
+func TestAcknowledgedIsOnDisk(t *testing.T) {
+	for _, file := range []string{in("docker", "config.yaml"), in("systemd", "config.yaml"), extract(t, in("helm", "values.yaml"))} {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var cfg struct {
+			Extensions map[string]struct {
+				Fsync bool `yaml:"fsync"`
+			} `yaml:"extensions"`
+		}
+		require.NoError(t, yaml.Unmarshal(content, &cfg))
+		assert.True(t, cfg.Extensions["file_storage"].Fsync, file)
+	}
+}
+
 // TestHealthcheck runs the image's HEALTHCHECK against a Collector that is there, and one that is gone.
 func TestHealthcheck(t *testing.T) {
 	healthcheck := filepath.Join(t.TempDir(), "healthcheck")

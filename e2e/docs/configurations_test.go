@@ -131,3 +131,20 @@ func isPart(t *testing.T, part, whole any, at string) {
 		}
 	}
 }
+
+// TestExcerpts: lines that a page shows of a file stand there, in this order and without others between. Indentation
+// as a whole does not count, nor do tabs against spaces.
+func TestExcerpts(t *testing.T) {
+	eachBlock(t, "from", func(t *testing.T, p *page, i int, argument string) {
+		assert.Contains(t, trimmedLines(readFile(t, argument)), trimmedLines(p.blocks[i].text), "%s is not in %s as it stands", p.blocks[i].at, argument)
+	})
+}
+
+func trimmedLines(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimSpace(line))
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

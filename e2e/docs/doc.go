@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package docs tests what the Markdown files of this repository say: links, configurations, records and their
-// events, the truth table, hooks, and (with the build tag docs, `make docs-test`) commands.
+// events, the truth table, excerpts of files, hooks, and (with the build tag docs, `make docs-test`) commands.
 //
 // A comment on the line before a fenced block says how it is tested. Blocks of YAML, JSON and commands must have one:
 //
@@ -10,6 +10,7 @@
 //	<!-- test: file NAME -->           a file that the commands of the page use; of YAML, also validated
 //	<!-- test: manifest -->            lines of builder-config.yaml, versions and paths aside; `manifest PATH` is also built, PATH from the checkout
 //	<!-- test: part of PATH -->        the YAML of the block is in the file
+//	<!-- test: from PATH -->           the lines of the block stand in the file
 //	<!-- test: record -->              log records, one attribute a line, a blank line between two; `record configured` goes through the configuration before it on its page;
 //	                                   SpanEvent or Span instead of EventName: the event of a span, or a span
 //	<!-- test: event -->               what arrives of them; `event of NAME`: one event of examples/emitters/NAME

@@ -20,6 +20,8 @@ type answer struct {
 	status int
 	// retryAfter is what the Retry-After header asks for, 0 without one.
 	retryAfter time.Duration
+	// location is where a redirect points, "" if it is none.
+	location string
 	// body is the beginning of the body, up to a bound.
 	body []byte
 }
@@ -59,6 +61,8 @@ type response struct {
 	status int
 	// reason is that of events that are dead-lettered because of this answer.
 	reason event.Reason
+	// location is where a redirect points, which is not followed.
+	location string
 	// text is Amplitude's own wording when it is a documented one. It holds no id, payload or key.
 	text string
 	// wait is how long to wait before the next try, 0 to leave it to the back-off.
@@ -132,6 +136,9 @@ func interpret(a answer, n int) response {
 		res.action, res.misconfigured = actionRetry, true
 	case code >= 500 || code < 400 || isTransient(code):
 		res.action = actionRetry
+		if code < 400 {
+			res.location = a.location
+		}
 	default:
 		// Other client errors may blame the content, as a filter between here and Amplitude does.
 		res.action, res.reason = actionProbe, event.ReasonRefused

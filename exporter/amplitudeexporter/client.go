@@ -23,6 +23,7 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
 const (
@@ -61,7 +62,7 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 	keepConnections(clientSettings{ClientConfig: &settings}, kept)
 	h, err := settings.ToClient(ctx, host.GetExtensions(), set)
 	if err != nil {
-		return nil, fmt.Errorf("failed to make the HTTP client: %w", err)
+		return nil, fmt.Errorf("failed to make the HTTP client: %w", transportError(err))
 	}
 	// A redirect would carry the API key to wherever it points.
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -201,7 +202,9 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 		return answer{}, transportError(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	a := answer{status: res.StatusCode, retryAfter: parseRetryAfter(res.Header.Get("Retry-After"), c.now())}
+	a := answer{
+		status: res.StatusCode, retryAfter: parseRetryAfter(res.Header.Get("Retry-After"), c.now()), location: whereTo(res.Header.Get("Location")),
+	}
 	// An answer cut short still has its status.
 	limit := int64(maxAnswer)
 	if a.status == http.StatusTooManyRequests {
@@ -212,13 +215,25 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	return a, nil
 }
 
-// transportError drops the URL that http.Client puts into its errors.
+// transportError drops the URLs that http.Client and its proxy put into errors: they may hold a password.
 func transportError(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
-		return wrapped.Err
+		err = wrapped.Err
+	}
+	if strings.HasPrefix(err.Error(), "invalid proxy address") {
+		return errors.New("the proxy in the environment (HTTPS_PROXY, HTTP_PROXY) is no URL that can be read")
 	}
 	return err
+}
+
+// whereTo is where a redirect points, without what could be a secret.
+func whereTo(location string) string {
+	u, err := url.Parse(location)
+	if err != nil || location == "" {
+		return ""
+	}
+	return printable.Text((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
 }
 
 // isTimeout tells a request that ran out of time from one that never reached the server.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/url"
 	"reflect"
 	"strings"
@@ -219,7 +220,19 @@ func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 		return didyoumean.WithKeys(err, conf, cfg)
 	}
 	cfg.Region = strings.ToLower(cfg.Region)
+	cfg.fitBatches(conf)
 	return nil
+}
+
+// fitBatches makes the default size of a batch fit a queue that is smaller, so that nobody has to know that key.
+func (c *Config) fitBatches(conf *confmap.Conf) {
+	queue := c.QueueConfig.Get()
+	if queue == nil || conf.IsSet("sending_queue::batch::min_size") {
+		return
+	}
+	if batch := queue.Batch.Get(); batch != nil && batch.Sizer == queue.Sizer && queue.QueueSize > 0 {
+		batch.MinSize = min(batch.MinSize, max(1, queue.QueueSize/2))
+	}
 }
 
 // clientKeys has the fields of confighttp.ClientConfig and none of its methods.
@@ -243,9 +256,7 @@ func (c *Config) Validate() error {
 		errs = append(errs, errors.New("`api_key` is required: set it to the API key of the Amplitude project"))
 	}
 	errs = append(errs, check.OneOf("region", c.Region, regionUS, regionEU), check.OneOf("api", c.API, apiHTTPV2, apiBatch))
-	if err := validateEndpoint(c.ClientConfig.Endpoint); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, validateEndpoint(c.ClientConfig.Endpoint), validateProxy(c.ClientConfig.ProxyURL))
 	// Amplitude takes no other compression.
 	if c.ClientConfig.Compression != "" {
 		errs = append(errs, check.OneOf("compression", string(c.ClientConfig.Compression), compressionGzip, compressionNone))
@@ -282,12 +293,29 @@ func validateEndpoint(endpoint string) error {
 		return errors.New("`endpoint` must be a valid URL")
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return fmt.Errorf("`endpoint` must be a full URL that starts with http:// or https:// (got %q)", u.Redacted())
+		return errors.New("`endpoint` must be a full URL that starts with http:// or https://")
 	}
 	if u.Path == "" || u.Path == "/" {
-		return fmt.Errorf("`endpoint` must be a full URL with its path, such as %s%s (got %q)", hosts[regionUS], amplitude.PathHTTPV2, u.Redacted())
+		return fmt.Errorf("`endpoint` must be a full URL with its path, such as %s%s (got that of host %q)", hosts[regionUS], amplitude.PathHTTPV2, u.Host)
 	}
 	return nil
+}
+
+// validateProxy checks a URL without repeating it: where it cannot be read, nobody knows what of it is the password.
+func validateProxy(proxy string) error {
+	if proxy == "" {
+		return nil
+	}
+	u, err := url.ParseRequestURI(proxy)
+	if err != nil || u.Host == "" || strings.Contains(proxy, "#") {
+		return errors.New("`proxy_url` must be a full URL, such as http://user:password@proxy:3128, with everything in user and password escaped that " +
+			"is neither letter nor digit (% is %25, # is %23, @ is %40, / is %2F)")
+	}
+	switch u.Scheme {
+	case "http", "https", "socks5", "socks5h":
+		return nil
+	}
+	return errors.New("`proxy_url` must start with http://, https:// or socks5://")
 }
 
 // Validate returns what is wrong, one error per key.
@@ -388,6 +416,12 @@ type warning struct {
 	link    string
 }
 
+// isLoopback tells whether a host is this machine.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // warnings lists what the configuration puts at risk; each has an anchor in docs/delivery.md.
 func (c *Config) warnings() []warning {
 	var all []warning
@@ -419,6 +453,9 @@ func (c *Config) warnings() []warning {
 	}
 	if c.DeadLetter.Path == "" {
 		add("dead_letter::path", "no-dead-letter", "Without a dead letter file, events that Amplitude refuses for good are counted and dropped")
+	}
+	if u, err := url.Parse(c.url()); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		add("endpoint", "plain-http", "The API key goes over the network in clear text: the endpoint begins with http://")
 	}
 	if c.DryRun {
 		add("dry_run: true", "dry-run", "Nothing is sent: this is a dry run")

@@ -104,6 +104,13 @@ func TestWrongConfig(t *testing.T) {
 		{"endpoint without scheme", map[string]any{"endpoint": "localhost/2/httpapi"}, "`endpoint` must be a full URL that starts with http"},
 		{"endpoint without path", map[string]any{"endpoint": "http://user:hunter2@localhost"}, "`endpoint` must be a full URL with its path"},
 		{"endpoint that is none", map[string]any{"endpoint": "http://[::1/2"}, "`endpoint` must be a valid URL"},
+		{"proxy without scheme", map[string]any{"proxy_url": "joe:hunter2@proxy:3128"}, "`proxy_url` must "},
+		{"proxy whose password has a percent", map[string]any{"proxy_url": "http://joe:%hunter2@proxy:3128"}, "`proxy_url` must be a full URL"},
+		{"proxy whose password has a hash", map[string]any{"proxy_url": "http://joe:hunter2#@proxy:3128"}, "`proxy_url` must be a full URL"},
+		{"proxy whose password has a slash", map[string]any{"proxy_url": "http://joe:hunter2/@proxy:3128"}, "`proxy_url` must be a full URL"},
+		{"proxy whose port is a word", map[string]any{"proxy_url": "http://joe:hunter2@proxy:port"}, "`proxy_url` must be a full URL"},
+		{"proxy of another kind", map[string]any{"proxy_url": "ftp://joe:hunter2@proxy:21"}, "`proxy_url` must start with"},
+		{"dead letters when full", map[string]any{"dead_letter": map[string]any{"on_full": "stop"}}, "dead_letter: `on_full` must be wait or rotate"},
 		{"compression", map[string]any{"compression": "zstd"}, "`compression` must be gzip or none"},
 		{"no patterns", map[string]any{"events": []any{}}, "`events` must name at least one pattern"},
 		{"empty pattern", map[string]any{"events": []any{"a", ""}}, "`events` must not hold an empty pattern (at position 1)"},
@@ -132,6 +139,28 @@ func TestWrongConfig(t *testing.T) {
 	}
 }
 
+// TestQueueSizeIsEnough: the size of a batch follows a queue that is smaller, unless somebody wrote one.
+func TestQueueSizeIsEnough(t *testing.T) {
+	for _, tc := range []struct {
+		queue map[string]any
+		want  int64
+	}{
+		{map[string]any{"queue_size": 1000}, 500},
+		{map[string]any{"queue_size": 1}, 1},
+		{map[string]any{"queue_size": 100_000}, defaultBatchMinSize},
+		{map[string]any{"queue_size": 1000, "batch": map[string]any{"flush_timeout": "1s"}}, 500},
+		{map[string]any{"queue_size": 1000, "batch": map[string]any{"min_size": 7}}, 7},
+		{map[string]any{"queue_size": 1000, "sizer": "requests"}, defaultBatchMinSize},
+	} {
+		tc.queue["enabled"] = true
+		cfg := newConfig(t, map[string]any{"sending_queue": tc.queue})
+		assert.Equal(t, tc.want, cfg.QueueConfig.Get().Batch.Get().MinSize, tc.queue)
+	}
+	cfg := createDefaultConfig()
+	require.NoError(t, confmap.NewFromStringMap(map[string]any{"api_key": "k", "sending_queue": map[string]any{"queue_size": 1000, "batch": map[string]any{"min_size": 2000}}}).Unmarshal(cfg))
+	require.ErrorContains(t, confmap.Validate(cfg), "`min_size` must be less than or equal to `queue_size`", "whoever wrote both is told")
+}
+
 func TestUnknownKeys(t *testing.T) {
 	for _, tc := range []struct {
 		settings map[string]any
@@ -156,6 +185,11 @@ func TestWarnings(t *testing.T) {
 		"dead_letter":      map[string]any{"path": "dead.jsonl"},
 	}
 	assert.Empty(t, newConfig(t, safe).warnings())
+	for _, endpoint := range []string{"http://127.0.0.1:8585/2/httpapi", "http://localhost/2/httpapi", "http://[::1]/2/httpapi", "https://gateway.example/2/httpapi"} {
+		safe["endpoint"] = endpoint
+		assert.Empty(t, newConfig(t, safe).warnings(), endpoint)
+	}
+	delete(safe, "endpoint")
 	for _, tc := range []struct {
 		name    string
 		change  map[string]any
@@ -169,6 +203,7 @@ func TestWarnings(t *testing.T) {
 		{"retries end", map[string]any{"retry_on_failure": map[string]any{"max_elapsed_time": "5m"}}, "retry_on_failure::max_elapsed_time"},
 		{"no timeout", map[string]any{"timeout": 0}, "timeout: 0"},
 		{"no dead letter", map[string]any{"dead_letter": map[string]any{"path": ""}}, "dead_letter::path"},
+		{"key in clear text", map[string]any{"endpoint": "http://gateway.example/2/httpapi"}, "endpoint"},
 		{"dry run", map[string]any{"dry_run": true}, "dry_run: true"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

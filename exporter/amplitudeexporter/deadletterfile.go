@@ -71,7 +71,10 @@ func (l *letterFile) fill(lines [][]byte) (written int, err error) {
 		if err = f.Close(); err != nil {
 			return 0, err
 		}
-		return 0, l.setAside()
+		if err = l.setAside(); errors.Is(err, os.ErrNotExist) {
+			err = nil // somebody else took it away
+		}
+		return 0, err
 	}
 	before := size
 	for _, line := range lines {
@@ -253,7 +256,8 @@ func (l *letterFile) setAside() error {
 			err = os.Rename(path, backup)
 		}
 		if err != nil {
-			return errors.Join(err, os.Remove(backup))
+			_ = os.Remove(backup)
+			return err
 		}
 		return syncDirectory(filepath.Dir(path))
 	}

@@ -355,6 +355,8 @@ func (e statusError) Error() string {
 		return errInvalidAPIKey.Error()
 	case e.unexpected == unexpectedPage:
 		return fmt.Sprintf("a page answered with status %d instead of amplitude: a proxy or a network that asks to sign in", e.status)
+	case e.location != "":
+		return fmt.Sprintf("amplitude answered with status %d, a redirect to %s: it is not followed, since the API key would go there too; if that is the right place, make it the endpoint", e.status, e.location)
 	case e.text == "":
 		return fmt.Sprintf("amplitude answered with status %d", e.status)
 	}

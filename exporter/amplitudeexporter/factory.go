@@ -59,5 +59,5 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 	if err != nil {
 		return nil, err
 	}
-	return &claiming{Logs: logs, book: &x.book}, nil
+	return &claiming{Logs: logs, book: &x.book, log: set.Logger}, nil
 }

@@ -5,9 +5,13 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 
 import (
 	"context"
+	"runtime"
+	"strings"
+	"sync"
 
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
@@ -17,16 +21,41 @@ import (
 type claiming struct {
 	exporter.Logs
 	book *receipts.Book
+	log  *zap.Logger
+	// first is used up by the first batch, whose way here is looked at.
+	first sync.Once
 }
 
 // ConsumeLogs claims the events before any of them can be delivered.
 func (c *claiming) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
+	c.first.Do(func() {
+		if isBatched() {
+			c.log.Warn("A batch processor before this exporter acknowledges events before any of them is on disk: leave it out, sending_queue::batch does its work",
+				zap.String("see", deliveryDocs+"#of-the-collectors-queue"))
+		}
+	})
 	claimed := c.book.Claim(ctx, logs)
 	err := c.Logs.ConsumeLogs(ctx, logs)
 	if err != nil {
 		c.book.TakeBack(claimed)
 	}
 	return err
+}
+
+// isBatched tells whether a batch processor is among the callers. A component is not told of its neighbors.
+func isBatched() bool {
+	const deepest = 64
+	var callers [deepest]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
+	for {
+		frame, more := frames.Next()
+		if strings.Contains(frame.Function, "/batchprocessor.") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 // keyOf is what the event of a record is claimed and settled by.

@@ -89,6 +89,17 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	assert.Empty(t, elsewhere.received())
 }
 
+// TestRedirectSaysWhereTo, without what could be a secret in it.
+func TestRedirectSaysWhereTo(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		server := newScript(t, scriptedAnswer{Status: status, Times: -1, Headers: map[string]string{"Location": "https://joe:hunter2@elsewhere.example/2/httpapi?token=hunter2"}})
+		r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+		err := r.ConsumeLogs(t.Context(), numbered(1))
+		require.ErrorContains(t, err, "a redirect to https://elsewhere.example/2/httpapi: it is not followed")
+		assert.NotContains(t, r.everything(err), "hunter2")
+	}
+}
+
 // TestUserInfoOfTheURLNeverShows fails in each way in which a URL could get into an error.
 func TestUserInfoOfTheURLNeverShows(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 404, Times: -1})

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
 
 const (
@@ -59,9 +60,9 @@ func openSlowStore(ctx context.Context, host component.Host, id, storageID compo
 	if !ok {
 		return nil, nil, fmt.Errorf("extension %q of the sending queue is not a storage extension", storageID)
 	}
-	client, err := extension.GetClient(ctx, component.KindExporter, id, name)
+	client, err := storageclient.Open(ctx, extension, storageID, component.KindExporter, id, name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("failed to open storage %q: %w", storageID, err)
+		return nil, nil, err
 	}
 	s := &slowStore{client: client, chunks: map[uint64]*slowChunk{}}
 	chunks, err := s.load(ctx, unreadable)

@@ -111,7 +111,7 @@ func (p *parser) parse(r *parsedRecord, record plog.LogRecord, body pcommon.Valu
 	r.trace.recognized(p.Mapper.names, record, r.kind)
 	r.Time = eventMillis(record.Timestamp(), record.ObservedTimestamp(), now)
 	if r.shaped {
-		r.decision = p.readShaped(r, record)
+		r.decision = p.readShaped(r, record, now)
 	} else {
 		r.decision = p.interpret(r, record, body, now)
 	}
@@ -164,7 +164,7 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 	if r.client = p.clients.of(p.reader.resource); !p.inherits(v.weight + r.client.size()) {
 		return rejected(RejectInheritedLimit)
 	}
-	if !p.claimNames(r.kind, firstFlag) {
+	if !p.claimNames(r.kind, firstFlag, now) {
 		return rejected(RejectPropertyLimit)
 	}
 	firstGroup := len(p.groups)
@@ -178,11 +178,11 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 
 // claimNames looks up the names of the flags of a record, the last of the list, and leaves out flags beyond the limit
 // of properties. It tells whether any flag is left.
-func (p *parser) claimNames(kind recordKind, first int) bool {
+func (p *parser) claimNames(kind recordKind, first int, now int64) bool {
 	kept := p.flags[:first]
 	for i := range p.flags[first:] {
 		one := &p.flags[first+i]
-		names, ok := p.names.of(p.registry, one.Key, p.set.SetUserProperties && !one.NoProperty)
+		names, ok := p.names.of(p.registry, one.Key, p.set.SetUserProperties && !one.NoProperty, now)
 		switch {
 		case ok:
 			one.names = names

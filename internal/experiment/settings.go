@@ -55,8 +55,9 @@ type Settings struct {
 	Window *Window
 	// OwnSkipReasons: Evaluation.SkipReasons are an operator's own, which no preset adds to.
 	OwnSkipReasons bool
-	// FlagsSeen is told the number of distinct flags when it grows.
-	FlagsSeen func(n int)
+	// FlagsSeen is told the number of distinct flags when it grows, and may ask, before it returns, for those that no record
+	// has told of for the longest time.
+	FlagsSeen func(n int, unseen Unseen)
 	Limits    LimitSettings
 }
 

@@ -23,7 +23,7 @@ type shapedProperties struct {
 
 // readShaped reads an event that an edge Collector shaped: the same facts that its raw record told, so that both give
 // the same subject and result. The event itself stays as it is.
-func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord) decision {
+func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord, now int64) decision {
 	first := len(p.flags)
 	groups := groupSet{list: p.groups, start: len(p.groups)}
 	p.unset = p.unset[:0]
@@ -71,7 +71,7 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord) decision {
 		exposed.Unassigned = exposed.Variant == ""
 	}
 	for _, flag := range p.propertied {
-		exposed.names = p.registry.seen(flag)
+		exposed.names = p.registry.seen(flag, now)
 	}
 	if r.kind != kindAssignment {
 		p.flags = append(p.flags, exposed)

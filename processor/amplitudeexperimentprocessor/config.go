@@ -240,7 +240,7 @@ func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 }
 
 // mapping translates the configuration for the mapping of records. flagsSeen is told the number of distinct flags.
-func (cfg *Config) mapping(flagsSeen func(int)) (experiment.Settings, error) {
+func (cfg *Config) mapping(flagsSeen func(int, experiment.Unseen)) (experiment.Settings, error) {
 	window, err := experiment.NewWindow(cfg.Dedup.Window, cfg.Dedup.TimeZone)
 	return experiment.Settings{
 		Exposure:          experiment.ExposureSettings(cfg.Exposure),

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -40,6 +41,7 @@ var (
 	errRedisAddress  = errors.New("`endpoint` or `addresses` is required")
 	errRedisBoth     = errors.New("`endpoint` and `addresses` exclude each other")
 	errRedisSentinel = errors.New("`master_name` needs the `addresses` of the sentinels and excludes `cluster`")
+	errRedisURL      = errors.New("an address must be host:port and no URL: user and password are `username` and `password`, encryption is `tls`")
 	errRedisDB       = errors.New("`db` must be 0 in a cluster")
 )
 
@@ -130,6 +132,11 @@ func (cfg *RedisConfig) Validate() error {
 		errs = append(errs, errRedisBoth)
 	}
 	for _, address := range cfg.addresses() {
+		if strings.ContainsAny(address, "@/") {
+			// Whoever writes a URL may have written a password, which is not repeated.
+			errs = append(errs, errRedisURL)
+			continue
+		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			errs = append(errs, fmt.Errorf("an address must be host:port (got %q)", address))
 		}

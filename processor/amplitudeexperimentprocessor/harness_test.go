@@ -5,8 +5,10 @@ package amplitudeexperimentprocessor
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,8 +129,20 @@ func record(t testing.TB, ld plog.Logs, event string, attributes map[string]any)
 	added := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
 	added.SetEventName(event)
 	setMillis(added, testTime)
-	require.NoError(t, added.Attributes().FromRaw(attributes))
+	putSorted(t, added.Attributes(), attributes)
 	return added
+}
+
+// putSorted puts Go values into a map, sorted by key: what a limit leaves out must not depend on Go's order of maps.
+func putSorted(t testing.TB, to pcommon.Map, from map[string]any) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		if nested, ok := from[name].(map[string]any); ok {
+			putSorted(t, to.PutEmptyMap(name), nested)
+			continue
+		}
+		require.NoError(t, to.PutEmpty(name).FromRaw(from[name]))
+	}
 }
 
 func setMillis(r plog.LogRecord, ms int64) {

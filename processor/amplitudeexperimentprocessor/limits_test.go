@@ -60,6 +60,34 @@ func TestFlagsAreCountedAndWarnedAbout(t *testing.T) {
 	assert.Equal(t, 1600, sink.LogRecordCount(), "nothing is refused by default")
 }
 
+// TestLongestUnseenFlags names the flags that may be retired when the properties of a project run out.
+func TestLongestUnseenFlags(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	set := processortest.NewNopSettings(metadata.Type)
+	set.Logger = zap.New(core)
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	p, err := NewFactoryWithOptions(WithClock(func() time.Time { return now })).CreateLogs(t.Context(), set, configOf(t, "{}"), consumertest.NewNop())
+	require.NoError(t, err)
+	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(func() { require.NoError(t, p.Shutdown(t.Context())) })
+	send := func(from, to int) { require.NoError(t, p.ConsumeLogs(t.Context(), flagsBatch(t, from, to))) }
+	send(0, 3)
+	now = now.Add(24 * time.Hour)
+	send(2, 30)
+	now = now.Add(36 * time.Hour)
+	send(20, 1200)
+	require.Equal(t, 1, logs.Len())
+	unseen := logs.All()[0].ContextMap()["longest_unseen"].([]any)
+	require.Len(t, unseen, 20)
+	assert.Equal(t, []any{"flag-0000 (60h)", "flag-0001 (60h)", "flag-0002 (36h)", "flag-0003 (36h)"}, unseen[:4])
+	assert.NotContains(t, unseen, "flag-0020 (36h)", "it was seen again")
+	now = now.Add(12 * time.Hour)
+	send(0, 1200)
+	send(1200, 1500)
+	require.Equal(t, 2, logs.Len())
+	assert.NotContains(t, logs.All()[1].ContextMap(), "longest_unseen", "all were seen within a day")
+}
+
 func TestMaxExperimentProperties(t *testing.T) {
 	r := start(t, configOf(t, "max_experiment_properties: 3"), nil)
 	assert.Len(t, r.send(t, flagsBatch(t, 0, 5)), 3)

@@ -6,6 +6,7 @@ package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/ote
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"go.opentelemetry.io/collector/pipeline"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
@@ -132,20 +134,31 @@ func add(ctx context.Context, counter metric.Int64Counter, n int, option metric.
 	}
 }
 
-// When to warn about the number of distinct flags.
+// When to warn about the number of distinct flags, and which of them are named then.
 const (
 	warnSoonFlags = amplitude.MaxExperimentProperties * 8 / 10
 	warnFlags     = amplitude.MaxExperimentProperties
+
+	unseenFlags = 20
+	unseenFor   = 24 * time.Hour
 )
 
-// flags reports the number of distinct flags.
-func (t *telemetry) flags(n int) {
+// flags reports the number of distinct flags. When it warns, it names those that may be retired.
+func (t *telemetry) flags(n int, unseen experiment.Unseen) {
 	t.builder.ProcessorAmplitudeExperimentFlags.Record(context.Background(), int64(n), t.all)
-	if n == warnSoonFlags || n == warnFlags {
-		t.logger.Warn("the number of distinct flags approaches or reaches the experiment properties that an Amplitude project may have: "+
-			"stop flags that are not experiments, or set max_experiment_properties",
-			zap.Int("flags", n), zap.Int("limit", amplitude.MaxExperimentProperties))
+	if n != warnSoonFlags && n != warnFlags {
+		return
 	}
+	fields := []zap.Field{zap.Int("flags", n), zap.Int("limit", amplitude.MaxExperimentProperties)}
+	var longest []string
+	for _, flag := range unseen(unseenFlags, unseenFor) {
+		longest = append(longest, printable.Text(flag.Flag)+" ("+strconv.Itoa(int(flag.Age/time.Hour))+"h)")
+	}
+	if longest != nil {
+		fields = append(fields, zap.Strings("longest_unseen", longest))
+	}
+	t.logger.Warn("the number of distinct flags approaches or reaches the experiment properties that an Amplitude project may have: "+
+		"stop flags that are not experiments, retire those that nothing tells of anymore, or set max_experiment_properties", fields...)
 }
 
 // observe publishes the counts of the memory.

@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
 
 const (
@@ -105,7 +107,7 @@ func keepOrder(ctx context.Context, host component.Host, storageID, id component
 	if !ok {
 		return
 	}
-	client, err := extension.GetClient(ctx, component.KindExporter, id, clientName)
+	client, err := storageclient.Open(ctx, extension, storageID, component.KindExporter, id, clientName)
 	if err != nil {
 		return
 	}

@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
 
 // queueHost is the host as the sending queue sees it: its storage can be read while it cannot be written.
@@ -24,19 +26,20 @@ func (h *queueHost) GetExtensions() map[component.ID]component.Component {
 	extensions := h.Host.GetExtensions()
 	if extension, ok := extensions[h.storageID].(storage.Extension); ok {
 		extensions = maps.Clone(extensions)
-		extensions[h.storageID] = &queueStorage{Extension: extension, log: h.log}
+		extensions[h.storageID] = &queueStorage{Extension: extension, id: h.storageID, log: h.log}
 	}
 	return extensions
 }
 
 type queueStorage struct {
 	storage.Extension
+	id  component.ID
 	log *zap.Logger
 }
 
 // GetClient returns a client for the queue.
 func (s *queueStorage) GetClient(ctx context.Context, kind component.Kind, id component.ID, name string) (storage.Client, error) {
-	client, err := s.Extension.GetClient(ctx, kind, id, name)
+	client, err := storageclient.Open(ctx, s.Extension, s.id, kind, id, name)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
 
 const (
@@ -117,9 +118,9 @@ func (s *State) openJournal(ctx context.Context, host component.Host) error {
 	if !ok {
 		return fmt.Errorf("extension %q is not a storage extension", s.set.Storage)
 	}
-	client, err := extension.GetClient(ctx, component.KindProcessor, s.set.Owner, "dedup")
+	client, err := storageclient.Open(ctx, extension, *s.set.Storage, component.KindProcessor, s.set.Owner, "dedup")
 	if err != nil {
-		return fmt.Errorf("storage extension %q: %w", s.set.Storage, err)
+		return err
 	}
 	s.journal = newJournal(s, client)
 	s.journal.start(ctx)
