@@ -37,6 +37,8 @@ type batchEvent struct {
 	state        state
 	// wait is how long a throttled event has to rest.
 	wait time.Duration
+	// beyond tells that it is in the slow lane beyond the share of its user or device.
+	beyond bool
 	// failure is why an undeliverable, failing or suspect event failed.
 	failure event.Failure
 }

@@ -142,10 +142,11 @@ type RateLimitConfig struct {
 
 // SlowLaneConfig bounds the slow lane.
 type SlowLaneConfig struct {
-	// MaxEvents is the number of events kept. A full slow lane stops the whole exporter: nothing is lost.
+	// MaxEvents is the number of events kept. A slow lane that very many users fill stops the whole exporter: nothing is lost.
 	MaxEvents int `mapstructure:"max_events"`
-	// MaxShare is the part of it that the events of one user or device may fill, above 0 and at most 1. What is beyond
-	// goes to the dead letter file, if there is one, so that one noisy user does not stop the others.
+	// MaxShare is the part that the events of one user or device may fill of what those of others leave, above 0 and at
+	// most 1, so that noisy users do not stop the others. What is beyond goes to the dead letter file; without one,
+	// `max_events` more are kept, and only then are their events dropped, counted.
 	MaxShare float64 `mapstructure:"max_share"`
 }
 

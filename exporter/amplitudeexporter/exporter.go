@@ -98,7 +98,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.health = newHealth(cfg, set.Logger, c)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
 	x.sender.book = &x.book
-	x.slow = newSlowLane(x, cfg.SlowLane, x.envelope.limits.events, c, x.log)
+	x.slow = newSlowLane(x, cfg, x.envelope.limits.events, c, x.log)
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
 	// Not before the end: what is not returned is not shut down.
@@ -259,7 +259,7 @@ func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
 	if len(throttled) == 0 {
 		return
 	}
-	if beyond := x.slow.share(throttled); len(beyond) > 0 {
+	if beyond := x.slow.beyondShare(throttled); len(beyond) > 0 {
 		for _, e := range beyond {
 			e.state, e.failure.Reason = stateUndeliverable, event.ReasonSlowLaneShare
 		}

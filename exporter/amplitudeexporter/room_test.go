@@ -4,8 +4,11 @@
 package amplitudeexporter
 
 import (
+	"encoding/json"
 	"fmt"
-	"slices"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -63,34 +66,83 @@ func TestRequestLargerThanTheQueue(t *testing.T) {
 	}
 }
 
-// TestOneNoisyUserDoesNotFillTheSlowLane: beyond its share only its own events are given up, and all others arrive.
-func TestOneNoisyUserDoesNotFillTheSlowLane(t *testing.T) {
-	server := newScript(t, throttled("bot0"))
-	r := newRig(t, map[string]any{"endpoint": server.url(), "slow_lane": map[string]any{"max_events": 50, "max_share": 0.2}}, nil)
-	for round := range 4 {
-		logs := plog.NewLogs()
-		records := newRecords(logs)
-		for i := range 15 {
-			exposure(records, "bot-000001", fmt.Sprintf("bot%d", round*15+i))
-			exposure(records, fmt.Sprintf("user-%d-%d", round, i), fmt.Sprintf("good%d", round*15+i))
-		}
-		require.NoError(t, r.ConsumeLogs(t.Context(), logs))
-	}
-	assert.Equal(t, map[string]int{"delivered": 60, "throttled": 10, "dropped": 50}, r.counts("events", "outcome"))
-	assert.Equal(t, map[string]int{"slow_lane_share": 50}, r.counts("undelivered_events", "reason"))
-	assert.Equal(t, 10, r.slowLane())
-	var bot []string
-	server.then()
-	for range 5 {
-		r.clock.Advance(slowBackOffMax)
-		require.Eventually(t, func() bool { return r.clock.waiting() || r.slowLane() == 0 }, patience, poll)
-	}
-	for _, q := range server.received() {
-		for _, e := range q.events {
-			if e.UserID == "bot-000001" && !slices.Contains(bot, e.InsertID) {
-				bot = append(bot, e.InsertID)
+// TestNoisyUsersDoNotFillTheSlowLane: beyond its share only a noisy user's own events go elsewhere, and all others arrive,
+// however many are noisy.
+func TestNoisyUsersDoNotFillTheSlowLane(t *testing.T) {
+	const rounds, perRound, lane = 4, 15, 50
+	for name, c := range map[string]struct {
+		noisy  int
+		letter bool
+		kept   int
+	}{
+		"one":                     {noisy: 1, letter: true, kept: 10},
+		"one, no dead letters":    {noisy: 1, kept: rounds * perRound},
+		"three":                   {noisy: 3, letter: true, kept: 10 + 8 + 6},
+		"twelve":                  {noisy: 12, letter: true, kept: lane},
+		"three, no dead letters":  {noisy: 3, kept: 10 + 8 + 6 + lane},
+		"twelve, no dead letters": {noisy: 12, kept: 2 * lane},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noisy := map[string]int{}
+			for n := range c.noisy {
+				noisy[fmt.Sprintf("bot-%06d", n)] = 31
 			}
-		}
+			body, err := json.Marshal(map[string]any{"code": 429, "error": "Too many requests for some devices and users", "exceeded_daily_quota_users": noisy})
+			require.NoError(t, err)
+			server := newScript(t, scriptedAnswer{Status: 429, Body: body})
+			path := filepath.Join(t.TempDir(), "dead.jsonl")
+			settings := map[string]any{"endpoint": server.url(), "slow_lane": map[string]any{"max_events": lane, "max_share": 0.2}}
+			if c.letter {
+				settings["dead_letter"] = map[string]any{"path": path}
+			}
+			r := newRig(t, settings, nil)
+			for round := range rounds {
+				logs := plog.NewLogs()
+				records := newRecords(logs)
+				for n := range c.noisy {
+					for i := range perRound {
+						exposure(records, fmt.Sprintf("bot-%06d", n), fmt.Sprintf("bot%d-%d", n, round*perRound+i))
+					}
+				}
+				for i := range perRound {
+					exposure(records, fmt.Sprintf("user-%d-%d", round, i), fmt.Sprintf("good%d", round*perRound+i))
+				}
+				require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+			}
+			all := c.noisy * rounds * perRound
+			want := map[string]int{"delivered": rounds * perRound, "throttled": c.kept}
+			if all > c.kept && c.letter {
+				want["dead_lettered"] = all - c.kept
+			} else if all > c.kept {
+				want["dropped"] = all - c.kept
+			}
+			assert.InDelta(t, c.kept, r.slowLane(), lane/5)
+			want["throttled"] = r.slowLane()
+			for _, outcome := range []string{"dead_lettered", "dropped"} {
+				if want[outcome] > 0 {
+					want[outcome] = all - r.slowLane()
+					assert.Equal(t, map[string]int{"slow_lane_share": want[outcome]}, r.counts("undelivered_events", "reason"))
+				}
+			}
+			assert.Equal(t, want, r.counts("events", "outcome"))
+
+			// What is kept arrives in the order of each user.
+			before := len(server.received())
+			for range 40 {
+				r.clock.Advance(quotaWait)
+				require.Eventually(t, func() bool { return r.clock.waiting() || r.slowLane() == 0 }, patience, poll)
+			}
+			require.Eventually(t, func() bool { return r.slowLane() == 0 }, patience, poll)
+			next := map[string]int{}
+			for _, q := range server.received()[before:] {
+				for _, e := range q.events {
+					number, err := strconv.Atoi(e.InsertID[strings.Index(e.InsertID, "-")+1:])
+					require.NoError(t, err)
+					assert.GreaterOrEqual(t, number, next[e.UserID])
+					next[e.UserID] = number + 1
+				}
+			}
+			assert.Len(t, next, c.noisy)
+		})
 	}
-	assert.True(t, slices.IsSortedFunc(bot[1:min(9, len(bot))], func(a, b string) int { return len(a) - len(b) }), "in order: %v", bot)
 }

@@ -77,13 +77,16 @@ type slowLane struct {
 	log      *zap.Logger
 	// maxEvents bounds the events kept, and perRequest those of one try.
 	maxEvents, perRequest int
-	// perIdentity bounds the events of one user or device.
-	perIdentity int
-	store       *slowStore // nil without storage
+	// share is the part that the events of one user or device may fill of what those of others leave; spare is how many
+	// more are kept beyond that, where there is no dead letter file for them.
+	share float64
+	spare int
+	store *slowStore // nil without storage
 
 	mu sync.Mutex
-	// entries are in the order in which they came.
+	// entries are in the order in which they came; within of them are within a share.
 	entries []*slowEntry
+	within  int
 	resting map[event.Identity]*resting
 	// retryAt is when the next try makes sense after a failure that concerns everybody.
 	retryAt time.Time
@@ -104,22 +107,27 @@ type slowEntry struct {
 	since        time.Time
 	failures     int
 	gone         bool
+	beyond       bool
 }
 
 // resting is a user or device with events in the slow lane.
 type resting struct {
-	events int
+	// within of the events are within the share.
+	events, within int
 	// due is when Amplitude may be asked again.
 	due   time.Time
 	burst int
 }
 
-func newSlowLane(x slowLaneExporter, cfg SlowLaneConfig, perRequest int, c clock, log *zap.Logger) *slowLane {
-	return &slowLane{
-		exporter: x, clock: c, log: log, maxEvents: cfg.MaxEvents, perRequest: perRequest,
-		perIdentity: max(1, int(cfg.MaxShare*float64(cfg.MaxEvents))),
-		resting:     map[event.Identity]*resting{}, wake: make(chan struct{}, 1),
+func newSlowLane(x slowLaneExporter, cfg *Config, perRequest int, c clock, log *zap.Logger) *slowLane {
+	s := &slowLane{
+		exporter: x, clock: c, log: log, maxEvents: cfg.SlowLane.MaxEvents, perRequest: perRequest, share: cfg.SlowLane.MaxShare,
+		resting: map[event.Identity]*resting{}, wake: make(chan struct{}, 1),
 	}
+	if cfg.DeadLetter.Path == "" {
+		s.spare = s.maxEvents
+	}
+	return s
 }
 
 // start takes up what a former run left in the storage, if there is one, and begins to work.
@@ -136,7 +144,9 @@ func (s *slowLane) restore(chunks []*slowChunk) {
 	for _, c := range chunks {
 		c.live = 0
 		for ref, ids := range s.exporter.identify(records.All(c.logs)) {
-			s.enter(&slowEntry{Ref: ref, user: ids[0], device: ids[1], chunk: c}, time.Time{})
+			e := &slowEntry{Ref: ref, user: ids[0], device: ids[1], chunk: c}
+			e.beyond = !s.fits(e.user, e.device, nil, 0)
+			s.enter(e, time.Time{})
 			c.live++
 		}
 		c.logs = plog.Logs{}
@@ -147,6 +157,9 @@ func (s *slowLane) restore(chunks []*slowChunk) {
 func (s *slowLane) enter(e *slowEntry, due time.Time) {
 	e.since = time.Now()
 	s.entries = append(s.entries, e)
+	if !e.beyond {
+		s.within++
+	}
 	for _, id := range [...]event.Identity{e.user, e.device} {
 		if id == 0 {
 			continue
@@ -157,6 +170,9 @@ func (s *slowLane) enter(e *slowEntry, due time.Time) {
 			s.resting[id] = r
 		}
 		r.events++
+		if !e.beyond {
+			r.within++
+		}
 		r.due = maxTime(r.due, due)
 	}
 }
@@ -201,32 +217,45 @@ func (s *slowLane) rests(user, device event.Identity) bool {
 	return s.resting[user] != nil || s.resting[device] != nil
 }
 
-// share takes out of events those that would fill the slow lane beyond the share of their user or device.
-func (s *slowLane) share(events []*batchEvent) (beyond []*batchEvent) {
+// beyondShare finds the events that would fill the slow lane beyond the share of their user or device. It marks those for which
+// there is room all the same, and returns the others.
+func (s *slowLane) beyondShare(events []*batchEvent) (beyond []*batchEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	more := map[event.Identity]int{}
+	more, all := map[event.Identity]int{}, 0
+	spare := s.spare - (len(s.entries) - s.within)
 	for _, e := range events {
-		full := false
-		for _, id := range [...]event.Identity{e.user, e.device} {
-			if id == 0 {
-				continue
-			}
-			waiting := more[id]
-			if r := s.resting[id]; r != nil {
-				waiting += r.events
-			}
-			full = full || waiting >= s.perIdentity
-		}
-		if full {
+		e.beyond = !s.fits(e.user, e.device, more, all)
+		switch {
+		case !e.beyond:
+			more[e.user]++
+			more[e.device]++
+			all++
+		case spare > 0:
+			spare--
+		default:
 			beyond = append(beyond, e)
-			continue
-		}
-		for _, id := range [...]event.Identity{e.user, e.device} {
-			more[id]++
 		}
 	}
 	return beyond
+}
+
+// fits tells whether one more event of a user and a device is within their share, beside those here and more to come.
+func (s *slowLane) fits(user, device event.Identity, more map[event.Identity]int, all int) bool {
+	for _, id := range [...]event.Identity{user, device} {
+		if id == 0 || s.share == 1 {
+			continue
+		}
+		own := more[id]
+		if r := s.resting[id]; r != nil {
+			own += r.within
+		}
+		others := s.within + all - own
+		if own >= max(1, int(s.share*float64(s.maxEvents-others))) {
+			return false
+		}
+	}
+	return true
 }
 
 // add takes events over, in order, as many as there is room for. When it returns, those are on disk
@@ -235,8 +264,14 @@ func (s *slowLane) add(ctx context.Context, events []*batchEvent) (added int, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
-	if room := max(0, s.maxEvents-len(s.entries)); room < len(events) {
-		events, err = events[:room], errSlowLaneFull
+	room := s.maxEvents - s.within
+	if full := slices.IndexFunc(events, func(e *batchEvent) bool {
+		if !e.beyond {
+			room--
+		}
+		return room < 0
+	}); full >= 0 {
+		events, err = events[:full], errSlowLaneFull
 	}
 	for part := range slices.Chunk(events, slowChunkEvents) {
 		logs := records.Collect(records.From(part, func(e *batchEvent) records.Ref { return e.Ref }))
@@ -249,7 +284,7 @@ func (s *slowLane) add(ctx context.Context, events []*batchEvent) (added int, er
 		i := 0
 		for p := range records.All(logs) {
 			e := part[i]
-			entry := &slowEntry{Ref: p, user: e.user, device: e.device, chunk: c}
+			entry := &slowEntry{Ref: p, user: e.user, device: e.device, chunk: c, beyond: e.beyond}
 			if e.state == stateFailing {
 				entry.failures = 1
 			}
@@ -374,6 +409,9 @@ func (s *slowLane) conclude(ctx context.Context, tried []*slowEntry, a attemptRe
 				throttled[id] = struct{}{}
 				r.due = maxTime(r.due, now.Add(result.wait))
 			case stateDelivered, stateEnded:
+				if !e.beyond {
+					r.within--
+				}
 				if r.events--; r.events == 0 {
 					delete(s.resting, id)
 				}
@@ -381,6 +419,9 @@ func (s *slowLane) conclude(ctx context.Context, tried []*slowEntry, a attemptRe
 		}
 		if result.state == stateDelivered || result.state == stateEnded {
 			e.gone = true
+			if !e.beyond {
+				s.within--
+			}
 			e.chunk.live--
 			touched[e.chunk] = struct{}{}
 		}
