@@ -6,6 +6,7 @@ package amplitudeexporter
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -65,6 +66,57 @@ func TestPoisonBlocksNobody(t *testing.T) {
 				}
 				require.Len(t, readDeadLetters(t, path), 1)
 				require.Eventually(t, func() bool { return r.slowLane() == 0 }, patience, poll)
+			})
+		}
+	}
+}
+
+// TestPoisonBlocksNobodyWhateverTheQueueIs: others behind it, of which some share its user, are seen in each.
+func TestPoisonBlocksNobodyWhateverTheQueueIs(t *testing.T) {
+	for name, batch := range map[string]map[string]any{
+		"batches":    {"flush_timeout": "1ms", "min_size": 1},
+		"no batches": {"enabled": false},
+		"partitions": {"flush_timeout": "1ms", "min_size": 1, "partition": map[string]any{"metadata_keys": []string{"tenant"}}},
+	} {
+		for _, onDisk := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", on disk: ", onDisk), func(t *testing.T) {
+				t.Parallel()
+				server := newScript(t, scriptedAnswer{When: "poison", Status: 500, Times: -1})
+				settings := impatient(server.url())
+				queue := settings["sending_queue"].(map[string]any)
+				queue["batch"] = batch
+				host, closeStorage := &statusHost{}, func() {}
+				if onDisk {
+					host, closeStorage = storageHost(t, t.TempDir())
+					queue["storage"] = "file_storage"
+				}
+				defer closeStorage()
+				r := newRig(t, settings, host)
+				for _, one := range []string{"poison", "behind0", "behind1", "good0", "good1", "good2"} {
+					logs := plog.NewLogs()
+					user := "user-00666"
+					if strings.HasPrefix(one, "good") {
+						user = "user-" + one
+					}
+					exposure(newRecords(logs), user, one)
+					require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+				}
+				// All are there before the first is seen to fail for long enough.
+				require.Eventually(t, func() bool { return r.counts("events", "outcome")["delivered"] == 3 }, patience, poll)
+				assert.Equal(t, 3, r.slowLane(), "what is behind it, too")
+				server.then()
+				require.Eventually(t, func() bool {
+					r.clock.Advance(slowBackOffMax)
+					return r.counts("events", "outcome")["delivered"] == 6
+				}, patience, poll)
+				var own []string
+				for _, id := range delivered(server) {
+					if !strings.HasPrefix(id, "good") {
+						own = append(own, id)
+					}
+				}
+				assert.Equal(t, []string{"poison", "behind0", "behind1"}, own[len(own)-3:], "in order")
+				r.stop()
 			})
 		}
 	}

@@ -140,7 +140,7 @@ func TestAssumptionRequestsOfMaxDepthAreRead(t *testing.T) {
 	require.Zero(t, cut)
 	raw, err := encoding{}.Marshal(t.Context(), newRequest(kept, nil))
 	require.NoError(t, err)
-	_, _, err = encoding{unreadable: func(err error, _ int) { assert.NoError(t, err) }}.Unmarshal(raw)
+	_, _, err = encoding{read: func(int) {}, unreadable: func(err error, _ int) { assert.NoError(t, err) }}.Unmarshal(raw)
 	assert.NoError(t, err)
 }
 
@@ -377,7 +377,7 @@ func startCore(t *testing.T, o coreOptions) *core {
 		},
 		exporterhelper.WithRetry(retry),
 		xexporterhelper.WithQueueBatch(configoptional.Some(queue), xexporterhelper.QueueBatchSettings{
-			Encoding: encoding{unreadable: func(error, int) {}}, ReferenceCounter: references{},
+			Encoding: encoding{read: func(int) {}, unreadable: func(error, int) {}}, ReferenceCounter: references{},
 		}))
 	require.NoError(t, err)
 	c.logs = logs

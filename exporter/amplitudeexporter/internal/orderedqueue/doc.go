@@ -27,6 +27,7 @@
 //   - Nothing that is in memory at a stop is lost before a last try, which tells so ([leavings]). Assumed: one batch at a
 //     time is delivered or waits for its next try, since there is one consumer (TestAssumptionOneBatchAtATime); at a stop
 //     the core lets go of the one that waits, and of each later one that fails (TestAssumptionStopDropsWhatWaits).
+//   - A batch knows whether more waits behind it ([waiting]), by the records that came and went, and by the index on disk.
 //   - What the core logs about each failed try is at debug level ([quiet]). Assumed: it begins with the same words
 //     (TestAssumptionStopDropsWhatWaits).
 //   - A value that is nested too deep to be read back is left out ([shallow]). Assumed: one that is not is read

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
@@ -53,7 +54,7 @@ type Try struct {
 	Number int
 	// Since is when the first one began.
 	Since time.Time
-	// Waiting tells that another batch has begun and waits for this one to end.
+	// Waiting tells that more waits for this batch to end.
 	Waiting bool
 	// Last tells that nobody has the batch after this try: the queue stops, and is in memory.
 	Last bool
@@ -66,7 +67,7 @@ func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.L
 	if s.keepsOrder() {
 		order = &batchOrder{}
 	}
-	o.send = func(ctx context.Context, r *request) error { return order.deliver(ctx, r, s.Deliver) }
+	o.send = func(ctx context.Context, r *request) error { return o.deliver(ctx, r, order) }
 	if queue := s.Queue.Get(); queue != nil && queue.StorageID == nil && !queue.WaitForResult {
 		o.inMemory = &leavings{deliver: o.send}
 		o.send = o.inMemory.send
@@ -92,7 +93,7 @@ func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.L
 		exporterhelper.WithTimeout(exporterhelper.TimeoutConfig{Timeout: 0}),
 		exporterhelper.WithRetry(s.Retry),
 		xexporterhelper.WithQueueBatch(s.Queue, xexporterhelper.QueueBatchSettings{
-			Encoding: encoding{order: order, unreadable: s.Unreadable}, ReferenceCounter: references{},
+			Encoding: encoding{order: order, read: o.waiting.came, unreadable: s.Unreadable}, ReferenceCounter: references{},
 		}),
 	)
 	if err != nil {
@@ -116,6 +117,7 @@ type ordered struct {
 	host     component.Host
 	send     func(ctx context.Context, r *request) error
 	inMemory *leavings // nil where somebody else still has what is not delivered
+	waiting  waiting
 
 	stop    sync.Once
 	stopped error
@@ -126,7 +128,7 @@ func (o *ordered) Start(ctx context.Context, host component.Host) error {
 	o.host = host
 	if queue := o.settings.Queue.Get(); queue != nil && queue.StorageID != nil {
 		keepOrder(ctx, host, *queue.StorageID, o.id, o.settings.Log)
-		host = &queueHost{Host: host, storageID: *queue.StorageID, log: o.settings.Log}
+		host = &queueHost{Host: host, storageID: *queue.StorageID, index: o.waiting.index, log: o.settings.Log}
 	}
 	return o.Logs.Start(ctx, host)
 }
@@ -144,6 +146,19 @@ func (o *ordered) Shutdown(ctx context.Context) error {
 		o.stopped = o.Logs.Shutdown(ctx)
 	})
 	return o.stopped
+}
+
+// deliver delivers a batch behind all that were begun before it.
+func (o *ordered) deliver(ctx context.Context, r *request, order *batchOrder) error {
+	r.try.Waiting = o.waiting.behind(r)
+	records := r.items
+	err := order.deliver(ctx, r, o.settings.Deliver)
+	if err == nil || consumererror.IsPermanent(err) {
+		o.waiting.went(records, nil)
+	} else {
+		o.waiting.went(records, r.OnError(err))
+	}
+	return err
 }
 
 // ErrFull asks the sender to come again.
@@ -186,7 +201,13 @@ func (o *ordered) offer(ctx context.Context, logs plog.Logs) error {
 		waiting, cancel = context.WithTimeout(ctx, o.settings.MaxWait)
 	}
 	defer cancel()
+	if o.inMemory != nil {
+		o.waiting.came(n)
+	}
 	if err := o.Logs.ConsumeLogs(waiting, logs); err != nil {
+		if o.inMemory != nil {
+			o.waiting.came(-n)
+		}
 		if waiting.Err() != nil && ctx.Err() == nil {
 			return ErrFull
 		}

@@ -57,19 +57,11 @@ func (o *batchOrder) deliver(ctx context.Context, r *request, push func(context.
 	if o.arrive(r) {
 		return r.ticket.err
 	}
-	try.Waiting = o.waits()
 	err := push(ctx, r.logs, try)
 	if err == nil || consumererror.IsPermanent(err) {
 		o.finish(r.ticket, err)
 	}
 	return err
-}
-
-// waits tells whether there are batches that have not arrived.
-func (o *batchOrder) waits() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.coming) > 0
 }
 
 // arrive takes the batch out of those to come, and tells whether another one carried it. Earlier ones

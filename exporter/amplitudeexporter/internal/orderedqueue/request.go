@@ -113,7 +113,9 @@ func (r *request) OnError(err error) xexporterhelper.Request {
 
 // encoding writes requests to disk as those of any other exporter of logs look.
 type encoding struct {
-	order      *batchOrder
+	order *batchOrder
+	// read is told of the records of each request that is read back.
+	read       func(records int)
 	unreadable func(err error, size int)
 }
 
@@ -132,7 +134,9 @@ func (e encoding) Unmarshal(raw []byte) (context.Context, xexporterhelper.Reques
 		e.unreadable(err, len(raw))
 		return ctx, nil, err
 	}
-	return ctx, newRequest(logs, e.order), nil
+	r := newRequest(logs, e.order)
+	e.read(r.items)
+	return ctx, r, nil
 }
 
 // references keep pooled logs alive while the queue has them.

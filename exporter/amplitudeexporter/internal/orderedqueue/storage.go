@@ -18,7 +18,9 @@ import (
 type queueHost struct {
 	component.Host
 	storageID component.ID
-	log       *zap.Logger
+	// index is told of the queue's index whenever it is written.
+	index func(raw []byte)
+	log   *zap.Logger
 }
 
 // GetExtensions returns the host's extensions, the queue's storage wrapped.
@@ -26,15 +28,16 @@ func (h *queueHost) GetExtensions() map[component.ID]component.Component {
 	extensions := h.Host.GetExtensions()
 	if extension, ok := extensions[h.storageID].(storage.Extension); ok {
 		extensions = maps.Clone(extensions)
-		extensions[h.storageID] = &queueStorage{Extension: extension, id: h.storageID, log: h.log}
+		extensions[h.storageID] = &queueStorage{Extension: extension, id: h.storageID, index: h.index, log: h.log}
 	}
 	return extensions
 }
 
 type queueStorage struct {
 	storage.Extension
-	id  component.ID
-	log *zap.Logger
+	id    component.ID
+	index func(raw []byte)
+	log   *zap.Logger
 }
 
 // GetClient returns a client for the queue.
@@ -43,7 +46,7 @@ func (s *queueStorage) GetClient(ctx context.Context, kind component.Kind, id co
 	if err != nil {
 		return nil, err
 	}
-	return &queueClient{Client: client, log: s.log}, nil
+	return &queueClient{Client: client, index: s.index, log: s.log}, nil
 }
 
 // queueClient makes up for what exporterhelper's queue does when the storage is full. To take out a
@@ -52,11 +55,17 @@ func (s *queueStorage) GetClient(ctx context.Context, kind component.Kind, id co
 // one in memory, so that a crash sends again, with the same insert_id, what was already sent.
 type queueClient struct {
 	storage.Client
-	log *zap.Logger
+	index func(raw []byte)
+	log   *zap.Logger
 }
 
 // Batch executes the operations. When writing the index fails, what is to be read is still read.
 func (c *queueClient) Batch(ctx context.Context, operations ...*storage.Operation) error {
+	for _, o := range operations {
+		if o.Type == storage.Set && o.Key == indexKey {
+			c.index(o.Value)
+		}
+	}
 	err := c.Client.Batch(ctx, operations...)
 	if err == nil {
 		return nil

@@ -20,7 +20,7 @@ import (
 // TestReadsFromAStorageThatTakesNothing asks as the sending queue does when it takes out a request.
 func TestReadsFromAStorageThatTakesNothing(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
-	host := &queueHost{Host: storagetest.Host{Storage: storagetest.Full{}}, storageID: storagetest.ID, log: zap.New(core)}
+	host := &queueHost{Host: storagetest.Host{Storage: storagetest.Full{}}, storageID: storagetest.ID, index: func([]byte) {}, log: zap.New(core)}
 	client, err := host.GetExtensions()[storagetest.ID].(storage.Extension).GetClient(t.Context(), component.KindExporter, testID, clientName)
 	require.NoError(t, err)
 

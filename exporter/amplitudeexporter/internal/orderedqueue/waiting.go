@@ -1,0 +1,41 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
+
+import (
+	"sync/atomic"
+
+	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
+)
+
+// waiting knows whether anything waits behind the batch that is being delivered, with batches, partitions or neither.
+type waiting struct {
+	// inMemory counts the records that are out of the storage, or in a queue without one, and not finished.
+	inMemory atomic.Int64
+	// onDisk tells that the storage has requests that were not taken out.
+	onDisk atomic.Bool
+}
+
+// behind tells whether there is more than a batch.
+func (w *waiting) behind(r *request) bool {
+	return w.onDisk.Load() || w.inMemory.Load() > int64(r.items)
+}
+
+// came counts records.
+func (w *waiting) came(records int) { w.inMemory.Add(int64(records)) }
+
+// went counts what is finished of a batch of so many records; left is what there is to be tried again, nil for nothing.
+func (w *waiting) went(records int, left xexporterhelper.Request) {
+	if left != nil {
+		records -= left.ItemsCount()
+	}
+	w.inMemory.Add(-int64(records))
+}
+
+// index notes what the queue's index says.
+func (w *waiting) index(raw []byte) {
+	if q, ok := parseIndex(raw); ok {
+		w.onDisk.Store(q.fields[fieldWrite] > q.fields[fieldRead])
+	}
+}
