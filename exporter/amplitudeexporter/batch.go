@@ -4,9 +4,11 @@
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
 import (
+	"cmp"
+	"iter"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
@@ -43,6 +45,11 @@ type batchEvent struct {
 	failure event.Failure
 }
 
+// happened is the event's time, 0 if it has none.
+func (e *batchEvent) happened() pcommon.Timestamp {
+	return cmp.Or(e.Record.Timestamp(), e.Record.ObservedTimestamp())
+}
+
 // batch is a set of encoded events in order, and the records that are no events.
 type batch struct {
 	encoder *event.Encoder
@@ -61,8 +68,8 @@ type undeliverable struct {
 }
 
 // addLogs encodes all records of logs.
-func (b *batch) addLogs(logs plog.Logs) {
-	for ref := range records.All(logs) {
+func (b *batch) addLogs(refs iter.Seq[records.Ref]) {
+	for ref := range refs {
 		b.add(ref)
 	}
 }

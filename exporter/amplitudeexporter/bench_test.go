@@ -33,6 +33,7 @@ func BenchmarkPush(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/concurrency %d", compression, concurrency), func(b *testing.B) {
 				cfg := newConfig(b, map[string]any{"endpoint": sink.URL + "/2/httpapi", "compression": compression, "concurrency": concurrency})
 				set := exportertest.NewNopSettings(metadata.Type)
+				set.TelemetrySettings = componenttest.NewTelemetry().NewTelemetrySettings() // metrics that are counted, as in a Collector
 				set.Logger = zap.NewNop()
 				x, err := NewFactory().CreateLogs(b.Context(), set, cfg)
 				require.NoError(b, err)

@@ -146,7 +146,7 @@ type SlowLaneConfig struct {
 	MaxEvents int `mapstructure:"max_events"`
 	// MaxShare is the part that the events of one user or device may fill of what those of others leave, above 0 and at
 	// most 1, so that noisy users do not stop the others. What is beyond goes to the dead letter file; without one,
-	// `max_events` more are kept, and only then are their events dropped, counted.
+	// as many more are kept as the queue holds, and only then are their events dropped, counted.
 	MaxShare float64 `mapstructure:"max_share"`
 }
 

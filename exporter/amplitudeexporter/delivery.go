@@ -217,6 +217,9 @@ func (l *lane) accept(sent []int32) {
 		l.batch.events[i].state = stateDelivered
 	}
 	l.refusals = 0
+	if !l.sender.dryRun {
+		l.sender.tel.late(l.sender.clock.Now(), l.batch, sent)
+	}
 	l.mu.Lock()
 	l.accepted++
 	l.sender.accepts.Add(1)

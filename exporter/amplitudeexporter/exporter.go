@@ -9,13 +9,14 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -60,6 +61,9 @@ type amplitudeExporter struct {
 	unknown sync.Once
 	// stopIDs ends what start told the processors of this Collector about min_id_length.
 	stopIDs func()
+
+	// oldest is when the earliest event came that the queue has handed over and that is not done with; 0: there is none.
+	oldest atomic.Int64
 
 	mu sync.Mutex
 	// life ends, by cut, when a stop has waited for long enough.
@@ -120,6 +124,9 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 		// From the start, so that the first one is seen as an increase.
 		x.tel.ExporterAmplitudeUnreadableRequests.Add(ctx, 0, x.tel.with("store", store))
 	}
+	if err := x.observeOldest(); err != nil {
+		return err
+	}
 	c, err := newClient(ctx, x.cfg, host, x.set.TelemetrySettings, x.set.BuildInfo, x.clock.Now)
 	if err != nil {
 		return err
@@ -132,6 +139,22 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 		x.set.Logger.Warn(w.message, zap.String("setting", w.setting), zap.String("see", w.link))
 	}
 	return x.startSlowLane(ctx, host)
+}
+
+// observeOldest reports for how long the oldest event has waited in each place.
+func (x *amplitudeExporter) observeOldest() error {
+	queue, slow := x.tel.with("store", storeQueue), x.tel.with("store", storeSlowLane)
+	return x.tel.RegisterExporterAmplitudeOldestEventAgeCallback(func(_ context.Context, o metric.Float64Observer) error {
+		now := x.clock.Now()
+		for option, arrived := range map[metric.MeasurementOption]int64{queue: x.oldest.Load(), slow: x.slow.oldest()} {
+			age := 0.0
+			if arrived != 0 {
+				age = max(0, now.Sub(records.ArrivedAt(arrived)).Seconds())
+			}
+			o.Observe(age, option)
+		}
+		return nil
+	})
 }
 
 // shutdown runs after the queue has stopped.
@@ -173,7 +196,7 @@ func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs, try ordere
 	defer release()
 	b := x.getBatch()
 	defer x.putBatch(b)
-	b.addLogs(logs)
+	b.addLogs(try.Arrivals.All(logs))
 	x.tel.losses(ctx, &b.encoder.Lost)
 	if n := b.encoder.Lost[event.LossShortID]; n > 0 {
 		x.log.Warn("Ids shorter than min_id_length are left out of their events: an event whose user id is left out goes out under its device alone",
@@ -300,7 +323,7 @@ func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery) error {
 	}
 	x.health.holding(err, left)
 	if left < d.batch.records {
-		err = consumererror.NewLogs(err, records.Collect(func(yield func(records.Ref) bool) {
+		err = orderedqueue.NewLeft(err, func(yield func(records.Ref) bool) {
 			for i := range d.batch.events {
 				if e := &d.batch.events[i]; e.state == statePending && !yield(e.Ref) {
 					return
@@ -311,7 +334,7 @@ func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery) error {
 					return
 				}
 			}
-		}))
+		})
 	}
 	if wait := max(d.wait, x.patience(d)); wait > 0 {
 		err = exporterhelper.NewThrottleRetry(err, wait)

@@ -53,6 +53,8 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 		TooDeep:    func(ctx context.Context, values int) { x.tel.losses(ctx, &event.Losses{event.LossTooDeep: values}) },
 		Unreadable: func(err error, size int) { x.unreadable(storeQueue, err, zap.Int("bytes", size)) },
 		MaxWait:    cfg.MaxQueueWait,
+		Now:        c.Now,
+		Oldest:     x.oldest.Store,
 		Cut:        x.cut, ShutdownTimeout: cfg.ShutdownTimeout,
 		Log: x.log,
 	})

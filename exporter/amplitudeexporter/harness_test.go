@@ -135,7 +135,13 @@ type rig struct {
 // newRig starts an exporter with the given configuration over the defaults of newConfig.
 func newRig(t testing.TB, settings map[string]any, host *statusHost) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: newFakeClock(), host: host, tel: componenttest.NewTelemetry()}
+	return newRigAt(t, settings, host, newFakeClock())
+}
+
+// newRigAt goes by a clock that another one has gone by.
+func newRigAt(t testing.TB, settings map[string]any, host *statusHost, c *fakeClock) *rig {
+	t.Helper()
+	r := &rig{t: t, clock: c, host: host, tel: componenttest.NewTelemetry()}
 	if r.host == nil {
 		r.host = &statusHost{}
 	}

@@ -151,8 +151,9 @@ func (x *amplitudeExporter) sayStopped() {
 			zap.Int("events", kept), zap.String("hint", "set sending_queue::storage to keep them over a restart; otelcol-amplitude-replay sends them again"))
 	}
 	if dropped > 0 {
-		x.set.Logger.Error("Events that were in memory at the stop and could not be delivered are lost",
-			zap.Int("events", dropped), zap.String("hint", "set sending_queue::storage to keep them over a restart, or dead_letter::path to have them in a file"))
+		// In exporterhelper's words, which somebody may look for.
+		x.set.Logger.Error("Dropping data: events were in memory at the stop and could not be delivered",
+			zap.Int("dropped_items", dropped), zap.String("hint", "set sending_queue::storage to keep them over a restart, or dead_letter::path to have them in a file"))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 
@@ -126,6 +127,9 @@ func newSlowLane(x slowLaneExporter, cfg *Config, perRequest int, c clock, log *
 	}
 	if cfg.DeadLetter.Path == "" {
 		s.spare = s.maxEvents
+		if queue := cfg.QueueConfig.Get(); queue != nil && queue.Sizer == exporterhelper.RequestSizerTypeItems {
+			s.spare = int(queue.QueueSize)
+		}
 	}
 	return s
 }
@@ -144,6 +148,7 @@ func (s *slowLane) restore(chunks []*slowChunk) {
 	for _, c := range chunks {
 		c.live = 0
 		for ref, ids := range s.exporter.identify(records.All(c.logs)) {
+			ref.Arrived = c.arrived
 			e := &slowEntry{Ref: ref, user: ids[0], device: ids[1], chunk: c}
 			e.beyond = !s.fits(e.user, e.device, nil, 0)
 			s.enter(e, time.Time{})
@@ -189,6 +194,13 @@ func (s *slowLane) waiting() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.entries)
+}
+
+// oldest is when the earliest of the events came, 0 without one.
+func (s *slowLane) oldest() (earliest int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return records.ArrivalsOf(records.From(s.entries, func(e *slowEntry) records.Ref { return e.Ref })).First()
 }
 
 // othersGetThrough ends a pause after a failure: whatever failed may do so for itself alone.
@@ -277,6 +289,7 @@ func (s *slowLane) add(ctx context.Context, events []*batchEvent) (added int, er
 		logs := records.Collect(records.From(part, func(e *batchEvent) records.Ref { return e.Ref }))
 		c := &slowChunk{live: len(part)}
 		if s.store != nil {
+			c.arrived = records.ArrivalsOf(records.From(part, func(e *batchEvent) records.Ref { return e.Ref })).First()
 			if err := s.store.put(ctx, c, logs); err != nil {
 				return added, err
 			}
@@ -284,6 +297,7 @@ func (s *slowLane) add(ctx context.Context, events []*batchEvent) (added int, er
 		i := 0
 		for p := range records.All(logs) {
 			e := part[i]
+			p.Arrived = e.Arrived
 			entry := &slowEntry{Ref: p, user: e.user, device: e.device, chunk: c, beyond: e.beyond}
 			if e.state == stateFailing {
 				entry.failures = 1

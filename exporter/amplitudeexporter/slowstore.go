@@ -35,6 +35,8 @@ type slowChunk struct {
 	number uint64
 	// live is the number of its events that still wait.
 	live int
+	// arrived is when the earliest of them came.
+	arrived int64
 	// logs is set only between reading a chunk and taking it up.
 	logs plog.Logs
 }
@@ -105,7 +107,7 @@ func (s *slowStore) load(ctx context.Context, unreadable func(number uint64, err
 				unreadable(number, err)
 				continue
 			}
-			c := &slowChunk{number: number, logs: logs, live: logs.LogRecordCount()}
+			c := &slowChunk{number: number, logs: logs, live: logs.LogRecordCount(), arrived: records.ReadArrival(get.Value)}
 			s.chunks[number] = c
 			chunks = append(chunks, c)
 		}
@@ -130,7 +132,7 @@ func (s *slowStore) put(ctx context.Context, c *slowChunk, logs plog.Logs) error
 	}
 	c.number = s.next
 	s.next++
-	if err := s.client.Batch(ctx, storage.SetOperation(chunkKey(c.number), value), s.rangeOperation()); err != nil {
+	if err := s.client.Batch(ctx, storage.SetOperation(chunkKey(c.number), records.AppendArrival(value, c.arrived)), s.rangeOperation()); err != nil {
 		s.next--
 		return fmt.Errorf("failed to store events: %w", err)
 	}
@@ -145,7 +147,7 @@ func (s *slowStore) shrink(ctx context.Context, c *slowChunk, left func(yield fu
 		if err != nil {
 			return err
 		}
-		return s.client.Set(ctx, chunkKey(c.number), value)
+		return s.client.Set(ctx, chunkKey(c.number), records.AppendArrival(value, c.arrived))
 	}
 	delete(s.chunks, c.number)
 	for s.first < s.next && s.chunks[s.first] == nil {

@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 // Values of the attribute outcome.
@@ -100,6 +102,28 @@ func (t *telemetry) losses(ctx context.Context, lost *event.Losses) {
 
 func (t *telemetry) unexpected(ctx context.Context, kind string) {
 	t.ExporterAmplitudeUnexpectedAnswers.Add(ctx, 1, t.with("kind", kind))
+}
+
+// late records how long ago events happened and came that are answered now: of those that came together, the oldest alone, since
+// a measurement for each event would cost a tenth of what its encoding and sending do.
+func (t *telemetry) late(now time.Time, b *batch, indexes []int32) {
+	ctx := context.Background()
+	for len(indexes) > 0 {
+		arrived, oldest := b.events[indexes[0]].Arrived, pcommon.Timestamp(0)
+		for len(indexes) > 0 && b.events[indexes[0]].Arrived == arrived {
+			happened := b.events[indexes[0]].happened()
+			if happened != 0 && (oldest == 0 || happened < oldest) {
+				oldest = happened
+			}
+			indexes = indexes[1:]
+		}
+		if oldest != 0 {
+			t.ExporterAmplitudeEventLateness.Record(ctx, max(0, now.Sub(oldest.AsTime()).Seconds()), t.all)
+		}
+		if arrived != 0 {
+			t.ExporterAmplitudeArrivalLateness.Record(ctx, max(0, now.Sub(records.ArrivedAt(arrived)).Seconds()), t.all)
+		}
+	}
 }
 
 // request counts one request and what came of it.

@@ -86,6 +86,12 @@ sum by (job, instance, exporter) (rate(otelcol_exporter_amplitude_events{outcome
 		Description: "{{ $labels.exporter }} on {{ $labels.instance }} has delivered nothing for 15 minutes. The queue holds the events until it is full.",
 	},
 	{
+		Name: "AmplitudeEventsLate", Severity: warning, For: "5m",
+		Query:       `otelcol_exporter_amplitude_oldest_event_age{store="sending_queue"} > 600`,
+		Summary:     "Events are late.",
+		Description: "The oldest event that {{ $labels.exporter }} on {{ $labels.instance }} has not delivered came {{ $value | humanizeDuration }} ago.",
+	},
+	{
 		Name: "AmplitudeProjectThrottled", Severity: warning, For: "10m",
 		Query: `sum by (job, instance, exporter) (rate(otelcol_exporter_amplitude_requests{status="429"}[10m])) > 0
 and

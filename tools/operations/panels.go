@@ -115,6 +115,15 @@ var Dashboard = []Row{
 	{Title: "Exporter: delivery", Panels: []Panel{
 		{Title: "Requests by status", Unit: "reqps", Stacked: true, Queries: []Query{{rate("status", `otelcol_exporter_amplitude_requests`), "{{status}}"}}},
 		{Title: "Latency of requests", Unit: "s", Queries: quantiles("otelcol_exporter_amplitude_request_duration")},
+		{
+			Title: "Lateness of events", Description: "From the arrival in the exporter to Amplitude's answer; and for how long the oldest event that waits has.", Unit: "s",
+			Queries: append(quantiles("otelcol_exporter_amplitude_arrival_lateness"),
+				Query{`max by (store) (otelcol_exporter_amplitude_oldest_event_age)`, "oldest: {{store}}"}),
+		},
+		{
+			Title: "Lateness since the event's time", Description: "With what happens before the Collector: devices that were offline, buffers of SDKs, wrong clocks.", Unit: "s",
+			Queries: quantiles("otelcol_exporter_amplitude_event_lateness"),
+		},
 		{Title: "Size of requests", Description: "Before compression.", Unit: "bytes", Queries: quantiles("otelcol_exporter_amplitude_request_size")},
 		{Title: "Events in a request", Queries: quantiles("otelcol_exporter_amplitude_request_events")},
 		{Title: "Undelivered, by reason", Description: "Dead-lettered, dropped or ignored.", Unit: "cps", Stacked: true, Queries: []Query{

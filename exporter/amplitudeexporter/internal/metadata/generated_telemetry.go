@@ -28,10 +28,13 @@ type TelemetryBuilder struct {
 	meter                               metric.Meter
 	mu                                  sync.Mutex
 	registrations                       []metric.Registration
+	ExporterAmplitudeArrivalLateness    metric.Float64Histogram
 	ExporterAmplitudeDeadLettersDropped metric.Int64Counter
 	ExporterAmplitudeDeadLettersWaiting metric.Int64ObservableGauge
 	ExporterAmplitudeDroppedValues      metric.Int64Counter
+	ExporterAmplitudeEventLateness      metric.Float64Histogram
 	ExporterAmplitudeEvents             metric.Int64Counter
+	ExporterAmplitudeOldestEventAge     metric.Float64ObservableGauge
 	ExporterAmplitudeReceivedEvents     metric.Int64Counter
 	ExporterAmplitudeRequestDuration    metric.Float64Histogram
 	ExporterAmplitudeRequestEvents      metric.Int64Histogram
@@ -69,6 +72,21 @@ func (builder *TelemetryBuilder) RegisterExporterAmplitudeDeadLettersWaitingCall
 	return nil
 }
 
+// RegisterExporterAmplitudeOldestEventAgeCallback sets callback for observable ExporterAmplitudeOldestEventAge metric.
+func (builder *TelemetryBuilder) RegisterExporterAmplitudeOldestEventAgeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ExporterAmplitudeOldestEventAge, obs: o})
+		return nil
+	}, builder.ExporterAmplitudeOldestEventAge)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterExporterAmplitudeSlowLaneEventsCallback sets callback for observable ExporterAmplitudeSlowLaneEvents metric.
 func (builder *TelemetryBuilder) RegisterExporterAmplitudeSlowLaneEventsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -94,6 +112,16 @@ func (oi *observerInt64) Observe(value int64, opts ...metric.ObserveOption) {
 	oi.obs.ObserveInt64(oi.inst, value, opts...)
 }
 
+type observerFloat64 struct {
+	embedded.Float64Observer
+	inst metric.Float64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerFloat64) Observe(value float64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveFloat64(oi.inst, value, opts...)
+}
+
 // Shutdown unregister all registered callbacks for async instruments.
 func (builder *TelemetryBuilder) Shutdown() {
 	builder.mu.Lock()
@@ -112,6 +140,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ExporterAmplitudeArrivalLateness, err = builder.meter.Float64Histogram(
+		"otelcol_exporter_amplitude_arrival_lateness",
+		metric.WithDescription("Time from the arrival of events in the exporter to the answer of Amplitude that took them, also over a restart with a queue on disk. Events that came together count once. [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400, 604800}...),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeDeadLettersDropped, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_dead_letters_dropped",
 		metric.WithDescription("Dead letters removed with the oldest backup of their file, where `dead_letter::on_full` is `rotate`. [Development]"),
@@ -130,10 +165,23 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{value}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterAmplitudeEventLateness, err = builder.meter.Float64Histogram(
+		"otelcol_exporter_amplitude_event_lateness",
+		metric.WithDescription("Time from an event's own time to the answer of Amplitude that took it. Of events that came together, the oldest counts; one from the future counts as 0. [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400, 604800}...),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeEvents, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_events",
 		metric.WithDescription("Events by what became of them. [Development]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterAmplitudeOldestEventAge, err = builder.meter.Float64ObservableGauge(
+		"otelcol_exporter_amplitude_oldest_event_age",
+		metric.WithDescription("Time since the arrival of the oldest event that waits for Amplitude's answer; 0 when none waits. [Development]"),
+		metric.WithUnit("s"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeReceivedEvents, err = builder.meter.Int64Counter(

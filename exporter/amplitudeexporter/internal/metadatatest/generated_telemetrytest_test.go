@@ -24,12 +24,18 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterExporterAmplitudeOldestEventAgeCallback(func(_ context.Context, observer metric.Float64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterExporterAmplitudeSlowLaneEventsCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
 	}))
+	tb.ExporterAmplitudeArrivalLateness.Record(context.Background(), 1)
 	tb.ExporterAmplitudeDeadLettersDropped.Add(context.Background(), 1)
 	tb.ExporterAmplitudeDroppedValues.Add(context.Background(), 1)
+	tb.ExporterAmplitudeEventLateness.Record(context.Background(), 1)
 	tb.ExporterAmplitudeEvents.Add(context.Background(), 1)
 	tb.ExporterAmplitudeReceivedEvents.Add(context.Background(), 1)
 	tb.ExporterAmplitudeRequestDuration.Record(context.Background(), 1)
@@ -39,6 +45,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterAmplitudeUndeliveredEvents.Add(context.Background(), 1)
 	tb.ExporterAmplitudeUnexpectedAnswers.Add(context.Background(), 1)
 	tb.ExporterAmplitudeUnreadableRequests.Add(context.Background(), 1)
+	AssertEqualExporterAmplitudeArrivalLateness(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterAmplitudeDeadLettersDropped(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -48,8 +57,14 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualExporterAmplitudeDroppedValues(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterAmplitudeEventLateness(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterAmplitudeEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterAmplitudeOldestEventAge(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterAmplitudeReceivedEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},

@@ -19,6 +19,8 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 // Settings are what an exporter gives to its queue.
@@ -26,13 +28,17 @@ type Settings struct {
 	Queue configoptional.Optional[exporterhelper.QueueBatchConfig]
 	Retry configretry.BackOffConfig
 
-	// Deliver takes one batch after the other, in order. A consumererror.Logs asks for another try of a part. It decides
+	// Deliver takes one batch after the other, in order. What [NewLeft] makes asks for another try of a part. It decides
 	// itself when a batch is given up: the queue never does, whatever Retry says.
 	Deliver func(ctx context.Context, logs plog.Logs, try Try) error
 	// Start runs before the queue starts, Shutdown after it has stopped.
 	Start    component.StartFunc
 	Shutdown component.ShutdownFunc
 
+	// Now is the time at which records come.
+	Now func() time.Time
+	// Oldest is told when the earliest of the records came that are being delivered, or wait for their next try; 0: there are none.
+	Oldest func(arrived int64)
 	// Received is told of the records that the queue took; where senders wait for the result, Deliver knows better.
 	Received func(ctx context.Context, records int)
 	// TooDeep is told of values that are left out, since they could not be read back from disk.
@@ -58,6 +64,8 @@ type Try struct {
 	Waiting bool
 	// Last tells that nobody has the batch after this try: the queue stops, and is in memory.
 	Last bool
+	// Arrivals are when its records came.
+	Arrivals records.Arrivals
 }
 
 // NewLogs returns an exporter of logs that is fed by the queue.
@@ -77,7 +85,9 @@ func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.L
 	helper, err := xexporterhelper.NewLogsRequest(
 		ctx, set,
 		func(_ context.Context, logs plog.Logs) (xexporterhelper.Request, error) {
-			return newRequest(logs, order), nil
+			r := newRequest(logs, order)
+			r.arrivals.Add(r.items, s.Now().UnixNano())
+			return r, nil
 		},
 		func(ctx context.Context, r xexporterhelper.Request) error { return o.send(ctx, r.(*request)) },
 		// The host that exporterhelper hands on is the queue's.
@@ -151,12 +161,14 @@ func (o *ordered) Shutdown(ctx context.Context) error {
 // deliver delivers a batch behind all that were begun before it.
 func (o *ordered) deliver(ctx context.Context, r *request, order *batchOrder) error {
 	r.try.Waiting = o.waiting.behind(r)
-	records := r.items
+	o.settings.Oldest(o.waiting.delivering(r))
+	count := r.items
 	err := order.deliver(ctx, r, o.settings.Deliver)
 	if err == nil || consumererror.IsPermanent(err) {
-		o.waiting.went(records, nil)
+		o.waiting.went(count, nil)
+		o.settings.Oldest(o.waiting.done(r))
 	} else {
-		o.waiting.went(records, r.OnError(err))
+		o.waiting.went(count, r.OnError(err))
 	}
 	return err
 }

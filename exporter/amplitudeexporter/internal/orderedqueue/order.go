@@ -11,6 +11,8 @@ import (
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 // batchOrder keeps batches in the order in which they were begun. exporterhelper's batcher hands over
@@ -25,7 +27,7 @@ type batchOrder struct {
 
 // ticket is a batch's place in the order.
 type ticket struct {
-	logs plog.Logs
+	request *request
 	// arrived is set once the batch was handed to the exporter, which may happen again for retries.
 	arrived bool
 	// carried are the earlier batches that are delivered with this one.
@@ -35,9 +37,9 @@ type ticket struct {
 	err  error
 }
 
-// begin takes the next place. The logs may still grow until another place is taken.
-func (o *batchOrder) begin(logs plog.Logs) *ticket {
-	t := &ticket{logs: logs}
+// begin takes the next place. The request may still grow until another place is taken.
+func (o *batchOrder) begin(r *request) *ticket {
+	t := &ticket{request: r}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.coming = append(o.coming, t)
@@ -52,11 +54,13 @@ func (o *batchOrder) deliver(ctx context.Context, r *request, push func(context.
 	try := *r.try
 	r.try.Number++
 	if o == nil || r.ticket == nil {
+		try.Arrivals = r.arrivals
 		return push(ctx, r.logs, try)
 	}
 	if o.arrive(r) {
 		return r.ticket.err
 	}
+	try.Arrivals = r.arrivals
 	err := push(ctx, r.logs, try)
 	if err == nil || consumererror.IsPermanent(err) {
 		o.finish(r.ticket, err)
@@ -81,14 +85,16 @@ func (o *batchOrder) arrive(r *request) (done bool) {
 		return false
 	}
 	together := plog.NewLogs()
+	var arrivals records.Arrivals
 	for _, earlier := range t.carried {
 		// A copy: should this batch not get through, the earlier one still has its own.
 		logs := plog.NewLogs()
-		earlier.logs.CopyTo(logs)
+		earlier.request.logs.CopyTo(logs)
 		logs.ResourceLogs().MoveAndAppendTo(together.ResourceLogs())
+		arrivals = append(arrivals, earlier.request.arrivals...)
 	}
 	r.logs.ResourceLogs().MoveAndAppendTo(together.ResourceLogs())
-	r.logs = together
+	r.logs, r.arrivals = together, append(arrivals, r.arrivals...)
 	return false
 }
 

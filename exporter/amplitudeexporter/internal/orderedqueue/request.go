@@ -6,6 +6,7 @@ package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/e
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -21,6 +22,8 @@ import (
 // request is what exporterhelper's queue and batcher handle: logs that know their place among the batches.
 type request struct {
 	logs plog.Logs
+	// arrivals are when its records came.
+	arrivals records.Arrivals
 	// items is the number of records that the queue was told of.
 	items int
 	// order is nil when no order can be kept between batches.
@@ -53,9 +56,10 @@ func (r *request) MergeSplit(_ context.Context, maxSize int, sizer exporterhelpe
 			return nil, errors.New("a request of another exporter cannot be merged")
 		}
 		next.logs.ResourceLogs().MoveAndAppendTo(r.logs.ResourceLogs())
+		r.arrivals = append(r.arrivals, next.arrivals...)
 		r.items += next.items
 	} else if r.order != nil {
-		r.ticket = r.order.begin(r.logs)
+		r.ticket = r.order.begin(r)
 	}
 	return r.split(maxSize, sizer), nil
 }
@@ -77,18 +81,19 @@ func (r *request) split(maxSize int, sizer exporterhelper.RequestSizerType) []xe
 	end := func() {
 		logs := records.Collect(slices.Values(part))
 		next := newRequest(logs, r.order)
+		next.arrivals = records.ArrivalsOf(slices.Values(part))
 		if r.order != nil {
 			if len(parts) == 0 {
 				next.ticket = r.ticket
-				next.ticket.logs = logs
+				next.ticket.request = next
 			} else {
-				next.ticket = r.order.begin(logs)
+				next.ticket = r.order.begin(next)
 			}
 		}
 		parts = append(parts, next)
 		part, filled = part[:0], 0
 	}
-	for p := range records.All(r.logs) {
+	for p := range r.arrivals.All(r.logs) {
 		n := size(p)
 		if len(part) > 0 && filled+n > maxSize {
 			end()
@@ -100,14 +105,31 @@ func (r *request) split(maxSize int, sizer exporterhelper.RequestSizerType) []xe
 	return parts
 }
 
+// left is an error that asks for another try of a part.
+type left struct {
+	consumererror.Logs
+	arrivals records.Arrivals
+}
+
+// Unwrap lets senders that get the error find what is left, too.
+func (l left) Unwrap() error { return l.Logs }
+
+// NewLeft returns an error that asks for another try of some records of a batch.
+func NewLeft(err error, refs iter.Seq[records.Ref]) error {
+	return left{consumererror.NewLogs(err, records.Collect(refs)).(consumererror.Logs), records.ArrivalsOf(refs)}
+}
+
 // OnError returns the request that is left after an error.
 func (r *request) OnError(err error) xexporterhelper.Request {
-	var left consumererror.Logs
-	if !errors.As(err, &left) {
+	var logs consumererror.Logs
+	if !errors.As(err, &logs) {
 		return r
 	}
-	next := newRequest(left.Data(), r.order)
+	next := newRequest(logs.Data(), r.order)
 	next.ticket, next.try = r.ticket, r.try
+	if part := (left{}); errors.As(err, &part) {
+		next.arrivals = part.arrivals
+	}
 	return next
 }
 
@@ -121,7 +143,11 @@ type encoding struct {
 
 // Marshal writes a request.
 func (encoding) Marshal(ctx context.Context, r xexporterhelper.Request) ([]byte, error) {
-	return pdatarequest.MarshalLogs(ctx, r.(*request).logs)
+	raw, err := pdatarequest.MarshalLogs(ctx, r.(*request).logs)
+	if err != nil {
+		return nil, err
+	}
+	return records.AppendArrival(raw, r.(*request).arrivals.First()), nil
 }
 
 // Unmarshal reads a request back. The queue deletes what cannot be read, and says so at debug level only.
@@ -135,6 +161,7 @@ func (e encoding) Unmarshal(raw []byte) (context.Context, xexporterhelper.Reques
 		return ctx, nil, err
 	}
 	r := newRequest(logs, e.order)
+	r.arrivals.Add(r.items, records.ReadArrival(raw))
 	e.read(r.items)
 	return ctx, r, nil
 }

@@ -4,6 +4,7 @@
 package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
@@ -15,11 +16,43 @@ type waiting struct {
 	inMemory atomic.Int64
 	// onDisk tells that the storage has requests that were not taken out.
 	onDisk atomic.Bool
+
+	mu sync.Mutex
+	// first is when the earliest record came of each batch that is being delivered or waits for its next try.
+	first map[*Try]int64
 }
 
 // behind tells whether there is more than a batch.
 func (w *waiting) behind(r *request) bool {
 	return w.onDisk.Load() || w.inMemory.Load() > int64(r.items)
+}
+
+// delivering notes that a batch is being delivered, and done that it no longer is. Both return when the earliest record of
+// all such batches came, 0 without one.
+func (w *waiting) delivering(r *request) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.first == nil {
+		w.first = map[*Try]int64{}
+	}
+	w.first[r.try] = r.arrivals.First()
+	return w.earliest()
+}
+
+func (w *waiting) done(r *request) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.first, r.try)
+	return w.earliest()
+}
+
+func (w *waiting) earliest() (earliest int64) {
+	for _, at := range w.first {
+		if at != 0 && (earliest == 0 || at < earliest) {
+			earliest = at
+		}
+	}
+	return earliest
 }
 
 // came counts records.

@@ -14,11 +14,12 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// Ref is a record with the resource and the scope that it belongs to.
+// Ref is a record with the resource and the scope that it belongs to, and when it came, in nanoseconds since 1970 (0: unknown).
 type Ref struct {
 	Resource plog.ResourceLogs
 	Scope    plog.ScopeLogs
 	Record   plog.LogRecord
+	Arrived  int64
 }
 
 // All yields each record of logs, in order.
@@ -27,7 +28,7 @@ func All(logs plog.Logs) iter.Seq[Ref] {
 		for _, resource := range logs.ResourceLogs().All() {
 			for _, scope := range resource.ScopeLogs().All() {
 				for _, record := range scope.LogRecords().All() {
-					if !yield(Ref{resource, scope, record}) {
+					if !yield(Ref{Resource: resource, Scope: scope, Record: record}) {
 						return
 					}
 				}
