@@ -55,7 +55,7 @@ func TestNothingIsLost(t *testing.T) {
 	d.run(sending, patience, seed, workers)
 	w.awaitProgress(t, recoveryTimeout)
 
-	h := &hand{random: rand.New(rand.NewPCG(seed, 0)), world: w, driver: d, counts: map[string]int{}}
+	h := &hand{random: rand.New(rand.NewPCG(seed, 0)), world: w, driver: d, counts: map[string]int{}, spell: min(time.Minute, time.Duration(seconds)*time.Second/6)}
 	h.work(t, time.Now().Add(time.Duration(seconds)*time.Second), seconds < 60)
 
 	stop()

@@ -29,6 +29,8 @@ type hand struct {
 	// longest is how long it took at most until events arrived again after a fault, and longestWhat which one it was.
 	longest     time.Duration
 	longestWhat string
+	// spell is how long a fault lasts that comes as spells of bad weather do, a minute at most.
+	spell time.Duration
 	// advanced is by how much the clock of the local Amplitude was set ahead.
 	advanced time.Duration
 }
@@ -59,6 +61,31 @@ func faults() []fault {
 			h.linger(300)
 			h.world.link.repair(t)
 			h.world.revive(t)
+		}},
+		{name: "404 for a minute", do: func(t *testing.T, h *hand) {
+			code := []int{404, 401, 405, 403, 410}[h.random.IntN(5)]
+			h.during(t, map[string]any{"action": "status", "code": code, "body": "html"}, func() { <-time.After(h.spell) })
+		}},
+		{name: "poison 5xx", do: func(t *testing.T, h *hand) {
+			person := h.driver.people[h.random.IntN(len(h.driver.people))].id
+			poison := map[string]any{"action": "status", "code": 500, "body": "html", "match": map[string]any{"contains": `"` + person + `"`}}
+			h.during(t, poison, func() {
+				<-time.After(h.spell / 2)
+				h.world.awaitProgress(t, recoveryTimeout) // of all others
+			})
+		}},
+		{name: "black hole", do: func(_ *testing.T, h *hand) {
+			h.world.link.swallow()
+			h.linger(1000)
+		}},
+		{name: "slow uplink", do: func(t *testing.T, h *hand) {
+			h.world.link.cut()
+			h.fillQueue(t)
+			h.world.link.slow(20_000)
+			h.world.link.repair(t)
+			<-time.After(h.spell / 2)
+			h.world.awaitProgress(t, recoveryTimeout)
+			h.world.link.slow(0)
 		}},
 		{name: "kill Redis", do: func(_ *testing.T, h *hand) {
 			h.world.redis.Kill()
@@ -162,6 +189,15 @@ func (h *hand) script(t *testing.T, times int, f map[string]any) {
 	}, recoveryTimeout, 5*time.Millisecond, "%d requests meet %v", times, f)
 }
 
+// during lets all requests that a fault matches go wrong while something is done.
+func (h *hand) during(t *testing.T, f map[string]any, do func()) {
+	t.Helper()
+	f["times"] = -1
+	h.world.control(t, http.MethodPost, "faults", f)
+	do()
+	h.world.control(t, http.MethodDelete, "faults", nil)
+}
+
 // fillQueue waits, with the wire cut, until the Collector takes nothing more.
 func (h *hand) fillQueue(t *testing.T) {
 	t.Helper()
@@ -173,21 +209,22 @@ func (h *hand) fillQueue(t *testing.T) {
 // work causes faults until end, each kind once before any kind again. A short run takes no long ones, and the worst first.
 func (h *hand) work(t *testing.T, end time.Time, short bool) {
 	t.Helper()
+	const essential = 9 // so that a short run meets the worst
 	all := faults()
 	var deck []fault
-	for first := true; first || time.Now().Before(end); first = false {
+	for done := 0; time.Now().Before(end) || done == 0 || short && done < essential; done++ {
 		if len(deck) == 0 {
 			for _, f := range all {
 				if !f.long || !short {
 					deck = append(deck, f)
 				}
 			}
-			essential := 0
+			worst := 0
 			if short {
-				essential = 5 // so that a short run meets the worst
+				worst = essential
 			}
-			h.random.Shuffle(essential, func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
-			rest := deck[essential:]
+			h.random.Shuffle(worst, func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+			rest := deck[worst:]
 			h.random.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
 		}
 		f := deck[0]

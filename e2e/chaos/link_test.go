@@ -8,22 +8,26 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// link is a wire between a Collector and its far side, which can be cut.
+// link is a wire between a Collector and its far side, which can be cut, go dead without a word, or become slow.
 type link struct {
 	address, target string
 
 	mu       sync.Mutex
 	listener net.Listener
-	open     map[net.Conn]struct{}
+	// open are the connections; of those that are true nothing arrives any more.
+	open map[net.Conn]bool
+	// uplink is how many bytes a second reach the far side; 0 is no limit.
+	uplink int
 }
 
 func newLink(t *testing.T, target string) *link {
 	t.Helper()
-	l := &link{address: "127.0.0.1:0", target: target, open: map[net.Conn]struct{}{}}
+	l := &link{address: "127.0.0.1:0", target: target, open: map[net.Conn]bool{}}
 	l.repair(t)
 	t.Cleanup(l.cut)
 	return l
@@ -67,20 +71,65 @@ func (l *link) serve(listener net.Listener) {
 		l.mu.Lock()
 		alive := l.listener == listener
 		if alive {
-			l.open[near], l.open[far] = struct{}{}, struct{}{}
+			l.open[near], l.open[far] = false, false
 		}
 		l.mu.Unlock()
 		if !alive {
 			_, _ = near.Close(), far.Close()
 			return
 		}
-		go l.pass(near, far)
-		go l.pass(far, near)
+		go l.pass(near, far, true)
+		go l.pass(far, near, false)
 	}
 }
 
-func (l *link) pass(from, to net.Conn) {
-	_, _ = io.Copy(to, from)
+// swallow lets nothing more arrive over the connections of now, and neither end learn of it. Later ones are not concerned.
+func (l *link) swallow() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		l.open[c] = true
+	}
+}
+
+// slow bounds what reaches the far side; 0 is no limit.
+func (l *link) slow(bytesPerSecond int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.uplink = bytesPerSecond
+}
+
+// way is one direction of a connection.
+type way struct {
+	link *link
+	to   net.Conn
+	up   bool
+}
+
+// Write hands on what arrives, in its time.
+func (w way) Write(p []byte) (int, error) {
+	const step = 1 << 10
+	for written := 0; written < len(p); {
+		w.link.mu.Lock()
+		dead, rate := w.link.open[w.to], w.link.uplink
+		w.link.mu.Unlock()
+		next := p[written:]
+		if w.up && rate > 0 && !dead {
+			next = next[:min(step, len(next))]
+			<-time.After(time.Duration(len(next)) * time.Second / time.Duration(rate))
+		}
+		if !dead {
+			if _, err := w.to.Write(next); err != nil {
+				return written, err
+			}
+		}
+		written += len(next)
+	}
+	return len(p), nil
+}
+
+func (l *link) pass(from, to net.Conn, up bool) {
+	_, _ = io.Copy(way{l, to, up}, from)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range []net.Conn{from, to} {
