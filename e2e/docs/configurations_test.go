@@ -4,6 +4,7 @@
 package docs
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -130,6 +131,30 @@ func isPart(t *testing.T, part, whole any, at string) {
 			isPart(t, value, inWhole[key], at+"::"+key)
 		}
 	}
+}
+
+// TestInstalledVersions: packages that a page installs have the versions that the examples are tested with.
+func TestInstalledVersions(t *testing.T) {
+	var node struct{ Dependencies map[string]string }
+	require.NoError(t, json.Unmarshal([]byte(readFile(t, "examples/shop-node/package.json")), &node))
+	versions := node.Dependencies
+	for line := range strings.Lines(readFile(t, "examples/go.mod")) {
+		if words := strings.Fields(line); len(words) > 1 {
+			versions[words[0]] = words[1]
+		}
+	}
+	eachBlock(t, "install", func(t *testing.T, p *page, i int, _ string) {
+		installed := 0
+		for _, word := range strings.Fields(p.blocks[i].text) {
+			at := strings.LastIndexByte(word, '@')
+			if at <= 0 {
+				continue
+			}
+			installed++
+			assert.Equal(t, versions[word[:at]], word[at+1:], word)
+		}
+		require.Positive(t, installed)
+	})
 }
 
 // TestExcerpts: lines that a page shows of a file stand there, in this order and without others between. Indentation
