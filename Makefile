@@ -142,7 +142,7 @@ e2e: need-test-tools $(BINARY) bin/shop-go bin/demo ## Run the end-to-end tests 
 	$(GO) test -count=1 -timeout 20m ./e2e/...
 
 .PHONY: web
-web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
+web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web examples/experiment-web examples/experiment-react-native) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
 	cd e2e/amplitude-sdk && npm test
 	cd e2e/browser && npm test
 	$(MAKE) shop-node ONCE=1
