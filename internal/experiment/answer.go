@@ -50,7 +50,7 @@ const (
 )
 
 // read reads a value as the answer for a field. A value that is refused changes nothing.
-func (a *answer) read(of field, value pcommon.Value, minIDLength int) refusal {
+func (a *answer) read(of field, value pcommon.Value, ids idRules) refusal {
 	if value.Type() == pcommon.ValueTypeEmpty {
 		return refusedNull
 	}
@@ -68,7 +68,7 @@ func (a *answer) read(of field, value pcommon.Value, minIDLength int) refusal {
 			return refusedBlank
 		}
 	case fieldUserID, fieldDeviceID, fieldContextID:
-		text, problem := readID(value, minIDLength)
+		text, problem := readID(value, ids)
 		if problem != noProblem {
 			return refusedEmptyID + refusal(problem-RejectEmptyID)
 		}

@@ -30,7 +30,7 @@ type Batch struct {
 
 func newBatch(m *Mapper) *Batch {
 	return &Batch{
-		parser: parser{Mapper: m, names: knownNames{}, presets: newPresetFinder(m.set.Evaluation.Preset), reader: reader{minIDLength: m.set.Identity.MinIDLength, tables: m.tables}},
+		parser: parser{Mapper: m, names: knownNames{}, presets: newPresetFinder(m.set.Evaluation.Preset), reader: reader{ids: newIDRules(&m.set.Identity), tables: m.tables}},
 		writer: newWriter(m),
 	}
 }
@@ -101,6 +101,7 @@ func (p *parser) forget() {
 	p.propertied = reuse(p.propertied)
 	p.claims = Claims{}
 	p.inherited, p.groupsLeftOut = 0, 0
+	p.suspects = [NumIDSuspects]int{}
 	p.clients = clientCache{}
 	p.reader.forget()
 }

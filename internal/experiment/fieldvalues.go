@@ -96,9 +96,9 @@ func (v *fieldValues) reset(inherited *fieldValues) {
 
 // reader reads the fields of records. It is not safe for concurrent use.
 type reader struct {
-	minIDLength int
-	tables      [numKinds]*fieldTable
-	memos       [numKinds]memo
+	ids    idRules
+	tables [numKinds]*fieldTable
+	memos  [numKinds]memo
 
 	// The fields of the resource, and of the resource and the scope, per kind of record; read when first needed.
 	ofResource [numKinds]fieldValues
@@ -237,7 +237,7 @@ func (r *reader) consider(t *fieldTable, v *fieldValues, to ref, at level, name 
 	if v.found(to.field) && rank >= v.ranks[to.field] {
 		return
 	}
-	switch why := v.answers[to.field].read(to.field, value, r.minIDLength); {
+	switch why := v.answers[to.field].read(to.field, value, r.ids); {
 	case why == refusedNot:
 		v.ranks[to.field] = rank
 		v.answered |= 1 << to.field

@@ -5,6 +5,7 @@ package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/int
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,12 +47,25 @@ func readIdentity(set *IdentitySettings, v *fieldValues) Identity {
 	return who
 }
 
+// idRules are what the settings say of ids as such.
+type idRules struct {
+	minLength int
+	unquote   bool
+}
+
+func newIDRules(set *IdentitySettings) idRules {
+	return idRules{minLength: set.MinIDLength, unquote: slices.Contains(set.Normalize, NormalizeUnquote)}
+}
+
 // readID returns an id that Amplitude takes: trimmed text, or the digits of a whole number.
-func readID(value pcommon.Value, minLength int) (string, RejectReason) {
+func readID(value pcommon.Value, rules idRules) (string, RejectReason) {
 	var text string
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
 		text = validText(value.Str())
+		if rules.unquote {
+			text = unquoted(strings.TrimSpace(text))
+		}
 	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble:
 		digits, ok := wholeNumber(value)
 		if !ok {
@@ -61,7 +75,7 @@ func readID(value pcommon.Value, minLength int) (string, RejectReason) {
 	default:
 		return "", RejectNotAnID
 	}
-	id, problem := amplitude.CheckID(text, minLength)
+	id, problem := amplitude.CheckID(text, rules.minLength)
 	if problem != amplitude.IDOK {
 		return "", rejectReasonOf[problem]
 	}

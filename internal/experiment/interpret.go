@@ -93,6 +93,7 @@ type parser struct {
 	// inherited is how much the records copied of what they inherit, in bytes, against the budget of the batch.
 	inherited     int
 	groupsLeftOut int
+	suspects      [NumIDSuspects]int
 	// places and given are what sorting works in.
 	places []flagPlace
 	given  []Flag
@@ -158,6 +159,8 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 	case r.UserID == "" && r.DeviceID == "":
 		return rejected(v.idProblem)
 	}
+	p.suspect(r.UserID)
+	p.suspect(r.DeviceID)
 	if v.found(fieldSessionID) {
 		r.session = v.answers[fieldSessionID].number
 	}
@@ -174,6 +177,16 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 	r.ip = userIP(v, r.client)
 	r.trace.surroundings(p, r, v, p.groups[firstGroup:], &p.flags[firstFlag], record, now)
 	return decided
+}
+
+// suspect counts an id that looks as if it were not written as the flag's evaluation has it.
+func (p *parser) suspect(id string) {
+	if id == "" {
+		return
+	}
+	if kind := suspectID(id); kind != notSuspect {
+		p.suspects[kind]++
+	}
 }
 
 // claimNames looks up the names of the flags of a record, the last of the list, and leaves out flags beyond the limit

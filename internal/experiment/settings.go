@@ -12,6 +12,8 @@ const (
 	UnassignedIdentify = "identify"
 	UnassignedDrop     = "drop"
 
+	NormalizeUnquote = "unquote"
+
 	AsUserID   = "user_id"
 	AsDeviceID = "device_id"
 	AsIgnore   = "ignore"
@@ -116,4 +118,5 @@ type IdentitySettings struct {
 	ContextIDAs string
 	Groups      map[string]string
 	MinIDLength int
+	Normalize   []string
 }

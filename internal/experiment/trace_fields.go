@@ -142,7 +142,7 @@ func candidates(r *reader, kind recordKind, record plog.LogRecord, body pcommon.
 			found[to.field] = append(found[to.field], candidate{
 				Attribute: explain.Attribute{
 					Name: printable.Text(name), Where: where, Value: printable.Text(value.AsString()),
-					Refused: refusalNames[alone.read(to.field, value, r.minIDLength)],
+					Refused: refusalNames[alone.read(to.field, value, r.ids)],
 				},
 				rank: at.place(to.place),
 			})

@@ -17,8 +17,10 @@ type Counts struct {
 	// FlagsLeftOut are flags of assignments; IDsIgnored are ids that were refused and counted as absent.
 	FlagsLeftOut [NumRejectReasons]int
 	IDsIgnored   [NumRejectReasons]int
-	NearMisses   NearMisses
-	Claims       Claims
+	// IDsSuspect are ids that are taken and do not look as the flag's evaluation has them.
+	IDsSuspect [NumIDSuspects]int
+	NearMisses NearMisses
+	Claims     Claims
 	// SkippedFlag is the key of a flag that was skipped. ExampleFlag is the key of a flag that was rejected or left out.
 	SkippedFlag [NumSkipReasons]string
 	ExampleFlag [NumRejectReasons]string
@@ -83,6 +85,7 @@ func (b *Batch) countRead(counts *Counts) {
 	counts.Claims = b.parser.claims
 	counts.GroupsLeftOut = b.parser.groupsLeftOut
 	counts.IDsIgnored = b.parser.reader.ignoredIDs
+	counts.IDsSuspect = b.parser.suspects
 	for _, flag := range b.parser.leftOut {
 		counts.FlagsLeftOut[flag.reason]++
 		counts.ExampleFlag[flag.reason] = flag.key

@@ -152,6 +152,9 @@ type IdentityConfig struct {
 	Groups map[string]string `mapstructure:"groups"`
 	// MinIDLength is Amplitude's `min_id_length`: shorter ids, in UTF-16 code units, are treated as absent.
 	MinIDLength int `mapstructure:"min_id_length"`
+	// Normalize changes user and device ids before they are taken: unquote takes off a pair of quotes around an id. Only where no
+	// flag is evaluated with the quotes: an id has to be the one of the evaluation, byte for byte.
+	Normalize []string `mapstructure:"normalize"`
 }
 
 // EventPropertiesConfig says which other attributes travel with an event.
@@ -350,6 +353,10 @@ func (cfg *IdentityConfig) Validate() error {
 		nameList("context_id", cfg.ContextID, false),
 		check.OneOf("context_id_as", cfg.ContextIDAs, experiment.AsUserID, experiment.AsDeviceID, experiment.AsIgnore),
 		check.Between("min_id_length", cfg.MinIDLength, 1, amplitude.MaxStringLength),
+		check.Names("normalize", cfg.Normalize),
+	}
+	for _, how := range cfg.Normalize {
+		errs = append(errs, check.OneOf("normalize", how, experiment.NormalizeUnquote))
 	}
 	if len(cfg.Groups) > amplitude.MaxGroupTypes {
 		errs = append(errs, fmt.Errorf("`groups` must name at most %d group types (got %d)", amplitude.MaxGroupTypes, len(cfg.Groups)))

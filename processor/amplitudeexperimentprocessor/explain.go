@@ -27,6 +27,7 @@ type explainer struct {
 	mu         sync.Mutex
 	rejected   [experiment.NumRejectReasons]tally
 	skipped    [experiment.NumSkipReasons]tally
+	suspects   [experiment.NumIDSuspects]tally
 	nearMisses [experiment.NumNearMisses]tally
 	shaped     tally
 	noReason   tally
@@ -81,6 +82,14 @@ func (e *explainer) explain(c *experiment.Counts) {
 				zap.Int("count", total),
 				zap.String("example", printable.Text(c.Claims.Example[claim])),
 				zap.String("hint", "take them out of the application, or set accept_shaped if only Collectors and replays write to this processor"))
+		}
+	}
+	for kind := range experiment.NumIDSuspects {
+		if total := e.due(&e.suspects[kind], c.IDsSuspect[kind], explainEvery); total > 0 {
+			e.logger.Warn("ids look as if they were not those that the flags were evaluated with, which moves users between variants",
+				zap.String("reason", kind.String()),
+				zap.Int("count", total),
+				zap.String("hint", kind.Hint()))
 		}
 	}
 	for kind := range experiment.NumNearMisses {

@@ -36,6 +36,7 @@ type telemetry struct {
 	refusedBatch metric.MeasurementOption
 	// rejected has the reasons of records, flags and ids.
 	rejected   [experiment.NumRejectReasons]metric.MeasurementOption
+	suspects   [experiment.NumIDSuspects]metric.MeasurementOption
 	nearMisses [experiment.NumNearMisses]metric.MeasurementOption
 	claims     [experiment.NumClaims]metric.MeasurementOption
 }
@@ -74,6 +75,9 @@ func newTelemetry(settings processor.Settings) (*telemetry, error) {
 	for i := range experiment.NumSkipReasons {
 		t.skipped[i] = reason(i.String())
 	}
+	for i := range experiment.NumIDSuspects {
+		t.suspects[i] = reason(i.String())
+	}
 	for i := range experiment.NumNearMisses {
 		t.nearMisses[i] = reason(i.String())
 	}
@@ -110,6 +114,7 @@ func (t *telemetry) done(ctx context.Context, c *experiment.Counts) {
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentRejected, c.Rejected[:], t.rejected[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentFlagsLeftOut, c.FlagsLeftOut[:], t.rejected[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentIdsIgnored, c.IDsIgnored[:], t.rejected[:])
+	addEach(ctx, t.builder.ProcessorAmplitudeExperimentIdsSuspect, c.IDsSuspect[:], t.suspects[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentClaimsStripped, c.Claims.Count[:], t.claims[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentNearMisses, c.NearMisses.Count[:], t.nearMisses[:])
 	add(ctx, t.builder.ProcessorAmplitudeExperimentEvaluationsWithoutReason, c.WithoutReason, t.all)

@@ -87,6 +87,7 @@ var Dashboard = []Row{
 		}},
 		{Title: "Left out", Description: "What an event could not tell.", Unit: "cps", Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_ids_ignored`), "id: {{reason}}"},
+			{rate("reason", `otelcol_processor_amplitude_experiment_ids_suspect`), "suspect id, taken: {{reason}}"},
 			{rate("reason", `otelcol_processor_amplitude_experiment_flags_left_out`), "flag: {{reason}}"},
 			{`sum(rate(otelcol_processor_amplitude_experiment_properties_left_out[$__rate_interval]))`, "event property"},
 			{`sum(rate(otelcol_processor_amplitude_experiment_groups_left_out[$__rate_interval]))`, "group"},

@@ -40,6 +40,7 @@ type TelemetryBuilder struct {
 	ProcessorAmplitudeExperimentFlagsLeftOut             metric.Int64Counter
 	ProcessorAmplitudeExperimentGroupsLeftOut            metric.Int64Counter
 	ProcessorAmplitudeExperimentIdsIgnored               metric.Int64Counter
+	ProcessorAmplitudeExperimentIdsSuspect               metric.Int64Counter
 	ProcessorAmplitudeExperimentLate                     metric.Int64Counter
 	ProcessorAmplitudeExperimentNearMisses               metric.Int64Counter
 	ProcessorAmplitudeExperimentPropertiesLeftOut        metric.Int64Counter
@@ -235,6 +236,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorAmplitudeExperimentIdsIgnored, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_ids_ignored",
 		metric.WithDescription("User and device ids that were treated as absent because Amplitude would refuse them, by reason. [Development]"),
+		metric.WithUnit("{id}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentIdsSuspect, err = builder.meter.Int64Counter(
+		"otelcol_processor_amplitude_experiment_ids_suspect",
+		metric.WithDescription("User and device ids that were taken and look as if they were not those of the flag's evaluation, by reason. [Development]"),
 		metric.WithUnit("{id}"),
 	)
 	errs = errors.Join(errs, err)

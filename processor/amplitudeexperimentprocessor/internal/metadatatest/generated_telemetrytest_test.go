@@ -47,6 +47,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorAmplitudeExperimentFlagsLeftOut.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentGroupsLeftOut.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentIdsIgnored.Add(context.Background(), 1)
+	tb.ProcessorAmplitudeExperimentIdsSuspect.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentLate.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentNearMisses.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentPropertiesLeftOut.Add(context.Background(), 1)
@@ -91,6 +92,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentIdsIgnored(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAmplitudeExperimentIdsSuspect(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentLate(t, testTel,
