@@ -31,22 +31,42 @@ type Event struct {
 	// Told is the explanation of the event, or nil: the caller adds why it gave its verdict.
 	Told *explain.Event
 
-	// key is the hash of subject and result together, which insert_id holds.
-	key      xxh3.Uint128
-	insertID indexRange
+	key                  xxh3.Uint128
+	insertID, identifyID string
+	// setsProperties: the configuration lets the event set properties. onlyProperties: the record is no event of its own.
+	setsProperties, onlyProperties bool
 }
 
-// Verdict is what the caller's memory of what was sent says about an event. The zero value lets it go out.
+// Verdict is what the caller's memory of what was sent says about an event, beside what it says of its flags. The zero
+// value lets it go out.
 type Verdict struct {
-	// Transition numbers the change of result within the window, from 0; it is part of insert_id.
-	Transition uint32
 	// Repeat: the same went out already. The event is not written.
 	Repeat bool
-	// Late: something newer of its subject went out. The event must not touch the user's properties.
+	// Identify: a $identify with the operations of the flags that are to be repaired goes out right behind the event, or
+	// in its place.
+	Identify bool
+	// IdentifyNumber tells the $identify apart from all others of the process.
+	IdentifyNumber uint64
+	// Late: the event must not touch the user's properties, because something newer of them is known.
 	Late bool
-	// Changed: the last known result of the subject was another one.
+	// Changed: a property had another value before.
 	Changed bool
 }
+
+// SetsProperty tells whether the event sets or unsets the user property of a flag.
+func (e *Event) SetsProperty(flag *Flag) bool {
+	return !flag.NoProperty && !e.skipsProperties && (e.shaped || e.setsProperties)
+}
+
+// Key is the hash of subject and result together, which insert_id holds.
+func (e *Event) Key() xxh3.Uint128 { return e.key }
+
+// OnlyProperties tells that the record is no event of its own: it only sets user properties, as a $identify.
+func (e *Event) OnlyProperties() bool { return e.onlyProperties }
+
+// InsertID and IdentifyID are the insert_ids of what Write has written, "" for nothing.
+func (e *Event) InsertID() string   { return e.insertID }
+func (e *Event) IdentifyID() string { return e.identifyID }
 
 // makeEvents makes the events of all records that were read, with their keys.
 func (b *Batch) makeEvents() {
@@ -120,6 +140,8 @@ func (b *Batch) addEvent(r *parsedRecord, flags []Flag) {
 	e.Flags = flags
 	e.Window = p.set.Window.Number(r.Time)
 	b.encoder = e.hash(b.encoder, p.set.SetUserProperties)
+	e.setsProperties = p.set.SetUserProperties
+	e.onlyProperties = r.kind == kindIdentify || (r.kind != kindAssignment && !r.shaped && flags[0].Unassigned && p.set.Exposure.Unassigned == UnassignedIdentify)
 }
 
 // splitFlags splits the flags of an assignment so that no event has more properties than Amplitude's

@@ -5,6 +5,7 @@ package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/int
 
 import (
 	"encoding/hex"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,9 +19,33 @@ import (
 // hashDigits is the length of a 128-bit hash in hexadecimal.
 const hashDigits = 32
 
-// appendInsertID appends "<user_id> <device_id> <hash> <window>[ <n>]". A missing id is empty. Where
-// that would exceed Amplitude's limit for strings, one hash stands for both ids.
+// appendInsertID appends "<user_id> <device_id> <hash> <window>": the same for the same event, on every replica and
+// after every restart.
 func (e *Event) appendInsertID(dst []byte) []byte {
+	dst = e.appendIDs(dst)
+	sum := e.key.Bytes()
+	dst = hex.AppendEncode(dst, sum[:])
+	dst = append(dst, ' ')
+	return strconv.AppendInt(dst, int64(e.Window), 10)
+}
+
+// appendIdentifyID appends "<user_id> <device_id> identify <process> <number>": another one for each $identify, whose
+// operations may be the same as before and have to be done again.
+func (e *Event) appendIdentifyID(dst []byte) []byte {
+	dst = append(e.appendIDs(dst), "identify "...)
+	dst = strconv.AppendUint(dst, process, identifyBase)
+	dst = append(dst, ' ')
+	return strconv.AppendUint(dst, e.Verdict.IdentifyNumber, identifyBase)
+}
+
+const identifyBase = 36
+
+// process tells this process apart from all others.
+var process = rand.Uint64() //nolint:gosec // no secret
+
+// appendIDs appends "<user_id> <device_id> ". A missing id is empty. Where that would exceed Amplitude's limit for strings,
+// one hash stands for both ids.
+func (e *Event) appendIDs(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, e.UserID...)
 	dst = append(dst, ' ')
@@ -34,16 +59,7 @@ func (e *Event) appendInsertID(dst []byte) []byte {
 			dst = hex.AppendEncode(dst[:start], sum[:])
 		}
 	}
-	dst = append(dst, ' ')
-	sum := e.key.Bytes()
-	dst = hex.AppendEncode(dst, sum[:])
-	dst = append(dst, ' ')
-	dst = strconv.AppendInt(dst, int64(e.Window), 10)
-	if n := e.Verdict.Transition; n > 0 {
-		dst = append(dst, ' ')
-		dst = strconv.AppendUint(dst, uint64(n), 10)
-	}
-	return dst
+	return append(dst, ' ')
 }
 
 const millisPerDay = 24 * 60 * 60 * 1000

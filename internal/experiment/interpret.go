@@ -26,6 +26,9 @@ type Flag struct {
 	Unassigned bool
 	// NoProperty: the flag has no user property (a mutual exclusion group).
 	NoProperty bool
+	// LeftOut and Repair are given by the caller between Read and Write: the event does not carry the operation on the
+	// user property, and the $identify behind it does.
+	LeftOut, Repair bool
 
 	names *flagNames
 	// variantValue is where the variant stands, if it can be moved instead of copied.
@@ -48,6 +51,8 @@ type parsedRecord struct {
 	reshaped, propertyClaimed bool
 	// older: an evaluation under the older of the conventions' names. withoutReason: one that tells no reason.
 	older, withoutReason bool
+	// skipsProperties: the record says itself that it must not touch the user's properties.
+	skipsProperties bool
 	decision
 
 	Identity

@@ -15,13 +15,14 @@ const (
 	Assignment
 	AlreadyShaped
 	Duplicate
+	Repaired
 	Skipped
 	Rejected
 	NumOutcomes
 )
 
 var outcomeNames = [NumOutcomes]string{
-	"passed", "dropped", "exposure", "unexposure", "assignment", "already_shaped", "duplicate", "skipped", "rejected",
+	"passed", "dropped", "exposure", "unexposure", "assignment", "already_shaped", "duplicate", "repaired", "skipped", "rejected",
 }
 
 // String returns the outcome as the word that metrics count by.

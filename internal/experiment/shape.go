@@ -29,9 +29,13 @@ type writer struct {
 	// unnested are names of properties that stood in maps, with their values.
 	unnested       []string
 	unnestedValues []pcommon.Value
-	// extra holds events beyond the first of a record, until its scope is done.
-	extra   []plog.LogRecord
-	ids     []byte
+	// extra holds what a record becomes beside the first event, until its scope is done; stay counts the records that
+	// stay in the scope.
+	extra []extraRecord
+	stay  int
+	ids   []byte
+	// ends are where the insert_ids of each event and its $identify end in ids.
+	ends    []int
 	nothing pcommon.Value
 }
 
@@ -46,6 +50,7 @@ func (w *writer) forget() {
 	w.stash.empty()
 	w.extra = reuse(w.extra)
 	w.ids = reuseText(w.ids)
+	w.ends = reuse(w.ends)
 }
 
 // write writes an event into a record, and returns how many properties do not fit it.
@@ -61,16 +66,13 @@ func (w *writer) write(e *Event, record plog.LogRecord, insertID string) (leftOu
 func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string) (leftOut int) {
 	attributes := record.Attributes()
 	flag := &e.Flags[0]
-	identify := flag.Unassigned && w.set.Exposure.Unassigned == UnassignedIdentify
-	raw := w.set.Exposure.Wire == WireRaw
+	identify := e.onlyProperties
+	// Of a raw exposure Amplitude sets the property, so that one that must not goes transformed.
+	raw := w.set.Exposure.Wire == WireRaw && !flag.LeftOut && !e.skipsProperties
 	switch {
 	case identify:
 		w.stash.takeAll(attributes)
 		writeEnvelope(record, amplitude.EventIdentify, e)
-		if e.ExperimentKey != "" {
-			// Amplitude keeps no properties of an $identify; the next Collector needs it to know the subject.
-			w.stash.put(stashExperimentKey, e.ExperimentKey, steps.PutEmpty(attributes, amplitude.PropertyExperimentKey))
-		}
 	case raw:
 		leftOut = w.exposureProperties(e, record, &rawNames)
 	default:
@@ -78,7 +80,7 @@ func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string) (lef
 	}
 	w.fields(e, insertID, sink{attributes: attributes})
 	switch {
-	case flag.NoProperty || !w.set.SetUserProperties || (raw && !identify):
+	case !e.SetsProperty(flag) || flag.LeftOut || (raw && !identify):
 	case flag.Unassigned:
 		attributes.PutStr(flag.names.unset, amplitude.UnsetValue)
 	default:
@@ -148,7 +150,7 @@ func (w *writer) assignment(e *Event, record plog.LogRecord, insertID string) (l
 	for i := range e.Flags {
 		flag := &e.Flags[i]
 		switch {
-		case flag.NoProperty || !w.set.SetUserProperties:
+		case !e.SetsProperty(flag) || flag.LeftOut:
 		case flag.Unassigned:
 			out.put(flag.names.unset).SetStr(amplitude.UnsetValue)
 		default:
@@ -177,10 +179,7 @@ func (e *Event) attributes() int {
 // another makes the record of a further event of the record that first was written into, with the properties that
 // travel along, as far as the budget of the batch allows copies. It returns how many do not.
 func (w *writer) another(first plog.LogRecord, budget *parser) (record plog.LogRecord, leftOut int) {
-	record = plog.NewLogRecord()
-	record.SetObservedTimestamp(first.ObservedTimestamp())
-	record.SetTraceID(first.TraceID())
-	record.SetSpanID(first.SpanID())
+	record = w.beside(first)
 	var copies xpdata.MapBuilder
 	steps.Add(first.Attributes().Len())
 	for name, value := range first.Attributes().All() {
@@ -194,8 +193,17 @@ func (w *writer) another(first plog.LogRecord, budget *parser) (record plog.LogR
 		value.CopyTo(copies.AppendEmpty(name))
 	}
 	copies.UnsafeIntoMap(record.Attributes())
-	w.extra = append(w.extra, record)
 	return record, leftOut
+}
+
+// beside makes a record that stands behind what became of first so far.
+func (w *writer) beside(first plog.LogRecord) plog.LogRecord {
+	record := plog.NewLogRecord()
+	record.SetObservedTimestamp(first.ObservedTimestamp())
+	record.SetTraceID(first.TraceID())
+	record.SetSpanID(first.SpanID())
+	w.extra = append(w.extra, extraRecord{w.stay, record})
+	return record
 }
 
 // weightOf is about how many bytes a copy of a value takes. Texts are shared, but not by what is written of them.
@@ -219,14 +227,101 @@ func weightOf(value pcommon.Value) int {
 	return weight
 }
 
-// appendExtra moves the further events to the end of the records of their scope, and returns how many there are.
-func (w *writer) appendExtra(records plog.LogRecordSlice) int {
+// extraRecord stands behind the record that has this place among those that stay in the scope.
+type extraRecord struct {
+	behind int
+	record plog.LogRecord
+}
+
+// insertExtra puts what the records of a scope become beside their first event behind them, and returns how many there are.
+func (w *writer) insertExtra(records plog.LogRecordSlice) int {
 	n := len(w.extra)
-	for _, extra := range w.extra {
-		extra.MoveTo(records.AppendEmpty())
+	if n == 0 {
+		return 0
 	}
+	all := plog.NewLogRecordSlice()
+	all.EnsureCapacity(records.Len() + n)
+	next := 0
+	for i := range records.Len() {
+		records.At(i).MoveTo(all.AppendEmpty())
+		for ; next < n && w.extra[next].behind == i; next++ {
+			w.extra[next].record.MoveTo(all.AppendEmpty())
+		}
+	}
+	all.MoveAndAppendTo(emptied(records))
 	w.extra = w.extra[:0]
 	return n
+}
+
+func emptied(records plog.LogRecordSlice) plog.LogRecordSlice {
+	records.RemoveIf(func(plog.LogRecord) bool { return true })
+	return records
+}
+
+// identify writes the $identify that sets the properties of an event's flags right.
+func (w *writer) identify(e *Event, record plog.LogRecord) {
+	writeEnvelope(record, amplitude.EventIdentify, e)
+	out := &w.builder
+	if e.UserID != "" {
+		out.AppendEmpty(amplitude.AttrUserID).SetStr(e.UserID)
+	}
+	if e.DeviceID != "" {
+		out.AppendEmpty(amplitude.AttrDeviceID).SetStr(e.DeviceID)
+	}
+	out.AppendEmpty(amplitude.AttrInsertID).SetStr(e.identifyID)
+	for i := range e.Flags {
+		flag := &e.Flags[i]
+		switch {
+		case !flag.Repair:
+		case flag.Unassigned:
+			out.AppendEmpty(unsetExperiment + flag.Key).SetStr(amplitude.UnsetValue)
+		default:
+			out.AppendEmpty(setExperiment + flag.Key).SetStr(flag.Variant)
+		}
+	}
+	out.UnsafeIntoMap(record.Attributes())
+}
+
+// leaveOut takes the operations that must not be done out of an event that another Collector made, and returns its insert_id.
+func (w *writer) leaveOut(e *Event, record plog.LogRecord) (insertID string) {
+	attributes := record.Attributes()
+	clear(w.kept)
+	for i := range e.Flags {
+		if flag := &e.Flags[i]; flag.LeftOut {
+			w.kept[setExperiment+flag.Key], w.kept[unsetExperiment+flag.Key] = struct{}{}, struct{}{}
+		}
+	}
+	if len(w.kept) > 0 {
+		steps.Add(attributes.Len())
+		attributes.RemoveIf(func(name string, _ pcommon.Value) bool {
+			_, out := w.kept[name]
+			return out
+		})
+		clear(w.kept)
+	}
+	if e.Verdict.Late {
+		if record.EventName() == amplitude.EventRawExposure {
+			rename(record)
+		}
+		attributes.PutBool(amplitude.AttrSkipUserPropertiesSync, true)
+	}
+	id, _ := steps.Get(attributes, amplitude.AttrInsertID)
+	return id.AsString()
+}
+
+// rename makes a raw exposure the transformed one, of which Amplitude sets no property.
+func rename(record plog.LogRecord) {
+	attributes := record.Attributes()
+	for from, to := range map[string]string{
+		rawNames.flagKey: shapedNames.flagKey, rawNames.variant: shapedNames.variant, rawNames.experimentKey: shapedNames.experimentKey,
+	} {
+		if value, ok := attributes.Get(from); ok {
+			text := value.AsString()
+			attributes.Remove(from)
+			attributes.PutStr(to, text)
+		}
+	}
+	record.SetEventName(amplitude.EventExposure)
 }
 
 // sink takes the attributes of an event: put into a map, or appended to a new one.
@@ -264,7 +359,7 @@ func (w *writer) fields(e *Event, insertID string, out sink) {
 		out.put(amplitude.AttrSessionID).SetInt(e.session)
 	}
 	out.put(amplitude.AttrInsertID).SetStr(insertID)
-	if e.Verdict.Late {
+	if e.Verdict.Late || e.skipsProperties {
 		out.put(amplitude.AttrSkipUserPropertiesSync).SetBool(true)
 	}
 	if e.client != nil {

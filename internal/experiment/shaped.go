@@ -44,16 +44,21 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord, now int64) d
 	steps.Add(attributes.Len())
 	for name, value := range attributes.All() {
 		switch name {
+		case amplitude.AttrSkipUserPropertiesSync:
+			r.skipsProperties = value.Type() == pcommon.ValueTypeBool && value.Bool()
 		case amplitude.AttrUserID, amplitude.AttrDeviceID, names.flagKey, names.variant, names.experimentKey:
 		default:
 			p.readShapedFamily(r.kind, name, value, &groups)
 		}
 	}
 	p.groups = groups.list
-	if r.kind == kindAssignment {
-		if len(p.flags)-first > p.set.Limits.Flags {
-			return rejected(RejectFlagLimit)
-		}
+	if r.kind != kindExposure && len(p.flags)-first > p.set.Limits.Flags {
+		return rejected(RejectFlagLimit)
+	}
+	switch {
+	case r.kind == kindIdentify:
+		p.flags = p.flags[:first+len(p.sortFlags(p.flags[first:]))]
+	case r.kind == kindAssignment:
 		flags := p.sortFlags(p.flags[first:])
 		slices.Sort(p.unset)
 		slices.Sort(p.propertied)
@@ -64,17 +69,22 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord, now int64) d
 			flags[i].NoProperty = !propertied
 		}
 		p.flags = p.flags[:first+len(flags)]
-	} else {
-		if r.kind == kindIdentify && len(p.unset) > 0 {
-			exposed.Key = p.unset[0]
-		}
+	default:
 		exposed.Unassigned = exposed.Variant == ""
+		// Of a raw exposure Amplitude sets the property.
+		exposed.NoProperty = record.EventName() != amplitude.EventRawExposure && !slices.Contains(p.propertied, exposed.Key)
+		p.flags = append(p.flags, exposed)
 	}
 	for _, flag := range p.propertied {
-		exposed.names = p.registry.seen(flag, now)
+		names := p.registry.seen(flag, now)
+		for i := range p.flags[first:] {
+			if f := &p.flags[first+i]; f.Key == flag {
+				f.names = names
+			}
+		}
 	}
-	if r.kind != kindAssignment {
-		p.flags = append(p.flags, exposed)
+	if len(p.flags) > first {
+		exposed = p.flags[first]
 	}
 	r.trace.shaped(r, &exposed)
 	return decision{outcome: AlreadyShaped}
@@ -84,6 +94,14 @@ func (p *parser) readShapedFamily(kind recordKind, name string, value pcommon.Va
 	switch {
 	case strings.HasPrefix(name, amplitude.AttrGroupsPrefix):
 		groups.add(name[len(amplitude.AttrGroupsPrefix):], func() ([]string, int) { return groupValues(value) })
+	case kind == kindIdentify && strings.HasPrefix(name, setExperiment):
+		key := name[len(setExperiment):]
+		p.propertied = append(p.propertied, key)
+		p.flags = append(p.flags, Flag{Key: key, Variant: value.AsString()})
+	case kind == kindIdentify && strings.HasPrefix(name, unsetExperiment):
+		key := name[len(unsetExperiment):]
+		p.propertied = append(p.propertied, key)
+		p.flags = append(p.flags, Flag{Key: key, Unassigned: true})
 	case strings.HasPrefix(name, unsetExperiment):
 		p.unset = append(p.unset, name[len(unsetExperiment):])
 		p.propertied = append(p.propertied, name[len(unsetExperiment):])

@@ -34,10 +34,10 @@ func (t *Trace) events(events []Event) {
 	}
 }
 
-// duplicate tells that all events of a record are repeats.
-func (t *Trace) duplicate() {
+// ended tells that all events of a record are repeats.
+func (t *Trace) ended(outcome Outcome) {
 	if t != nil {
-		t.x.Outcome = Duplicate.String()
+		t.x.Outcome = outcome.String()
 	}
 }
 
@@ -57,6 +57,16 @@ func (t *Trace) wrote(m *Mapper, e *Event, record plog.LogRecord, first bool) {
 	e.Told.InsertID.SameAs = t.history.SentAs(t.x.Record, e.Told.InsertID.Value)
 }
 
+// repaired tells of the $identify that sets the properties of an event's flags right.
+func (t *Trace) repaired(e *Event, record plog.LogRecord) {
+	if t == nil {
+		return
+	}
+	identify := copyRecord(record)
+	pcommon.NewValueEmpty().MoveTo(identify.Body())
+	e.Told.Identify = &identify
+}
+
 // describeInsertID tells what the insert_id of an event is made of.
 func (e *Event) describeInsertID(set *Settings, record plog.LogRecord) *explain.InsertID {
 	id := &explain.InsertID{Window: e.Window}
@@ -66,6 +76,9 @@ func (e *Event) describeInsertID(set *Settings, record plog.LogRecord) *explain.
 	switch {
 	case e.shaped:
 		id.Format = "kept"
+	case e.onlyProperties && e.Verdict.IdentifyNumber != 0:
+		id.Format = "identify"
+		return id
 	case set.InsertIDFormat == InsertIDSDK:
 		id.Format = InsertIDSDK
 		id.Window = int32(floorDiv(e.Time, millisPerDay))

@@ -30,6 +30,8 @@ type Counts struct {
 	// ExtraEvents are events beyond the first of their record; Late ones do not touch the user's properties.
 	ExtraEvents int
 	Late        int
+	// Identifies are $identify that set a property right, with no event or behind one.
+	Identifies int
 	// PropertiesLeftOut are event properties beyond Amplitude's limits, and GroupsLeftOut are groups and values of groups.
 	PropertiesLeftOut int
 	GroupsLeftOut     int
@@ -37,8 +39,8 @@ type Counts struct {
 	Changed []string
 }
 
-// Write rewrites the batch that was read: each event that is no repeat takes the place of its record, further events
-// of a record follow the records of its scope, and records that become nothing go. It returns how many records are
+// Write rewrites the batch that was read: each event that is no repeat takes the place of its record, what else the record
+// becomes stands right behind it, and records that become nothing go. It returns how many records are
 // left, and what became of all.
 func (b *Batch) Write(ld plog.Logs) (left int, counts Counts) {
 	b.countRead(&counts)
@@ -46,18 +48,19 @@ func (b *Batch) Write(ld plog.Logs) (left int, counts Counts) {
 	if len(b.records) == 0 && !dropOthers {
 		return b.size, counts
 	}
-	ids := b.insertIDs()
+	b.insertIDs()
 	position, next := 0, 0
 	remove := func(record plog.LogRecord) bool {
 		recognized := next < len(b.records) && b.records[next].position == position
 		position++
 		gone := dropOthers
 		if recognized {
-			gone = !b.write(&b.records[next], record, ids, &counts)
+			gone = !b.write(&b.records[next], record, &counts)
 			next++
 		}
 		if !gone {
 			left++
+			b.writer.stay++
 		}
 		return gone
 	}
@@ -65,8 +68,9 @@ func (b *Batch) Write(ld plog.Logs) (left int, counts Counts) {
 		resource.ScopeLogs().RemoveIf(func(scope plog.ScopeLogs) bool {
 			records := scope.LogRecords()
 			empty := records.Len() == 0
+			b.writer.stay = 0
 			records.RemoveIf(remove)
-			left += b.writer.appendExtra(records)
+			left += b.writer.insertExtra(records)
 			return !empty && records.Len() == 0
 		})
 		return resource.ScopeLogs().Len() == 0
@@ -92,27 +96,38 @@ func (b *Batch) countRead(counts *Counts) {
 	}
 }
 
-// insertIDs makes the insert_ids of all events that go out, as one text.
-func (b *Batch) insertIDs() string {
+// insertIDs makes the insert_ids of all events and $identify that go out, cut out of one text.
+func (b *Batch) insertIDs() {
 	b.writer.ids = b.writer.ids[:0]
+	b.writer.ends = b.writer.ends[:0]
+	sdk := b.parser.set.InsertIDFormat == InsertIDSDK
 	for i := range b.events {
 		e := &b.events[i]
-		if e.shaped || e.Verdict.Repeat {
-			continue
-		}
-		start := len(b.writer.ids)
-		if b.parser.set.InsertIDFormat == InsertIDSDK {
+		switch {
+		case e.shaped || e.Verdict.Repeat:
+		case e.onlyProperties && e.Verdict.IdentifyNumber != 0:
+			b.writer.ids = e.appendIdentifyID(b.writer.ids)
+		case sdk:
 			b.writer.ids = e.appendSDKInsertID(b.writer.ids)
-		} else {
+		default:
 			b.writer.ids = e.appendInsertID(b.writer.ids)
 		}
-		e.insertID = indexRange{int32(start), int32(len(b.writer.ids))}
+		b.writer.ends = append(b.writer.ends, len(b.writer.ids))
+		if e.Verdict.Identify {
+			b.writer.ids = e.appendIdentifyID(b.writer.ids)
+		}
+		b.writer.ends = append(b.writer.ends, len(b.writer.ids))
 	}
-	return string(b.writer.ids)
+	ids, start := string(b.writer.ids), 0
+	for i := range b.events {
+		event, identify := b.writer.ends[2*i], b.writer.ends[2*i+1]
+		b.events[i].insertID, b.events[i].identifyID = ids[start:event], ids[event:identify]
+		start = identify
+	}
 }
 
 // write carries out what was decided about a record, and tells whether the record stays.
-func (b *Batch) write(r *parsedRecord, record plog.LogRecord, ids string, counts *Counts) bool {
+func (b *Batch) write(r *parsedRecord, record plog.LogRecord, counts *Counts) bool {
 	outcome := r.outcome
 	switch {
 	case outcome == Skipped:
@@ -125,9 +140,17 @@ func (b *Batch) write(r *parsedRecord, record plog.LogRecord, ids string, counts
 		if key := b.exampleFlag(r); key != "" {
 			counts.ExampleFlag[r.reject] = key
 		}
-	case !b.writeEvents(r, record, ids, counts):
-		r.trace.duplicate()
-		outcome = Duplicate
+	default:
+		events, identifies := b.writeEvents(r, record, counts)
+		switch {
+		case events > 0:
+		case identifies > 0:
+			outcome = Repaired
+			r.trace.ended(outcome)
+		default:
+			outcome = Duplicate
+			r.trace.ended(outcome)
+		}
 	}
 	if r.withoutReason && r.leaves() {
 		counts.WithoutReason++
@@ -145,39 +168,50 @@ func (b *Batch) exampleFlag(r *parsedRecord) string {
 	return b.parser.flags[r.flags.start].Key
 }
 
-// writeEvents writes the events of a record that are no repeats: the first into the record itself.
-// It returns false if all are repeats.
-func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, ids string, counts *Counts) bool {
+// writeEvents writes the events of a record that are no repeats, and what repairs user properties: the first into the
+// record itself. It returns how many there are of each.
+func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Counts) (events, identifies int) {
 	written := 0
 	for i := r.events.start; i < r.events.end; i++ {
 		e := &b.events[i]
-		if e.Verdict.Repeat {
-			continue
-		}
-		if e.Verdict.Late {
-			counts.Late++
-		}
 		if e.Verdict.Changed {
 			counts.Changed = append(counts.Changed, e.flagLabel())
 		}
-		written++
-		to := record
-		if !r.shaped {
-			insertID := ids[e.insertID.start:e.insertID.end]
-			if written > 1 {
-				var leftOut int
-				to, leftOut = b.writer.another(record, &b.parser)
-				counts.PropertiesLeftOut += leftOut
-				counts.ExtraEvents++
+		if !e.Verdict.Repeat {
+			events++
+			if e.Verdict.Late {
+				counts.Late++
 			}
-			counts.PropertiesLeftOut += b.writer.write(e, to, insertID)
+			to := record
+			if r.shaped {
+				written++
+				e.insertID = b.writer.leaveOut(e, record)
+			} else {
+				if written++; written > 1 {
+					var leftOut int
+					to, leftOut = b.writer.another(record, &b.parser)
+					counts.PropertiesLeftOut += leftOut
+					counts.ExtraEvents++
+				}
+				counts.PropertiesLeftOut += b.writer.write(e, to, e.insertID)
+			}
+			r.trace.wrote(b.parser.Mapper, e, to, written == 1 && i == r.events.start)
 		}
-		r.trace.wrote(b.parser.Mapper, e, to, written == 1 && i == r.events.start)
+		if e.Verdict.Identify {
+			identifies++
+			counts.Identifies++
+			to := record
+			if written++; written > 1 {
+				to = b.writer.beside(record)
+			}
+			b.writer.identify(e, to)
+			r.trace.repaired(e, to)
+		}
 	}
 	if written > 0 && !r.shaped {
 		b.writer.nothing.MoveTo(record.Body())
 	}
-	return written > 0
+	return events, identifies
 }
 
 // flagLabel is the flag of an event as the label of a metric.

@@ -57,7 +57,10 @@ type DedupConfig struct {
 	Window string `mapstructure:"window"`
 	// TimeZone is the IANA name of the zone whose midnight ends the day.
 	TimeZone string `mapstructure:"time_zone"`
-	// MaxEntries bounds the number of remembered subjects; the least recently used are forgotten first.
+	// Memory names a memory that all processors with this name share, such as that of a pipeline for replays; their `dedup`
+	// sections must be equal. Without a name each processor has a memory of its own, and can stand in one pipeline only.
+	Memory string `mapstructure:"memory"`
+	// MaxEntries bounds the number of remembered entries; the least recently used are forgotten first.
 	MaxEntries int `mapstructure:"max_entries"`
 	// StorageID names a storage extension that keeps the state over a restart; without one it is in memory only.
 	StorageID *component.ID `mapstructure:"storage"`

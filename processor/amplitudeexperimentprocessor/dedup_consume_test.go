@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -69,6 +70,7 @@ type delivered struct {
 	ids        map[string]int
 	properties map[string]string
 	exposures  map[string]bool // user, flag and variant that have an event
+	identifies int
 }
 
 func newDelivered() *delivered {
@@ -79,14 +81,26 @@ func (d *delivered) accept(ld plog.Logs) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, r := range recordsOf(ld) {
+		text := func(name string) string {
+			value, ok := r.Attributes().Get(name)
+			if !ok {
+				return ""
+			}
+			return value.AsString()
+		}
+		if r.EventName() == amplitude.EventIdentify {
+			d.identifies++
+			for name, value := range r.Attributes().All() {
+				if flag, ok := strings.CutPrefix(name, amplitude.AttrSetPrefix+amplitude.ExperimentPrefix); ok {
+					d.properties[text(amplitude.AttrUserID)+"/"+flag] = value.Str()
+				}
+			}
+			continue
+		}
 		id := insertIDOf(r)
 		d.ids[id]++
 		if d.ids[id] > 1 {
 			continue
-		}
-		text := func(name string) string {
-			value, _ := r.Attributes().Get(name)
-			return value.AsString()
 		}
 		of := text(amplitude.AttrUserID) + "/" + text(amplitude.PropertyFlagKey)
 		variant := text(amplitude.PropertyVariant)
@@ -181,7 +195,8 @@ func TestRepeatOfABatchInFlight(t *testing.T) {
 // TestNothingIsLostUnderConcurrency lets eight senders share a processor whose next component
 // refuses, panics or yields at random. Each sender sends a batch again until it is accepted.
 func TestNothingIsLostUnderConcurrency(t *testing.T) {
-	const senders, rounds, shared = 8, 60, 40
+	// A property may change thirty times at once, and then once a minute.
+	const senders, rounds, shared = 8, 30, 40
 	next := &unreliable{delivered: newDelivered(), before: func() error {
 		switch rand.N(10) {
 		case 0, 1, 2:
@@ -231,25 +246,40 @@ func TestNothingIsLostUnderConcurrency(t *testing.T) {
 	working.Wait()
 	assert.Equal(t, want, next.exposures, "every state is there")
 	assert.Equal(t, last, next.properties, "and the last one is the present one")
-	// One event per state of the shared users, one per change of the flipping ones.
-	steady := len(last) - senders
-	assert.Len(t, next.ids, steady+senders*rounds)
+	// One event per state, and one $identify per change to the next.
+	assert.Len(t, next.ids, len(want))
+	assert.Equal(t, senders*(rounds-1), next.identifies)
 }
 
-func TestTwoPipelinesShareOneState(t *testing.T) {
-	cfg := configOf(t, "")
-	f := NewFactory()
-	one, two := startWith(t, f, componenttest.NewNopHost(), cfg), startWith(t, f, componenttest.NewNopHost(), cfg)
+// TestOneMemoryForEachProcessor, or by name; one processor without a name in two pipelines is refused.
+func TestOneMemoryForEachProcessor(t *testing.T) {
+	f := newTestFactory()
+	host := componenttest.NewNopHost()
 	exposure := exposureOf{"user-1", "checkout", "on", testTime}
-	assert.Len(t, one.send(t, logsOf(t, exposure)), 1)
-	assert.Empty(t, two.send(t, logsOf(t, exposure)))
-	require.NoError(t, one.Shutdown(t.Context()))
-	assert.Empty(t, two.send(t, logsOf(t, exposure)), "the other pipeline goes on")
-	require.NoError(t, two.Shutdown(t.Context()))
-	assert.Len(t, startWith(t, f, componenttest.NewNopHost(), cfg).send(t, logsOf(t, exposure)), 1, "and a third starts from scratch")
+	for yaml, shared := range map[string]bool{"{}": false, "{dedup: {memory: main}}": true} {
+		one, two := startWith(t, f, host, configOf(t, yaml)), startWith(t, f, host, configOf(t, yaml))
+		assert.Len(t, one.send(t, logsOf(t, exposure)), 1)
+		assert.Equal(t, shared, len(two.send(t, logsOf(t, exposure))) == 0)
+		require.NoError(t, one.Shutdown(t.Context()))
+		assert.Empty(t, two.send(t, logsOf(t, exposure)), "the other goes on")
+		require.NoError(t, two.Shutdown(t.Context()))
+		assert.Len(t, startWith(t, f, host, configOf(t, yaml)).send(t, logsOf(t, exposure)), 1, "and a third begins anew")
+	}
+	startWith(t, f, host, configOf(t, "{dedup: {memory: other}}"))
+	_, err := f.CreateLogs(t.Context(), processortest.NewNopSettings(metadata.Type), configOf(t, "{dedup: {memory: other, mode: unique_per_day}}"), consumertest.NewNop())
+	require.ErrorContains(t, err, `share the memory "other" (dedup.memory), but their `+"`dedup` sections differ")
 
-	other := configOf(t, "")
-	assert.Len(t, startWith(t, f, componenttest.NewNopHost(), other).send(t, logsOf(t, exposure)), 1, "another configuration, another state")
+	cfg := configOf(t, "{}")
+	var pipelines []processor.Logs
+	for range 2 {
+		p, err := f.CreateLogs(t.Context(), processortest.NewNopSettings(metadata.Type), cfg, consumertest.NewNop())
+		require.NoError(t, err)
+		pipelines = append(pipelines, p)
+	}
+	require.ErrorContains(t, pipelines[0].Start(t.Context(), host), "stands in 2 pipelines")
+	for _, p := range pipelines {
+		require.NoError(t, p.Shutdown(t.Context()))
+	}
 }
 
 func TestDedupNotEnabled(t *testing.T) {

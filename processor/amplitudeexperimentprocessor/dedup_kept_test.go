@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/processor/processortest"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
@@ -49,16 +50,18 @@ func TestStorageKeepsTheStateOverARestart(t *testing.T) {
 	for i := range 1000 {
 		exposures = append(exposures, exposureOf{fmt.Sprintf("user-%d", i), "checkout", "on", testTime})
 	}
-	first := startWith(t, NewFactory(), host, cfg)
+	f := newTestFactory()
+	first := startWith(t, f, host, cfg)
 	assert.Len(t, first.send(t, logsOf(t, exposures...)), 1000)
 	assert.Equal(t, 1000, first.counter(t, "otelcol_processor_amplitude_experiment_dedup_entries", "", ""))
 	require.NoError(t, first.Shutdown(t.Context()))
 
-	second := startWith(t, NewFactory(), host, cfg)
+	second := startWith(t, f, host, cfg)
 	assert.Empty(t, second.send(t, logsOf(t, exposures...)))
 	changed := second.send(t, logsOf(t, exposureOf{"user-1", "checkout", "off", testTime + 1}))
-	require.Len(t, changed, 1)
-	assert.Regexp(t, ` 1$`, insertIDOf(changed[0]), "the transition number goes on")
+	require.Len(t, changed, 2, "the event, and what sets the property")
+	assert.Regexp(t, `^user-1  [0-9a-f]{32} 20468$`, insertIDOf(changed[0]))
+	assert.Equal(t, amplitude.EventIdentify, changed[1].EventName())
 	assert.Zero(t, second.counter(t, "otelcol_processor_amplitude_experiment_dedup_storage_failures", "", ""))
 }
 

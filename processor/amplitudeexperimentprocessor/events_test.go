@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
 type attrs = map[string]any
@@ -432,7 +434,10 @@ func TestLargeAssignment(t *testing.T) {
 			assert.Empty(t, p.send(t, makeBatch()), "a repeat of the whole")
 			// One flag changes: only the event that tells it goes out again.
 			variants["flag-0001"].(attrs)["key"] = "treatment"
-			assert.Len(t, p.send(t, makeBatch()), 1)
+			out = p.send(t, makeBatch())
+			require.Len(t, out, 2)
+			assert.Equal(t, amplitude.EventAssignment, out[0].EventName())
+			assert.Equal(t, attrs{"$set": attrs{"[Experiment] flag-0001": "treatment"}}, fold(out[1])["user_properties"], "its property is set behind it")
 		})
 	}
 }

@@ -49,7 +49,8 @@ func (e *explained) explain(t *testing.T, ld plog.Logs) []*explain.Explanation {
 func compareExplained(t *testing.T, cfg *Config, batches ...plog.Logs) []*explain.Explanation {
 	t.Helper()
 	// Records without a time get that of arrival; here both arrive at once.
-	now := time.Now()
+	// Records of the tests are from before it, and not older than the seven days for which they move properties.
+	now := time.UnixMilli(testTime).Add(2 * 24 * time.Hour)
 	clock := func() time.Time { return now }
 	r := startWith(t, NewFactoryWithOptions(WithClock(clock)), componenttest.NewNopHost(), cfg)
 	e := startExplained(t, cfg, clock)
@@ -69,6 +70,9 @@ func compareExplained(t *testing.T, cfg *Config, batches ...plog.Logs) []*explai
 			for _, e := range x.Events {
 				if e.Sent {
 					got[encodeRecord(t, e.Record)]++
+				}
+				if e.Identify != nil {
+					got[encodeRecord(t, *e.Identify)]++
 				}
 			}
 		}
@@ -251,21 +255,21 @@ func TestExplainTellsRepeats(t *testing.T) {
 	type told struct {
 		outcome, verdict  string
 		same, changedFrom int
-		transition        uint32
+		identify          bool
 	}
 	var got []told
 	for _, x := range all {
 		e := x.Events[0]
-		got = append(got, told{x.Outcome, e.Verdict, e.SameAs, e.ChangedFrom, e.Transition})
+		got = append(got, told{x.Outcome, e.Verdict, e.SameAs, e.ChangedFrom, e.Identify != nil})
 	}
 	assert.Equal(t, []told{
-		{"exposure", explain.VerdictSend, 0, 0, 0},
-		{"duplicate", explain.VerdictRepeat, 1, 0, 0},
-		{"exposure", explain.VerdictSend, 0, 1, 1},
-		{"exposure", explain.VerdictSend, 0, 3, 2},
-		{"exposure", explain.VerdictLate, 0, 0, 0},
-		{"duplicate", explain.VerdictRepeat, 5, 0, 0},
-		{"exposure", explain.VerdictSend, 0, 0, 0},
+		{"exposure", explain.VerdictSend, 0, 0, false},
+		{"duplicate", explain.VerdictRepeat, 1, 0, false},
+		{"exposure", explain.VerdictSend, 0, 1, true},
+		{"repaired", explain.VerdictRepeat, 1, 0, true},
+		{"exposure", explain.VerdictLate, 0, 0, false},
+		{"duplicate", explain.VerdictRepeat, 5, 0, false},
+		{"exposure", explain.VerdictSend, 0, 0, false},
 	}, got)
 }
 
@@ -348,7 +352,7 @@ func TestExplainTime(t *testing.T) {
 
 // TestExplainSingleRecords: only the records that are wanted are explained, and without a history no numbers are made up.
 func TestExplainSingleRecords(t *testing.T) {
-	e := startExplained(t, configOf(t, "{}"), time.Now)
+	e := startExplained(t, configOf(t, "{}"), func() time.Time { return time.UnixMilli(testTime + 1000) })
 	e.recorder = &explain.Recorder{Wants: func(record plog.LogRecord) bool {
 		id, ok := record.Attributes().Get("user_id")
 		return ok && id.Str() == "user-wanted"

@@ -5,6 +5,8 @@ package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/ote
 
 import (
 	"context"
+	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -25,6 +27,14 @@ type factory struct {
 
 	mu        sync.Mutex
 	instances map[component.Config]*instance
+	memories  map[string]*namedMemory // by dedup.memory
+}
+
+// namedMemory is a memory that several processors share.
+type namedMemory struct {
+	*memory
+	owner component.ID
+	users int
 }
 
 // FactoryOption changes what the processors of a factory are made of.
@@ -42,7 +52,7 @@ func NewFactory() processor.Factory {
 
 // NewFactoryWithOptions returns the factory with options that no configuration has.
 func NewFactoryWithOptions(options ...FactoryOption) processor.Factory {
-	f := &factory{now: time.Now, instances: map[component.Config]*instance{}}
+	f := &factory{now: time.Now, instances: map[component.Config]*instance{}, memories: map[string]*namedMemory{}}
 	for _, option := range options {
 		option(f)
 	}
@@ -61,7 +71,11 @@ func (f *factory) createLogs(_ context.Context, set processor.Settings, cfg comp
 	defer f.mu.Unlock()
 	shared, ok := f.instances[cfg]
 	if !ok {
-		created, err := newInstance(cfg.(*Config), set, f.now)
+		memory, err := f.memory(&cfg.(*Config).Dedup, set)
+		if err != nil {
+			return nil, err
+		}
+		created, err := newInstance(cfg.(*Config), set, memory, f.now)
 		if err != nil {
 			return nil, err
 		}
@@ -72,9 +86,33 @@ func (f *factory) createLogs(_ context.Context, set processor.Settings, cfg comp
 	return &experimentProcessor{instance: shared, factory: f, next: next}, nil
 }
 
+// memory returns the memory of a processor: one of its own, or the one that has the name.
+func (f *factory) memory(cfg *DedupConfig, set processor.Settings) (*memory, error) {
+	if !cfg.Enabled || cfg.Memory == "" {
+		return newMemory(cfg, set, f.now)
+	}
+	named, ok := f.memories[cfg.Memory]
+	if !ok {
+		owned := set
+		owned.ID = component.NewIDWithName(metadata.Type, "memory_"+cfg.Memory)
+		created, err := newMemory(cfg, owned, f.now)
+		if err != nil {
+			return nil, err
+		}
+		named = &namedMemory{memory: created, owner: set.ID}
+		f.memories[cfg.Memory] = named
+	} else if !reflect.DeepEqual(named.cfg, cfg) {
+		return nil, fmt.Errorf("the processors %q and %q share the memory %q (dedup.memory), but their `dedup` sections differ: make them equal",
+			named.owner, set.ID, cfg.Memory)
+	}
+	named.users++
+	return named.memory, nil
+}
+
 // instance is what all pipelines of one configured processor share. It starts with the first of them, and ends with
 // the last.
 type instance struct {
+	id        component.ID
 	cfg       *Config
 	mapper    *experiment.Mapper
 	memory    *memory
@@ -87,7 +125,7 @@ type instance struct {
 	started   bool
 }
 
-func newInstance(cfg *Config, set processor.Settings, now func() time.Time) (*instance, error) {
+func newInstance(cfg *Config, set processor.Settings, memory *memory, now func() time.Time) (*instance, error) {
 	telemetry, err := newTelemetry(set)
 	if err != nil {
 		return nil, err
@@ -96,11 +134,8 @@ func newInstance(cfg *Config, set processor.Settings, now func() time.Time) (*in
 	if err != nil {
 		return nil, err
 	}
-	memory, err := newMemory(&cfg.Dedup, set, now)
-	if err != nil {
-		return nil, err
-	}
 	return &instance{
+		id:  set.ID,
 		cfg: cfg, mapper: experiment.New(settings), memory: memory, telemetry: telemetry,
 		explainer: newExplainer(set.Logger, now), now: now,
 	}, nil
@@ -110,6 +145,11 @@ func newInstance(cfg *Config, set processor.Settings, now func() time.Time) (*in
 func (f *factory) start(ctx context.Context, host component.Host, shared *instance) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if cfg := &shared.cfg.Dedup; cfg.Enabled && cfg.Memory == "" && shared.pipelines > 1 {
+		return fmt.Errorf("the processor %q stands in %d pipelines, and what one of them sends would be a repeat for the others: give each "+
+			"pipeline a processor of its own (for instance %q), with the same `dedup.memory` if they feed the same Amplitude project",
+			shared.id, shared.pipelines, component.NewIDWithName(metadata.Type, "2"))
+	}
 	if shared.started {
 		return nil
 	}
@@ -129,6 +169,11 @@ func (f *factory) release(ctx context.Context, shared *instance) error {
 		return nil
 	}
 	delete(f.instances, shared.cfg)
+	if named, ok := f.memories[shared.cfg.Dedup.Memory]; ok && named.memory == shared.memory {
+		if named.users--; named.users == 0 {
+			delete(f.memories, shared.cfg.Dedup.Memory)
+		}
+	}
 	shared.telemetry.builder.Shutdown()
 	if !shared.started {
 		return nil

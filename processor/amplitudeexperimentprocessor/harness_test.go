@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
@@ -65,6 +67,53 @@ func configFrom(t testing.TB, conf *confmap.Conf) *Config {
 	return cfg
 }
 
+// arrivals is the clock of processors under test. Records in tests are of the past, and what is older than seven days moves
+// no property: the clock goes with the newest record that was sent, one second behind it.
+type arrivals struct{ ms atomic.Int64 }
+
+func (c *arrivals) now() time.Time {
+	if ms := c.ms.Load(); ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Now()
+}
+
+// sending moves the clock to after the records, unless that is in the future.
+func (c *arrivals) sending(ld plog.Logs) {
+	newest := c.ms.Load()
+	for _, r := range recordsOf(ld) {
+		if of := r.Timestamp().AsTime(); r.Timestamp() != 0 && of.Before(time.Now().Add(-time.Second)) {
+			newest = max(newest, of.UnixMilli()+1000)
+		}
+	}
+	c.ms.Store(newest)
+}
+
+// following is the logs processor that tells the clock what is sent.
+type following struct {
+	processor.Logs
+	clock *arrivals
+}
+
+func (f following) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
+	f.clock.sending(ld)
+	return f.Logs.ConsumeLogs(ctx, ld)
+}
+
+// newTestFactory makes processors whose clock goes with the records that they are sent.
+func newTestFactory() processor.Factory {
+	clock := &arrivals{}
+	real := NewFactoryWithOptions(WithClock(clock.now))
+	create := func(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
+		p, err := real.CreateLogs(ctx, set, cfg, next)
+		if err != nil {
+			return nil, err
+		}
+		return following{p, clock}, nil
+	}
+	return processor.NewFactory(metadata.Type, real.CreateDefaultConfig, processor.WithLogs(create, metadata.LogsStability))
+}
+
 // rig is a processor between a test and a sink.
 type rig struct {
 	processor.Logs
@@ -82,7 +131,7 @@ func start(t testing.TB, cfg *Config, next consumer.Logs) *rig {
 	set := processortest.NewNopSettings(metadata.Type)
 	set.ID = component.NewIDWithName(metadata.Type, "test")
 	set.TelemetrySettings = r.telemetry.NewTelemetrySettings()
-	p, err := NewFactory().CreateLogs(t.Context(), set, cfg, next)
+	p, err := newTestFactory().CreateLogs(t.Context(), set, cfg, next)
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
 	t.Cleanup(func() { // t.Context is done by now

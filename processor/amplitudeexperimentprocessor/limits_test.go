@@ -31,11 +31,11 @@ func logged(t *testing.T, yaml string) (*experimentProcessor, *consumertest.Logs
 	set := processortest.NewNopSettings(metadata.Type)
 	set.Logger = zap.New(core)
 	sink := &consumertest.LogsSink{}
-	p, err := NewFactory().CreateLogs(t.Context(), set, configOf(t, yaml), sink)
+	p, err := newTestFactory().CreateLogs(t.Context(), set, configOf(t, yaml), sink)
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
 	t.Cleanup(func() { require.NoError(t, p.Shutdown(t.Context())) })
-	return p.(*experimentProcessor), sink, logs
+	return p.(following).Logs.(*experimentProcessor), sink, logs
 }
 
 func flagsBatch(t *testing.T, from, to int) plog.Logs {
@@ -189,10 +189,10 @@ func TestInstancesAreToldApart(t *testing.T) {
 	}
 }
 
-// TestTwoPipelines: one configuration in two pipelines is one processor with one memory.
+// TestTwoPipelines: one configuration in two pipelines is one processor, with a memory that has a name.
 func TestTwoPipelines(t *testing.T) {
-	factory := NewFactory()
-	cfg := configOf(t, "{}")
+	factory := newTestFactory()
+	cfg := configOf(t, "{dedup: {memory: main}}")
 	sink := &consumertest.LogsSink{}
 	set := processortest.NewNopSettings(metadata.Type)
 	first, err := factory.CreateLogs(t.Context(), set, cfg, sink)

@@ -8,27 +8,42 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/processor"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 )
 
-// memory gives the verdicts on events, by what was sent before. Without de-duplication every event goes out.
+// memory gives the verdicts on events, by what Amplitude holds. Without de-duplication every event goes out.
 type memory struct {
-	cfg   *DedupConfig
-	state *dedup.State // nil if de-duplication is not enabled
-	idle  freelist.List[*reservation]
+	cfg    *DedupConfig
+	ledger *dedup.Ledger // nil if de-duplication is not enabled
+	idle   freelist.List[*reservation]
+	log    *zap.Logger // writes seldom
+
+	// identifies numbers the $identify of the process.
+	identifies atomic.Uint64
 }
 
 func newMemory(cfg *DedupConfig, set processor.Settings, now func() time.Time) (*memory, error) {
-	m := &memory{cfg: cfg, idle: freelist.New[*reservation](runtime.GOMAXPROCS(0))}
+	m := &memory{
+		cfg: cfg, idle: freelist.New[*reservation](runtime.GOMAXPROCS(0)),
+		log: set.Logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+			return zapcore.NewSamplerWithOptions(core, flapInterval, 1, 0)
+		})),
+	}
 	if !cfg.Enabled {
 		return m, nil
 	}
@@ -41,9 +56,12 @@ func newMemory(cfg *DedupConfig, set processor.Settings, now func() time.Time) (
 		}
 	}
 	var err error
-	m.state, err = dedup.New(settings)
+	m.ledger, err = dedup.New(settings)
 	return m, err
 }
+
+// flapInterval is how often a flag whose property changes too often is named.
+const flapInterval = time.Minute
 
 // settings translates the section for the state, all but Redis.
 func (cfg *DedupConfig) settings(set processor.Settings) dedup.Settings {
@@ -82,32 +100,34 @@ func (cfg *RedisConfig) settings() (*dedup.RedisSettings, error) {
 }
 
 func (m *memory) start(ctx context.Context, host component.Host) error {
-	if m.state == nil {
+	if m.ledger == nil {
 		return nil
 	}
-	return m.state.Start(ctx, host)
+	return m.ledger.Start(ctx, host)
 }
 
 func (m *memory) shutdown(ctx context.Context) error {
-	if m.state == nil {
+	if m.ledger == nil {
 		return nil
 	}
-	return m.state.Shutdown(ctx)
+	return m.ledger.Shutdown(ctx)
 }
 
-// reservation is a batch of events between their verdicts and the answer of the next component. Exactly one of commit
+// reservation is a batch of events between their verdicts and the answer of the next component. Exactly one of accept
 // and release ends it. A nil reservation has nothing to remember.
 type reservation struct {
-	memory   *memory
-	batch    *dedup.Reservation
-	records  []dedup.Record
-	verdicts []dedup.Verdict
+	memory    *memory
+	batch     *dedup.Reservation
+	records   []dedup.Record
+	flags     []dedup.Flag
+	verdicts  []dedup.Verdict
+	decisions []dedup.Decision
 }
 
-// reserve gives the verdict on each event of a batch; see [dedup.State.Reserve]. The recorder may be nil.
+// reserve gives the verdict on each event of a batch; see [dedup.Ledger.Reserve]. The recorder may be nil.
 func (m *memory) reserve(ctx context.Context, events []experiment.Event, recorder *explain.Recorder) *reservation {
 	var r *reservation
-	if m.state != nil {
+	if m.ledger != nil {
 		var ok bool
 		if r, ok = m.idle.Get(); !ok {
 			r = &reservation{memory: m}
@@ -123,27 +143,110 @@ func (m *memory) reserve(ctx context.Context, events []experiment.Event, recorde
 }
 
 func (r *reservation) decide(ctx context.Context, events []experiment.Event) {
-	r.records = slices.Grow(r.records[:0], len(events))[:len(events)]
-	r.verdicts = slices.Grow(r.verdicts[:0], len(events))[:len(events)]
+	r.records, r.flags = r.records[:0], r.flags[:0]
 	for i := range events {
-		e := &events[i]
-		r.records[i] = dedup.Record{Subject: e.Subject, Result: e.Result, Bucket: e.Window, Time: e.Time}
+		r.add(&events[i])
 	}
-	r.batch = r.memory.state.Reserve(ctx, r.records, r.verdicts)
-	for i, verdict := range r.verdicts {
-		events[i].Verdict = experiment.Verdict{
-			Transition: verdict.Transition,
-			Repeat:     verdict.Outcome == dedup.Repeat,
-			Late:       verdict.Outcome == dedup.Late,
-			Changed:    verdict.Changed,
-		}
+	r.verdicts = slices.Grow(r.verdicts[:0], len(r.records))[:len(r.records)]
+	r.decisions = slices.Grow(r.decisions[:0], len(r.flags))[:len(r.flags)]
+	r.batch = r.memory.ledger.Reserve(ctx, r.records, r.flags, r.verdicts, r.decisions)
+	at := 0
+	for i := range events {
+		at += r.answer(&events[i], r.verdicts[i], r.decisions[at:])
 	}
 }
 
-// commit remembers what the batch sent.
-func (r *reservation) commit(ctx context.Context) {
+// add adds an event to what is to be decided.
+func (r *reservation) add(e *experiment.Event) {
+	from := int32(len(r.flags))
+	for i := range e.Flags {
+		flag := &e.Flags[i]
+		if !e.SetsProperty(flag) {
+			continue
+		}
+		one := dedup.Flag{Key: xxh3.HashString(flag.Key)}
+		if !flag.Unassigned {
+			one.Value = max(1, xxh3.HashString(flag.Variant)) // 0 is unset
+		}
+		r.flags = append(r.flags, one)
+	}
+	record := dedup.Record{
+		User: dedup.UserID(e.UserID), Device: dedup.DeviceID(e.DeviceID), Day: e.Window, Time: e.Time, From: from, To: int32(len(r.flags)),
+	}
+	if !e.OnlyProperties() {
+		key := e.Key()
+		record.Event = dedup.ID{Hi: key.Hi, Lo: key.Lo}
+	}
+	r.records = append(r.records, record)
+}
+
+// answer tells an event what was decided, and returns how many of its flags were decided about.
+func (r *reservation) answer(e *experiment.Event, verdict dedup.Verdict, decisions []dedup.Decision) (decided int) {
+	only := e.OnlyProperties()
+	carries := dedup.Operate
+	if only {
+		carries = dedup.Repair
+	}
+	carried := 0
+	var all dedup.Decision
+	for i := range e.Flags {
+		flag := &e.Flags[i]
+		if !e.SetsProperty(flag) {
+			continue
+		}
+		decision := decisions[decided]
+		decided++
+		all |= decision
+		flag.LeftOut = decision&carries == 0
+		flag.Repair = decision&dedup.Repair != 0
+		if !flag.LeftOut {
+			carried++
+		}
+		if decision&dedup.Flapping != 0 {
+			r.memory.log.Warn("A user property changes more often than once a minute and is left as it is until there is room: several "+
+				"sources tell different variants of one flag for the same user", zap.String("flag", printable.Cut(flag.Key)))
+		}
+	}
+	e.Verdict = experiment.Verdict{
+		Repeat:  verdict.Event == 0,
+		Changed: all&dedup.Changed != 0,
+		Late:    verdict.Event != 0 && decided > 0 && carried == 0,
+	}
+	switch {
+	case verdict.Identify == 0:
+	case only:
+		e.Verdict.Repeat, e.Verdict.IdentifyNumber = false, r.memory.identifies.Add(1)
+	default:
+		e.Verdict.Identify, e.Verdict.IdentifyNumber = true, r.memory.identifies.Add(1)
+	}
+	return decided
+}
+
+// handOver names what the batch sends, and returns the context to hand it on with.
+func (r *reservation) handOver(ctx context.Context, events []experiment.Event) context.Context {
+	if r == nil || r.batch.Copies() == 0 {
+		return ctx
+	}
+	for i := range events {
+		e, verdict := &events[i], r.verdicts[i]
+		if verdict.Event != 0 {
+			r.batch.Name(verdict.Event, receipts.Key(e.InsertID()))
+		}
+		switch {
+		case verdict.Identify == 0:
+		case e.OnlyProperties():
+			r.batch.Name(verdict.Identify, receipts.Key(e.InsertID()))
+		default:
+			r.batch.Name(verdict.Identify, receipts.Key(e.IdentifyID()))
+		}
+	}
+	return r.batch.HandOver(ctx)
+}
+
+// accept remembers what the batch sent.
+func (r *reservation) accept() {
 	if r != nil {
-		r.batch.Commit(ctx)
+		r.batch.Accept()
 		r.end()
 	}
 }
@@ -172,7 +275,7 @@ func (m *memory) explain(e *experiment.Event, history *explain.History) {
 		return
 	}
 	result := explain.Result{Subject: e.Subject, Result: e.Result, Window: e.Window, Late: verdict.Late}
-	told.Transition, told.Verdict = verdict.Transition, explain.VerdictSend
+	told.Verdict = explain.VerdictSend
 	last, sameWindow := history.Last(&result)
 	same, another := "on the same day", "on another day"
 	if m.cfg.Window != experiment.WindowDay {

@@ -65,13 +65,13 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	outgoing, counts := batch.Write(ld)
 	p.telemetry.handOver(ctx, incoming, outgoing, p.now().Sub(begin))
 	if outgoing > 0 {
-		if err := p.next.ConsumeLogs(ctx, ld); err != nil {
+		if err := p.next.ConsumeLogs(reservation.handOver(ctx, batch.Events()), ld); err != nil {
 			p.telemetry.refused(ctx, incoming)
 			return err
 		}
 	}
 	accepted = true
-	reservation.commit(ctx)
+	reservation.accept()
 	p.telemetry.done(ctx, &counts)
 	p.explainer.explain(&counts)
 	return nil

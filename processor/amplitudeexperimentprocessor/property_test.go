@@ -162,7 +162,7 @@ func checkLaw(t *testing.T, r *rig, in, out int) {
 		}
 	}
 	assert.Equal(t, in, sum, "records in = the sum of their outcomes")
-	assert.Equal(t, out, leaving+m.sum("extra_events", "", ""), "records out")
+	assert.Equal(t, out, leaving+m.sum("extra_events", "", "")+m.sum("identifies", "", ""), "records out")
 	assert.Equal(t, m.sum("records", "outcome", "skipped"), m.sum("skipped", "", ""))
 	assert.Equal(t, m.sum("records", "outcome", "rejected"), m.sum("rejected", "", ""))
 	assert.Equal(t, in, sumPoints(m["otelcol_processor_incoming_items"], "", ""))

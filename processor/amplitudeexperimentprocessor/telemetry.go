@@ -119,6 +119,7 @@ func (t *telemetry) done(ctx context.Context, c *experiment.Counts) {
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentNearMisses, c.NearMisses.Count[:], t.nearMisses[:])
 	add(ctx, t.builder.ProcessorAmplitudeExperimentEvaluationsWithoutReason, c.WithoutReason, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentExtraEvents, c.ExtraEvents, t.all)
+	add(ctx, t.builder.ProcessorAmplitudeExperimentIdentifies, c.Identifies, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentLate, c.Late, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentGroupsLeftOut, c.GroupsLeftOut, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentPropertiesLeftOut, c.PropertiesLeftOut, t.all)
@@ -168,7 +169,7 @@ func (t *telemetry) flags(n int, unseen experiment.Unseen) {
 
 // observe publishes the counts of the memory.
 func (t *telemetry) observe(m *memory) error {
-	if m.state == nil {
+	if m.ledger == nil {
 		return nil
 	}
 	reason := func(name string) metric.MeasurementOption {
@@ -179,7 +180,7 @@ func (t *telemetry) observe(m *memory) error {
 		register func(metric.Int64Callback) error, read func(dedup.Stats, metric.Int64Observer),
 	) error {
 		return register(func(_ context.Context, observer metric.Int64Observer) error {
-			read(m.state.Stats(), observer)
+			read(m.ledger.Stats(), observer)
 			return nil
 		})
 	}
@@ -190,6 +191,9 @@ func (t *telemetry) observe(m *memory) error {
 		register(t.builder.RegisterProcessorAmplitudeExperimentDedupEvictionsCallback, func(stats dedup.Stats, o metric.Int64Observer) {
 			o.Observe(stats.Evicted, maxEntries)
 			o.Observe(stats.Expired, age)
+		}),
+		register(t.builder.RegisterProcessorAmplitudeExperimentPropertyFlapsCallback, func(stats dedup.Stats, o metric.Int64Observer) {
+			o.Observe(stats.Flaps, t.all)
 		}),
 		register(t.builder.RegisterProcessorAmplitudeExperimentDedupRedisBypassedCallback, func(stats dedup.Stats, o metric.Int64Observer) {
 			o.Observe(stats.RedisBypassed, t.all)

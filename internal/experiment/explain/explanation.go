@@ -127,6 +127,8 @@ type Event struct {
 	Record plog.LogRecord `json:"-"`
 	// Sent tells whether Record is set.
 	Sent bool `json:"sent"`
+	// Identify is the $identify that sets user properties right, behind the event or in its place; nil if there is none.
+	Identify *plog.LogRecord `json:"-"`
 }
 
 // InsertID is the insert_id of an event and what it is made of.

@@ -3,262 +3,243 @@
 
 package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 
-import "sync"
-
-// shard is a part of the state with a lock of its own. A subject, its history and what is in flight
-// of it lie in the same shard.
-type shard struct {
-	mu     sync.Mutex
-	table  table
-	flight flight
-	// intents counts what is in flight and announced in the journal.
-	intents int
-	// announced are the changes that a crash cut off before they were answered.
-	announced announcements
-	warmed    uint64   // keeps the compiler from dropping [State.warm]
-	_         [64]byte // keeps the locks of neighbors off one cache line
-}
-
-// state is what a record is compared with.
+// state is what a property is compared with, and where it is remembered.
 type state struct {
-	result      uint64
-	newest      int64
-	bucket      int32
-	n           uint32
-	known       bool
-	unconfirmed bool
-	overtaken   bool
+	effective
+	number uint32 // of the entry, 0 if there is none
+	own    int32  // of what the batch itself moves, counted from 1
 }
 
-func (st *state) is(rec *Record) bool {
-	return st.known && st.bucket == rec.Bucket && st.result == rec.Result
+// decide answers record i of the batch, and reserves what it sends.
+func (l *Ledger) decide(r *Reservation, i int) {
+	rec := &r.records[i]
+	if l.remote != nil {
+		l.remote.merge(r, i)
+	}
+	if rec.User != (ID{}) {
+		h := l.shardOf(rec.User)
+		held := l.lock(h, h, h)
+		done := l.judge(r, i, rec.User, h, nil, 0)
+		held.unlock()
+		if done {
+			return
+		}
+		// Of the user nothing is known: an anonymous device may bring something along.
+		d := l.shardOf(rec.Device)
+		held = l.lock(h, h, d)
+		l.judge(r, i, rec.User, h, &l.shards[d], 0)
+		held.unlock()
+		return
+	}
+	d := l.shardOf(rec.Device)
+	for p := d; ; {
+		held := l.lock(d, d, p)
+		person, since := l.ownerOf(r, &l.shards[d], rec.Device)
+		if person == (ID{}) {
+			person = rec.Device
+		}
+		if at := l.shardOf(person); at != p {
+			held.unlock()
+			p = at
+			continue
+		}
+		l.judge(r, i, person, p, &l.shards[d], since)
+		held.unlock()
+		return
+	}
 }
 
-// decide answers one record of the subject k that arrived at now, and reserves what it sends.
-func (s *State) decide(sh *shard, r *Reservation, k id, rec *Record) Verdict {
-	place := s.seed.place(k)
-	e := s.remembered(sh, k, r.second)
+// ownerOf is the last user on a device, whose shard is s, and when that one appeared.
+func (l *Ledger) ownerOf(r *Reservation, s *shard, dev ID) (ID, int64) {
+	if len(r.owners.list) > 0 {
+		if own := r.owners.find(dev); own != nil {
+			return own.user, own.since
+		}
+	}
+	if e, _ := remembered(l, &s.devices, dev, r.second); e != nil {
+		s.devices.touch(e, r.second)
+		return e.p.owner, e.p.since
+	}
+	return ID{}, 0
+}
 
-	var current state
-	if e != nil {
-		current = state{
-			result: e.result, newest: e.newest, bucket: e.bucket, n: e.n,
-			known: true, unconfirmed: e.is(flagUnconfirmed), overtaken: e.is(flagOvertaken),
+// judge decides record i, which is of the person, whose shard p is locked. dev is the shard of the record's device,
+// locked as well, and needed for a record without a user. It returns false, having done nothing, if it needs that shard.
+func (l *Ledger) judge(r *Reservation, i int, person ID, p uint8, dev *shard, since int64) bool {
+	rec := &r.records[i]
+	s := &l.shards[p]
+	flags, decisions := r.flags[rec.From:rec.To], r.decisions[rec.From:rec.To]
+	r.states = r.states[:0]
+	needsDevice := rec.User != (ID{}) && rec.Device != (ID{})
+	for f := range flags {
+		one := l.stateOf(r, s, person.property(flags[f].Key))
+		if !one.known && needsDevice {
+			if dev == nil {
+				return false
+			}
+			if owner, _ := l.ownerOf(r, dev, rec.Device); owner == (ID{}) {
+				one = l.stateOf(r, dev, rec.Device.property(flags[f].Key))
+				one.sure, one.number, one.own = false, 0, 0
+			}
 		}
-	}
-	committed := current
-	// A time is believed up to the arrival. What was believed before stays: the clock may have been set
-	// back since, or be another replica's, and a change must not look late for that.
-	t := min(rec.Time, max(r.now, current.newest))
-	one, ok, older := sh.announced.find(k, rec, t)
-	if ok && (rec.Bucket != current.bucket || one.n < current.n) {
-		// One of several changes that were on their way together, or that something newer has overtaken
-		// since: it gets the number it had, and leaves the state to the last of them.
-		if one.arrived {
-			return Verdict{Outcome: Repeat}
-		}
-		s.reserve(sh, r, node{id: k, result: rec.Result, time: t, newest: t, bucket: rec.Bucket, n: one.n, late: true})
-		if current.unconfirmed {
-			return Verdict{Outcome: Send, Transition: one.n, Changed: true}
-		}
-		return Verdict{Outcome: Late, Transition: one.n}
-	}
-	own := s.ownLatest(sh, r, k, place)
-	if own != nil {
-		current = state{
-			result: own.result, newest: max(current.newest, own.newest), bucket: own.bucket, n: own.n, known: true,
-		}
-		if current.is(rec) {
-			own.newest = max(own.newest, t)
-			return Verdict{Outcome: Repeat}
-		}
-	}
-	same := current.is(rec)
-
-	// The same result as an unconfirmed change, but from before it: what came between is the newer state.
-	older = older && current.unconfirmed
-	if current.known && (!same || older) && t < current.newest {
-		if (committed.is(rec) && !committed.unconfirmed) || s.wasSent(sh, r, k, place, rec) {
-			return Verdict{Outcome: Repeat}
-		}
-		s.reserve(sh, r, node{id: k, result: rec.Result, time: t, newest: t, bucket: rec.Bucket, late: true})
-		return Verdict{Outcome: Late}
+		r.states = append(r.states, one)
 	}
 
-	// The number that comes next if nobody else had this subject in flight.
-	var n uint32
-	if current.known && current.bucket == rec.Bucket {
-		n = current.n + 1
+	home, hs := homeOf(rec.User, rec.Device), s
+	if rec.User == (ID{}) {
+		hs = dev
 	}
-	if before := s.lastInFlight(sh, r, k, place, rec, t, n); before != nil {
-		n = before.n
-		if before.result != rec.Result {
-			n++
-		}
-	} else if same {
+	fact, known := ID{}, true
+	if rec.Event != (ID{}) {
+		fact = home.fact(rec.Event, rec.Day)
+		known = l.knows(r, hs, home, fact, rec)
+	}
+	certain := known || l.former.certain(fact, rec.Time)
+
+	t := min(rec.Time, r.now)
+	stale := rec.Time < r.now-l.history || (rec.User == (ID{}) && t < since)
+	operations, repairs, late := 0, 0, 0
+	for f := range flags {
+		one, decision := &r.states[f], Decision(0)
+		same := one.value == flags[f].Value
 		switch {
-		case current.overtaken:
-			n = current.n + 1 // set the property right again
-		case current.unconfirmed:
-			n = current.n // the same insert_id as the send that a crash cut off
+		case stale:
+		case !one.known:
+			decision = Operate
+			if known || !certain {
+				decision |= Repair
+			}
+		case t < one.newest:
+			decision = Late
+		case same && (one.sure || (!known && certain)):
+			decision = Operate
+		case l.set.Mode == UniquePerDay:
+			decision = Operate
+		case l.take(r, s, one):
+			decision = Operate | Repair
 		default:
-			sh.table.touch(e, r.second)
-			e.newest = max(e.newest, t)
-			return Verdict{Outcome: Repeat}
+			decision = Flapping
+			l.flaps.Add(1)
+		}
+		if one.known && !same && decision&Operate != 0 {
+			decision |= Changed
+		}
+		if l.set.Mode == UniquePerDay {
+			decision &^= Repair
+		}
+		decisions[f] = decision
+		if decision&Operate != 0 {
+			operations++
+		}
+		if decision&Repair != 0 {
+			repairs++
+		}
+		if decision&Late != 0 {
+			late++
 		}
 	}
-	s.reserve(sh, r, node{
-		id: k, result: rec.Result, time: t, newest: t, bucket: rec.Bucket, n: n,
-		// After a crash, A, B, A must not look like A, A: a change is written down before it is sent.
-		intent: n > 0 && s.journal != nil,
-	})
-	return Verdict{Outcome: Send, Transition: n, Changed: current.known && current.result != rec.Result}
-}
 
-// remembered returns the committed entry of k, unless it is too old to count.
-func (s *State) remembered(sh *shard, k id, second uint32) *entry {
-	e := sh.table.find(k)
-	if e == nil || e.touched < s.forgetBefore(second) {
-		return nil
-	}
-	return e
-}
-
-// ownLatest returns the latest record of k that the batch of r itself sends, or nil.
-func (*State) ownLatest(sh *shard, r *Reservation, k id, place uint64) *node {
-	for number := sh.flight.first(k, place); number != 0; number = sh.flight.after(number) {
-		if n := sh.flight.at(number); n.owner == r.number && !n.late {
-			return n
+	verdict := &r.verdicts[i]
+	*verdict = Verdict{}
+	if known {
+		// A repeat says that the value is still the present one, also where another of its flags has to be set again.
+		for f := range flags {
+			if decisions[f]&(Operate|Repair) == Operate {
+				if r.states[f].value == flags[f].Value {
+					l.raise(r, s, &r.states[f], t)
+				}
+				decisions[f] &^= Changed
+			}
+			decisions[f] &^= Operate
 		}
-	}
-	return nil
-}
-
-// wasSent reports whether this very result of k was already sent in its bucket, or is part of the batch.
-func (s *State) wasSent(sh *shard, r *Reservation, k id, place uint64, rec *Record) bool {
-	if e := s.remembered(sh, k.sent(rec.Bucket, rec.Result), r.second); e != nil {
-		sh.table.touch(e, r.second)
-		return true
-	}
-	for number := sh.flight.first(k, place); number != 0; number = sh.flight.after(number) {
-		if n := sh.flight.at(number); n.owner == r.number && n.bucket == rec.Bucket && n.result == rec.Result {
+		if repairs == 0 {
 			return true
 		}
 	}
-	return false
+	where := origin{person: person, shard: p, home: hs, time: t}
+	if !known {
+		verdict.Event = l.reserve(r, i, &where, fact, Operate, operations)
+		verdict.Late = late > 0 && late == len(flags)
+	}
+	if repairs > 0 {
+		verdict.Identify = l.reserve(r, i, &where, ID{}, Repair, repairs)
+	}
+	l.remember(r, i, &where, fact, known)
+	return true
 }
 
-// lastInFlight returns what other batches have in flight of k up to the time of the record and from
-// the transition number least on: the very same record if it is there, else the last by time and
-// number. A record that equals it takes its number, so that both get one insert_id; another result
-// is a transition after it.
-func (*State) lastInFlight(sh *shard, r *Reservation, k id, place uint64, rec *Record, t int64, least uint32) *node {
-	if sh.flight.live == r.reserved {
-		return nil // all of it is ours
-	}
-	var last *node
-	exact := false
-	for number := sh.flight.first(k, place); number != 0; number = sh.flight.after(number) {
-		n := sh.flight.at(number)
-		if n.owner == r.number || n.late || n.bucket != rec.Bucket || n.n < least || n.time > t {
-			continue
+// stateOf is what a property is compared with: what the batch itself does to it, else what is known.
+func (l *Ledger) stateOf(r *Reservation, s *shard, k ID) (one state) {
+	e, number := remembered(l, &s.properties, k, r.second)
+	one.effective, one.number = s.effective(e), number
+	if len(r.moves.list) > 0 {
+		if own := r.moves.find(k); own != nil {
+			one.own = r.moves.last
+			one.effective = effective{own.value, max(one.newest, own.newest), true, true}
 		}
-		switch {
-		case n.time == t && n.result == rec.Result:
-			if !exact || n.n < last.n {
-				last, exact = n, true
+	}
+	return one
+}
+
+// knows tells whether the event was delivered or is on its way, or is part of the batch.
+func (l *Ledger) knows(r *Reservation, s *shard, home, fact ID, rec *Record) bool {
+	if rec.To-rec.From == 1 {
+		number := uint32(0)
+		if rec.User != (ID{}) {
+			number = r.states[0].number
+		} else {
+			_, number = remembered(l, &s.properties, home.property(r.flags[rec.From].Key), r.second)
+		}
+		if number != 0 {
+			if e := s.properties.at(number); e.p.fact == fact.Lo {
+				s.properties.touch(e, r.second)
+				return true
 			}
-		case exact:
-		case last == nil || n.time > last.time || (n.time == last.time && n.n > last.n):
-			last = n
 		}
 	}
-	return last
+	if s.facts.live > 0 {
+		if e, _ := remembered(l, &s.facts, fact, r.second); e != nil {
+			s.facts.touch(e, r.second)
+			return true
+		}
+	}
+	if s.way.has(home, fact.Lo) {
+		return true
+	}
+	return len(r.events.list) > 0 && r.events.find(fact) != nil
 }
 
-// commit makes a record that was accepted part of the state of its subject. Of two states the one
-// with the newer event time stays; the other is remembered as sent.
-func (s *State) commit(sh *shard, n *node, second uint32) {
-	e := sh.table.find(n.id)
-	if fresh := e == nil || e.touched < s.forgetBefore(second); fresh {
-		if n.late {
-			s.rememberSent(sh, n.sent(n.bucket, n.result), n.bucket, second)
-			return
+// take takes a token for a change of the property.
+func (l *Ledger) take(r *Reservation, s *shard, one *state) bool {
+	switch {
+	case one.number != 0:
+		e := s.properties.at(one.number)
+		taken := e.p.take(r.second)
+		if taken {
+			r.taken = append(r.taken, e.ID)
 		}
-		if e == nil {
-			e = s.insert(sh, n.id, second)
-		}
-		*e = entry{id: n.id, result: n.result, newest: n.newest, bucket: n.bucket, n: n.n}
-		sh.table.touch(e, second)
-		sh.announced.arrived(n)
-		s.journalState(sh, n, e, second)
+		return taken
+	case one.own != 0:
+		own := &r.moves.list[one.own-1].v
+		own.taken++
+		return own.taken <= burst
+	default:
+		return true // known of the device alone
+	}
+}
+
+// raise notes that a repeat says that the value is still the present one.
+func (l *Ledger) raise(r *Reservation, s *shard, one *state, t int64) {
+	if one.own != 0 {
+		own := &r.moves.list[one.own-1].v
+		own.newest = max(own.newest, t)
+	}
+	if one.number == 0 {
 		return
 	}
-	sh.table.touch(e, second)
-	sameBucket := e.bucket == n.bucket
-	same := sameBucket && e.result == n.result
-	renewed := same && n.n > e.n
-	moves := !n.late && (n.newest > e.newest || (n.newest == e.newest && (!sameBucket || n.n >= e.n)))
-	// What to remember as sent beside the state. A day that is over is left out if it had no change:
-	// its replay has the insert_id of the first time, and to write it down would double the memory.
-	past, pastBucket := n.result, n.bucket
-	// That the result came late does not say that its unconfirmed return arrived.
-	remember := !same || (n.late && e.is(flagUnconfirmed))
-	if moves {
-		past, pastBucket = e.result, e.bucket
-		// Whether an unconfirmed one was sent, nobody knows.
-		remember = remember && (sameBucket || e.n > 0) && !e.is(flagUnconfirmed)
-		if !sameBucket {
-			e.n = 0
-		}
-		e.result, e.bucket, e.newest = n.result, n.bucket, n.newest
+	e := s.properties.at(one.number)
+	s.properties.touch(e, r.second)
+	if e.p.raise(t) {
+		l.raised(s, e, one.number)
 	}
-	if e.bucket == n.bucket {
-		e.n = max(e.n, n.n)
-	}
-	// An earlier time of the same result (A of A, B, A) says nothing about the change that is unconfirmed.
-	if (moves || (same && n.n >= e.n)) && !n.late {
-		e.order &^= flagUnconfirmed
-	}
-	sh.announced.arrived(n)
-	switch {
-	case renewed || (moves && !same):
-		e.order &^= flagOvertaken
-	case !same && !n.late && n.owner != 0:
-		// Both were in flight, and the older one was accepted last.
-		e.order |= flagOvertaken
-	}
-	s.journalState(sh, n, e, second)
-	if remember {
-		s.rememberSent(sh, n.sent(pastBucket, past), pastBucket, second)
-	}
-}
-
-// rememberSent remembers under its own id that a result which is not the state of its subject was sent.
-func (s *State) rememberSent(sh *shard, k id, bucket int32, second uint32) {
-	e := sh.table.find(k)
-	if e == nil {
-		e = s.insert(sh, k, second)
-		e.bucket = bucket
-	}
-	sh.table.touch(e, second)
-	s.journalEntry(e)
-}
-
-// insert makes room for and adds the entry k.
-func (s *State) insert(sh *shard, k id, second uint32) *entry {
-	if gone := sh.table.expire(s.forgetBefore(second), expiryStep); gone > 0 {
-		s.entries.Add(-gone)
-		s.expired.Add(gone)
-	}
-	e := sh.table.insert(k, second)
-	if s.entries.Add(1) > int64(s.set.MaxEntries) && sh.table.evict(e) {
-		s.entries.Add(-1)
-		s.evicted.Add(1)
-	}
-	return e
-}
-
-func (s *State) forgetBefore(second uint32) uint32 {
-	return second - min(second, s.forget)
 }

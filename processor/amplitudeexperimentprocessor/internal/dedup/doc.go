@@ -1,16 +1,25 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dedup remembers the last experiment result of each subject and decides
-// which results are new.
+// Package dedup remembers what Amplitude holds, and decides by that which events are new and which user properties have to
+// be set right.
 //
-// A subject is who was evaluated for what: user_id, device_id, groups, flag keys and
-// experiment key, hashed to 128 bits by the caller. Its state is the bucket (the day
-// of the event's own time), the result, the transition number within the bucket and
-// the newest event time.
+// Two things are remembered, in the [Ledger]. Facts: an event goes out once per subject, result and day. Properties: what
+// Amplitude was last told of each person's property for each flag, in the order of delivery, and the newest event time met.
+// A record whose event went out already, while the property is another one or may be, sets the property by a $identify.
 //
-// Decisions are made in two phases, so that a result which the next component refused
-// is never remembered as sent: [State.Reserve] decides and reserves, then the caller
-// hands the events on and calls [Reservation.Commit] or [Reservation.Release]. Only
-// committed state makes a record a repeat.
+// What becomes of a batch is decided by [Ledger.Reserve]; [Reservation.Accept] puts it on its way, in front of the
+// ledger, where it makes its repeats repeats; the receipt of its exporter (package receipts) makes it part of the ledger, or
+// takes it away as if it had never been. What nobody claims counts as delivered.
+//
+// The path of a record, with the file of each step:
+//
+//	Reserve   reserve.go, decide.go   a batch sees itself (batch.go)
+//	Accept    reserve.go, way.go      what is on its way, as nodes in front of the properties (shard.go)
+//	Settle    settle.go               a receipt; former.go: of what was on its way when the last process ended
+//	kept      table.go                bounded tables without pointers; keep.go, rows.go, journal.go: on a storage extension
+//	shared    remote.go, redis.go     with other replicas
+//
+// reference_test.go is the same set of rules in its plainest form, with a model Amplitude and a random world; the tests
+// play it and the ledger side by side.
 package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"

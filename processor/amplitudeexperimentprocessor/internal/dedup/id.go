@@ -4,35 +4,47 @@
 package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
+
+	"github.com/zeebo/xxh3"
 )
 
+// ID is a 128-bit hash. The zero ID stands for an id that is absent.
+type ID struct{ Hi, Lo uint64 }
+
+// The seeds keep a user and a device of the same name apart. What is hashed with them is written to disk and shared
+// between replicas, so they never change.
 const (
+	userSeed   = 0x75
+	deviceSeed = 0x64
+
 	mixA = 0x9e3779b97f4a7c15
 	mixB = 0xd6e8feb86659fd93
 )
 
-// id is a Key as two words. hi alone chooses the shard, so that what is derived from a subject
-// with [id.sent] lies in the shard of the subject.
-type id struct{ hi, lo uint64 }
+// UserID hashes a user_id; the empty text is absent.
+func UserID(text string) ID { return hashID(text, userSeed) }
 
-func (k *Key) id() id {
-	return id{hi: binary.LittleEndian.Uint64(k[:8]), lo: binary.LittleEndian.Uint64(k[8:])}
+// DeviceID hashes a device_id; the empty text is absent.
+func DeviceID(text string) ID { return hashID(text, deviceSeed) }
+
+func hashID(text string, seed uint64) ID {
+	if text == "" {
+		return ID{}
+	}
+	h := xxh3.HashString128Seed(text, seed)
+	return ID{h.Hi, h.Lo}
 }
 
-func (k id) key() (key Key) {
-	binary.LittleEndian.PutUint64(key[:8], k.hi)
-	binary.LittleEndian.PutUint64(key[8:], k.lo)
-	return key
+// property is the id of a person's user property for a flag. It lies in the shard of the person.
+func (person ID) property(flag uint64) ID {
+	return ID{person.Hi, fold(person.Lo^mixA, flag^mixB)}
 }
 
-// sent is the id under which it is remembered that the subject k had this result in this bucket.
-// It does not depend on the process, since replicas and restarts share it.
-func (k id) sent(bucket int32, result uint64) id {
-	lo := fold(k.lo^mixA, result^mixB)
-	return id{hi: k.hi, lo: fold(lo^mixB, uint64(uint32(bucket))^mixA)}
+// fact is the id of an event of the person or device that a record names itself. It lies in that one's shard.
+func (home ID) fact(event ID, day int32) ID {
+	return ID{home.Hi, max(1, fold(fold(home.Lo^mixB, event.Lo^mixA), event.Hi^uint64(uint32(day))*mixA))} // 0 is none
 }
 
 func fold(a, b uint64) uint64 {
@@ -40,15 +52,13 @@ func fold(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// seed makes places in the table unpredictable, so that nobody can aim at one of them.
+// seed makes places in a table unpredictable, so that nobody can aim at one of them.
 type seed struct{ a, b uint64 }
 
 func newSeed() seed {
 	return seed{a: rand.Uint64(), b: rand.Uint64()} //nolint:gosec // against collisions, not for secrets
 }
 
-func (s seed) place(k id) uint64 { return fold(k.lo^s.a, k.hi^s.b) }
+func (s seed) place(k ID) uint64 { return fold(k.Lo^s.a, k.Hi^s.b) }
 
-func (s seed) shard(hi uint64, shift uint8) uint32 {
-	return uint32(((hi ^ s.b) * mixA) >> shift)
-}
+func (s seed) shard(hi uint64, shift uint8) uint8 { return uint8(((hi ^ s.b) * mixA) >> shift) }

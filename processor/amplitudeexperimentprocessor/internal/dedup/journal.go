@@ -40,19 +40,22 @@ const (
 
 	unknownEnd = math.MaxUint64
 
-	metaKey     = "meta"
+	metaKey = "meta"
+	// lostKey is there while the storage lacks changes, if it takes as much as that.
+	lostKey     = "lost"
 	readAhead   = 16
 	deleteBatch = 256
 )
 
-// journal keeps the state in a storage extension. What changes is appended to blocks, off the path
-// of the records; a snapshot of all entries replaces the blocks when they have grown.
+// journal keeps the ledger in a storage extension. What changes is appended to blocks as rows, off the path
+// of the records; a snapshot of all that is known replaces the blocks when they have grown.
 type journal struct {
-	state  *State
+	ledger *Ledger
 	client storage.Client
 	logger *zap.Logger
 
 	failures atomic.Int64
+	life     atomic.Uint64 // counts the processes that used the storage
 
 	mu      sync.Mutex
 	buffer  []byte
@@ -78,12 +81,12 @@ type journal struct {
 	warned       bool
 }
 
-func newJournal(s *State, client storage.Client) *journal {
+func newJournal(l *Ledger, client storage.Client) *journal {
 	return &journal{
-		state:  s,
+		ledger: l,
 		client: client,
-		logger: s.set.Logger,
-		scope:  s.scope(),
+		logger: l.set.Logger,
+		scope:  l.scope(),
 		dirty:  make(chan struct{}, 1),
 		urgent: make(chan struct{}, 1),
 		quit:   make(chan struct{}),
@@ -101,8 +104,10 @@ func blockKey(n uint64) string { return "journal/" + strconv.FormatUint(n, 10) }
 func (j *journal) start(ctx context.Context) {
 	if err := j.load(ctx); err != nil {
 		j.failures.Add(1)
-		j.logger.Warn("the kept de-duplication state cannot be used, starting without it", zap.Error(err))
-		j.state.clear()
+		j.logger.Warn("the kept de-duplication state cannot be used, starting without it: for a day, the first report "+
+			"of each property sets it once more", zap.Error(err))
+		j.ledger.clear()
+		j.ledger.distrust()
 		j.clean(ctx)
 	}
 	go j.run()
@@ -122,7 +127,11 @@ func (j *journal) load(ctx context.Context) error {
 	if j.meta, err = readMeta(kept, j.scope); err != nil {
 		return err
 	}
-	loader := newLoader(j.state)
+	lost, err := j.client.Get(ctx, lostKey)
+	if err != nil {
+		return fmt.Errorf("reading: %w", err)
+	}
+	loader := newLoader(j.ledger)
 	page := func(n uint64) string { return pageKey(j.meta.generation, n) }
 	if _, err = j.read(ctx, page, 0, j.meta.pages, loader); err != nil {
 		return err
@@ -132,8 +141,19 @@ func (j *journal) load(ctx context.Context) error {
 		return err
 	}
 	j.written = loader.bytes - j.snapshotSize
+	loader.finish()
+	j.meta.life++
+	j.life.Store(j.meta.life)
+	if err = j.client.Set(ctx, metaKey, j.meta.encode()); err != nil {
+		j.fail(err)
+	}
+	if lost != nil {
+		j.logger.Warn("the storage had not taken all of the de-duplication state: for a day, the first report of each property sets it once more")
+		j.ledger.distrust()
+		j.lost, j.retryAt = true, time.Now()
+	}
 	j.logger.Info("de-duplication state read back",
-		zap.Int64("entries", j.state.entries.Load()), zap.Duration("duration", time.Since(begun)))
+		zap.Int64("entries", j.ledger.entries.Load()), zap.Int64("on_the_way", j.ledger.former.count.Load()), zap.Duration("duration", time.Since(begun)))
 	return nil
 }
 
@@ -153,11 +173,13 @@ func (j *journal) read(ctx context.Context, key func(uint64) string, first, end 
 			if op.Value == nil && end == unknownEnd {
 				return n, nil
 			}
-			images, err := openBlock(op.Value, j.meta.epoch)
+			rows, err := openBlock(op.Value, j.meta.epoch)
+			if err == nil {
+				err = loader.load(rows)
+			}
 			if err != nil {
 				return n, err
 			}
-			loader.load(images)
 			n++
 		}
 	}
@@ -186,8 +208,8 @@ func (j *journal) clean(ctx context.Context) {
 	j.begin(ctx)
 }
 
-// add takes the images of a change. It never blocks on the storage.
-func (j *journal) add(images ...image) {
+// add takes the row of a change. It never blocks on the storage.
+func (j *journal) add(row []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed || j.lost {
@@ -202,9 +224,7 @@ func (j *journal) add(images ...image) {
 	if len(j.buffer) == 0 {
 		signal(j.dirty)
 	}
-	for i := range images {
-		j.buffer = images[i].appendTo(j.buffer)
-	}
+	j.buffer = append(j.buffer, row...)
 	if len(j.buffer) >= flushSize {
 		signal(j.urgent)
 	}
@@ -243,11 +263,15 @@ func (j *journal) run() {
 	defer close(j.done)
 	timer := time.NewTimer(max(0, time.Until(j.retryAt))) // at once, unless a failure says later
 	defer timer.Stop()
+	raises := time.NewTicker(raiseInterval)
+	defer raises.Stop()
 	for {
 		select {
 		case <-j.dirty:
 			timer.Reset(flushInterval)
 			continue
+		case <-raises.C:
+			j.ledger.writeRaised()
 		case <-timer.C:
 		case <-j.urgent:
 		case <-j.quit:
@@ -268,6 +292,9 @@ func (j *journal) shutdown(ctx context.Context) error {
 		j.mu.Unlock()
 		return nil
 	}
+	j.mu.Unlock()
+	j.ledger.writeRaised()
+	j.mu.Lock()
 	j.closed = true
 	j.mu.Unlock()
 	close(j.quit)
@@ -282,21 +309,22 @@ func (j *journal) shutdown(ctx context.Context) error {
 // flush writes what was added. If the storage fails, a later snapshot makes up for it.
 func (j *journal) flush() {
 	j.mu.Lock()
-	images, waiters, lost := j.buffer, j.waiters, j.lost
+	rows, waiters, lost := j.buffer, j.waiters, j.lost
 	j.buffer, j.spare, j.waiters = j.spare[:0], nil, nil
 	j.mu.Unlock()
 
 	ctx := context.Background()
-	for rest := images; len(rest) > 0 && !lost; {
-		if j.tail == nil || len(j.tail)+imageSize > tailSize {
-			j.tail = newBlock(j.tail, j.meta.epoch)
-			j.next++
-		}
+	for rest := rows; len(rest) > 0 && !lost; {
 		room := tailSize - len(j.tail)
 		if len(rest) > tailSize {
 			room = blockSize
 		}
-		chunk := rest[:min(len(rest), room/imageSize*imageSize)]
+		chunk := rest[:wholeRows(rest, room)]
+		if j.tail == nil || len(chunk) == 0 {
+			j.tail = newBlock(j.tail, j.meta.epoch)
+			j.next++
+			chunk = rest[:max(rowSize(rest), wholeRows(rest, max(tailSize, room)))]
+		}
 		rest = rest[len(chunk):]
 		j.tail = append(j.tail, chunk...)
 		if err := j.client.Set(ctx, blockKey(j.next-1), bytes.Clone(seal(j.tail))); err != nil {
@@ -307,7 +335,7 @@ func (j *journal) flush() {
 	}
 
 	j.mu.Lock()
-	j.spare = images[:0]
+	j.spare = rows[:0]
 	j.mu.Unlock()
 	for _, waiter := range waiters {
 		close(waiter)
@@ -321,6 +349,8 @@ func (j *journal) fail(err error) {
 	j.lost = true
 	j.buffer = j.buffer[:0]
 	j.mu.Unlock()
+	// Should the process die before a snapshot makes up for it, the next one is to know.
+	_ = j.client.Set(context.Background(), lostKey, []byte{1}) // fails as the rest does, or is a help
 	j.retryPause = min(max(minRetry, 2*j.retryPause), maxRetry)
 	j.retryAt = time.Now().Add(j.retryPause)
 	if !j.warned {
@@ -354,7 +384,7 @@ func (j *journal) compact() {
 	j.lost = false
 	j.mu.Unlock()
 	j.tail, j.written = nil, 0
-	fresh := meta{epoch: old.epoch, generation: old.generation + 1, first: oldNext, scope: j.scope}
+	fresh := meta{epoch: old.epoch, generation: old.generation + 1, first: oldNext, life: old.life, scope: j.scope}
 
 	size, failed := 0, false
 	page := newBlock(nil, fresh.epoch)
@@ -372,10 +402,10 @@ func (j *journal) compact() {
 		page = newBlock(page, fresh.epoch)
 		j.flush()
 	}
-	j.state.snapshot(func(img image) { page = img.appendTo(page) }, func() { write(pageSize) })
+	j.ledger.snapshot(func(row []byte) { page = append(page, row...) }, func() { write(pageSize) })
 	write(headerSize)
 	if !failed {
-		if err := j.client.Set(ctx, metaKey, fresh.encode()); err != nil {
+		if err := j.client.Batch(ctx, storage.SetOperation(metaKey, fresh.encode()), storage.DeleteOperation(lostKey)); err != nil {
 			j.fail(err)
 			failed = true
 		}

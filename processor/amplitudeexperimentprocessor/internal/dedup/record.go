@@ -3,40 +3,54 @@
 
 package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 
-// Key identifies a subject: a 128-bit hash made by the caller from an unambiguous encoding.
-type Key [16]byte
-
 // Record is one experiment result to decide about.
 type Record struct {
-	// Subject says who was evaluated for what.
-	Subject Key
-	// Result is a hash of what came out: the variant with its unassigned marker, or the whole result of an assignment.
-	Result uint64
-	// Bucket numbers the window of the event's own time, by default the UTC day.
-	Bucket int32
+	// User and Device are the ids that the record names itself; at least one is present.
+	User, Device ID
+	// Event is the hash of subject and result. With the day it is the FACT: an event goes out once per FACT. The zero
+	// ID says that the record is no event and only sets user properties, as a $identify does.
+	Event ID
+	// Day numbers the window of the event's own time, by default the UTC day.
+	Day int32
 	// Time is the event's own time in milliseconds since the Unix epoch.
 	Time int64
+	// From and To are the range of the record's flags in the flags of the batch. A record for whose properties the
+	// ledger does not speak has none.
+	From, To int32
 }
 
-// Outcome is what to do with a record.
-type Outcome uint8
+// Flag is the user property that a record sets for one flag.
+type Flag struct {
+	// Key is a hash of the flag key.
+	Key uint64
+	// Value is a hash of the variant, or 0 if the property is unset.
+	Value uint64
+}
+
+// Decision says what becomes of one flag of a record.
+type Decision uint8
 
 const (
-	// Send says that it is a new state of its subject. The event goes out.
-	Send Outcome = iota
-	// Repeat says that the state is known and was delivered. The record is dropped.
-	Repeat
-	// Late says that it is older than the newest of its subject and another state. The event goes out
-	// for the history, and must not touch the user's properties.
+	// Operate says that the event of the record carries the operation of this flag.
+	Operate Decision = 1 << iota
+	// Repair says that the $identify of the record carries the operation of this flag.
+	Repair
+	// Late says that the flag is older than what is known, and is left out of all operations.
 	Late
+	// Changed says that the property had another value before.
+	Changed
+	// Flapping says that the property changes too often, and is left as it is.
+	Flapping
 )
 
-// Verdict is the answer to one Record.
+// Verdict is the answer to one Record. A record that becomes neither an event nor a $identify is a repeat.
 type Verdict struct {
-	Outcome Outcome
-	// Transition numbers the change of result within the bucket, from 0. It is wide enough never to
-	// wrap within a bucket: two changes of one subject never share a number.
-	Transition uint32
-	// Changed reports that the subject's last known result, in whatever bucket, was another one.
-	Changed bool
+	// Event and Identify are what goes out, as the number of the copy in the Reservation counted from 1, 0 for none.
+	// The $identify comes right behind the event.
+	Event, Identify int32
+	// Late says that none of the record's flags moves a property, because all of them are late.
+	Late bool
 }
+
+// Repeat tells that nothing goes out.
+func (v Verdict) Repeat() bool { return v.Event == 0 && v.Identify == 0 }

@@ -5,18 +5,13 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 
 import (
 	"context"
-	_ "embed"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
@@ -24,111 +19,104 @@ import (
 )
 
 const (
-	remoteMagic  = "AXD1"
-	remoteHeader = 28 // bytes of a value before the results that are not the state any more
+	tellBatch = 500
+	// backlogSize bounds what waits for Redis. When it is full, Redis counts as away, and all that changed since is told later.
+	backlogSize = 1 << 16
 
-	// keysPerCommand bounds a command, so that one batch does not occupy Redis for long.
-	keysPerCommand = 500
-	// backlogSize is how many commits wait for a Redis that is away; more are not told to it.
-	backlogSize  = 1 << 16
-	backlogBatch = 500
-
-	connectTimeout = time.Second
-	minProbe       = 100 * time.Millisecond
-	maxProbe       = 5 * time.Second
+	minProbe = 100 * time.Millisecond
+	maxProbe = 5 * time.Second
 	// A Redis that fails again within this time is probed less and less often.
 	steadyTime = 10 * time.Second
+	// awayMargin is added to the time for which Redis was away: what waited for it when it failed was not told.
+	awayMargin = 10
 )
 
-//go:embed merge.lua
-var mergeSource string
+var errBacklog = errors.New("redis does not keep up")
 
-var errScripts = errors.New("redis refused the script")
-
-// remote shares the state between replicas through Redis. Whenever Redis fails or takes too long it
-// is left alone until a probe in the background finds it well again, so that no batch waits for a
-// dead server.
+// remote shares the ledger between replicas. Whenever Redis fails or takes too long it is left alone until a probe in
+// the background finds it well again, so that no batch waits for a dead server.
 type remote struct {
-	state  *State
+	ledger *Ledger
 	set    RedisSettings
 	logger *zap.Logger
-	script *redis.Script
 	prefix string // of every key
-
-	client  redis.UniversalClient
-	cluster bool
-	host    component.Host
+	store  shared
+	host   component.Host
 
 	failures, bypassed atomic.Int64
 
-	up      atomic.Bool
-	mu      sync.Mutex // of what follows, and of changes of up
-	backlog []push
-	failed  chan error
+	up       atomic.Bool
+	mu       sync.Mutex // of what follows, and of changes of up
+	finished []finished
+	tells    []tell
+	away     uint32 // second since when Redis lacks something
+	failed   chan error
+	work     chan struct{}
 
 	cancel context.CancelFunc
-	done   chan struct{}
+	done   sync.WaitGroup
 }
 
-// push is one record for Redis to remember.
-type push struct {
-	id
-	result uint64
-	newest int64
-	bucket int32
-	n      uint32
-	late   bool
+// finished is a copy whose receipts are in.
+type finished struct {
+	home   uint8
+	number uint32
 }
 
-// remoteBatch is what a batch learned from Redis and what it has to tell.
+// Kinds of key.
+const (
+	keyFact     = 'f'
+	keyProperty = 'p'
+	keyOwner    = 'o'
+)
+
+type remoteKey struct {
+	kind byte
+	ID
+}
+
+// remoteBatch is what a batch learned from Redis.
 type remoteBatch struct {
-	asked  map[id]int // subject: its place in values
+	asked  map[remoteKey]int // its place in values
 	keys   []string
 	values []string
-	found  []int // of each record: the place in values, or -1
-	pushes []push
 }
 
 func (b *remoteBatch) reset() {
 	clear(b.asked)
 	clear(b.keys)
 	clear(b.values)
-	b.keys, b.values, b.found, b.pushes = b.keys[:0], b.values[:0], b.found[:0], b.pushes[:0]
+	b.keys, b.values = b.keys[:0], b.values[:0]
 }
 
-func (b *remoteBatch) commit(n *node) {
-	b.pushes = append(b.pushes, push{id: n.id, result: n.result, newest: n.newest, bucket: n.bucket, n: n.n, late: n.late})
+func (b *remoteBatch) value(kind byte, k ID) string {
+	if at, ok := b.asked[remoteKey{kind, k}]; ok && at < len(b.values) {
+		return b.values[at]
+	}
+	return ""
 }
 
-func newRemote(s *State, set RedisSettings) *remote {
+func newRemote(l *Ledger, set RedisSettings) *remote {
 	return &remote{
-		state: s, set: set, logger: s.set.Logger, script: redis.NewScript(mergeSource), failed: make(chan error, 1),
-		// Another processor, or one that counts days in another way, has other states.
-		prefix: fmt.Sprintf("%s%016x:", set.KeyPrefix, xxh3.HashString(s.scope()+" "+s.set.Owner.String())),
+		ledger: l, set: set, logger: l.set.Logger, failed: make(chan error, 1), work: make(chan struct{}, 1),
+		// Another processor, or one that counts days in another way, knows other things.
+		prefix: fmt.Sprintf("%s%016x:", set.KeyPrefix, xxh3.HashString(l.scope()+" "+l.set.Owner.String())),
 	}
 }
 
 func (m *remote) start(host component.Host) {
-	options := m.set.Options
-	options.MaxRetries = -1 // a batch waits once
-	options.DialTimeout = connectTimeout
-	options.DialerRetries = 1
-	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = connectTimeout, connectTimeout, m.set.Timeout
-	options.ContextTimeoutEnabled = true
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	m.client = redis.NewUniversalClient(&options)
-	_, m.cluster = m.client.(*redis.ClusterClient)
+	m.store = openRedis(m.set, m.ledger.set.Forget)
 	m.host = host
-
 	ctx, cancel := context.WithCancel(context.Background())
-	m.cancel, m.done = cancel, make(chan struct{})
-	if err := m.probe(ctx, connectTimeout); err != nil {
-		m.up.Store(true) // so that the failure is a change
+	m.cancel = cancel
+	m.up.Store(true) // so that a failure is a change
+	probe, done := context.WithTimeout(ctx, connectTimeout)
+	if err := m.store.probe(probe); err != nil {
 		m.fail(err)
-	} else {
-		m.up.Store(true)
 	}
-	go m.watch(ctx)
+	done()
+	m.done.Go(func() { m.watch(ctx) })
+	m.done.Go(func() { m.run(ctx) })
 }
 
 func (m *remote) shutdown() error {
@@ -136,206 +124,319 @@ func (m *remote) shutdown() error {
 		return nil
 	}
 	m.cancel()
-	<-m.done
+	m.done.Wait()
 	m.cancel = nil
+	m.flush(context.Background())
 	m.up.Store(false)
-	return m.client.Close()
+	return m.store.close()
 }
 
-// look asks for the subjects of a batch in one round trip.
-func (m *remote) look(ctx context.Context, r *Reservation, records []Record) {
-	b := &r.remote
+func (m *remote) key(kind byte, k ID) string {
+	return m.prefix + string(appendID([]byte{kind}, k))
+}
+
+// look asks for all that concerns a batch: in one round trip, and a second one if records of a device alone turn out to
+// belong to a user that was not known.
+func (m *remote) look(ctx context.Context, r *Reservation) {
 	if !m.up.Load() {
 		m.bypassed.Add(1)
 		return
 	}
-	b.found = resize(b.found, len(records))
+	b := &r.remote
 	if b.asked == nil {
-		b.asked = make(map[id]int)
+		b.asked = make(map[remoteKey]int)
 	}
-	for i := range records {
-		k := m.state.idOf(&records[i])
-		place, ok := b.asked[k]
-		if !ok {
-			place = -1
-			if !m.knownForGood(r, k) {
-				place = len(b.keys)
-				b.keys = append(b.keys, m.key(k))
-			}
-			b.asked[k] = place
+	for i := range r.records {
+		rec := &r.records[i]
+		if rec.Event != (ID{}) {
+			m.ask(b, keyFact, homeOf(rec.User, rec.Device).fact(rec.Event, rec.Day))
 		}
-		b.found[i] = place
+		if rec.Device != (ID{}) {
+			m.ask(b, keyOwner, rec.Device)
+			m.askProperties(r, rec, rec.Device)
+		}
+		if rec.User != (ID{}) {
+			m.askProperties(r, rec, rec.User)
+		} else if user := m.localOwner(rec.Device, r.second); user != (ID{}) {
+			m.askProperties(r, rec, user)
+		}
 	}
-	if len(b.keys) == 0 {
+	if !m.fetch(ctx, b) {
 		return
+	}
+	for i := range r.records {
+		if rec := &r.records[i]; rec.User == (ID{}) {
+			if user, ok := readOwner(b.value(keyOwner, rec.Device)); ok {
+				m.askProperties(r, rec, user)
+			}
+		}
+	}
+	m.fetch(ctx, b)
+}
+
+func (m *remote) localOwner(dev ID, second uint32) ID {
+	s := &m.ledger.shards[m.ledger.shardOf(dev)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, _ := remembered(m.ledger, &s.devices, dev, second); e != nil {
+		return e.p.owner
+	}
+	return ID{}
+}
+
+func (m *remote) askProperties(r *Reservation, rec *Record, person ID) {
+	for f := rec.From; f < rec.To; f++ {
+		m.ask(&r.remote, keyProperty, person.property(r.flags[f].Key))
+	}
+}
+
+func (m *remote) ask(b *remoteBatch, kind byte, k ID) {
+	if _, ok := b.asked[remoteKey{kind, k}]; !ok {
+		b.asked[remoteKey{kind, k}] = len(b.keys)
+		b.keys = append(b.keys, m.key(kind, k))
+	}
+}
+
+// fetch gets the values of the keys that have none yet.
+func (m *remote) fetch(ctx context.Context, b *remoteBatch) bool {
+	if len(b.keys) == len(b.values) {
+		return true
 	}
 	bounded, cancel := context.WithTimeout(ctx, m.set.Timeout)
 	defer cancel()
-	if err := m.get(bounded, b); err != nil {
-		b.found = b.found[:0]
+	values, err := m.store.get(bounded, b.keys[len(b.values):])
+	if err != nil {
 		m.bypassed.Add(1)
 		if ctx.Err() == nil { // a sender that hung up says nothing about Redis
 			m.fail(err)
 		}
-	}
-}
-
-// knownForGood reports that Redis has nothing to add. In the mode unique_per_day a result that was
-// sent stays sent; in the mode latest another replica may have sent another one since.
-func (m *remote) knownForGood(r *Reservation, k id) bool {
-	if m.state.set.Mode != UniquePerDay {
 		return false
 	}
-	sh := &m.state.shards[m.state.shardOf(k)]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return m.state.remembered(sh, k, r.second) != nil
+	b.values = append(b.values, values...)
+	return true
 }
 
-func (m *remote) key(k id) string {
-	key := k.key()
-	return m.prefix + string(key[:])
-}
-
-func (m *remote) get(ctx context.Context, b *remoteBatch) error {
-	pipe := m.client.Pipeline()
-	var lists []*redis.SliceCmd
-	var singles []*redis.StringCmd
-	if m.cluster {
-		for _, key := range b.keys {
-			singles = append(singles, pipe.Get(ctx, key))
-		}
-	} else {
-		for rest := b.keys; len(rest) > 0; {
-			chunk := rest[:min(len(rest), keysPerCommand)]
-			rest = rest[len(chunk):]
-			lists = append(lists, pipe.MGet(ctx, chunk...))
-		}
-	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return err
-	}
-	for _, list := range lists {
-		values, err := list.Result()
-		if err != nil {
-			return err
-		}
-		for _, value := range values {
-			text, _ := value.(string)
-			b.values = append(b.values, text)
-		}
-	}
-	for _, single := range singles {
-		value, err := single.Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return err
-		}
-		b.values = append(b.values, value)
-	}
-	return nil
-}
-
-// mergeRemote takes over what Redis knows of the subject k of record i. What is known only here is
-// told to Redis with the commit.
-func (s *State) mergeRemote(sh *shard, r *Reservation, k id, i int) {
-	b := &r.remote
-	if len(b.found) == 0 || b.found[i] < 0 {
+// merge takes over what Redis knows of record i.
+func (m *remote) merge(r *Reservation, i int) {
+	b, rec, l := &r.remote, &r.records[i], m.ledger
+	if len(b.values) == 0 {
 		return
 	}
-	place := b.found[i]
-	b.found[i] = -1
-	value := b.values[place]
-	e := s.remembered(sh, k, r.second)
-	if !strings.HasPrefix(value, remoteMagic) || len(value) < remoteHeader || (len(value)-remoteHeader)%8 != 0 {
-		if e != nil && !e.is(flagUnconfirmed) {
-			b.pushes = append(b.pushes, push{id: k, result: e.result, newest: e.newest, bucket: e.bucket, n: e.n})
+	if rec.Device != (ID{}) {
+		if user, ok := readOwner(b.value(keyOwner, rec.Device)); ok {
+			m.mergeOwner(r, rec.Device, user)
 		}
+		m.mergeProperties(r, rec, rec.Device)
+	}
+	if rec.User != (ID{}) {
+		m.mergeProperties(r, rec, rec.User)
+	} else if user := m.localOwner(rec.Device, r.second); user != (ID{}) {
+		m.mergeProperties(r, rec, user)
+	}
+	if rec.Event == (ID{}) {
 		return
 	}
-	theirs := node{
-		id:     k,
-		bucket: int32(le32(value[4:])),
-		n:      le32(value[8:]),
-		newest: min(int64(le64(value[12:])), r.now),
-		result: le64(value[20:]),
-	}
-	if e == nil || e.result != theirs.result || e.bucket != theirs.bucket || e.newest < theirs.newest ||
-		e.n < theirs.n || e.is(flagUnconfirmed) {
-		s.commit(sh, &theirs, r.second)
-	}
-	for past := value[remoteHeader:]; past != ""; past = past[8:] {
-		s.rememberSent(sh, k.sent(theirs.bucket, le64(past)), theirs.bucket, r.second)
-	}
-	e = sh.table.find(k)
-	if e != nil && !e.is(flagUnconfirmed) && e.newest >= theirs.newest && (e.result != theirs.result || e.bucket != theirs.bucket) {
-		b.pushes = append(b.pushes, push{id: k, result: e.result, newest: e.newest, bucket: e.bucket, n: e.n})
-	}
-}
-
-func le32(s string) uint32 { return binary.LittleEndian.Uint32([]byte(s[:4])) }
-func le64(s string) uint64 { return binary.LittleEndian.Uint64([]byte(s[:8])) }
-
-// push tells Redis what a batch committed, in one round trip. What cannot be told now waits.
-func (m *remote) push(ctx context.Context, r *Reservation) {
-	pushes := r.remote.pushes
-	if len(pushes) == 0 {
+	k := homeOf(rec.User, rec.Device).fact(rec.Event, rec.Day)
+	if b.value(keyFact, k) == "" {
 		return
 	}
-	if !m.up.Load() && m.later(pushes) {
+	s := &l.shards[l.shardOf(homeOf(rec.User, rec.Device))]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if rec.To-rec.From == 1 {
+		home := homeOf(rec.User, rec.Device)
+		if e, _ := s.properties.find(home.property(r.flags[rec.From].Key)); e != nil && e.p.fact == k.Lo {
+			return
+		}
+	}
+	if e, _ := remembered(l, &s.facts, k, r.second); e == nil {
+		l.addFact(s, k, r.second)
+	}
+}
+
+func (m *remote) mergeOwner(r *Reservation, dev, user ID) {
+	l := m.ledger
+	s := &l.shards[l.shardOf(dev)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, _ := remembered(l, &s.devices, dev, r.second)
+	if e == nil {
+		e, _ = kept(l, s, &s.devices, dev, r.second)
+	} else if e.p.owner == user || e.is(flagPinned) {
 		return
 	}
-	// The batch was accepted: that the sender has gone since must not keep it from the others.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.set.Timeout)
-	defer cancel()
-	if err := m.merge(ctx, pushes); err != nil {
-		m.fail(err)
-		m.later(pushes)
-	}
+	s.bind(e, user)
+	l.writeDevice(s, e)
 }
 
-func (m *remote) merge(ctx context.Context, pushes []push) error {
-	err := m.mergeOnce(ctx, pushes)
-	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-		if err = m.script.Load(ctx, m.client).Err(); err == nil {
-			err = m.mergeOnce(ctx, pushes)
+func (m *remote) mergeProperties(r *Reservation, rec *Record, person ID) {
+	l := m.ledger
+	s := &l.shards[l.shardOf(person)]
+	for f := rec.From; f < rec.To; f++ {
+		k := person.property(r.flags[f].Key)
+		theirs, ok := readTold(r.remote.value(keyProperty, k))
+		if !ok {
+			continue
 		}
-	}
-	return err
-}
-
-func (m *remote) mergeOnce(ctx context.Context, pushes []push) error {
-	pipe := m.client.Pipeline()
-	ttl := m.state.set.Forget.Milliseconds()
-	for i := range pushes {
-		p := &pushes[i]
-		result := binary.LittleEndian.AppendUint64(nil, p.result)
-		late := 0
-		if p.late {
-			late = 1
+		s.mu.Lock()
+		e, _ := remembered(l, &s.properties, k, r.second)
+		if e == nil {
+			e, _ = kept(l, s, &s.properties, k, r.second)
+			e.p.setTold(0)
 		}
-		m.script.EvalSha(ctx, pipe, []string{m.key(p.id)}, p.bucket, p.n, result, p.newest, late, ttl)
+		if theirs.told >= e.p.toldAt() && (e.p.value != theirs.value || e.p.is(propertySure) != theirs.sure || e.p.newest() < theirs.newest) {
+			e.p.value = theirs.value
+			e.p.raise(theirs.newest)
+			e.p.set(propertySure, theirs.sure)
+			e.p.setTold(theirs.told)
+			l.writeProperty(e)
+		}
+		s.mu.Unlock()
 	}
-	_, err := pipe.Exec(ctx)
-	return err
 }
 
-// later keeps commits for a Redis that is away. It returns false if Redis is not away any more.
-func (m *remote) later(pushes []push) bool {
+// later keeps a copy until Redis has told whether its event is known there. It returns false if Redis is away.
+func (m *remote) later(f finished) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.up.Load() {
+	if !m.up.Load() {
 		return false
 	}
-	m.backlog = append(m.backlog, pushes[:min(len(pushes), backlogSize-len(m.backlog))]...)
+	if len(m.finished) >= backlogSize {
+		m.setDown(errBacklog)
+		return false
+	}
+	m.finished = append(m.finished, f)
+	signal(m.work)
 	return true
+}
+
+func (m *remote) tellProperty(e *entry[property]) {
+	m.add(tell{
+		key: m.key(keyProperty, e.ID), value: e.p.value, sure: e.p.is(propertySure), told: e.p.toldAt(), newest: e.p.newest(),
+	})
+}
+
+func (m *remote) doubt(k ID, value uint64) {
+	m.add(tell{key: m.key(keyProperty, k), value: value, doubt: true})
+}
+
+func (m *remote) tellFact(k ID) { m.add(tell{key: m.key(keyFact, k), fact: true}) }
+
+func (m *remote) tellOwner(e *entry[device]) {
+	m.add(tell{key: m.key(keyOwner, e.ID), user: e.p.owner})
+}
+
+func (m *remote) add(t tell) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.up.Load() {
+		return // told from the ledger when Redis is back
+	}
+	if len(m.tells) >= backlogSize {
+		m.setDown(errBacklog)
+		return
+	}
+	m.tells = append(m.tells, t)
+	signal(m.work)
+}
+
+// run tells Redis what was settled, until ctx ends.
+func (m *remote) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.work:
+			m.flush(ctx)
+		}
+	}
+}
+
+// flush ends the copies that wait for Redis, and tells it what there is to tell.
+func (m *remote) flush(ctx context.Context) {
+	for {
+		m.mu.Lock()
+		done := m.finished[:min(len(m.finished), tellBatch)]
+		m.finished = m.finished[len(done):]
+		if len(m.finished) == 0 {
+			m.finished = nil
+		}
+		m.mu.Unlock()
+		m.conclude(ctx, done)
+
+		m.mu.Lock()
+		tells := m.tells[:min(len(m.tells), tellBatch)]
+		m.tells = m.tells[len(tells):]
+		if len(m.tells) == 0 {
+			m.tells = nil
+		}
+		m.mu.Unlock()
+		if len(tells) > 0 && m.up.Load() {
+			if err := m.bounded(ctx, func(ctx context.Context) error { return m.store.tell(ctx, tells) }); err != nil {
+				m.fail(err)
+			}
+		}
+		if len(done) == 0 && len(tells) == 0 {
+			return
+		}
+	}
+}
+
+func (m *remote) bounded(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(m.set.Timeout, connectTimeout))
+	defer cancel()
+	return do(ctx)
+}
+
+// conclude ends copies; those of events that another replica delivered before move nothing.
+func (m *remote) conclude(ctx context.Context, done []finished) {
+	if len(done) == 0 {
+		return
+	}
+	l := m.ledger
+	var keys []string
+	of := make([]int, len(done))
+	for i, f := range done {
+		of[i] = -1
+		s := &l.shards[f.home]
+		s.mu.Lock()
+		if n := s.way.at(f.number); n.fact != 0 && !n.is(nodeFailed) {
+			of[i] = len(keys)
+			keys = append(keys, m.key(keyFact, ID{n.home().Hi, n.fact}))
+		}
+		s.mu.Unlock()
+	}
+	var existed []bool
+	if len(keys) > 0 && m.up.Load() {
+		err := m.bounded(ctx, func(ctx context.Context) (err error) {
+			existed, err = m.store.add(ctx, keys)
+			return err
+		})
+		if err != nil {
+			m.fail(err)
+		}
+	}
+	for i, f := range done {
+		l.conclude(f.home, f.number, of[i] >= 0 && of[i] < len(existed) && existed[of[i]])
+	}
 }
 
 // fail leaves Redis alone until a probe finds it well.
 func (m *remote) fail(err error) {
 	m.failures.Add(1)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.setDown(err)
+}
+
+func (m *remote) setDown(err error) {
 	if !m.up.CompareAndSwap(true, false) {
 		return
 	}
+	_, second := m.ledger.now()
+	m.away = second - min(second, awayMargin)
+	m.tells = nil
 	select {
 	case m.failed <- err:
 	default:
@@ -344,7 +445,6 @@ func (m *remote) fail(err error) {
 
 // watch reports the changes of Redis and probes it while it is away.
 func (m *remote) watch(ctx context.Context) {
-	defer close(m.done)
 	pause := minProbe
 	var recovered time.Time
 	for {
@@ -377,43 +477,83 @@ func (m *remote) watch(ctx context.Context) {
 	}
 }
 
-// recover probes Redis, tells it what waits, and takes it into use again.
+// recover probes Redis, tells it what changed while it was away, and takes it into use again.
 func (m *remote) recover(ctx context.Context) bool {
-	if err := m.probe(ctx, m.set.Timeout); err != nil {
+	if err := m.bounded(ctx, m.store.probe); err != nil {
 		m.failures.Add(1)
 		return false
 	}
-	for {
-		m.mu.Lock()
-		if len(m.backlog) == 0 {
-			m.backlog = nil
-			m.up.Store(true)
-			m.mu.Unlock()
-			return true
-		}
-		batch := m.backlog[:min(len(m.backlog), backlogBatch)]
-		m.backlog = m.backlog[len(batch):]
-		m.mu.Unlock()
-		pushCtx, cancel := context.WithTimeout(ctx, connectTimeout)
-		err := m.merge(pushCtx, batch)
-		cancel()
-		if err != nil {
-			m.failures.Add(1)
-			m.later(batch)
-			return false
-		}
+	_, second := m.ledger.now()
+	m.mu.Lock()
+	since := m.away
+	m.mu.Unlock()
+	if err := m.tellAll(ctx, since); err != nil {
+		m.failures.Add(1)
+		return false
 	}
+	m.up.Store(true)
+	// What changed during that, before it was told as it happens.
+	if err := m.tellAll(ctx, second-min(second, 1)); err != nil {
+		m.fail(err)
+	}
+	return true
 }
 
-// probe finds out whether Redis answers in time and knows the script.
-func (m *remote) probe(ctx context.Context, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if err := m.client.Ping(ctx).Err(); err != nil {
-		return err
+// tellAll tells Redis all that was touched since a second.
+func (m *remote) tellAll(ctx context.Context, since uint32) (err error) {
+	var tells []tell
+	var facts []string
+	flush := func(least int) {
+		if err == nil && len(facts) > least {
+			err = m.bounded(ctx, func(ctx context.Context) error {
+				_, err := m.store.add(ctx, facts)
+				return err
+			})
+			facts = facts[:0]
+		}
+		if err == nil && len(tells) > least {
+			err = m.bounded(ctx, func(ctx context.Context) error { return m.store.tell(ctx, tells) })
+			tells = tells[:0]
+		}
 	}
-	if err := m.script.Load(ctx, m.client).Err(); err != nil {
-		return errors.Join(errScripts, err)
+	for i := range m.ledger.shards {
+		s := &m.ledger.shards[i]
+		each := func(do func(slab int) bool) {
+			for slab, more := 0, true; more && err == nil; slab++ {
+				s.mu.Lock()
+				more = do(slab)
+				s.mu.Unlock()
+				flush(tellBatch)
+			}
+		}
+		each(func(slab int) bool {
+			return s.properties.all(slab, func(e *entry[property]) {
+				if e.touched < since {
+					return
+				}
+				if e.p.is(propertySure) {
+					tells = append(tells, tell{key: m.key(keyProperty, e.ID), value: e.p.value, sure: true, told: e.p.toldAt(), newest: e.p.newest()})
+				}
+				if e.p.fact != 0 {
+					facts = append(facts, m.key(keyFact, ID{e.Hi, e.p.fact}))
+				}
+			})
+		})
+		each(func(slab int) bool {
+			return s.facts.all(slab, func(e *entry[delivered]) {
+				if e.touched >= since {
+					facts = append(facts, m.key(keyFact, e.ID))
+				}
+			})
+		})
+		each(func(slab int) bool {
+			return s.devices.all(slab, func(e *entry[device]) {
+				if bound := s.boundOf(e.ID); e.touched >= since && bound != (ID{}) {
+					tells = append(tells, tell{key: m.key(keyOwner, e.ID), user: bound})
+				}
+			})
+		})
 	}
-	return nil
+	flush(0)
+	return err
 }

@@ -5,164 +5,198 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 
 import (
 	"context"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// Reservation is one batch between the decision and the answer of the next component.
-// Exactly one of Commit and Release ends it, and it must not be used afterward.
+// Reservation is one batch between the decision and the answer of the next component. Exactly one of
+// Accept and Release ends it, and it must not be used afterwards.
+//
+// A batch is decided by [Ledger.Reserve]. The caller then names each copy that the verdicts ask for with
+// [Reservation.Name], calls [Reservation.HandOver] once, and hands the batch on with the context that it returns.
 type Reservation struct {
-	state  *State
-	number uint64 // tells the batches in flight apart
+	l      *Ledger
 	now    int64  // arrival of the batch, in ms
 	second uint32 // the same in seconds
 
-	held     []held // what is in flight, by shard
-	reserved int    // how many of them lie in the shard at hand
-	intents  bool
+	records   []Record
+	flags     []Flag
+	verdicts  []Verdict
+	decisions []Decision
+	states    []state // of the flags of the record at hand
 
-	shards []uint8 // of each record
-	order  []int32 // records by shard, otherwise in the order of the batch
-	slots  []uint32
-	counts [maxShards + 1]int32
-	remote remoteBatch
+	moves  batchMap[ownMove]
+	events batchMap[struct{}]
+	owners batchMap[ownOwner]
+
+	copies  []outgoing
+	taken   []ID // properties that a token was taken of
+	repairs bool
+	written bool // the journal has the rows of the copies
+	batch   receipts.Batch
+	remote  remoteBatch
 }
 
-type held struct {
-	shard uint32
-	node  int32
+// outgoing is a copy of an event or $identify that the batch sends.
+type outgoing struct {
+	person, home     ID
+	node             uint32
+	shard, homeShard uint8
+	key              uint64
 }
 
-// Reserve decides about a batch: verdicts[i] answers records[i], and verdicts must be at least as long.
-// The records of one batch see each other, in order. Nothing is remembered before Commit.
+// origin is where a record belongs.
+type origin struct {
+	person ID
+	shard  uint8 // of the person
+	home   *shard
+	time   int64
+}
+
+// Reserve decides about a batch: verdicts[i] answers records[i], and decisions[j] says what becomes of flags[j]; both must be
+// as long as what they answer. The records of one batch see each other, in order. Nothing is remembered before Accept.
+// The slices are used until then.
 //
-// ctx bounds only what leaves the process: the look-up in Redis and, for a batch that changes a
-// result within its bucket, the note in the journal that must come before the send. Neither failing
-// makes a record a repeat.
-func (s *State) Reserve(ctx context.Context, records []Record, verdicts []Verdict) *Reservation {
-	r, ok := s.idle.Get()
-	if !ok {
+// ctx bounds only what leaves the process: the look-up in Redis. Its failing makes no record a repeat.
+func (l *Ledger) Reserve(ctx context.Context, records []Record, flags []Flag, verdicts []Verdict, decisions []Decision) *Reservation {
+	var r *Reservation
+	select {
+	case r = <-l.idle:
+	default:
 		r = &Reservation{}
 	}
-	r.state = s
-	r.number = s.batches.Add(1)
-	r.now = s.set.Clock().UnixMilli()
-	r.second = seconds(r.now)
-	verdicts = verdicts[:len(records)]
-
-	if s.remote != nil {
-		s.remote.look(ctx, r, records)
+	r.l = l
+	r.now, r.second = l.now()
+	r.records, r.flags, r.verdicts, r.decisions = records, flags, verdicts[:len(records)], decisions[:len(flags)]
+	if l.remote != nil {
+		l.remote.look(ctx, r)
 	}
-	r.sort(records)
-	start := int32(0)
-	for i := range s.shards {
-		end := r.counts[i]
-		if end == start {
-			continue
-		}
-		s.reserveShard(r, uint32(i), r.order[start:end], records, verdicts)
-		start = end
-	}
-	if r.intents {
-		s.journal.sync(ctx)
+	for i := range records {
+		l.decide(r, i)
 	}
 	return r
 }
 
-// sort groups the records by shard, so that each shard is locked once. counts[i] becomes the end of
-// the group of shard i in order.
-func (r *Reservation) sort(records []Record) {
-	s := r.state
-	r.shards = resize(r.shards, len(records))
-	r.order = resize(r.order, len(records))
-	clear(r.counts[:])
-	for i := range records {
-		shard := s.shardOf(records[i].Subject.id())
-		r.shards[i] = uint8(shard)
-		r.counts[shard+1]++
+// reserve puts an event, or a $identify if fact is zero, on its way, with the flags whose decision has the mark.
+// The locks of the person's shard and of the home's are held.
+func (l *Ledger) reserve(r *Reservation, i int, where *origin, fact ID, mark Decision, moves int) int32 {
+	rec := &r.records[i]
+	s := &l.shards[where.shard]
+	first := node{user: rec.User, device: rec.Device, fact: fact.Lo, person: where.shard, stamp: uint64(where.time)&timeMask<<timeShift | uint64(uint16(rec.Day))}
+	if rec.Time > r.now {
+		first.state |= nodeAhead
 	}
-	for i := range maxShards {
-		r.counts[i+1] += r.counts[i]
+	if rec.To-rec.From == 1 {
+		first.state |= nodeSingle
 	}
-	for i, shard := range r.shards {
-		r.order[r.counts[shard]] = int32(i)
-		r.counts[shard]++
-	}
-}
-
-func (s *State) reserveShard(r *Reservation, number uint32, order []int32, records []Record, verdicts []Verdict) {
-	sh := &s.shards[number]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	first := len(r.held)
-	r.reserved = 0
-	s.warm(sh, r, order, records)
-	for _, i := range order {
-		rec := &records[i]
-		k := s.idOf(rec)
-		if s.remote != nil {
-			s.mergeRemote(sh, r, k, int(i))
-		}
-		verdicts[i] = s.decide(sh, r, k, rec)
-	}
-	for i := first; i < len(r.held); i++ {
-		r.held[i].shard = number
-	}
-}
-
-// warm touches what a group needs before it is needed one record after the other, so that the misses
-// of the cache overlap: first the home slots in the index, then the entries that they name.
-func (s *State) warm(sh *shard, r *Reservation, order []int32, records []Record) {
-	t := &sh.table
-	if len(t.index) < warmIndex || len(order) < 2 {
-		return
-	}
-	mask := t.mask()
-	r.slots = resize(r.slots, len(order))
-	for place, i := range order {
-		r.slots[place] = t.index[uint32(s.seed.place(s.idOf(&records[i])))&mask] & numberMask
-	}
-	var sum uint64
-	for _, number := range r.slots {
-		if number != 0 {
-			sum += t.at(number).hi
+	n, number := where.home.way.add()
+	*n = first
+	last := &n.more
+	apart := where.home != s
+	if moves > 0 {
+		for f := rec.From; f < rec.To; f++ {
+			if r.decisions[f]&mark == 0 {
+				continue
+			}
+			one := n
+			if apart || n.is(nodeMoves) {
+				var more uint32
+				one, more = s.way.add()
+				one.stamp = first.stamp
+				*last, last = more, &one.more
+			}
+			one.state |= nodeMoves
+			one.flag, one.value = r.flags[f].Key, r.flags[f].Value
 		}
 	}
-	sh.warmed = sum
+	home := homeOf(rec.User, rec.Device)
+	r.copies = append(r.copies, outgoing{person: where.person, home: home, node: number, shard: where.shard, homeShard: l.shardOf(home)})
+	r.repairs = r.repairs || fact == (ID{})
+	l.onWay.Add(1)
+	return int32(len(r.copies))
 }
 
-// reserve puts a record in flight.
-func (s *State) reserve(sh *shard, r *Reservation, n node) {
-	n.owner = r.number
-	r.held = append(r.held, held{node: sh.flight.add(n, s.seed)})
-	r.reserved++
-	if n.intent {
-		r.intents = true
-		sh.intents++
-		s.journalIntent(&n, r.second)
+// remember lets the later records of the batch see what record i does.
+func (l *Ledger) remember(r *Reservation, i int, where *origin, fact ID, known bool) {
+	rec := &r.records[i]
+	mark := Operate
+	if known {
+		mark = Repair
+	} else {
+		r.events.put(fact)
+	}
+	for f := rec.From; f < rec.To; f++ {
+		if r.decisions[f]&mark != 0 {
+			own, made := r.moves.put(where.person.property(r.flags[f].Key))
+			if made {
+				own.newest = 0
+				own.taken = 0
+			}
+			own.value, own.newest = r.flags[f].Value, max(own.newest, where.time)
+		}
+	}
+	if rec.User != (ID{}) && rec.Device != (ID{}) {
+		own, _ := r.owners.put(rec.Device)
+		if own.user != rec.User {
+			*own = ownOwner{rec.User, where.time}
+		}
 	}
 }
 
-// Commit remembers what the batch sent. Call it when the next component accepted the batch.
-// ctx carries values only: that the sender has gone does not stop the round trip that tells Redis.
+// Copies is the number of events and $identify that the batch sends.
+func (r *Reservation) Copies() int {
+	if r == nil {
+		return 0
+	}
+	return len(r.copies)
+}
+
+// Name says under which key, a hash of its insert_id, a copy of a Verdict will be claimed and settled.
+func (r *Reservation) Name(copy int32, key uint64) { r.copies[copy-1].key = key }
+
+// HandOver makes ready for handing the batch on with the context that it returns. What repairs a property is written
+// down before, as far as the storage takes it in time.
+func (r *Reservation) HandOver(ctx context.Context) context.Context {
+	if r == nil || len(r.copies) == 0 {
+		return ctx
+	}
+	l := r.l
+	if r.repairs && l.journal != nil {
+		r.write()
+		l.journal.sync(ctx)
+	}
+	r.batch.Begin(l.sink)
+	for i := range r.copies {
+		c := &r.copies[i]
+		r.batch.Add(c.key, token(c.homeShard, c.node))
+	}
+	return r.batch.Context(ctx)
+}
+
+func token(home uint8, number uint32) uint64 { return uint64(home)<<32 | uint64(number) }
+
+// write puts the rows of all copies into the journal.
+func (r *Reservation) write() {
+	r.written = true
+	for i := range r.copies {
+		c := &r.copies[i]
+		held := r.l.lock(c.homeShard, c.shard, c.shard)
+		r.l.shards[c.homeShard].way.at(c.node).key = c.key
+		r.l.writePending(c.homeShard, c.node)
+		held.unlock()
+	}
+}
+
+// Accept remembers what the batch sent. Call it when the next component accepted the batch.
 // A nil Reservation has nothing to remember.
-func (r *Reservation) Commit(ctx context.Context) {
+func (r *Reservation) Accept() {
 	if r == nil {
 		return
 	}
-	s := r.state
-	r.eachShard(func(sh *shard, batch []held) {
-		for _, h := range batch {
-			n := sh.flight.at(h.node)
-			s.commit(sh, n, r.second)
-			if s.remote != nil {
-				r.remote.commit(n)
-			}
-		}
-		for _, h := range batch {
-			s.land(sh, h.node, r.second)
-		}
-	})
-	if s.remote != nil {
-		s.remote.push(ctx, r)
+	l := r.l
+	r.batch.Close()
+	for i := range r.copies {
+		l.accept(r, i)
 	}
 	r.end()
 }
@@ -173,55 +207,117 @@ func (r *Reservation) Release() {
 	if r == nil {
 		return
 	}
-	r.eachShard(func(sh *shard, batch []held) {
-		for _, h := range batch {
-			r.state.land(sh, h.node, r.second)
+	l := r.l
+	r.batch.Close()
+	for i := range r.copies {
+		l.release(r, i)
+	}
+	for _, k := range r.taken {
+		s := &l.shards[l.shardOf(k)]
+		s.mu.Lock()
+		if e, _ := s.properties.find(k); e != nil && e.p.is(propertyBucket) {
+			e.p.setTokens(min(burst, e.p.tokens()+1))
 		}
-	})
+		s.mu.Unlock()
+	}
 	r.end()
 }
 
-func (r *Reservation) eachShard(do func(*shard, []held)) {
-	for start := 0; start < len(r.held); {
-		end := start + 1
-		for end < len(r.held) && r.held[end].shard == r.held[start].shard {
-			end++
-		}
-		sh := &r.state.shards[r.held[start].shard]
-		sh.mu.Lock()
-		do(sh, r.held[start:end])
-		sh.mu.Unlock()
-		start = end
-	}
-}
-
-// land takes a record out of flight.
-func (s *State) land(sh *shard, number int32, second uint32) {
-	n := *sh.flight.at(number)
-	sh.flight.remove(number, s.seed)
-	if n.intent {
-		sh.intents--
-		s.journalLanding(sh, n.id, second)
-	}
-}
-
 func (r *Reservation) end() {
-	s := r.state
-	r.held = r.held[:0]
-	r.intents = false
+	l := r.l
+	r.copies, r.taken = r.copies[:0], r.taken[:0]
+	r.repairs, r.written = false, false
+	r.moves.reset()
+	r.events.reset()
+	r.owners.reset()
 	r.remote.reset()
-	r.state = nil
-	s.idle.Put(r)
-}
-
-func resize[T any](slice []T, length int) []T {
-	if cap(slice) < length {
-		return make([]T, length)
+	r.records, r.flags, r.verdicts, r.decisions = nil, nil, nil, nil
+	r.l = nil
+	select {
+	case l.idle <- r:
+	default:
 	}
-	return slice[:length]
 }
 
-func seconds(ms int64) uint32 {
-	const secondsEnd = 1<<32 - 1
-	return uint32(min(max(ms/1000, 0), secondsEnd))
+// accept puts a copy behind all that is on its way.
+func (l *Ledger) accept(r *Reservation, i int) {
+	c := &r.copies[i]
+	hs, s := &l.shards[c.homeShard], &l.shards[c.shard]
+	held := l.lock(c.homeShard, c.shard, c.shard)
+	first := hs.way.at(c.node)
+	first.key = c.key
+	first.state |= nodeAccepted
+	if first.fact != 0 {
+		hs.way.link(c.node)
+	}
+	for at, number := hs, c.node; number != 0; {
+		n := at.way.at(number)
+		if n.is(nodeMoves) {
+			k := c.person.property(n.flag)
+			_, before := s.properties.find(k)
+			e, place := kept(l, s, &s.properties, k, r.second)
+			e.p.raise(first.time())
+			if before == 0 && len(r.moves.list) > 0 {
+				if own := r.moves.find(k); own != nil {
+					e.p.raise(own.newest)
+					if own.taken > 0 {
+						e.p.setTokens(int64(burst - min(burst, own.taken)))
+						e.p.filled = r.second
+					}
+				}
+			}
+			n.property = place
+			n.prev = e.p.way
+			if n.prev != 0 {
+				s.way.at(n.prev).next = number
+			}
+			e.p.way = number
+			e.pin(true)
+			if c.person != c.home {
+				l.writeProperty(e) // the row of the copy names the device alone
+			}
+		}
+		number, at = n.more, s
+	}
+	if l.journal != nil && !r.written {
+		l.writePending(c.homeShard, c.node)
+	}
+	user, dev, t := first.user, first.device, first.time()
+	first.claims = uint8(r.batch.Claims(i))
+	done := first.settled >= first.claims
+	held.unlock()
+
+	if user != (ID{}) && dev != (ID{}) {
+		d := l.shardOf(dev)
+		ds := &l.shards[d]
+		ds.mu.Lock()
+		e, _ := kept(l, ds, &ds.devices, dev, r.second)
+		if ds.own(e, user, t) {
+			l.writeDevice(ds, e)
+		}
+		ds.mu.Unlock()
+	}
+	if done {
+		l.finish(c.homeShard, c.node)
+	}
+}
+
+// release takes a copy back. One that an exporter took all the same may still arrive.
+func (l *Ledger) release(r *Reservation, i int) {
+	c := &r.copies[i]
+	held := l.lock(c.homeShard, c.shard, c.shard)
+	defer held.unlock()
+	if r.written {
+		l.writeDone(l.rowNumber(c.homeShard, c.node))
+	}
+	first := l.shards[c.homeShard].way.at(c.node)
+	first.claims = uint8(r.batch.Claims(i))
+	if first.settled < first.claims {
+		first.state |= nodeOrphan
+		return
+	}
+	if first.claims > 0 && !first.is(nodeFailed) {
+		l.doubt(c.person, c.homeShard, c.node)
+	}
+	l.free(c.homeShard, c.node)
 }

@@ -11,37 +11,43 @@ import (
 	"go.uber.org/zap"
 )
 
-// Mode chooses what a repeat is.
+// Mode chooses what becomes of a result that was sent before in its window.
 type Mode uint8
 
 const (
-	// Latest compares with the last result of the subject: A, B, A within one bucket is three events.
+	// Latest sets the property right where it differs.
 	Latest Mode = iota
-	// UniquePerDay sends each result of a subject once per bucket, whatever came between.
+	// UniquePerDay leaves the property as the last event set it.
 	UniquePerDay
 )
 
-// DefaultForget is how long an untouched entry is remembered: Amplitude's own window for insert_id.
-const DefaultForget = 7 * 24 * time.Hour
+const (
+	// DefaultForget is how long an untouched entry is remembered: Amplitude's own window for insert_id.
+	DefaultForget = 7 * 24 * time.Hour
+	// DefaultHistory is the age at arrival beyond which a record moves no property.
+	DefaultHistory = 7 * 24 * time.Hour
+)
 
-// Settings configures a State. The zero value of an optional field means what its comment says.
+// Settings configures a Ledger. The zero value of an optional field means what its comment says.
 type Settings struct {
-	// Mode chooses what a repeat is.
+	// Mode chooses what becomes of a result that was sent before in its window.
 	Mode Mode
 	// MaxEntries bounds the number of remembered entries; it must be positive.
 	MaxEntries int
 	// Forget is how long an untouched entry is remembered; zero means DefaultForget.
 	Forget time.Duration
+	// History is the age at arrival beyond which a record moves no property; zero means DefaultHistory.
+	History time.Duration
 	// Clock tells the arrival time; nil means time.Now.
 	Clock func() time.Time
-	// Owner is the component that the state belongs to; it names the storage and the keys in Redis.
+	// Owner is the component that the ledger belongs to; it names the storage and the keys in Redis.
 	Owner component.ID
-	// Storage is the storage extension that keeps the state over a restart; nil means memory only.
+	// Storage is the storage extension that keeps the ledger over a restart; nil means memory only.
 	Storage *component.ID
-	// Scope names what the numbers in a Record mean, such as the window and the zone of the buckets.
-	// Kept state of another scope is not read back.
+	// Scope names what the numbers in a Record mean, such as the window and the zone of the days.
+	// A ledger of another scope is not read back.
 	Scope string
-	// Redis shares the state between replicas; nil means that it is not shared.
+	// Redis shares the ledger between replicas; nil means that it is not shared.
 	Redis *RedisSettings
 	// Logger is told about what an operator should know; nil means silence.
 	Logger *zap.Logger
@@ -53,6 +59,6 @@ type RedisSettings struct {
 	Options redis.UniversalOptions
 	// KeyPrefix begins every key.
 	KeyPrefix string
-	// Timeout bounds each of the two waits of a batch.
+	// Timeout bounds each wait of a batch.
 	Timeout time.Duration
 }

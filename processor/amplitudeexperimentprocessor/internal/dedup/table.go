@@ -4,13 +4,13 @@
 package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 
 const (
-	slabSize = 256 // entries; 12 KiB, a size class of the allocator
+	slabSize = 256
 
 	// A slot of the index holds the number of an entry, counted from 1, under a tag of its hash.
 	numberBits = 24
 	numberMask = 1<<numberBits - 1
 
-	// The index doubles beyond four fifths: short runs, and at most 10 bytes per entry.
+	// The index grows by half beyond four fifths: short runs, and 5 to 7.5 bytes per entry.
 	minIndex        = 16
 	loadNumerator   = 4
 	loadDenominator = 5
@@ -23,161 +23,159 @@ const (
 
 // Flags of an entry, in the high byte of its order word.
 const (
-	flagFree        uint32 = 1 << (24 + iota) // on the free list
-	flagUnconfirmed                           // read back after a crash in the middle of a send: may not have arrived
-	flagOvertaken                             // an older result was accepted after it: the property may be that one
-	orderMask       uint32 = 1<<24 - 1
+	flagFree   uint32 = 1 << (24 + iota) // on the free list
+	flagPinned                           // something on its way refers to it
+	orderMask  uint32 = 1<<24 - 1
 )
 
-// entry is what is remembered of one subject: 48 bytes without a pointer, so that the garbage
-// collector has nothing to follow.
-type entry struct {
-	id
-	result  uint64
-	newest  int64  // event time in ms of the newest record, at most the time of its arrival
-	bucket  int32  //
-	n       uint32 // highest transition number given out in bucket
+// entry is what is remembered under one id. It has no pointer, so that the garbage collector has nothing to follow.
+type entry[P any] struct {
+	p P
+	ID
 	touched uint32 // arrival in seconds since the Unix epoch
-	order   uint32 // order of touches within a second, and flags
+	order   uint32 // order of touches in the shard within a second, and flags
 }
 
-func (e *entry) is(flag uint32) bool { return e.order&flag != 0 }
+func (e *entry[P]) is(flag uint32) bool { return e.order&flag != 0 }
 
-func (e *entry) recency() uint64 { return uint64(e.touched)<<24 | uint64(e.order&orderMask) }
+func (e *entry[P]) pin(on bool) {
+	e.order &^= flagPinned
+	if on {
+		e.order |= flagPinned
+	}
+}
 
-// table is the bounded hash table of one shard: entries in slabs that never move, and an index of
+func (e *entry[P]) recency() uint64 { return uint64(e.touched)<<24 | uint64(e.order&orderMask) }
+
+// table is a bounded hash table of one shard: entries in slabs that never move, and an index of
 // their numbers with open addressing. Neither holds pointers.
-type table struct {
+type table[P any] struct {
 	index   []uint32
-	slabs   []*[slabSize]entry
+	slabs   []*[slabSize]entry[P]
 	used    uint32 // entries handed out by the slabs, free ones included
 	free    uint32 // number of the first free entry, 0 for none
 	live    int
-	hand    uint32 // where eviction looks next
-	sweeper uint32 // where expiry looks next
-	order   uint32
+	hand    uint32  // where eviction looks next
+	sweeper uint32  // where expiry looks next
+	order   *uint32 // of the shard
 	seed    seed
 }
 
-func (t *table) at(number uint32) *entry {
+func (t *table[P]) at(number uint32) *entry[P] {
 	number--
 	return &t.slabs[number/slabSize][number%slabSize]
 }
 
-func (t *table) mask() uint32 { return uint32(len(t.index) - 1) }
-
 func tagOf(place uint64) uint32 { return uint32(place>>56) << numberBits }
 
-// find returns the entry of k, or nil.
-func (t *table) find(k id) *entry {
+// home is the slot where the run of a place begins.
+func (t *table[P]) home(place uint64) int {
+	return int(uint64(uint32(place)) * uint64(len(t.index)) >> 32)
+}
+
+// find returns the entry of k and its number, or nil.
+func (t *table[P]) find(k ID) (*entry[P], uint32) {
 	if t.live == 0 {
-		return nil
+		return nil, 0
 	}
 	place := t.seed.place(k)
-	tag, mask := tagOf(place), t.mask()
-	for i := uint32(place) & mask; ; i = (i + 1) & mask {
+	tag := tagOf(place)
+	for i := t.home(place); ; i++ {
+		if i == len(t.index) {
+			i = 0
+		}
 		slot := t.index[i]
 		if slot == 0 {
-			return nil
+			return nil, 0
 		}
 		if slot&^numberMask == tag {
-			if e := t.at(slot & numberMask); e.id == k {
-				return e
+			if e := t.at(slot & numberMask); e.ID == k {
+				return e, slot & numberMask
 			}
 		}
 	}
 }
 
 // touch makes e the most recently used entry.
-func (t *table) touch(e *entry, second uint32) {
-	t.order = (t.order + 1) & orderMask
+func (t *table[P]) touch(e *entry[P], second uint32) {
+	*t.order = (*t.order + 1) & orderMask
 	e.touched = second
-	e.order = e.order&^orderMask | t.order
+	e.order = e.order&^orderMask | *t.order
 }
 
 // insert adds k, which must not be in the table, and returns its blank entry.
-func (t *table) insert(k id, second uint32) *entry {
+func (t *table[P]) insert(k ID, second uint32) (*entry[P], uint32) {
 	if (t.live+1)*loadDenominator > len(t.index)*loadNumerator {
 		t.grow()
 	}
 	number := t.free
 	if number != 0 {
-		t.free = uint32(t.at(number).lo)
+		t.free = uint32(t.at(number).Lo)
 	} else {
 		if int(t.used) == len(t.slabs)*slabSize {
-			t.slabs = append(t.slabs, new([slabSize]entry))
+			t.slabs = append(t.slabs, new([slabSize]entry[P]))
 		}
 		t.used++
 		number = t.used
 	}
 	e := t.at(number)
-	*e = entry{id: k}
+	*e = entry[P]{ID: k}
 	t.touch(e, second)
 	t.link(number, t.seed.place(k))
 	t.live++
-	return e
+	return e, number
 }
 
-func (t *table) link(number uint32, place uint64) {
-	mask := t.mask()
-	i := uint32(place) & mask
+func (t *table[P]) link(number uint32, place uint64) {
+	i := t.home(place)
 	for t.index[i] != 0 {
-		i = (i + 1) & mask
+		if i++; i == len(t.index) {
+			i = 0
+		}
 	}
 	t.index[i] = tagOf(place) | number
 }
 
-func (t *table) grow() {
-	t.index = make([]uint32, max(minIndex, 2*len(t.index)))
+func (t *table[P]) grow() {
+	t.index = make([]uint32, max(minIndex, len(t.index)*3/2))
 	for number := uint32(1); number <= t.used; number++ {
 		if e := t.at(number); !e.is(flagFree) {
-			t.link(number, t.seed.place(e.id))
+			t.link(number, t.seed.place(e.ID))
 		}
 	}
 }
 
 // remove frees the entry with this number.
-func (t *table) remove(number uint32) {
+func (t *table[P]) remove(number uint32) {
 	e := t.at(number)
-	place := t.seed.place(e.id)
-	mask := t.mask()
-	i := uint32(place) & mask
+	size := len(t.index)
+	i := t.home(t.seed.place(e.ID))
 	for t.index[i]&numberMask != number {
-		i = (i + 1) & mask
+		if i++; i == size {
+			i = 0
+		}
 	}
 	// Close the gap: pull back what probed across it.
-	for j := (i + 1) & mask; t.index[j] != 0; j = (j + 1) & mask {
-		home := uint32(t.seed.place(t.at(t.index[j]&numberMask).id)) & mask
-		if (j-home)&mask >= (j-i)&mask {
+	for j := (i + 1) % size; t.index[j] != 0; j = (j + 1) % size {
+		home := t.home(t.seed.place(t.at(t.index[j] & numberMask).ID))
+		if (j-home+size)%size >= (j-i+size)%size {
 			t.index[i] = t.index[j]
 			i = j
 		}
 	}
 	t.index[i] = 0
-	*e = entry{id: id{lo: uint64(t.free)}, order: flagFree}
+	*e = entry[P]{ID: ID{Lo: uint64(t.free)}, order: flagFree}
 	t.free = number
 	t.live--
 }
 
-// drop removes the entry e, which must be in the table.
-func (t *table) drop(e *entry) {
-	place := t.seed.place(e.id)
-	mask := t.mask()
-	i := uint32(place) & mask
-	for t.at(t.index[i]&numberMask) != e {
-		i = (i + 1) & mask
-	}
-	t.remove(t.index[i] & numberMask)
-}
-
-// evict removes an entry that was not used for long, never keep. It reports whether there was one.
-func (t *table) evict(keep *entry) bool {
-	var victim uint32
-	var oldest uint64
+// oldest returns an entry that was not used for long and how recently it was, none that is pinned and never keep; 0 if there
+// is none.
+func (t *table[P]) oldest(keep uint32) (victim uint32, oldest uint64) {
 	for seen, steps := 0, uint32(0); seen < evictionWindow && steps < t.used; steps++ {
 		t.hand = t.hand%t.used + 1
 		e := t.at(t.hand)
-		if e == keep || e.is(flagFree) {
+		if t.hand == keep || e.is(flagFree|flagPinned) {
 			continue
 		}
 		seen++
@@ -185,21 +183,30 @@ func (t *table) evict(keep *entry) bool {
 			victim, oldest = t.hand, r
 		}
 	}
-	if victim == 0 {
-		return false
-	}
-	t.remove(victim)
-	return true
+	return victim, oldest
 }
 
 // expire looks at the next few entries and removes those untouched since before second.
-func (t *table) expire(before uint32, steps int) (removed int64) {
-	for ; steps > 0 && t.used > 0; steps-- {
+func (t *table[P]) expire(before uint32) (removed int64) {
+	for steps := expiryStep; steps > 0 && t.used > 0; steps-- {
 		t.sweeper = t.sweeper%t.used + 1
-		if e := t.at(t.sweeper); !e.is(flagFree) && e.touched < before {
+		if e := t.at(t.sweeper); !e.is(flagFree|flagPinned) && e.touched < before {
 			t.remove(t.sweeper)
 			removed++
 		}
 	}
 	return removed
+}
+
+// all calls do with every entry of a slab, and reports whether there is such a slab.
+func (t *table[P]) all(slab int, do func(e *entry[P])) bool {
+	if slab >= len(t.slabs) {
+		return false
+	}
+	for i := range min(int(t.used)-slab*slabSize, slabSize) {
+		if e := &t.slabs[slab][i]; !e.is(flagFree) {
+			do(e)
+		}
+	}
+	return true
 }

@@ -39,11 +39,13 @@ type TelemetryBuilder struct {
 	ProcessorAmplitudeExperimentFlags                    metric.Int64Gauge
 	ProcessorAmplitudeExperimentFlagsLeftOut             metric.Int64Counter
 	ProcessorAmplitudeExperimentGroupsLeftOut            metric.Int64Counter
+	ProcessorAmplitudeExperimentIdentifies               metric.Int64Counter
 	ProcessorAmplitudeExperimentIdsIgnored               metric.Int64Counter
 	ProcessorAmplitudeExperimentIdsSuspect               metric.Int64Counter
 	ProcessorAmplitudeExperimentLate                     metric.Int64Counter
 	ProcessorAmplitudeExperimentNearMisses               metric.Int64Counter
 	ProcessorAmplitudeExperimentPropertiesLeftOut        metric.Int64Counter
+	ProcessorAmplitudeExperimentPropertyFlaps            metric.Int64ObservableCounter
 	ProcessorAmplitudeExperimentRecords                  metric.Int64Counter
 	ProcessorAmplitudeExperimentRejected                 metric.Int64Counter
 	ProcessorAmplitudeExperimentSkipped                  metric.Int64Counter
@@ -130,6 +132,21 @@ func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDedupStorag
 		cb(ctx, &observerInt64{inst: builder.ProcessorAmplitudeExperimentDedupStorageFailures, obs: o})
 		return nil
 	}, builder.ProcessorAmplitudeExperimentDedupStorageFailures)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAmplitudeExperimentPropertyFlapsCallback sets callback for observable ProcessorAmplitudeExperimentPropertyFlaps metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentPropertyFlapsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAmplitudeExperimentPropertyFlaps, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentPropertyFlaps)
 	if err != nil {
 		return err
 	}
@@ -233,6 +250,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{group}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentIdentifies, err = builder.meter.Int64Counter(
+		"otelcol_processor_amplitude_experiment_identifies",
+		metric.WithDescription("$identify sent to set a user property right, behind an event or in its place. They are not event volume. [Development]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentIdsIgnored, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_ids_ignored",
 		metric.WithDescription("User and device ids that were treated as absent because Amplitude would refuse them, by reason. [Development]"),
@@ -261,6 +284,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_amplitude_experiment_properties_left_out",
 		metric.WithDescription("Event properties that could not travel with an event (too many, also in one map, too deep, or not a number). [Development]"),
 		metric.WithUnit("{property}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentPropertyFlaps, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_amplitude_experiment_property_flaps",
+		metric.WithDescription("Changes of a user property that were left out, because it changed thirty times and then more than once a minute. [Development]"),
+		metric.WithUnit("{change}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentRecords, err = builder.meter.Int64Counter(

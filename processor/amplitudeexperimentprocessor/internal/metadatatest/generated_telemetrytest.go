@@ -193,6 +193,22 @@ func AssertEqualProcessorAmplitudeExperimentGroupsLeftOut(t *testing.T, tt *comp
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
+func AssertEqualProcessorAmplitudeExperimentIdentifies(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_identifies",
+		Description: "$identify sent to set a user property right, behind an event or in its place. They are not event volume. [Development]",
+		Unit:        "{event}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_identifies")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualProcessorAmplitudeExperimentIdsIgnored(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_ids_ignored",
@@ -269,6 +285,22 @@ func AssertEqualProcessorAmplitudeExperimentPropertiesLeftOut(t *testing.T, tt *
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_properties_left_out")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentPropertyFlaps(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_property_flaps",
+		Description: "Changes of a user property that were left out, because it changed thirty times and then more than once a minute. [Development]",
+		Unit:        "{change}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_property_flaps")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

@@ -40,12 +40,17 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorAmplitudeExperimentPropertyFlapsCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	tb.ProcessorAmplitudeExperimentClaimsStripped.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentEvaluationsWithoutReason.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentExtraEvents.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentFlags.Record(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentFlagsLeftOut.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentGroupsLeftOut.Add(context.Background(), 1)
+	tb.ProcessorAmplitudeExperimentIdentifies.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentIdsIgnored.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentIdsSuspect.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentLate.Add(context.Background(), 1)
@@ -91,6 +96,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorAmplitudeExperimentGroupsLeftOut(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAmplitudeExperimentIdentifies(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentIdsIgnored(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -104,6 +112,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentPropertiesLeftOut(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAmplitudeExperimentPropertyFlaps(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentRecords(t, testTel,

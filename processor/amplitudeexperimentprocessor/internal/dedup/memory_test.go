@@ -1,0 +1,278 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dedup
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/zeebo/xxh3"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+)
+
+const testBatch = 1000
+
+func testHash(i uint64, seed uint64) ID {
+	var raw [8]byte
+	binary.LittleEndian.PutUint64(raw[:], i)
+	h := xxh3.Hash128Seed(raw[:], seed)
+	return ID{h.Hi, h.Lo}
+}
+
+// testLoad decides batches of exposures, one flag each, and settles what they send as the test says.
+type testLoad struct {
+	ledger    *Ledger
+	records   []Record
+	flags     []Flag
+	verdicts  []Verdict
+	decisions []Decision
+	sent      int
+}
+
+func newTestLoad(t require.TestingT, set Settings) *testLoad {
+	l, err := New(set)
+	require.NoError(t, err)
+	require.NoError(t, l.Start(context.Background(), nil))
+	return &testLoad{
+		ledger: l, records: make([]Record, 0, testBatch), flags: make([]Flag, 0, testBatch),
+		verdicts: make([]Verdict, testBatch), decisions: make([]Decision, testBatch),
+	}
+}
+
+const testDay = 20_000
+
+func (o *testLoad) add(user, dev ID, event, flag uint64) {
+	at := int32(len(o.flags))
+	o.flags = append(o.flags, Flag{Key: flag, Value: event | 1})
+	o.records = append(o.records, Record{
+		User: user, Device: dev, Event: testHash(event, flag), Day: testDay, Time: testDay * 86_400_000, From: at, To: at + 1,
+	})
+}
+
+func (o *testLoad) decide() *Reservation {
+	r := o.ledger.Reserve(context.Background(), o.records, o.flags, o.verdicts[:len(o.records)], o.decisions[:len(o.flags)])
+	o.sent += r.Copies()
+	return r
+}
+
+func (o *testLoad) flush() {
+	o.decide().Accept()
+	o.records, o.flags = o.records[:0], o.flags[:0]
+}
+
+func heapNow() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestBytesOfHeap measures what an entry takes: a property with its first fact, a further fact, a device.
+func TestBytesOfHeap(t *testing.T) {
+	sizes := []int{1_000_000}
+	if casesOf(t, 0) > 0 {
+		sizes = append(sizes, 10_000_000)
+	}
+	for _, size := range sizes {
+		for _, c := range []struct {
+			name  string
+			limit float64
+			add   func(o *testLoad, i uint64)
+		}{
+			{"first subject", 72, func(o *testLoad, i uint64) { o.add(testHash(i, userSeed), ID{}, 1, 7) }},
+			{"anonymous subject", 72, func(o *testLoad, i uint64) { o.add(ID{}, testHash(i, deviceSeed), 1, 7) }},
+			{"further subject", 56, func(o *testLoad, i uint64) { o.add(testHash(i%1000, userSeed), ID{}, 1+i/1000*2, 7) }},
+			{"device with its subject", 64 + 56, func(o *testLoad, i uint64) {
+				o.add(testHash(i%1000, userSeed), testHash(i, deviceSeed), 1+i/1000*2, 7)
+			}},
+		} {
+			t.Run(fmt.Sprint(c.name, "/", size), func(t *testing.T) {
+				before := heapNow()
+				o := newTestLoad(t, Settings{MaxEntries: 4 * size, Clock: func() time.Time { return time.UnixMilli((testDay + 1) * 86_400_000) }})
+				// Of the further subjects each has the value of the first, so that nothing is a change of the property.
+				for i := range size {
+					c.add(o, uint64(i))
+					o.flags[len(o.flags)-1].Value = 1
+					if len(o.records) == testBatch {
+						o.flush()
+					}
+				}
+				o.flush()
+				require.Zero(t, o.ledger.Stats().OnWay)
+				bytes := float64(heapNow()-before) / float64(size)
+				t.Logf("%.1f bytes, %d entries", bytes, o.ledger.Stats().Entries)
+				assert.LessOrEqual(t, bytes, c.limit)
+				require.NoError(t, o.ledger.Shutdown(t.Context()))
+				runtime.KeepAlive(o)
+			})
+		}
+	}
+}
+
+// TestBytesOnTheWay measures what a flag takes between hand-over and receipt, beside its entry.
+func TestBytesOnTheWay(t *testing.T) {
+	const size = 1_000_000
+	clock := func() time.Time { return time.UnixMilli((testDay + 1) * 86_400_000) }
+	o := newTestLoad(t, Settings{MaxEntries: 4 * size, Clock: clock})
+	book := &receipts.Book{}
+	logs := plog.NewLogs()
+	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	for range testBatch {
+		records.AppendEmpty().Attributes().PutStr(amplitude.AttrInsertID, "")
+	}
+	var keys []uint64
+	before := heapNow()
+	for i := range size {
+		o.add(testHash(uint64(i), userSeed), ID{}, 1, 7)
+		if len(o.records) < testBatch {
+			continue
+		}
+		r := o.decide()
+		for j := range testBatch {
+			id := fmt.Sprint(i, " ", j)
+			v, _ := records.At(j).Attributes().Get(amplitude.AttrInsertID)
+			v.SetStr(id)
+			r.Name(o.verdicts[j].Event, receipts.Key(id))
+			keys = append(keys, receipts.Key(id))
+		}
+		book.Claim(r.HandOver(t.Context()), logs)
+		r.Accept()
+		o.records, o.flags = o.records[:0], o.flags[:0]
+	}
+	require.EqualValues(t, size, o.ledger.Stats().OnWay)
+	both := float64(heapNow()-before-int64(8*cap(keys))) / size
+	for _, key := range keys {
+		book.Settle(key, receipts.Delivered)
+	}
+	require.Zero(t, o.ledger.Stats().OnWay)
+	require.Zero(t, book.Claims())
+	book = nil
+	settled := float64(heapNow()-before-int64(8*cap(keys))) / size
+	t.Logf("%.1f bytes a flag on its way beside the %.1f of its entry, 30 of them in the book of the exporter", both-settled, settled)
+	assert.LessOrEqual(t, both-settled, 96.0+40)
+	require.NoError(t, o.ledger.Shutdown(t.Context()))
+	runtime.KeepAlive(keys)
+}
+
+// TestNoAllocationForRepeats, whatever they repeat.
+func TestNoAllocationForRepeats(t *testing.T) {
+	o := newTestLoad(t, Settings{MaxEntries: 100_000, Clock: func() time.Time { return time.UnixMilli((testDay + 1) * 86_400_000) }})
+	add := func() {
+		for i := range uint64(testBatch / 2) {
+			o.add(testHash(i, userSeed), testHash(i, deviceSeed), 1, 7)
+			o.add(ID{}, testHash(i, deviceSeed), 1, 7)
+		}
+	}
+	add()
+	o.flush()
+	sent := o.sent
+	assert.Zero(t, testing.AllocsPerRun(100, func() { add(); o.flush() }))
+	assert.Equal(t, sent, o.sent)
+	require.NoError(t, o.ledger.Shutdown(t.Context()))
+}
+
+// BenchmarkLedger measures a repeat, an event and a receipt in batches of 1,000.
+func BenchmarkLedger(b *testing.B) {
+	for _, size := range []int{100_000, 10_000_000} {
+		clock := func() time.Time { return time.UnixMilli((testDay + 1) * 86_400_000) }
+		fill := func(b *testing.B) *testLoad {
+			if testing.Short() && size > 1_000_000 {
+				b.Skip("10^7 entries take a while")
+			}
+			o := newTestLoad(b, Settings{MaxEntries: 4 * size, Clock: clock})
+			for i := range size {
+				o.add(testHash(uint64(i), userSeed), ID{}, 1, 7)
+				if len(o.records) == testBatch {
+					o.flush()
+				}
+			}
+			b.Cleanup(func() { _ = o.ledger.Shutdown(context.Background()) })
+			return o
+		}
+		perRecord := func(b *testing.B) {
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/testBatch, "ns/record")
+		}
+		b.Run(fmt.Sprint("repeat/", size), func(b *testing.B) {
+			o := fill(b)
+			rng := rand.New(rand.NewPCG(1, 1))
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				b.StopTimer()
+				for range testBatch {
+					o.add(testHash(rng.Uint64N(uint64(size)), userSeed), ID{}, 1, 7)
+				}
+				b.StartTimer()
+				o.flush()
+			}
+			perRecord(b)
+		})
+		b.Run(fmt.Sprint("event/", size), func(b *testing.B) {
+			o := fill(b)
+			next := uint64(size)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				b.StopTimer()
+				for range testBatch {
+					next++
+					o.add(testHash(next, userSeed), ID{}, 1, 7)
+				}
+				b.StartTimer()
+				o.flush()
+			}
+			perRecord(b)
+		})
+		b.Run(fmt.Sprint("receipt/", size), func(b *testing.B) {
+			o := fill(b)
+			next := uint64(size)
+			book := &receipts.Book{}
+			logs := plog.NewLogs()
+			records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+			keys := make([]uint64, testBatch)
+			for j := range testBatch {
+				records.AppendEmpty().Attributes().PutStr(amplitude.AttrInsertID, fmt.Sprintf("user-%d device-%d 0123456789abcdef0123456789abcdef 20000", j, j))
+			}
+			claims := time.Duration(0)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				b.StopTimer()
+				for range testBatch {
+					next++
+					o.add(testHash(next, userSeed), ID{}, 1, 7)
+				}
+				r := o.decide()
+				for j := range testBatch {
+					v, _ := records.At(j).Attributes().Get(amplitude.AttrInsertID)
+					keys[j] = receipts.Key(v.Str())
+					r.Name(o.verdicts[j].Event, keys[j])
+				}
+				ctx := r.HandOver(context.Background())
+				begun := time.Now()
+				book.Claim(ctx, logs)
+				claims += time.Since(begun)
+				r.Accept()
+				o.records, o.flags = o.records[:0], o.flags[:0]
+				b.StartTimer()
+				for _, key := range keys {
+					book.Settle(key, receipts.Delivered)
+				}
+			}
+			perRecord(b)
+			b.ReportMetric(float64(claims.Nanoseconds())/float64(b.N)/testBatch, "ns/claim")
+		})
+	}
+}

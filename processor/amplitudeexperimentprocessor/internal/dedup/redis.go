@@ -1,0 +1,205 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+const (
+	redisMagic = "AXL1"
+	// keysPerCommand bounds a command, so that one batch does not occupy Redis for long.
+	keysPerCommand = 500
+	connectTimeout = time.Second
+)
+
+//go:embed tell.lua
+var tellSource string
+
+var errScripts = errors.New("redis refused the script")
+
+// shared is what replicas share. Each call is one round trip.
+type shared interface {
+	// get returns the values of the keys, "" for those that are not there.
+	get(ctx context.Context, keys []string) ([]string, error)
+	// add adds facts, and tells which were there before.
+	add(ctx context.Context, keys []string) (existed []bool, err error)
+	// tell hands over what was told to Amplitude.
+	tell(ctx context.Context, tells []tell) error
+	// probe finds out whether all that is needed answers.
+	probe(ctx context.Context) error
+	close() error
+}
+
+// tell is one thing for the others to know: a property, a doubt about one, a fact, or with a user the last one on a device.
+type tell struct {
+	key          string
+	fact         bool
+	value        uint64
+	sure, doubt  bool
+	told, newest int64
+	user         ID
+}
+
+// redisStore is a shared of one Redis server, a cluster or sentinels.
+type redisStore struct {
+	client  redis.UniversalClient
+	script  *redis.Script
+	cluster bool
+	ttl     time.Duration
+}
+
+func openRedis(set RedisSettings, ttl time.Duration) *redisStore {
+	options := set.Options
+	options.MaxRetries = -1 // a batch waits once
+	options.DialTimeout = connectTimeout
+	options.DialerRetries = 1
+	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = connectTimeout, connectTimeout, set.Timeout
+	options.ContextTimeoutEnabled = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	s := &redisStore{client: redis.NewUniversalClient(&options), script: redis.NewScript(tellSource), ttl: ttl}
+	_, s.cluster = s.client.(*redis.ClusterClient)
+	return s
+}
+
+func (s *redisStore) close() error { return s.client.Close() }
+
+func (s *redisStore) get(ctx context.Context, keys []string) ([]string, error) {
+	pipe := s.client.Pipeline()
+	var lists []*redis.SliceCmd
+	var singles []*redis.StringCmd
+	if s.cluster {
+		for _, key := range keys {
+			singles = append(singles, pipe.Get(ctx, key))
+		}
+	} else {
+		for rest := keys; len(rest) > 0; {
+			chunk := rest[:min(len(rest), keysPerCommand)]
+			rest = rest[len(chunk):]
+			lists = append(lists, pipe.MGet(ctx, chunk...))
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	values := make([]string, 0, len(keys))
+	for _, list := range lists {
+		found, err := list.Result()
+		if err != nil {
+			return nil, err
+		}
+		for _, value := range found {
+			text, _ := value.(string)
+			values = append(values, text)
+		}
+	}
+	for _, single := range singles {
+		value, err := single.Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return nil, err
+		}
+		values = append(values, value)
+	}
+	return values, nil
+}
+
+func (s *redisStore) add(ctx context.Context, keys []string) ([]bool, error) {
+	pipe := s.client.Pipeline()
+	set := make([]*redis.BoolCmd, len(keys))
+	for i, key := range keys {
+		set[i] = pipe.SetNX(ctx, key, redisMagic, s.ttl)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	existed := make([]bool, len(keys))
+	for i := range set {
+		existed[i] = !set[i].Val()
+	}
+	return existed, nil
+}
+
+func (s *redisStore) tell(ctx context.Context, tells []tell) error {
+	err := s.tellOnce(ctx, tells)
+	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+		if err = s.script.Load(ctx, s.client).Err(); err == nil {
+			err = s.tellOnce(ctx, tells)
+		}
+	}
+	return err
+}
+
+func (s *redisStore) tellOnce(ctx context.Context, tells []tell) error {
+	flag := func(b bool) int {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	pipe := s.client.Pipeline()
+	for i := range tells {
+		t := &tells[i]
+		if t.fact {
+			pipe.SetNX(ctx, t.key, redisMagic, s.ttl)
+			continue
+		}
+		if t.user != (ID{}) {
+			pipe.Set(ctx, t.key, append([]byte(redisMagic), appendID(nil, t.user)...), s.ttl)
+			continue
+		}
+		s.script.EvalSha(ctx, pipe, []string{t.key}, le.AppendUint64(nil, t.value), flag(t.sure), t.told, t.newest, flag(t.doubt), s.ttl.Milliseconds())
+	}
+	_, err := pipe.Exec(ctx)
+	return err
+}
+
+func (s *redisStore) probe(ctx context.Context) error {
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	if err := s.script.Load(ctx, s.client).Err(); err != nil {
+		return errors.Join(errScripts, err)
+	}
+	return nil
+}
+
+// told is a property as the others know it.
+type told struct {
+	value        uint64
+	sure         bool
+	told, newest int64
+}
+
+const toldSize = len(redisMagic) + 8 + 1 + 8 + 8
+
+func (t *told) encode() string {
+	b := le.AppendUint64([]byte(redisMagic), t.value)
+	sure := byte(0)
+	if t.sure {
+		sure = 1
+	}
+	b = append(b, sure)
+	return string(le.AppendUint64(le.AppendUint64(b, uint64(t.told)), uint64(t.newest)))
+}
+
+func readTold(text string) (t told, ok bool) {
+	if len(text) != toldSize || text[:len(redisMagic)] != redisMagic {
+		return t, false
+	}
+	b := []byte(text[len(redisMagic):])
+	return told{value: le.Uint64(b), sure: b[8] != 0, told: int64(le.Uint64(b[9:])), newest: int64(le.Uint64(b[17:]))}, true
+}
+
+func readOwner(text string) (user ID, ok bool) {
+	if len(text) != len(redisMagic)+idSize || text[:len(redisMagic)] != redisMagic {
+		return ID{}, false
+	}
+	return readID([]byte(text[len(redisMagic):])), true
+}

@@ -1,0 +1,261 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
+
+import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+
+// Settle takes the receipt of one exporter for one copy. token is what HandOver registered.
+func (l *Ledger) Settle(token uint64, outcome receipts.Outcome) {
+	home, number := uint8(token>>32), uint32(token)
+	s := &l.shards[home]
+	s.mu.Lock()
+	n := s.way.at(number)
+	n.settled++
+	switch outcome {
+	case receipts.NotDelivered:
+		n.state |= nodeFailed
+	case receipts.Ambiguous:
+		n.state |= nodeAmbiguous
+	case receipts.Delivered:
+	}
+	waits := !n.is(nodeAccepted|nodeOrphan) || n.settled < n.claims
+	orphan, user, dev, person := n.is(nodeOrphan), n.user, n.device, n.person
+	s.mu.Unlock()
+	switch {
+	case waits:
+	case orphan:
+		l.settleOrphan(home, number, user, dev, person)
+	default:
+		l.finish(home, number)
+	}
+}
+
+// settleOrphan ends a copy of a batch that was refused although an exporter took the copy.
+func (l *Ledger) settleOrphan(home uint8, number uint32, user, dev ID, person uint8) {
+	who, at, held := l.lockPerson(user, dev, home, person)
+	defer held.unlock()
+	if n := l.shards[home].way.at(number); !n.is(nodeFailed) && at == person {
+		l.doubt(who, home, number)
+	}
+	l.free(home, number)
+}
+
+// lockPerson locks the shards of the home, of the person at the decision, and of the person that a receipt is for: the
+// user, else the last one delivered on the device, else the device. It returns that person and its shard.
+func (l *Ledger) lockPerson(user, dev ID, home, decided uint8) (who ID, at uint8, held locks) {
+	if user != (ID{}) {
+		return user, home, l.lock(home, decided, home)
+	}
+	for at = home; ; {
+		held = l.lock(home, decided, at)
+		if who = l.shards[home].boundOf(dev); who == (ID{}) {
+			who = dev
+		}
+		now := l.shardOf(who)
+		if now == at {
+			return who, at, held
+		}
+		held.unlock()
+		at = now
+	}
+}
+
+// finish ends a copy of which all receipts are in. With Redis it waits until that has told whether another replica
+// delivered the same event.
+func (l *Ledger) finish(home uint8, number uint32) {
+	if l.remote != nil && l.remote.later(finished{home, number}) {
+		return
+	}
+	l.conclude(home, number, false)
+}
+
+// receipt is what became of one copy.
+type receipt struct {
+	user, device, home ID
+	fact               uint64 // 0 for a $identify
+	day                uint16
+	time               int64
+	single             bool // of a record with one flag
+	ahead              bool // its own time is later than its arrival
+	delivered, sure    bool
+	shared             bool // another replica delivered the same event
+	former             bool // of a former life: Redis was not asked
+	moves              []Flag
+}
+
+// conclude takes a copy from in front of the ledger, and makes it part of it if it was delivered.
+func (l *Ledger) conclude(home uint8, number uint32, shared bool) {
+	var few [8]Flag
+	hs := &l.shards[home]
+	hs.mu.Lock()
+	n := hs.way.at(number)
+	rc := receipt{
+		user: n.user, device: n.device, home: n.home(), fact: n.fact, day: n.day(), time: n.time(),
+		single: n.is(nodeSingle), ahead: n.is(nodeAhead),
+		delivered: !n.is(nodeFailed), sure: !n.is(nodeAmbiguous) || l.remote == nil, shared: shared, moves: few[:0],
+	}
+	person := n.person
+	hs.mu.Unlock()
+
+	who, at, held := l.lockPerson(rc.user, rc.device, home, person)
+	s := &l.shards[person]
+	if rc.fact != 0 {
+		hs.way.unlink(number)
+	}
+	for w, next := hs, number; next != 0; w = s {
+		n := w.way.at(next)
+		next = n.more
+		if !n.is(nodeMoves) {
+			continue
+		}
+		rc.moves = append(rc.moves, Flag{n.flag, n.value})
+		e := s.properties.at(n.property)
+		if n.next != 0 {
+			s.way.at(n.next).prev = n.prev
+		} else {
+			e.p.way = n.prev
+			e.pin(n.prev != 0)
+		}
+		if n.prev != 0 {
+			s.way.at(n.prev).next = n.next
+		}
+		if !rc.delivered {
+			l.writeProperty(e) // its newest time stays
+		}
+	}
+	l.free(home, number)
+	l.apply(&rc, hs, &l.shards[at], who)
+	if l.journal != nil {
+		l.writeDone(l.rowNumber(home, number))
+	}
+	held.unlock()
+	l.applyOwner(&rc)
+}
+
+// apply makes a receipt part of the ledger. The locks of hs, the shard of the home, and of s, that of the person, are held.
+func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
+	if !rc.delivered {
+		return // nothing to restore: what was told before never moved
+	}
+	ms, second := l.now()
+	if rc.fact != 0 && !l.deliver(rc, hs, second) {
+		// The second copy of an event moves nothing at Amplitude, unless it was the first to arrive.
+		for _, m := range rc.moves {
+			k := who.property(m.Key)
+			if e, _ := s.properties.find(k); e != nil && e.p.value != m.Value && e.p.is(propertySure) {
+				e.p.set(propertySure, false)
+				l.writeProperty(e)
+			}
+			if l.remote != nil {
+				l.remote.doubt(k, m.Value)
+			}
+		}
+		return
+	}
+	for _, m := range rc.moves {
+		e, _ := kept(l, s, &s.properties, who.property(m.Key), second)
+		e.p.value = m.Value
+		e.p.raise(rc.time)
+		e.p.setTold(ms)
+		e.p.set(propertySure, rc.sure)
+		if rc.single && rc.fact != 0 {
+			l.keepFact(rc, hs, m.Key, e, second)
+		}
+		l.writeProperty(e)
+		if l.remote != nil {
+			l.remote.tellProperty(e)
+		}
+	}
+}
+
+// deliver remembers that the event was delivered, and tells whether it is the first copy that was.
+func (l *Ledger) deliver(rc *receipt, hs *shard, second uint32) (first bool) {
+	k := ID{rc.home.Hi, rc.fact}
+	single := rc.single && len(rc.moves) == 1
+	if single {
+		if e, _ := hs.properties.find(rc.home.property(rc.moves[0].Key)); e != nil && e.p.fact == rc.fact {
+			return false
+		}
+	}
+	if e, _ := remembered(l, &hs.facts, k, second); e != nil {
+		hs.facts.touch(e, second)
+		return false
+	}
+	if rc.shared || !single {
+		l.addFact(hs, k, second)
+	}
+	if rc.former && l.remote != nil {
+		l.remote.tellFact(k)
+	}
+	return !rc.shared
+}
+
+// keepFact keeps the fact of an event for one flag with the property of its home, if that has room. What lies there of a day
+// that is over makes room: a record of that day is late, so that sending it again, which Amplitude drops, cannot move anything.
+func (l *Ledger) keepFact(rc *receipt, hs *shard, flag uint64, told *entry[property], second uint32) {
+	e, _ := hs.properties.find(rc.home.property(flag))
+	if e != nil && (e.p.fact == 0 || (int16(rc.day-e.p.factDay()) > 0 && !rc.ahead)) {
+		e.p.setFact(rc.fact, rc.day)
+		if e != told {
+			l.writeProperty(e)
+		}
+		return
+	}
+	l.addFact(hs, ID{rc.home.Hi, rc.fact}, second)
+}
+
+func (l *Ledger) addFact(hs *shard, k ID, second uint32) {
+	e, _ := kept(l, hs, &hs.facts, k, second)
+	l.writeFact(e)
+}
+
+// applyOwner notes who is the last user on the device. No lock is held.
+func (l *Ledger) applyOwner(rc *receipt) {
+	if rc.user == (ID{}) || rc.device == (ID{}) {
+		return
+	}
+	_, second := l.now()
+	s := &l.shards[l.shardOf(rc.device)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, _ := kept(l, s, &s.devices, rc.device, second)
+	if !rc.delivered {
+		s.unbind(e)
+		return
+	}
+	s.bind(e, rc.user)
+	l.writeDevice(s, e)
+	if l.remote != nil {
+		l.remote.tellOwner(e)
+	}
+}
+
+// doubt notes that properties may differ from what is known of them. The locks of the copy are held.
+func (l *Ledger) doubt(person ID, home uint8, number uint32) {
+	hs := &l.shards[home]
+	s := &l.shards[hs.way.at(number).person]
+	for w, next := hs, number; next != 0; w = s {
+		n := w.way.at(next)
+		next = n.more
+		if !n.is(nodeMoves) {
+			continue
+		}
+		if e, _ := s.properties.find(person.property(n.flag)); e != nil && e.p.value != n.value {
+			e.p.set(propertySure, false)
+			l.writeProperty(e)
+		}
+	}
+}
+
+// free gives back the nodes of a copy.
+func (l *Ledger) free(home uint8, number uint32) {
+	hs := &l.shards[home]
+	s := &l.shards[hs.way.at(number).person]
+	for w := hs; number != 0; w = s {
+		next := w.way.at(number).more
+		w.way.remove(number)
+		number = next
+	}
+	l.onWay.Add(-1)
+}
