@@ -201,6 +201,7 @@ type modelNode struct {
 	moves         []modelFlag
 	t             int64
 	accepted      bool
+	crossed       bool // another batch moved one of its properties to another value since the decision
 	ownerDev      string
 	ownerWho      string
 	event         *modelEvent
@@ -453,7 +454,13 @@ func (l *modelLedger) setBase(k personFlag) *modelBase {
 }
 
 func (l *modelLedger) accepted(ticket any) {
-	for _, n := range ticket.([]*modelNode) {
+	nodes := ticket.([]*modelNode)
+	repairs := slices.ContainsFunc(nodes, func(n *modelNode) bool { return n.fact == "" })
+	for _, n := range nodes {
+		for _, m := range n.moves {
+			e := l.effective(personFlag{n.who, m.key})
+			n.crossed = n.crossed || (!repairs && !l.literal && e.known && e.value != m.value)
+		}
 		n.accepted = true
 		l.way = append(l.way, n)
 		if n.ownerDev != "" && l.owner[n.ownerDev] != n.ownerWho {
@@ -475,7 +482,8 @@ func (l *modelLedger) settled(e *modelEvent, ok, ambiguous bool) {
 		if !l.literal {
 			e = l.way[i].event // of two copies, the receipt is for the one that this process remembers
 		}
-		l.way, own = slices.Delete(l.way, i, i+1), true
+		own = !l.way[i].crossed
+		l.way = slices.Delete(l.way, i, i+1)
 	} else if i := slices.IndexFunc(l.former, same); i >= 0 {
 		if !l.literal {
 			e = l.former[i].event

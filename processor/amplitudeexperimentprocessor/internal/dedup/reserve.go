@@ -33,6 +33,7 @@ type Reservation struct {
 	taken   []ID // properties that a token was taken of
 	repairs bool
 	written bool // the journal has the rows of the copies
+	crossed bool // another value came onto the way of a property since the decision
 	batch   receipts.Batch
 	remote  remoteBatch
 }
@@ -198,6 +199,10 @@ func (r *Reservation) Accept() {
 	for i := range r.copies {
 		l.accept(r, i)
 	}
+	if r.crossed && l.journal != nil {
+		// Should the process be killed now, nobody could tell any more that the property has to be set again.
+		l.journal.sync(context.Background())
+	}
 	r.end()
 }
 
@@ -226,7 +231,7 @@ func (r *Reservation) Release() {
 func (r *Reservation) end() {
 	l := r.l
 	r.copies, r.taken = r.copies[:0], r.taken[:0]
-	r.repairs, r.written = false, false
+	r.repairs, r.written, r.crossed = false, false, false
 	r.moves.reset()
 	r.events.reset()
 	r.owners.reset()
@@ -256,6 +261,10 @@ func (l *Ledger) accept(r *Reservation, i int) {
 			k := c.person.property(n.flag)
 			_, before := s.properties.find(k)
 			e, place := kept(l, s, &s.properties, k, r.second)
+			if before != 0 && !r.repairs && s.effective(e).value != n.value {
+				n.state |= nodeCrossed
+				r.crossed = true
+			}
 			e.p.raise(first.time())
 			if before == 0 && len(r.moves.list) > 0 {
 				if own := r.moves.find(k); own != nil {

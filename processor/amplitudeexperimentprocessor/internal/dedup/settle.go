@@ -110,6 +110,7 @@ func (l *Ledger) conclude(home uint8, number uint32, shared bool) {
 			continue
 		}
 		rc.moves = append(rc.moves, Flag{n.flag, n.value})
+		rc.sure = rc.sure && !n.is(nodeCrossed)
 		e := s.properties.at(n.property)
 		if n.next != 0 {
 			s.way.at(n.next).prev = n.prev

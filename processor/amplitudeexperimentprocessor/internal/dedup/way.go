@@ -37,6 +37,7 @@ const (
 	nodeAmbiguous                   // it may have arrived before its receipt
 	nodeAhead                       // its own time is later than its arrival
 	nodeSingle                      // of a record with one flag
+	nodeCrossed                     // moves what another batch moved to another value since the decision
 )
 
 func (n *node) is(state uint8) bool { return n.state&state != 0 }
