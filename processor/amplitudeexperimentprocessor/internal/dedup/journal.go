@@ -20,7 +20,7 @@ import (
 
 const (
 	// flushInterval is how long a commit may wait for the storage: what a crash may forget.
-	flushInterval = 200 * time.Millisecond
+	flushInterval = 50 * time.Millisecond
 	// syncTimeout is how long a batch that changes a result waits for its note in the storage.
 	syncTimeout = 250 * time.Millisecond
 	// flushSize is how much makes the journal write at once.
@@ -38,11 +38,16 @@ const (
 	minRetry = time.Second
 	maxRetry = time.Minute
 
+	// A storage that failed for longer before a kill, or a process that was away for longer, makes that kept be distrusted.
+	aliveLimit = 10 * time.Minute
+
 	unknownEnd = math.MaxUint64
 
 	metaKey = "meta"
 	// lostKey is there while the storage lacks changes, if it takes as much as that.
-	lostKey     = "lost"
+	lostKey = "lost"
+	// aliveKey says until when the storage had taken all there was, and whether the process stopped after that.
+	aliveKey    = "alive"
 	readAhead   = 16
 	deleteBatch = 256
 )
@@ -127,8 +132,8 @@ func (j *journal) load(ctx context.Context) error {
 	if j.meta, err = readMeta(kept, j.scope); err != nil {
 		return err
 	}
-	lost, err := j.client.Get(ctx, lostKey)
-	if err != nil {
+	lost, alive := storage.GetOperation(lostKey), storage.GetOperation(aliveKey)
+	if err := j.client.Batch(ctx, lost, alive); err != nil {
 		return fmt.Errorf("reading: %w", err)
 	}
 	loader := newLoader(j.ledger)
@@ -147,10 +152,19 @@ func (j *journal) load(ctx context.Context) error {
 	if err = j.client.Set(ctx, metaKey, j.meta.encode()); err != nil {
 		j.fail(err)
 	}
-	if lost != nil {
-		j.logger.Warn("the storage had not taken all of the de-duplication state: for a day, the first report of each property sets it once more")
+	state, at, until, ok := readAlive(alive.Value)
+	now, _ := j.ledger.now()
+	j.ledger.former.until.Store(until)
+	switch {
+	case lost.Value != nil || !ok || (state != aliveStopped && max(now-at, at-now) > aliveLimit.Milliseconds()):
+		j.logger.Warn("the storage may lack some of the de-duplication state: for a day, the first report of each property sets it once more")
 		j.ledger.distrust()
 		j.lost, j.retryAt = true, time.Now()
+	case state != aliveStopped:
+		j.ledger.killed(max(loader.last, seconds(at)))
+		fallthrough
+	default:
+		j.stamp(ctx, aliveRunning)
 	}
 	j.logger.Info("de-duplication state read back",
 		zap.Int64("entries", j.ledger.entries.Load()), zap.Int64("on_the_way", j.ledger.former.count.Load()), zap.Duration("duration", time.Since(begun)))
@@ -188,9 +202,21 @@ func (j *journal) read(ctx context.Context, key func(uint64) string, first, end 
 
 // begin starts an empty journal.
 func (j *journal) begin(ctx context.Context) {
-	j.meta = meta{epoch: rand.Uint64(), scope: j.scope} //nolint:gosec // tells journals apart, no secret
-	j.next, j.tail, j.written, j.snapshotSize = 0, nil, 0, 0
+	epoch := rand.Uint64() //nolint:gosec // tells journals apart, no secret
+	// The numbers begin where no block of another journal is, for a storage that cannot be cleaned.
+	j.meta = meta{epoch: epoch, generation: epoch >> 16, first: epoch >> 16, scope: j.scope}
+	j.next, j.tail, j.written, j.snapshotSize = j.meta.first, nil, 0, 0
 	if err := j.client.Set(ctx, metaKey, j.meta.encode()); err != nil {
+		j.fail(err)
+		return
+	}
+	j.stamp(ctx, aliveRunning)
+}
+
+// stamp says that the storage has all there is.
+func (j *journal) stamp(ctx context.Context, state byte) {
+	now, _ := j.ledger.now()
+	if err := j.client.Set(ctx, aliveKey, appendAlive(nil, state, now, j.ledger.former.until.Load())); err != nil {
 		j.fail(err)
 	}
 }
@@ -263,6 +289,7 @@ func (j *journal) run() {
 	defer close(j.done)
 	timer := time.NewTimer(max(0, time.Until(j.retryAt))) // at once, unless a failure says later
 	defer timer.Stop()
+	alive := false // the time for a stamp has come
 	raises := time.NewTicker(raiseInterval)
 	defer raises.Stop()
 	for {
@@ -272,14 +299,25 @@ func (j *journal) run() {
 			continue
 		case <-raises.C:
 			j.ledger.writeRaised()
+			alive = true
 		case <-timer.C:
 		case <-j.urgent:
 		case <-j.quit:
 			j.flush()
+			if j.lacks() {
+				j.compact()
+			}
+			if !j.lacks() {
+				j.stamp(context.Background(), aliveStopped)
+			}
 			return
 		}
 		j.flush()
 		j.compactIfDue()
+		if alive && !j.lacks() {
+			j.stamp(context.Background(), aliveRunning)
+		}
+		alive = false
 		if !j.retryAt.IsZero() {
 			timer.Reset(max(0, time.Until(j.retryAt)))
 		}
@@ -359,11 +397,15 @@ func (j *journal) fail(err error) {
 	}
 }
 
-func (j *journal) compactIfDue() {
+// lacks tells whether the storage lacks changes.
+func (j *journal) lacks() bool {
 	j.mu.Lock()
-	lost := j.lost
-	j.mu.Unlock()
-	if lost {
+	defer j.mu.Unlock()
+	return j.lost
+}
+
+func (j *journal) compactIfDue() {
+	if j.lacks() {
 		if !time.Now().Before(j.retryAt) {
 			j.compact()
 		}

@@ -189,6 +189,7 @@ func (l *Ledger) snapshotWay(home uint8, emit func(row []byte), between func()) 
 type loader struct {
 	ledger  *Ledger
 	now     uint32
+	last    uint32 // second of the newest row: the last sign of life
 	bytes   int
 	pending map[uint64]pendingRow
 	order   uint64
@@ -232,6 +233,7 @@ func (o *loader) put(row []byte) {
 	}
 	l := o.ledger
 	touched := min(le.Uint32(row[len(row)-4:]), o.now)
+	o.last = max(o.last, touched)
 	if touched < l.forgetBefore(o.now) {
 		return
 	}
@@ -278,18 +280,33 @@ func (o *loader) finish() {
 	}
 }
 
-// distrust says that former lives may have told Amplitude what nobody wrote down: no value is sure, and no event of
-// the present window is new for certain.
-func (l *Ledger) distrust() {
+// killed says that the last process did not stop, and that what it wrote last is not trusted: a storage that failed in its last
+// moments could not take a note of that. Who was about then may have been told something else.
+func (l *Ledger) killed(last uint32) {
+	l.doubtSince(last + 1 - min(last, l.doubtful))
+}
+
+// doubtSince makes no property sure that was touched since a second.
+func (l *Ledger) doubtSince(second uint32) {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
-		for slab := 0; s.properties.all(slab, func(e *entry[property]) { e.p.set(propertySure, false) }); slab++ {
+		for slab := 0; s.properties.all(slab, func(e *entry[property]) {
+			if e.touched >= second {
+				e.p.set(propertySure, false)
+			}
+		}); slab++ {
 			continue
 		}
 		s.mu.Unlock()
 	}
-	l.former.until.Store(l.set.Clock().Add(24 * time.Hour).UnixMilli())
+}
+
+// distrust says that former lives may have told Amplitude what nobody wrote down: no value is sure, and no event of
+// the present window is new for certain.
+func (l *Ledger) distrust() {
+	l.doubtSince(0)
+	l.former.until.Store(l.set.Clock().Add(l.set.Window).UnixMilli())
 }
 
 // clear forgets everything.

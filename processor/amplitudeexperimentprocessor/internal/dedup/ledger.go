@@ -23,6 +23,9 @@ const (
 	maxShards = 64
 	// A ledger this small is kept in one part, so that max_entries and the order of eviction are exact.
 	oneShardEntries = 4096
+	// defaultDoubtful is short, as each property that is not trusted costs a $identify, and longer than the time from one
+	// report of a person to the next in a session.
+	defaultDoubtful = 30
 	// maxIdle bounds the reservations that wait to be used again.
 	maxIdle = 64
 )
@@ -34,10 +37,12 @@ type Ledger struct {
 	set     Settings
 	forget  uint32 // seconds
 	history int64  // ms
-	seed    seed
-	shift   uint8 // what of a hash is left to choose the shard
-	shards  []shard
-	idle    chan *Reservation // to be used again
+	// doubtful is for how many seconds before the end of a process that was killed its properties are not trusted.
+	doubtful uint32
+	seed     seed
+	shift    uint8 // what of a hash is left to choose the shard
+	shards   []shard
+	idle     chan *Reservation // to be used again
 
 	entries, evicted, expired, flaps, onWay atomic.Int64
 
@@ -61,6 +66,9 @@ func New(set Settings) (*Ledger, error) {
 	if set.History <= 0 {
 		set.History = DefaultHistory
 	}
+	if set.Window <= 0 {
+		set.Window = defaultWindow
+	}
 	if set.Clock == nil {
 		set.Clock = time.Now
 	}
@@ -75,10 +83,12 @@ func New(set Settings) (*Ledger, error) {
 		set:     set,
 		forget:  seconds(set.Forget.Milliseconds()),
 		history: set.History.Milliseconds(),
-		seed:    newSeed(),
-		shift:   uint8(64 - bits.TrailingZeros(uint(count))),
-		shards:  make([]shard, count),
-		idle:    make(chan *Reservation, maxIdle),
+
+		doubtful: defaultDoubtful,
+		seed:     newSeed(),
+		shift:    uint8(64 - bits.TrailingZeros(uint(count))),
+		shards:   make([]shard, count),
+		idle:     make(chan *Reservation, maxIdle),
 	}
 	for i := range l.shards {
 		l.shards[i].reset(l.seed)

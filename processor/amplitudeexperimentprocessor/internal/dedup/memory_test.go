@@ -50,8 +50,6 @@ func newTestLoad(t require.TestingT, set Settings) *testLoad {
 	}
 }
 
-const testDay = 20_000
-
 func (o *testLoad) add(user, dev ID, event, flag uint64) {
 	at := int32(len(o.flags))
 	o.flags = append(o.flags, Flag{Key: flag, Value: event | 1})

@@ -172,6 +172,27 @@ func openBlock(b []byte, epoch uint64) ([]byte, error) {
 	return rows, nil
 }
 
+// States of a stamp.
+const (
+	aliveRunning byte = 1
+	aliveStopped byte = 2
+
+	aliveSize = 4 + 1 + 1 + 8 + 8 // magic, version, state, time, until
+)
+
+// appendAlive writes a stamp: the storage had all there is at that time, and up to the event time until no event is new for certain.
+func appendAlive(b []byte, state byte, ms, until int64) []byte {
+	b = append(le.AppendUint32(b, magic), formatVersion, state)
+	return le.AppendUint64(le.AppendUint64(b, uint64(ms)), uint64(until))
+}
+
+func readAlive(b []byte) (state byte, ms, until int64, ok bool) {
+	if len(b) != aliveSize || le.Uint32(b) != magic || b[4] != formatVersion {
+		return 0, 0, 0, false
+	}
+	return b[5], int64(le.Uint64(b[6:])), int64(le.Uint64(b[14:])), true
+}
+
 // meta says which blocks count.
 type meta struct {
 	epoch      uint64 // of all blocks that belong to it

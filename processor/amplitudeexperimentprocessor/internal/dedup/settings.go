@@ -26,6 +26,8 @@ const (
 	DefaultForget = 7 * 24 * time.Hour
 	// DefaultHistory is the age at arrival beyond which a record moves no property.
 	DefaultHistory = 7 * 24 * time.Hour
+
+	defaultWindow = 25 * time.Hour
 )
 
 // Settings configures a Ledger. The zero value of an optional field means what its comment says.
@@ -38,6 +40,8 @@ type Settings struct {
 	Forget time.Duration
 	// History is the age at arrival beyond which a record moves no property; zero means DefaultHistory.
 	History time.Duration
+	// Window is how long what Record.Day numbers can last; zero means a day, with the hour that some have more.
+	Window time.Duration
 	// Clock tells the arrival time; nil means time.Now.
 	Clock func() time.Time
 	// Owner is the component that the ledger belongs to; it names the storage and the keys in Redis.
