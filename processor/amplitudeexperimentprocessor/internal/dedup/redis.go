@@ -86,7 +86,7 @@ func (s *redisStore) get(ctx context.Context, keys []string) ([]string, error) {
 			lists = append(lists, pipe.MGet(ctx, chunk...))
 		}
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && !nothing(err) {
 		return nil, err
 	}
 	values := make([]string, 0, len(keys))
@@ -102,12 +102,17 @@ func (s *redisStore) get(ctx context.Context, keys []string) ([]string, error) {
 	}
 	for _, single := range singles {
 		value, err := single.Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
+		if err != nil && !nothing(err) {
 			return nil, err
 		}
 		values = append(values, value)
 	}
 	return values, nil
+}
+
+// nothing tells whether a key is not there, or holds what no replica put there.
+func nothing(err error) bool {
+	return errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE")
 }
 
 func (s *redisStore) add(ctx context.Context, keys []string) ([]bool, error) {
@@ -120,10 +125,41 @@ func (s *redisStore) add(ctx context.Context, keys []string) ([]bool, error) {
 		return nil, err
 	}
 	existed := make([]bool, len(keys))
+	var there []string
 	for i := range set {
-		existed[i] = !set[i].Val()
+		if existed[i] = !set[i].Val(); existed[i] {
+			there = append(there, keys[i])
+		}
 	}
-	return existed, nil
+	if len(there) == 0 {
+		return existed, nil
+	}
+	return existed, s.checkFacts(ctx, keys, existed, there)
+}
+
+// checkFacts looks at what is there under the keys of facts, and replaces what is none.
+func (s *redisStore) checkFacts(ctx context.Context, keys []string, existed []bool, there []string) error {
+	values, err := s.get(ctx, there)
+	if err != nil {
+		return err
+	}
+	pipe := s.client.Pipeline()
+	at := 0
+	for i, key := range keys {
+		if !existed[i] {
+			continue
+		}
+		if values[at] != redisMagic {
+			existed[i] = false
+			pipe.Set(ctx, key, redisMagic, s.ttl)
+		}
+		at++
+	}
+	if pipe.Len() == 0 {
+		return nil
+	}
+	_, err = pipe.Exec(ctx)
+	return err
 }
 
 func (s *redisStore) tell(ctx context.Context, tells []tell) error {

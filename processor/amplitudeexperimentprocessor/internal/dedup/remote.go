@@ -49,6 +49,7 @@ type remote struct {
 	mu       sync.Mutex // of what follows, and of changes of up
 	finished []finished
 	tells    []tell
+	busy     bool   // some of them are in hand
 	away     uint32 // second since when Redis lacks something
 	failed   chan error
 	work     chan struct{}
@@ -237,7 +238,7 @@ func (m *remote) merge(r *Reservation, i int) {
 		return
 	}
 	k := homeOf(rec.User, rec.Device).fact(rec.Event, rec.Day)
-	if b.value(keyFact, k) == "" {
+	if b.value(keyFact, k) != redisMagic {
 		return
 	}
 	s := &l.shards[l.shardOf(homeOf(rec.User, rec.Device))]
@@ -357,6 +358,7 @@ func (m *remote) run(ctx context.Context) {
 func (m *remote) flush(ctx context.Context) {
 	for {
 		m.mu.Lock()
+		m.busy = true
 		done := m.finished[:min(len(m.finished), tellBatch)]
 		m.finished = m.finished[len(done):]
 		if len(m.finished) == 0 {
@@ -378,6 +380,9 @@ func (m *remote) flush(ctx context.Context) {
 			}
 		}
 		if len(done) == 0 && len(tells) == 0 {
+			m.mu.Lock()
+			m.busy = false
+			m.mu.Unlock()
 			return
 		}
 	}

@@ -2,8 +2,9 @@
 -- KEYS[1] property; ARGV value (8 bytes), sure (1 or 0), told in ms, newest event time in ms, doubt (1 or 0), ms to live
 local magic, size = 'AXL1', 29
 local value, sure, told, newest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local kept = redis.call('GET', KEYS[1])
-local known = kept and #kept == size and string.sub(kept, 1, #magic) == magic
+-- What is there and not of this format, of another type even, is nothing that anybody here knows of: it is overwritten.
+local kept = redis.pcall('GET', KEYS[1])
+local known = type(kept) == 'string' and #kept == size and string.sub(kept, 1, #magic) == magic
 if not known then
   if ARGV[5] == '1' then
     return 0
