@@ -74,6 +74,25 @@ func (x *amplitudeExporter) settled(record plog.LogRecord, outcome receipts.Outc
 	}
 }
 
+// settledAll tells for each event of a batch in a state what became of it, for good, and returns how many there are.
+func (x *amplitudeExporter) settledAll(b *batch, in state, outcome receipts.Outcome) (count int) {
+	var keys []uint64
+	for i := range b.events {
+		if b.events[i].state != in {
+			continue
+		}
+		count++
+		if key, ok := keyOf(b.events[i].Record); ok {
+			if keys == nil {
+				keys = make([]uint64, 0, len(b.events)-i)
+			}
+			keys = append(keys, key)
+		}
+	}
+	x.book.SettleAll(keys, outcome)
+	return count
+}
+
 // unanswered notes that events were sent, and that nobody knows whether they arrived.
 func (s *sender) unanswered(b *batch, indexes []int32) {
 	for _, i := range indexes {

@@ -26,13 +26,15 @@ type collected struct {
 	twice    int
 }
 
-func (c *collected) Settle(token uint64, outcome receipts.Outcome) {
+func (c *collected) Settle(tokens []uint64, outcome receipts.Outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.outcomes[token]; ok {
-		c.twice++
+	for _, token := range tokens {
+		if _, ok := c.outcomes[token]; ok {
+			c.twice++
+		}
+		c.outcomes[token] = outcome
 	}
-	c.outcomes[token] = outcome
 }
 
 func (*collected) SettleFormer(uint64, receipts.Outcome) bool { return false }

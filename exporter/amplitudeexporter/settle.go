@@ -22,13 +22,7 @@ import (
 // again. What cannot be written to the dead letter file stays: an event pending, a record that is none in batch.rejected.
 func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 	x.judgeSuspects(d)
-	delivered := 0
-	for i := range d.batch.events {
-		if d.batch.events[i].state == stateDelivered {
-			delivered++
-			x.settled(d.batch.events[i].Record, receipts.Delivered)
-		}
-	}
+	delivered := x.settledAll(d.batch, stateDelivered, receipts.Delivered)
 	if x.cfg.DryRun {
 		x.tel.events(ctx, outcomeDryRun, delivered)
 		x.log.Info("Dry run: nothing was sent", zap.Int("events", delivered), zap.Int("bytes", len(d.batch.json)))

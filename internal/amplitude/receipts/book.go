@@ -124,23 +124,68 @@ func (k *Book) Unanswered(key uint64) {
 }
 
 // Settle tells what became of the event with this key: of its oldest copy, if there are several.
-func (k *Book) Settle(key uint64, outcome Outcome) {
-	k.mu.Lock()
-	c, ok := k.take(key, false)
-	k.mu.Unlock()
+func (k *Book) Settle(key uint64, outcome Outcome) { k.SettleAll([]uint64{key}, outcome) }
+
+// SettleAll tells what became of the events with these keys, in their order.
+func (k *Book) SettleAll(keys []uint64, outcome Outcome) {
+	s := settling.Get().(*settlement)
+	defer settling.Put(s)
+	for len(keys) > 0 {
+		some := keys[:min(len(keys), len(s.claims))]
+		keys = keys[len(some):]
+		k.mu.Lock()
+		for i, key := range some {
+			c, ok := k.take(key, false)
+			if !ok {
+				c = claim{key: key, sink: nobody}
+			}
+			s.claims[i] = c
+		}
+		k.mu.Unlock()
+		s.tell(s.claims[:len(some)], outcome)
+	}
+}
+
+// nobody claimed a copy.
+const nobody SinkID = unanswered - 1
+
+// settlement is the room that SettleAll needs.
+type settlement struct {
+	claims [256]claim
+	tokens [256]uint64
+}
+
+var settling = sync.Pool{New: func() any { return new(settlement) }}
+
+// tell passes receipts on, those of one Sink and outcome at once.
+func (s *settlement) tell(claims []claim, outcome Outcome) {
 	all := registered()
-	if ok {
-		if c.sink&unanswered != 0 {
-			c.sink &^= unanswered
+	for len(claims) > 0 {
+		of, n := claims[0].sink, 0
+		for n < len(claims) && claims[n].sink == of {
+			s.tokens[n] = claims[n].token
+			n++
+		}
+		told := outcome
+		if of&unanswered != 0 && of != nobody {
+			of &^= unanswered
 			if outcome == Delivered {
-				outcome = Ambiguous
+				told = Ambiguous
 			}
 		}
-		if s := all[c.sink]; s != nil {
-			s.Settle(c.token, outcome)
+		switch {
+		case of == nobody:
+			for i := range claims[:n] {
+				tellFormer(all, claims[i].key, outcome)
+			}
+		case all[of] != nil:
+			all[of].Settle(s.tokens[:n], told)
 		}
-		return
+		claims = claims[n:]
 	}
+}
+
+func tellFormer(all []Sink, key uint64, outcome Outcome) {
 	for _, s := range all {
 		if s != nil && s.SettleFormer(key, outcome) {
 			return

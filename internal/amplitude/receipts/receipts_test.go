@@ -24,10 +24,12 @@ type noted struct {
 	former map[uint64]string
 }
 
-func (n *noted) Settle(token uint64, outcome receipts.Outcome) {
+func (n *noted) Settle(tokens []uint64, outcome receipts.Outcome) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.lines = append(n.lines, fmt.Sprint(token, " ", outcome))
+	for _, token := range tokens {
+		n.lines = append(n.lines, fmt.Sprint(token, " ", outcome))
+	}
 }
 
 func (n *noted) SettleFormer(key uint64, outcome receipts.Outcome) bool {
@@ -89,6 +91,26 @@ func TestReceiptsReachTheirCopies(t *testing.T) {
 	book.Settle(receipts.Key("d"), receipts.Delivered) // and nothing the second time
 	assert.Equal(t, []string{"3 0", "1 2", "4 1"}, sink.lines)
 	assert.Zero(t, book.Claims())
+}
+
+func TestReceiptsOfManyAtOnce(t *testing.T) {
+	one, oneID := register(t)
+	other, otherID := register(t)
+	other.former[receipts.Key("former")] = "former"
+	var book receipts.Book
+	var first, second receipts.Batch
+	book.Claim(handOver(t, &first, oneID, "a", "b"), logsOf("a", "b"))
+	book.Claim(handOver(t, &second, otherID, "c"), logsOf("c"))
+	book.Unanswered(receipts.Key("b"))
+	var keys []uint64
+	for _, id := range []string{"a", "b", "foreign", "former", "c", "a"} {
+		keys = append(keys, receipts.Key(id))
+	}
+	book.SettleAll(keys, receipts.Delivered)
+	assert.Equal(t, []string{"1 0", "2 1"}, one.lines)
+	assert.Equal(t, []string{"former 0", "1 0"}, other.lines)
+	assert.Zero(t, book.Claims())
+	book.SettleAll(nil, receipts.Delivered)
 }
 
 func TestOneReceiptForEachCopyOfAnEvent(t *testing.T) {
@@ -209,14 +231,12 @@ func BenchmarkClaimAndSettle(b *testing.B) {
 		}
 		book.Claim(batch.Context(b.Context()), logs)
 		batch.Close()
-		for _, key := range keys {
-			book.Settle(key, receipts.Delivered)
-		}
+		book.SettleAll(keys, receipts.Delivered)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/size, "ns/event")
 }
 
 type discard struct{}
 
-func (*discard) Settle(uint64, receipts.Outcome)            {}
+func (*discard) Settle([]uint64, receipts.Outcome)          {}
 func (*discard) SettleFormer(uint64, receipts.Outcome) bool { return false }

@@ -25,8 +25,9 @@ const (
 
 // Sink takes receipts. It must not block, and is called from any goroutine.
 type Sink interface {
-	// Settle takes the receipt of one exporter for one copy; token is what the Sink gave to [Batch.Add].
-	Settle(token uint64, outcome Outcome)
+	// Settle takes the receipts of one exporter for copies; the tokens are what the Sink gave to [Batch.Add].
+	// The slice is used again.
+	Settle(tokens []uint64, outcome Outcome)
 	// SettleFormer takes the receipt for a copy that nobody claimed, and tells whether the Sink knows of it.
 	SettleFormer(key uint64, outcome Outcome) bool
 }

@@ -109,6 +109,7 @@ func (l *Ledger) SettleFormer(key uint64, outcome receipts.Outcome) bool {
 		user: c.user, device: c.device, home: homeOf(c.user, c.device), fact: c.fact, day: c.day, time: c.time,
 		single: c.single, ahead: c.ahead, former: true, delivered: outcome != receipts.NotDelivered, moves: c.moves,
 	}
+	rc.arrival = l.arrival()
 	home := l.shardOf(rc.home)
 	who, at, held := l.lockPerson(rc.user, rc.device, home, home)
 	l.apply(&rc, &l.shards[home], &l.shards[at], who)

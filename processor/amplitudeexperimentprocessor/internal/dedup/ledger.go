@@ -226,6 +226,17 @@ func (l *Ledger) now() (ms int64, second uint32) {
 	return ms, seconds(ms)
 }
 
+// arrival is when something came, in ms and in seconds.
+type arrival struct {
+	ms     int64
+	second uint32
+}
+
+func (l *Ledger) arrival() (now arrival) {
+	now.ms, now.second = l.now()
+	return now
+}
+
 func (l *Ledger) forgetBefore(second uint32) uint32 { return second - min(second, l.forget) }
 
 // remembered returns the entry of k and its number, or nil. One that was not touched for long enough is forgotten.
@@ -243,15 +254,20 @@ func remembered[P any](l *Ledger, t *table[P], k ID, second uint32) (*entry[P], 
 // kept returns the entry of k, made if there is none, as the most recently used one, and its number.
 func kept[P any](l *Ledger, s *shard, t *table[P], k ID, second uint32) (*entry[P], uint32) {
 	e, number := remembered(l, t, k, second)
-	if e != nil {
-		t.touch(e, second)
-		return e, number
+	if e == nil {
+		return added(l, s, t, k, second)
 	}
+	t.touch(e, second)
+	return e, number
+}
+
+// added returns a new entry for k, of which nothing is remembered, and its number.
+func added[P any](l *Ledger, s *shard, t *table[P], k ID, second uint32) (*entry[P], uint32) {
 	if gone := t.expire(l.forgetBefore(second)); gone > 0 {
 		l.entries.Add(-gone)
 		l.expired.Add(gone)
 	}
-	e, number = t.insert(k, second)
+	e, number := t.insert(k, second)
 	if l.entries.Add(1) > int64(l.set.MaxEntries) {
 		l.evict(s, any(t), number)
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
@@ -179,98 +178,4 @@ func TestNoAllocationForRepeats(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { add(); o.flush() }))
 	assert.Equal(t, sent, o.sent)
 	require.NoError(t, o.ledger.Shutdown(t.Context()))
-}
-
-// BenchmarkLedger measures a repeat, an event and a receipt in batches of 1,000.
-func BenchmarkLedger(b *testing.B) {
-	for _, size := range []int{100_000, 10_000_000} {
-		clock := func() time.Time { return time.UnixMilli((testDay + 1) * 86_400_000) }
-		fill := func(b *testing.B) *testLoad {
-			if testing.Short() && size > 1_000_000 {
-				b.Skip("10^7 entries take a while")
-			}
-			o := newTestLoad(b, Settings{MaxEntries: 4 * size, Clock: clock})
-			for i := range size {
-				o.add(testHash(uint64(i), userSeed), ID{}, 1, 7)
-				if len(o.records) == testBatch {
-					o.flush()
-				}
-			}
-			b.Cleanup(func() { _ = o.ledger.Shutdown(context.Background()) })
-			return o
-		}
-		perRecord := func(b *testing.B) {
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/testBatch, "ns/record")
-		}
-		b.Run(fmt.Sprint("repeat/", size), func(b *testing.B) {
-			o := fill(b)
-			rng := rand.New(rand.NewPCG(1, 1))
-			b.ReportAllocs()
-			b.ResetTimer()
-			for range b.N {
-				b.StopTimer()
-				for range testBatch {
-					o.add(testHash(rng.Uint64N(uint64(size)), userSeed), ID{}, 1, 7)
-				}
-				b.StartTimer()
-				o.flush()
-			}
-			perRecord(b)
-		})
-		b.Run(fmt.Sprint("event/", size), func(b *testing.B) {
-			o := fill(b)
-			next := uint64(size)
-			b.ReportAllocs()
-			b.ResetTimer()
-			for range b.N {
-				b.StopTimer()
-				for range testBatch {
-					next++
-					o.add(testHash(next, userSeed), ID{}, 1, 7)
-				}
-				b.StartTimer()
-				o.flush()
-			}
-			perRecord(b)
-		})
-		b.Run(fmt.Sprint("receipt/", size), func(b *testing.B) {
-			o := fill(b)
-			next := uint64(size)
-			book := &receipts.Book{}
-			logs := plog.NewLogs()
-			records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
-			keys := make([]uint64, testBatch)
-			for j := range testBatch {
-				records.AppendEmpty().Attributes().PutStr(amplitude.AttrInsertID, fmt.Sprintf("user-%d device-%d 0123456789abcdef0123456789abcdef 20000", j, j))
-			}
-			claims := time.Duration(0)
-			b.ReportAllocs()
-			b.ResetTimer()
-			for range b.N {
-				b.StopTimer()
-				for range testBatch {
-					next++
-					o.add(testHash(next, userSeed), ID{}, 1, 7)
-				}
-				r := o.decide()
-				for j := range testBatch {
-					v, _ := records.At(j).Attributes().Get(amplitude.AttrInsertID)
-					keys[j] = receipts.Key(v.Str())
-					r.Name(o.verdicts[j].Event, keys[j])
-				}
-				ctx := r.HandOver(context.Background())
-				begun := time.Now()
-				book.Claim(ctx, logs)
-				claims += time.Since(begun)
-				r.Accept()
-				o.records, o.flags = o.records[:0], o.flags[:0]
-				b.StartTimer()
-				for _, key := range keys {
-					book.Settle(key, receipts.Delivered)
-				}
-			}
-			perRecord(b)
-			b.ReportMetric(float64(claims.Nanoseconds())/float64(b.N)/testBatch, "ns/claim")
-		})
-	}
 }

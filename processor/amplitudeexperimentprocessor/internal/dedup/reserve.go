@@ -259,22 +259,18 @@ func (l *Ledger) accept(r *Reservation, i int) {
 		n := at.way.at(number)
 		if n.is(nodeMoves) {
 			k := c.person.property(n.flag)
-			_, before := s.properties.find(k)
-			e, place := kept(l, s, &s.properties, k, r.second)
-			if before != 0 && !r.repairs && s.effective(e).value != n.value {
-				n.state |= nodeCrossed
-				r.crossed = true
+			e, place := remembered(l, &s.properties, k, r.second)
+			if e != nil {
+				s.properties.touch(e, r.second)
+				if !r.repairs && s.effective(e).value != n.value {
+					n.state |= nodeCrossed
+					r.crossed = true
+				}
+			} else {
+				e, place = added(l, s, &s.properties, k, r.second)
+				r.carry(e)
 			}
 			e.p.raise(first.time())
-			if before == 0 && len(r.moves.list) > 0 {
-				if own := r.moves.find(k); own != nil {
-					e.p.raise(own.newest)
-					if own.taken > 0 {
-						e.p.setTokens(int64(burst - min(burst, own.taken)))
-						e.p.filled = r.second
-					}
-				}
-			}
 			n.property = place
 			n.prev = e.p.way
 			if n.prev != 0 {
@@ -308,6 +304,19 @@ func (l *Ledger) accept(r *Reservation, i int) {
 	}
 	if done {
 		l.finish(c.homeShard, c.node)
+	}
+}
+
+// carry gives the entry of a property of which nothing was remembered what the batch itself knows of it.
+func (r *Reservation) carry(e *entry[property]) {
+	own := r.moves.find(e.ID)
+	if own == nil {
+		return
+	}
+	e.p.raise(own.newest)
+	if own.taken > 0 {
+		e.p.setTokens(int64(burst - min(burst, own.taken)))
+		e.p.filled = r.second
 	}
 }
 

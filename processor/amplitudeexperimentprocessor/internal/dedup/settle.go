@@ -5,8 +5,15 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 
 import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 
-// Settle takes the receipt of one exporter for one copy. token is what HandOver registered.
-func (l *Ledger) Settle(token uint64, outcome receipts.Outcome) {
+// Settle takes the receipts of one exporter for copies. The tokens are what HandOver registered.
+func (l *Ledger) Settle(tokens []uint64, outcome receipts.Outcome) {
+	now := l.arrival()
+	for _, token := range tokens {
+		l.settle(token, outcome, now)
+	}
+}
+
+func (l *Ledger) settle(token uint64, outcome receipts.Outcome, now arrival) {
 	home, number := uint8(token>>32), uint32(token)
 	s := &l.shards[home]
 	s.mu.Lock()
@@ -19,16 +26,26 @@ func (l *Ledger) Settle(token uint64, outcome receipts.Outcome) {
 		n.state |= nodeAmbiguous
 	case receipts.Delivered:
 	}
-	waits := !n.is(nodeAccepted|nodeOrphan) || n.settled < n.claims
-	orphan, user, dev, person := n.is(nodeOrphan), n.user, n.device, n.person
-	s.mu.Unlock()
-	switch {
-	case waits:
-	case orphan:
-		l.settleOrphan(home, number, user, dev, person)
-	default:
-		l.finish(home, number)
+	if !n.is(nodeAccepted|nodeOrphan) || n.settled < n.claims {
+		s.mu.Unlock()
+		return
 	}
+	if n.is(nodeOrphan) {
+		user, dev, person := n.user, n.device, n.person
+		s.mu.Unlock()
+		l.settleOrphan(home, number, user, dev, person)
+		return
+	}
+	if l.remote != nil || n.user == (ID{}) {
+		s.mu.Unlock()
+		l.finish(home, number)
+		return
+	}
+	// All of the copy of a user lies in the user's shard.
+	rc := l.receiptOf(n, now)
+	l.takeIn(rc, home, number, rc.user, home)
+	s.mu.Unlock()
+	l.applyOwner(&rc)
 }
 
 // settleOrphan ends a copy of a batch that was refused although an exporter took the copy.
@@ -79,27 +96,48 @@ type receipt struct {
 	single             bool // of a record with one flag
 	ahead              bool // its own time is later than its arrival
 	delivered, sure    bool
-	shared             bool // another replica delivered the same event
-	former             bool // of a former life: Redis was not asked
+	shared             bool  // another replica delivered the same event
+	former             bool  // of a former life: Redis was not asked
+	person             uint8 // shard of the person at the decision
+	arrival            arrival
 	moves              []Flag
+	places             []uint32 // of the entries of the moves, if they are known
+}
+
+// few is room for the moves of most receipts.
+type few struct {
+	moves  [2]Flag
+	places [2]uint32
+}
+
+// receiptOf is the receipt of a copy. The lock of its home is held.
+func (l *Ledger) receiptOf(n *node, now arrival) receipt {
+	return receipt{
+		user: n.user, device: n.device, home: n.home(), fact: n.fact, day: n.day(), time: n.time(), person: n.person,
+		single: n.is(nodeSingle), ahead: n.is(nodeAhead),
+		delivered: !n.is(nodeFailed), sure: !n.is(nodeAmbiguous) || l.remote == nil, arrival: now,
+	}
 }
 
 // conclude takes a copy from in front of the ledger, and makes it part of it if it was delivered.
 func (l *Ledger) conclude(home uint8, number uint32, shared bool) {
-	var few [8]Flag
 	hs := &l.shards[home]
 	hs.mu.Lock()
-	n := hs.way.at(number)
-	rc := receipt{
-		user: n.user, device: n.device, home: n.home(), fact: n.fact, day: n.day(), time: n.time(),
-		single: n.is(nodeSingle), ahead: n.is(nodeAhead),
-		delivered: !n.is(nodeFailed), sure: !n.is(nodeAmbiguous) || l.remote == nil, shared: shared, moves: few[:0],
-	}
-	person := n.person
+	rc := l.receiptOf(hs.way.at(number), l.arrival())
 	hs.mu.Unlock()
+	rc.shared = shared
 
-	who, at, held := l.lockPerson(rc.user, rc.device, home, person)
-	s := &l.shards[person]
+	who, at, held := l.lockPerson(rc.user, rc.device, home, rc.person)
+	l.takeIn(rc, home, number, who, at)
+	held.unlock()
+	l.applyOwner(&rc)
+}
+
+// takeIn does that for a copy at home, for the person by now, whose shard is at. The locks of both and of the copy are held.
+func (l *Ledger) takeIn(rc receipt, home uint8, number uint32, who ID, at uint8) {
+	var room few
+	rc.moves, rc.places = room.moves[:0], room.places[:0]
+	hs, s := &l.shards[home], &l.shards[rc.person]
 	if rc.fact != 0 {
 		hs.way.unlink(number)
 	}
@@ -110,6 +148,7 @@ func (l *Ledger) conclude(home uint8, number uint32, shared bool) {
 			continue
 		}
 		rc.moves = append(rc.moves, Flag{n.flag, n.value})
+		rc.places = append(rc.places, n.property)
 		rc.sure = rc.sure && !n.is(nodeCrossed)
 		e := s.properties.at(n.property)
 		if n.next != 0 {
@@ -126,12 +165,13 @@ func (l *Ledger) conclude(home uint8, number uint32, shared bool) {
 		}
 	}
 	l.free(home, number)
+	if at != rc.person {
+		rc.places = nil
+	}
 	l.apply(&rc, hs, &l.shards[at], who)
 	if l.journal != nil {
 		l.writeDone(l.rowNumber(home, number))
 	}
-	held.unlock()
-	l.applyOwner(&rc)
 }
 
 // apply makes a receipt part of the ledger. The locks of hs, the shard of the home, and of s, that of the person, are held.
@@ -139,8 +179,7 @@ func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
 	if !rc.delivered {
 		return // nothing to restore: what was told before never moved
 	}
-	ms, second := l.now()
-	if rc.fact != 0 && !l.deliver(rc, hs, second) {
+	if rc.fact != 0 && !l.deliver(rc, hs) {
 		// The second copy of an event moves nothing at Amplitude, unless it was the first to arrive.
 		for _, m := range rc.moves {
 			k := who.property(m.Key)
@@ -154,14 +193,14 @@ func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
 		}
 		return
 	}
-	for _, m := range rc.moves {
-		e, _ := kept(l, s, &s.properties, who.property(m.Key), second)
+	for i, m := range rc.moves {
+		e := l.told(rc, i, s, who.property(m.Key))
 		e.p.value = m.Value
 		e.p.raise(rc.time)
-		e.p.setTold(ms)
+		e.p.setTold(rc.arrival.ms)
 		e.p.set(propertySure, rc.sure)
 		if rc.single && rc.fact != 0 {
-			l.keepFact(rc, hs, m.Key, e, second)
+			l.keepFact(rc, hs, m.Key, e)
 		}
 		l.writeProperty(e)
 		if l.remote != nil {
@@ -170,21 +209,35 @@ func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
 	}
 }
 
+// told is the entry of the property k that move i of a receipt is about.
+func (l *Ledger) told(rc *receipt, i int, s *shard, k ID) *entry[property] {
+	if i < len(rc.places) {
+		if e := s.properties.at(rc.places[i]); e.ID == k && !e.is(flagFree) {
+			s.properties.touch(e, rc.arrival.second)
+			return e
+		}
+	}
+	e, _ := kept(l, s, &s.properties, k, rc.arrival.second)
+	return e
+}
+
 // deliver remembers that the event was delivered, and tells whether it is the first copy that was.
-func (l *Ledger) deliver(rc *receipt, hs *shard, second uint32) (first bool) {
+func (l *Ledger) deliver(rc *receipt, hs *shard) (first bool) {
 	k := ID{rc.home.Hi, rc.fact}
 	single := rc.single && len(rc.moves) == 1
 	if single {
-		if e, _ := hs.properties.find(rc.home.property(rc.moves[0].Key)); e != nil && e.p.fact == rc.fact {
+		if e := hs.propertyOf(rc); e != nil && e.p.fact == rc.fact {
 			return false
 		}
 	}
-	if e, _ := remembered(l, &hs.facts, k, second); e != nil {
-		hs.facts.touch(e, second)
-		return false
+	if hs.facts.live > 0 {
+		if e, _ := remembered(l, &hs.facts, k, rc.arrival.second); e != nil {
+			hs.facts.touch(e, rc.arrival.second)
+			return false
+		}
 	}
 	if rc.shared || !single {
-		l.addFact(hs, k, second)
+		l.addFact(hs, k, rc.arrival.second)
 	}
 	if rc.former && l.remote != nil {
 		l.remote.tellFact(k)
@@ -192,10 +245,25 @@ func (l *Ledger) deliver(rc *receipt, hs *shard, second uint32) (first bool) {
 	return !rc.shared
 }
 
+// propertyOf is the property of the home that the only move of a receipt is about, or nil.
+func (hs *shard) propertyOf(rc *receipt) *entry[property] {
+	k := rc.home.property(rc.moves[0].Key)
+	if len(rc.places) > 0 && rc.places[0] <= hs.properties.used {
+		if e := hs.properties.at(rc.places[0]); e.ID == k && !e.is(flagFree) {
+			return e
+		}
+	}
+	e, _ := hs.properties.find(k)
+	return e
+}
+
 // keepFact keeps the fact of an event for one flag with the property of its home, if that has room. What lies there of a day
 // that is over makes room: a record of that day is late, so that sending it again, which Amplitude drops, cannot move anything.
-func (l *Ledger) keepFact(rc *receipt, hs *shard, flag uint64, told *entry[property], second uint32) {
-	e, _ := hs.properties.find(rc.home.property(flag))
+func (l *Ledger) keepFact(rc *receipt, hs *shard, flag uint64, told *entry[property]) {
+	e := told
+	if k := rc.home.property(flag); told.ID != k {
+		e, _ = hs.properties.find(k)
+	}
 	if e != nil && (e.p.fact == 0 || (int16(rc.day-e.p.factDay()) > 0 && !rc.ahead)) {
 		e.p.setFact(rc.fact, rc.day)
 		if e != told {
@@ -203,7 +271,7 @@ func (l *Ledger) keepFact(rc *receipt, hs *shard, flag uint64, told *entry[prope
 		}
 		return
 	}
-	l.addFact(hs, ID{rc.home.Hi, rc.fact}, second)
+	l.addFact(hs, ID{rc.home.Hi, rc.fact}, rc.arrival.second)
 }
 
 func (l *Ledger) addFact(hs *shard, k ID, second uint32) {
@@ -216,11 +284,10 @@ func (l *Ledger) applyOwner(rc *receipt) {
 	if rc.user == (ID{}) || rc.device == (ID{}) {
 		return
 	}
-	_, second := l.now()
 	s := &l.shards[l.shardOf(rc.device)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, _ := kept(l, s, &s.devices, rc.device, second)
+	e, _ := kept(l, s, &s.devices, rc.device, rc.arrival.second)
 	if !rc.delivered {
 		s.unbind(e)
 		return
