@@ -18,15 +18,16 @@ func (l *Ledger) decide(r *Reservation, i int) {
 	}
 	if rec.User != (ID{}) {
 		h := l.shardOf(rec.User)
-		held := l.lock(h, h, h)
+		s := &l.shards[h]
+		s.mu.Lock()
 		done := l.judge(r, i, rec.User, h, nil, 0)
-		held.unlock()
+		s.mu.Unlock()
 		if done {
 			return
 		}
 		// Of the user nothing is known: an anonymous device may bring something along.
 		d := l.shardOf(rec.Device)
-		held = l.lock(h, h, d)
+		held := l.lock(h, h, d)
 		l.judge(r, i, rec.User, h, &l.shards[d], 0)
 		held.unlock()
 		return

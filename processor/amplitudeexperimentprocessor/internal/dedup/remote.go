@@ -423,7 +423,7 @@ func (m *remote) conclude(ctx context.Context, done []finished) {
 		}
 	}
 	for i, f := range done {
-		l.conclude(f.home, f.number, of[i] >= 0 && of[i] < len(existed) && existed[of[i]])
+		l.conclude(f.home, f.number, l.arrival(), of[i] >= 0 && of[i] < len(existed) && existed[of[i]])
 	}
 }
 

@@ -293,17 +293,27 @@ func (l *Ledger) accept(r *Reservation, i int) {
 	held.unlock()
 
 	if user != (ID{}) && dev != (ID{}) {
-		d := l.shardOf(dev)
-		ds := &l.shards[d]
-		ds.mu.Lock()
-		e, _ := kept(l, ds, &ds.devices, dev, r.second)
-		if ds.own(e, user, t) {
-			l.writeDevice(ds, e)
-		}
-		ds.mu.Unlock()
+		l.own(r, user, dev, t, done)
 	}
 	if done {
-		l.finish(c.homeShard, c.node)
+		l.finish(c.homeShard, c.node, arrival{r.now, r.second})
+	}
+}
+
+// own makes a user the last one on a device. With done, that was delivered, and will be noted in a moment.
+func (l *Ledger) own(r *Reservation, user, dev ID, since int64, done bool) {
+	s := &l.shards[l.shardOf(dev)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, _ := kept(l, s, &s.devices, dev, r.second)
+	if done && l.remote == nil {
+		if e.p.owner != user {
+			e.p = device{user, since}
+		}
+		return
+	}
+	if s.own(e, user, since) {
+		l.writeDevice(s, e)
 	}
 }
 

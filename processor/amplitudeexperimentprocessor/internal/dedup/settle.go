@@ -30,22 +30,16 @@ func (l *Ledger) settle(token uint64, outcome receipts.Outcome, now arrival) {
 		s.mu.Unlock()
 		return
 	}
-	if n.is(nodeOrphan) {
-		user, dev, person := n.user, n.device, n.person
+	switch user, dev, person := n.user, n.device, n.person; {
+	case n.is(nodeOrphan):
 		s.mu.Unlock()
 		l.settleOrphan(home, number, user, dev, person)
-		return
-	}
-	if l.remote != nil || n.user == (ID{}) {
+	case l.remote != nil:
 		s.mu.Unlock()
-		l.finish(home, number)
-		return
+		l.finish(home, number, now)
+	default:
+		l.concludeLocked(home, number, now, false)
 	}
-	// All of the copy of a user lies in the user's shard.
-	rc := l.receiptOf(n, now)
-	l.takeIn(rc, home, number, rc.user, home)
-	s.mu.Unlock()
-	l.applyOwner(&rc)
 }
 
 // settleOrphan ends a copy of a batch that was refused although an exporter took the copy.
@@ -80,11 +74,11 @@ func (l *Ledger) lockPerson(user, dev ID, home, decided uint8) (who ID, at uint8
 
 // finish ends a copy of which all receipts are in. With Redis it waits until that has told whether another replica
 // delivered the same event.
-func (l *Ledger) finish(home uint8, number uint32) {
+func (l *Ledger) finish(home uint8, number uint32, now arrival) {
 	if l.remote != nil && l.remote.later(finished{home, number}) {
 		return
 	}
-	l.conclude(home, number, false)
+	l.conclude(home, number, now, false)
 }
 
 // receipt is what became of one copy.
@@ -120,16 +114,25 @@ func (l *Ledger) receiptOf(n *node, now arrival) receipt {
 }
 
 // conclude takes a copy from in front of the ledger, and makes it part of it if it was delivered.
-func (l *Ledger) conclude(home uint8, number uint32, shared bool) {
-	hs := &l.shards[home]
-	hs.mu.Lock()
-	rc := l.receiptOf(hs.way.at(number), l.arrival())
-	hs.mu.Unlock()
-	rc.shared = shared
+func (l *Ledger) conclude(home uint8, number uint32, now arrival, shared bool) {
+	l.shards[home].mu.Lock()
+	l.concludeLocked(home, number, now, shared)
+}
 
-	who, at, held := l.lockPerson(rc.user, rc.device, home, rc.person)
-	l.takeIn(rc, home, number, who, at)
-	held.unlock()
+// concludeLocked does that with the lock of the home held, and releases it.
+func (l *Ledger) concludeLocked(home uint8, number uint32, now arrival, shared bool) {
+	hs := &l.shards[home]
+	rc := l.receiptOf(hs.way.at(number), now)
+	rc.shared = shared
+	if rc.user != (ID{}) { // all of it lies in the shard of the user
+		l.takeIn(rc, home, number, rc.user, home)
+		hs.mu.Unlock()
+	} else {
+		hs.mu.Unlock()
+		who, at, held := l.lockPerson(rc.user, rc.device, home, rc.person)
+		l.takeIn(rc, home, number, who, at)
+		held.unlock()
+	}
 	l.applyOwner(&rc)
 }
 
