@@ -39,6 +39,7 @@ func (m *batchMap[V]) find(k ID) *V {
 	}
 	mask := uint64(len(m.slots) - 1)
 	for i := fold(k.Lo^mixA, k.Hi^mixB) & mask; m.slots[i] != 0; i = (i + 1) & mask {
+		countStep()
 		if e := &m.list[m.slots[i]-1]; e.k == k {
 			m.last = m.slots[i]
 			return &e.v
@@ -55,6 +56,7 @@ func (m *batchMap[V]) put(k ID) (v *V, made bool) {
 	if 2*(len(m.list)+1) > len(m.slots) {
 		m.slots = make([]int32, max(minSlots, 2*len(m.slots)))
 		for i := range m.list {
+			countStep()
 			m.link(int32(i + 1))
 		}
 	}
@@ -69,6 +71,7 @@ func (m *batchMap[V]) link(place int32) {
 	mask := uint64(len(m.slots) - 1)
 	i := fold(e.k.Lo^mixA, e.k.Hi^mixB) & mask
 	for m.slots[i] != 0 {
+		countStep()
 		i = (i + 1) & mask
 	}
 	m.slots[i], e.slot = place, int32(i)

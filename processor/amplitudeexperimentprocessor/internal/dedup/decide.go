@@ -73,6 +73,7 @@ func (l *Ledger) judge(r *Reservation, i int, person ID, p uint8, dev *shard, si
 	r.states = r.states[:0]
 	needsDevice := rec.User != (ID{}) && rec.Device != (ID{})
 	for f := range flags {
+		countStep()
 		one := l.stateOf(r, s, person.property(flags[f].Key))
 		if !one.known && needsDevice {
 			if dev == nil {
@@ -97,7 +98,7 @@ func (l *Ledger) judge(r *Reservation, i int, person ID, p uint8, dev *shard, si
 	}
 	certain := known || l.former.certain(fact, rec.Time)
 
-	t := min(rec.Time, r.now)
+	t := min(rec.Time, r.believed)
 	stale := rec.Time < r.now-l.history || (rec.User == (ID{}) && t < since)
 	operations, repairs, late := 0, 0, 0
 	for f := range flags {

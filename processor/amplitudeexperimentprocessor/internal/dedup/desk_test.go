@@ -79,9 +79,10 @@ func report(l *Ledger, user string, value uint64, at int64) string {
 func reportMany(l *Ledger, from, to int) map[string]int {
 	var records []Record
 	var flags []Flag
+	now, _ := l.now()
 	for i := from; i < to; i++ {
 		at := int32(len(records))
-		records = append(records, Record{User: testHash(uint64(i), userSeed), Event: ID{1, 1}, Day: testDay, Time: testNow, From: at, To: at + 1})
+		records = append(records, Record{User: testHash(uint64(i), userSeed), Event: ID{1, 1}, Day: testDay, Time: now, From: at, To: at + 1})
 		flags = append(flags, Flag{Key: 7, Value: 1})
 	}
 	verdicts := make([]Verdict, len(records))

@@ -246,6 +246,7 @@ func (o *loader) put(row []byte) {
 	case propertySize - 1 - idSize:
 		e, _ := kept(l, s, &s.properties, k, touched)
 		e.p = property{value: le.Uint64(row), fact: le.Uint64(row[8:]), stamp: le.Uint64(row[16:]), told: le.Uint64(row[24:])}
+		l.believe(e.p.newest())
 		e.p.stamp &^= byteMask<<tokensShift | propertyBucket | propertyRaised
 	case factSize - 1 - idSize:
 		kept(l, s, &s.facts, k, touched)

@@ -44,6 +44,9 @@ type Ledger struct {
 	shards   []shard
 	idle     chan *Reservation // to be used again
 
+	// latest is the latest arrival, so that a clock that is set back makes no record late.
+	latest atomic.Int64
+
 	entries, evicted, expired, flaps, onWay atomic.Int64
 
 	former former
@@ -237,6 +240,19 @@ func (l *Ledger) arrival() (now arrival) {
 	return now
 }
 
+// believe moves the latest arrival on, and returns it: event times are believed up to there.
+func (l *Ledger) believe(ms int64) int64 {
+	for {
+		latest := l.latest.Load()
+		if ms <= latest {
+			return latest
+		}
+		if l.latest.CompareAndSwap(latest, ms) {
+			return ms
+		}
+	}
+}
+
 func (l *Ledger) forgetBefore(second uint32) uint32 { return second - min(second, l.forget) }
 
 // remembered returns the entry of k and its number, or nil. One that was not touched for long enough is forgotten.
@@ -268,7 +284,8 @@ func added[P any](l *Ledger, s *shard, t *table[P], k ID, second uint32) (*entry
 		l.expired.Add(gone)
 	}
 	e, number := t.insert(k, second)
-	if l.entries.Add(1) > int64(l.set.MaxEntries) {
+	// Two for one, where what was on its way could not be evicted before.
+	for over := min(2, l.entries.Add(1)-int64(l.set.MaxEntries)); over > 0; over-- {
 		l.evict(s, any(t), number)
 	}
 	return e, number

@@ -18,6 +18,8 @@ type Reservation struct {
 	l      *Ledger
 	now    int64  // arrival of the batch, in ms
 	second uint32 // the same in seconds
+	// believed is up to when event times are believed.
+	believed int64
 
 	records   []Record
 	flags     []Flag
@@ -68,6 +70,7 @@ func (l *Ledger) Reserve(ctx context.Context, records []Record, flags []Flag, ve
 	}
 	r.l = l
 	r.now, r.second = l.now()
+	r.believed = l.believe(r.now)
 	r.records, r.flags, r.verdicts, r.decisions = records, flags, verdicts[:len(records)], decisions[:len(flags)]
 	if l.remote != nil {
 		l.remote.look(ctx, r)
@@ -84,7 +87,7 @@ func (l *Ledger) reserve(r *Reservation, i int, where *origin, fact ID, mark Dec
 	rec := &r.records[i]
 	s := &l.shards[where.shard]
 	first := node{user: rec.User, device: rec.Device, fact: fact.Lo, person: where.shard, stamp: uint64(where.time)&timeMask<<timeShift | uint64(uint16(rec.Day))}
-	if rec.Time > r.now {
+	if rec.Time > r.believed {
 		first.state |= nodeAhead
 	}
 	if rec.To-rec.From == 1 {
@@ -256,6 +259,7 @@ func (l *Ledger) accept(r *Reservation, i int) {
 		hs.way.link(c.node)
 	}
 	for at, number := hs, c.node; number != 0; {
+		countStep()
 		n := at.way.at(number)
 		if n.is(nodeMoves) {
 			k := c.person.property(n.flag)

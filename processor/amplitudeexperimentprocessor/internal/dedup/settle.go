@@ -145,6 +145,7 @@ func (l *Ledger) takeIn(rc receipt, home uint8, number uint32, who ID, at uint8)
 		hs.way.unlink(number)
 	}
 	for w, next := hs, number; next != 0; w = s {
+		countStep()
 		n := w.way.at(next)
 		next = n.more
 		if !n.is(nodeMoves) {
@@ -307,6 +308,7 @@ func (l *Ledger) doubt(person ID, home uint8, number uint32) {
 	hs := &l.shards[home]
 	s := &l.shards[hs.way.at(number).person]
 	for w, next := hs, number; next != 0; w = s {
+		countStep()
 		n := w.way.at(next)
 		next = n.more
 		if !n.is(nodeMoves) {
@@ -324,6 +326,7 @@ func (l *Ledger) free(home uint8, number uint32) {
 	hs := &l.shards[home]
 	s := &l.shards[hs.way.at(number).person]
 	for w := hs; number != 0; w = s {
+		countStep()
 		next := w.way.at(number).more
 		w.way.remove(number)
 		number = next

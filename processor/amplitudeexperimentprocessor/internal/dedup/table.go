@@ -15,8 +15,9 @@ const (
 	loadNumerator   = 4
 	loadDenominator = 5
 
-	// Eviction takes the least recently used of the next so many entries.
+	// Eviction takes the least recently used of the next so many entries. What is pinned is passed over, up to so many.
 	evictionWindow = 16
+	evictionReach  = 64
 	// Each insertion looks at so many entries for one that was not touched for long enough.
 	expiryStep = 4
 )
@@ -81,6 +82,7 @@ func (t *table[P]) find(k ID) (*entry[P], uint32) {
 	place := t.seed.place(k)
 	tag := tagOf(place)
 	for i := t.home(place); ; i++ {
+		countStep()
 		if i == len(t.index) {
 			i = 0
 		}
@@ -129,6 +131,7 @@ func (t *table[P]) insert(k ID, second uint32) (*entry[P], uint32) {
 func (t *table[P]) link(number uint32, place uint64) {
 	i := t.home(place)
 	for t.index[i] != 0 {
+		countStep()
 		if i++; i == len(t.index) {
 			i = 0
 		}
@@ -139,6 +142,7 @@ func (t *table[P]) link(number uint32, place uint64) {
 func (t *table[P]) grow() {
 	t.index = make([]uint32, max(minIndex, len(t.index)*3/2))
 	for number := uint32(1); number <= t.used; number++ {
+		countStep()
 		if e := t.at(number); !e.is(flagFree) {
 			t.link(number, t.seed.place(e.ID))
 		}
@@ -151,12 +155,14 @@ func (t *table[P]) remove(number uint32) {
 	size := len(t.index)
 	i := t.home(t.seed.place(e.ID))
 	for t.index[i]&numberMask != number {
+		countStep()
 		if i++; i == size {
 			i = 0
 		}
 	}
 	// Close the gap: pull back what probed across it.
 	for j := (i + 1) % size; t.index[j] != 0; j = (j + 1) % size {
+		countStep()
 		home := t.home(t.seed.place(t.at(t.index[j] & numberMask).ID))
 		if (j-home+size)%size >= (j-i+size)%size {
 			t.index[i] = t.index[j]
@@ -172,7 +178,8 @@ func (t *table[P]) remove(number uint32) {
 // oldest returns an entry that was not used for long and how recently it was, none that is pinned and never keep; 0 if there
 // is none.
 func (t *table[P]) oldest(keep uint32) (victim uint32, oldest uint64) {
-	for seen, steps := 0, uint32(0); seen < evictionWindow && steps < t.used; steps++ {
+	for seen, steps := 0, uint32(0); seen < evictionWindow && steps < min(t.used, evictionReach); steps++ {
+		countStep()
 		t.hand = t.hand%t.used + 1
 		e := t.at(t.hand)
 		if t.hand == keep || e.is(flagFree|flagPinned) {
@@ -189,6 +196,7 @@ func (t *table[P]) oldest(keep uint32) (victim uint32, oldest uint64) {
 // expire looks at the next few entries and removes those untouched since before second.
 func (t *table[P]) expire(before uint32) (removed int64) {
 	for steps := expiryStep; steps > 0 && t.used > 0; steps-- {
+		countStep()
 		t.sweeper = t.sweeper%t.used + 1
 		if e := t.at(t.sweeper); !e.is(flagFree|flagPinned) && e.touched < before {
 			t.remove(t.sweeper)

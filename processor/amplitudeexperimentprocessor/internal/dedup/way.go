@@ -103,6 +103,7 @@ func (w *way) has(home ID, fact uint64) bool {
 		return false
 	}
 	for number := *w.head(fact); number != 0; {
+		countStep()
 		n := w.at(number)
 		if n.fact == fact && n.home() == home {
 			return true
@@ -119,6 +120,7 @@ func (w *way) link(number uint32) {
 		w.heads = make([]uint32, max(minHeads, 2*len(old)))
 		for _, number := range old {
 			for number != 0 {
+				countStep()
 				n := w.at(number)
 				head := w.head(n.fact)
 				number, n.chain, *head = n.chain, *head, number
@@ -135,6 +137,7 @@ func (w *way) unlink(number uint32) {
 	n := w.at(number)
 	link := w.head(n.fact)
 	for *link != number {
+		countStep()
 		link = &w.at(*link).chain
 	}
 	*link = n.chain
