@@ -169,7 +169,14 @@ func (x *amplitudeExporter) shutdown(ctx context.Context) error {
 	}
 	deadLetterPaths.release(x)
 	x.tel.Shutdown()
+	x.book.Close(ctx, x.queueIsOnDisk())
 	return err
+}
+
+// queueIsOnDisk tells whether what is on its way outlives the process.
+func (x *amplitudeExporter) queueIsOnDisk() bool {
+	queue := x.cfg.QueueConfig.Get()
+	return queue != nil && queue.StorageID != nil
 }
 
 // maxKeptJSON is the most memory for JSON that an idle batch keeps; the queue's largest batches are of this order.

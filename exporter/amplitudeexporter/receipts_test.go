@@ -51,7 +51,7 @@ func registered(t *testing.T, logs plog.Logs) (context.Context, *receipts.Batch,
 	sink := &collected{outcomes: map[uint64]receipts.Outcome{}}
 	id := receipts.Register(sink)
 	t.Cleanup(func() {
-		receipts.Unregister(id)
+		receipts.Retire(id, func(context.Context) {})
 		assert.Zero(t, sink.twice, "one receipt for each copy")
 	})
 	batch := &receipts.Batch{}

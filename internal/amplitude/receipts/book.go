@@ -5,6 +5,7 @@ package receipts // import "github.com/otelcol-amplitude/otelcol-amplitude/inter
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -27,10 +28,12 @@ type Book struct {
 	used  uint32
 	free  uint32
 	live  int
+	// sinks are those that wait for this Book to be closed.
+	sinks []SinkID
 }
 
 type claim struct {
-	key, token uint64
+	key, token uint64 // a key of 0 is on the free list
 	sink       SinkID // with the mark unanswered
 	next       uint32 // claim of the chain
 }
@@ -65,6 +68,7 @@ func (k *Book) Claim(ctx context.Context, logs plog.Logs) Claimed {
 	claimed := Claimed{open: open, keys: make([]claimedKey, 0, len(b.copies))}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.keep(b.sink)
 	at := 0
 	for _, resource := range logs.ResourceLogs().All() {
 		for _, scope := range resource.ScopeLogs().All() {
@@ -142,7 +146,7 @@ func (k *Book) SettleAll(keys []uint64, outcome Outcome) {
 			s.claims[i] = c
 		}
 		k.mu.Unlock()
-		s.tell(s.claims[:len(some)], outcome)
+		s.tell(k, s.claims[:len(some)], outcome)
 	}
 }
 
@@ -158,7 +162,7 @@ type settlement struct {
 var settling = sync.Pool{New: func() any { return new(settlement) }}
 
 // tell passes receipts on, those of one Sink and outcome at once.
-func (s *settlement) tell(claims []claim, outcome Outcome) {
+func (s *settlement) tell(k *Book, claims []claim, outcome Outcome) {
 	all := registered()
 	for len(claims) > 0 {
 		of, n := claims[0].sink, 0
@@ -176,7 +180,7 @@ func (s *settlement) tell(claims []claim, outcome Outcome) {
 		switch {
 		case of == nobody:
 			for i := range claims[:n] {
-				tellFormer(all, claims[i].key, outcome)
+				k.tellFormer(all, claims[i].key, outcome)
 			}
 		case all[of] != nil:
 			all[of].Settle(s.tokens[:n], told)
@@ -185,11 +189,47 @@ func (s *settlement) tell(claims []claim, outcome Outcome) {
 	}
 }
 
-func tellFormer(all []Sink, key uint64, outcome Outcome) {
-	for _, s := range all {
+// tellFormer passes on the receipt for a copy that nobody claimed.
+func (k *Book) tellFormer(all []Sink, key uint64, outcome Outcome) {
+	for id, s := range all {
 		if s != nil && s.SettleFormer(key, outcome) {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.keep(SinkID(id))
 			return
 		}
+	}
+}
+
+// Close says that the exporter has stopped and settles nothing any more. What it has not settled is lost, unless it is kept
+// for the next process: then that one settles it.
+func (k *Book) Close(ctx context.Context, kept bool) {
+	k.mu.Lock()
+	var left []claim
+	for i := uint32(1); i <= k.used && k.live > 0; i++ {
+		if c := k.at(i); c.key != 0 {
+			left = append(left, *c)
+		}
+	}
+	sinks := k.sinks
+	k.slabs, k.heads, k.used, k.free, k.live, k.sinks = nil, nil, 0, 0, 0, nil
+	k.mu.Unlock()
+	if !kept {
+		all := registered()
+		for _, c := range left {
+			all[c.sink&^unanswered].Settle([]uint64{c.token}, NotDelivered)
+		}
+	}
+	for _, id := range sinks {
+		letGo(ctx, id)
+	}
+}
+
+// keep makes a Sink wait for this Book to be closed. The lock is held.
+func (k *Book) keep(id SinkID) {
+	if !slices.Contains(k.sinks, id) {
+		k.sinks = append(k.sinks, id)
+		hold(id)
 	}
 }
 

@@ -9,6 +9,8 @@
 // to a file, or through a queue that breaks the context, is the processor's to judge, and what an exporter settles
 // without a claim goes to whoever remembers it from a former life of the process.
 //
+// A processor stops before its exporters. Its receipts still arrive until those have stopped ([Retire], [Book.Close]).
+//
 // Settled is a copy, not an insert_id: of two copies of one event on their way in one exporter, the first receipt is for
 // the first.
 package receipts // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"

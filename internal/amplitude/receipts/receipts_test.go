@@ -69,7 +69,7 @@ func register(t *testing.T) (*noted, receipts.SinkID) {
 	t.Helper()
 	sink := &noted{former: map[uint64]string{}}
 	id := receipts.Register(sink)
-	t.Cleanup(func() { receipts.Unregister(id) })
+	t.Cleanup(func() { receipts.Retire(id, func(context.Context) {}) })
 	return sink, id
 }
 
@@ -177,15 +177,63 @@ func TestReceiptOfAFormerLife(t *testing.T) {
 	assert.Equal(t, []string{"former a 0"}, other.lines)
 }
 
-func TestReceiptsAfterTheSinkIsGone(t *testing.T) {
-	sink := &noted{}
+// TestReceiptsAfterTheProcessorHasStopped: they arrive until the exporters that have some have stopped, and what is left then is
+// lost, unless a queue on disk keeps it.
+func TestReceiptsAfterTheProcessorHasStopped(t *testing.T) {
+	for name, c := range map[string]struct {
+		kept bool
+		want []string
+	}{
+		"queue in memory": {false, []string{"1 0", "2 2", "1 2"}},
+		"queue on disk":   {true, []string{"1 0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sink := &noted{}
+			id := receipts.Register(sink)
+			var batch receipts.Batch
+			var one, other, third receipts.Book
+			ctx := handOver(t, &batch, id, "a", "b")
+			one.Claim(ctx, logsOf("a", "b"))
+			other.Claim(ctx, logsOf("a"))
+			batch.Close()
+			type key struct{}
+			ended := 0
+			var with context.Context
+			assert.False(t, receipts.Retire(id, func(ctx context.Context) { ended, with = ended+1, ctx }))
+			one.Settle(receipts.Key("a"), receipts.Delivered)
+			assert.Equal(t, []string{"1 0"}, sink.lines)
+			third.Close(t.Context(), false) // never had anything of it
+			one.Close(t.Context(), c.kept)
+			assert.Zero(t, ended)
+			stop := context.WithValue(t.Context(), key{}, 1)
+			other.Close(stop, c.kept)
+			assert.Equal(t, 1, ended)
+			assert.Equal(t, stop, with)
+			assert.Equal(t, c.want, sink.lines)
+			one.Settle(receipts.Key("b"), receipts.Delivered)
+			assert.Equal(t, c.want, sink.lines)
+		})
+	}
+}
+
+// TestRetiredAtOnce: nobody has anything of it.
+func TestRetiredAtOnce(t *testing.T) {
+	assert.True(t, receipts.Retire(receipts.Register(&noted{}), nil))
+}
+
+// TestReceiptOfAFormerLifeKeepsTheSink that took it, too.
+func TestReceiptOfAFormerLifeKeepsTheSink(t *testing.T) {
+	sink := &noted{former: map[uint64]string{receipts.Key("a"): "a", receipts.Key("b"): "b"}}
 	id := receipts.Register(sink)
-	var batch receipts.Batch
 	var book receipts.Book
-	book.Claim(handOver(t, &batch, id, "a"), logsOf("a"))
-	receipts.Unregister(id)
 	book.Settle(receipts.Key("a"), receipts.Delivered)
-	assert.Empty(t, sink.lines)
+	ended := false
+	receipts.Retire(id, func(context.Context) { ended = true })
+	assert.False(t, ended)
+	book.Settle(receipts.Key("b"), receipts.Delivered)
+	book.Close(t.Context(), true)
+	assert.True(t, ended)
+	assert.Equal(t, []string{"a 0", "b 0"}, sink.lines)
 }
 
 // TestManyClaims in an order and out of it: each is found, and the memory is used again.
@@ -213,7 +261,7 @@ func TestManyClaims(t *testing.T) {
 // BenchmarkClaimAndSettle measures both of an event, in batches of 1,000.
 func BenchmarkClaimAndSettle(b *testing.B) {
 	id := receipts.Register(&discard{})
-	defer receipts.Unregister(id)
+	defer receipts.Retire(id, func(context.Context) {})
 	const size = 1000
 	var batch receipts.Batch
 	var book receipts.Book

@@ -4,6 +4,7 @@
 package receipts // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,34 +39,73 @@ type SinkID uint32
 var (
 	register sync.Mutex
 	sinks    atomic.Pointer[[]Sink] // by SinkID
+	// holders is, by SinkID, how many open Books may still settle something of it; ends is what to do when there is none
+	// any more, of the Sinks that hand nothing on any more.
+	holders []int
+	ends    map[SinkID]func(context.Context)
 )
 
 // Key is what a copy is claimed and settled by: a hash of its insert_id.
-func Key(insertID string) uint64 { return xxh3.HashString(insertID) }
+func Key(insertID string) uint64 { return max(1, xxh3.HashString(insertID)) } // 0 is none
 
-// Register makes a Sink known for as long as it wants receipts.
+// Register makes a Sink known until it is retired.
 func Register(s Sink) SinkID {
 	register.Lock()
 	defer register.Unlock()
-	var all []Sink
-	if known := sinks.Load(); known != nil {
-		all = slices.Clone(*known)
-	}
+	all := slices.Clone(registered())
 	id := slices.Index(all, nil)
 	if id < 0 {
 		id = len(all)
-		all = append(all, nil)
+		all, holders = append(all, nil), append(holders, 0)
 	}
 	all[id] = s
 	sinks.Store(&all)
 	return SinkID(id)
 }
 
-// Unregister forgets a Sink. Receipts for its copies are dropped.
-func Unregister(id SinkID) {
+// Retire says that a Sink hands nothing on any more. It is forgotten, and Retire returns true, if no exporter can have a receipt
+// for it. Otherwise it goes on taking receipts until the last Book that claimed or settled one of its copies is closed: end
+// is called then, once, with the context of that.
+func Retire(id SinkID, end func(context.Context)) (done bool) {
 	register.Lock()
 	defer register.Unlock()
-	all := slices.Clone(*sinks.Load())
+	if holders[id] > 0 {
+		if ends == nil {
+			ends = make(map[SinkID]func(context.Context))
+		}
+		ends[id] = end
+		return false
+	}
+	forget(id)
+	return true
+}
+
+// hold keeps a Sink for a Book.
+func hold(id SinkID) {
+	register.Lock()
+	defer register.Unlock()
+	holders[id]++
+}
+
+// letGo ends hold.
+func letGo(ctx context.Context, id SinkID) {
+	register.Lock()
+	holders[id]--
+	end, retired := ends[id]
+	last := retired && holders[id] == 0
+	if last {
+		delete(ends, id)
+		forget(id)
+	}
+	register.Unlock()
+	if last {
+		end(ctx)
+	}
+}
+
+// forget makes place for another Sink. The lock is held.
+func forget(id SinkID) {
+	all := slices.Clone(registered())
 	all[id] = nil
 	sinks.Store(&all)
 }

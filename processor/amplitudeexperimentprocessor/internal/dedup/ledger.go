@@ -128,8 +128,9 @@ func (l *Ledger) Start(ctx context.Context, host component.Host) error {
 	return nil
 }
 
-// Shutdown writes what is to be kept. The last of the pipelines that started the Ledger ends it;
-// without Start, and once more afterwards, it does nothing.
+// Shutdown says that one of the pipelines that started the Ledger hands nothing on any more. After the last of them, what is to
+// be kept is written: at once, or when the exporters have stopped that may still tell what became of something. Without Start,
+// and once more afterwards, it does nothing.
 func (l *Ledger) Shutdown(ctx context.Context) error {
 	l.lifecycle.Lock()
 	defer l.lifecycle.Unlock()
@@ -140,7 +141,20 @@ func (l *Ledger) Shutdown(ctx context.Context) error {
 	if l.users > 0 {
 		return nil
 	}
-	receipts.Unregister(l.sink)
+	if receipts.Retire(l.sink, l.endLater) {
+		return l.end(ctx)
+	}
+	return nil
+}
+
+func (l *Ledger) endLater(ctx context.Context) {
+	if err := l.end(ctx); err != nil {
+		l.set.Logger.Error("the de-duplication state could not be kept", zap.Error(err))
+	}
+}
+
+// end writes what is to be kept.
+func (l *Ledger) end(ctx context.Context) error {
 	var errs []error
 	if l.remote != nil {
 		errs = append(errs, l.remote.shutdown())
