@@ -68,7 +68,8 @@ func TestExplainedIsDelivered(t *testing.T) {
 	require.NoError(t, exporter.Start(t.Context(), componenttest.NewNopHost()))
 	defer func() { require.NoError(t, exporter.Shutdown(context.Background())) }()
 
-	processors := amplitudeexperimentprocessor.NewFactory()
+	processors := amplitudeexperimentprocessor.NewFactoryWithOptions(
+		amplitudeexperimentprocessor.WithRandom(func() uint64 { return 0 })) // as the command does
 	processor, err := processors.CreateLogs(t.Context(), processortest.NewNopSettings(processors.Type()), processors.CreateDefaultConfig(), exporter)
 	require.NoError(t, err)
 	require.NoError(t, processor.Start(t.Context(), componenttest.NewNopHost()))
@@ -83,12 +84,14 @@ func TestExplainedIsDelivered(t *testing.T) {
 	var explained []string
 	for line := range strings.Lines(out) {
 		var x struct {
-			Events []struct{ Event json.RawMessage }
+			Events []struct{ Event, Identify json.RawMessage }
 		}
 		require.NoError(t, json.Unmarshal([]byte(line), &x))
 		for _, e := range x.Events {
-			if e.Event != nil {
-				explained = append(explained, string(e.Event))
+			for _, one := range []json.RawMessage{e.Event, e.Identify} {
+				if one != nil {
+					explained = append(explained, string(one))
+				}
 			}
 		}
 	}

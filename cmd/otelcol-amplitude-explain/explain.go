@@ -35,7 +35,10 @@ func newExplainer(ctx context.Context, cfg amplitudeexperimentprocessor.Config, 
 	}
 	cfg.Dedup.StorageID = nil
 	cfg.Dedup.Redis = configoptional.None[amplitudeexperimentprocessor.RedisConfig]()
-	factory := amplitudeexperimentprocessor.NewFactoryWithOptions(amplitudeexperimentprocessor.WithClock(now))
+	factory := amplitudeexperimentprocessor.NewFactoryWithOptions(
+		amplitudeexperimentprocessor.WithClock(now),
+		amplitudeexperimentprocessor.WithRandom(func() uint64 { return 0 }), // what is explained reads the same each time
+	)
 	nowhere, err := consumer.NewLogs(func(context.Context, plog.Logs) error { return nil })
 	if err != nil {
 		return nil, err

@@ -30,6 +30,8 @@ type explanation struct {
 type event struct {
 	explain.Event
 	JSON json.RawMessage `json:"event,omitempty"`
+	// Identify is the JSON of the $identify that sets user properties right, behind the event or in its place.
+	Identify json.RawMessage `json:"identify,omitempty"`
 	// NotSent is why the exporter would not send it.
 	NotSent string `json:"not_sent,omitempty"`
 }
@@ -42,6 +44,12 @@ func complete(x *explain.Explanation, in document, cfg *amplitudeexporter.Config
 		if one.Sent {
 			encoded, err := amplitudeexporter.EncodeEvent(cfg, version, one.Record)
 			if e.JSON = encoded; err != nil {
+				e.NotSent = err.Error()
+			}
+		}
+		if one.Identify != nil {
+			encoded, err := amplitudeexporter.EncodeEvent(cfg, version, *one.Identify)
+			if e.Identify = encoded; err != nil {
 				e.NotSent = err.Error()
 			}
 		}
@@ -259,23 +267,32 @@ func (l *lines) event(e *event) {
 		l.add("repeat", "yes: %s", e.Because)
 	}
 	if id := e.InsertID; id != nil {
-		l.insertID(id, e.Transition)
+		l.insertID(id)
 	}
 	if e.NotSent != "" {
 		l.add("event", "the exporter does not send it: %s%s", e.NotSent, notSentHints[e.NotSent])
 	}
-	if e.JSON == nil {
+	l.object("event", e.JSON)
+	if e.Property != "" {
+		l.add("user property", "%s", e.Property)
+	}
+	l.object("$identify", e.Identify)
+}
+
+// object writes JSON, if there is any.
+func (l *lines) object(label string, of json.RawMessage) {
+	if of == nil {
 		return
 	}
 	var indented bytes.Buffer
-	if err := json.Indent(&indented, e.JSON, margin, "  "); err != nil {
-		l.add("event", "%s", e.JSON)
+	if err := json.Indent(&indented, of, margin, "  "); err != nil {
+		l.add(label, "%s", of)
 		return
 	}
-	l.text = fmt.Appendf(l.text, "%sevent\n%s%s\n", margin, margin, indented.Bytes())
+	l.text = fmt.Appendf(l.text, "%s%s\n%s%s\n", margin, label, margin, indented.Bytes())
 }
 
-func (l *lines) insertID(id *explain.InsertID, transition uint32) {
+func (l *lines) insertID(id *explain.InsertID) {
 	l.add("insert_id", "%s", orQuotes(id.Value))
 	window := fmt.Sprintf("window %d", id.Window)
 	if id.Day != "" {
@@ -290,10 +307,9 @@ func (l *lines) insertID(id *explain.InsertID, transition uint32) {
 		l.add("", "kept as it came")
 	case "sdk":
 		l.add("", "%s, the hash of Amplitude's SDK, %s", ids, window)
+	case "identify":
+		l.add("", "%s, and a number of its own: setting a property again is harmless", ids)
 	default:
-		if transition > 0 {
-			window += fmt.Sprintf(", transition %d", transition)
-		}
 		l.add("", "%s, hash of subject and result, %s", ids, window)
 	}
 	if id.SameAs > 0 {

@@ -45,12 +45,14 @@ type Verdict struct {
 	// Identify: a $identify with the operations of the flags that are to be repaired goes out right behind the event, or
 	// in its place.
 	Identify bool
-	// IdentifyNumber tells the $identify apart from all others of the process.
-	IdentifyNumber uint64
+	// IdentifyNumber tells the $identify apart from all others that IdentifySource, a random number, counts.
+	IdentifySource, IdentifyNumber uint64
 	// Late: the event must not touch the user's properties, because something newer of them is known.
 	Late bool
-	// Changed: a property had another value before.
-	Changed bool
+	// Changed: a property had another value before. Old: the event is too old to set one, or is from before a login.
+	Changed, Old bool
+	// Flapping is a flag whose property changes too often and stays as it is, "" if there is none.
+	Flapping string
 }
 
 // SetsProperty tells whether the event sets or unsets the user property of a flag.

@@ -5,7 +5,6 @@ package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/int
 
 import (
 	"encoding/hex"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,19 +28,16 @@ func (e *Event) appendInsertID(dst []byte) []byte {
 	return strconv.AppendInt(dst, int64(e.Window), 10)
 }
 
-// appendIdentifyID appends "<user_id> <device_id> identify <process> <number>": another one for each $identify, whose
+// appendIdentifyID appends "<user_id> <device_id> identify <source> <number>": another one for each $identify, whose
 // operations may be the same as before and have to be done again.
 func (e *Event) appendIdentifyID(dst []byte) []byte {
 	dst = append(e.appendIDs(dst), "identify "...)
-	dst = strconv.AppendUint(dst, process, identifyBase)
+	dst = strconv.AppendUint(dst, e.Verdict.IdentifySource, identifyBase)
 	dst = append(dst, ' ')
 	return strconv.AppendUint(dst, e.Verdict.IdentifyNumber, identifyBase)
 }
 
 const identifyBase = 36
-
-// process tells this process apart from all others.
-var process = rand.Uint64() //nolint:gosec // no secret
 
 // appendIDs appends "<user_id> <device_id> ". A missing id is empty. Where that would exceed Amplitude's limit for strings,
 // one hash stands for both ids.
@@ -66,7 +62,7 @@ const millisPerDay = 24 * 60 * 60 * 1000
 
 // appendSDKInsertID appends the insert_id that Amplitude's Node SDK makes for the same result, so
 // that an event sent by both counts once: "<user_id> <device_id> <hash> <UTC day>", the hash being
-// Java's string hash of the canonical text. It has no transition number, as the SDK has none.
+// Java's string hash of the canonical text.
 func (e *Event) appendSDKInsertID(dst []byte) []byte {
 	var canonical strings.Builder
 	part := func(text string) {

@@ -77,8 +77,7 @@ func (e *Event) describeInsertID(set *Settings, record plog.LogRecord) *explain.
 	case e.shaped:
 		id.Format = "kept"
 	case e.onlyProperties && e.Verdict.IdentifyNumber != 0:
-		id.Format = "identify"
-		return id
+		return &explain.InsertID{Value: id.Value, Format: "identify"}
 	case set.InsertIDFormat == InsertIDSDK:
 		id.Format = InsertIDSDK
 		id.Window = int32(floorDiv(e.Time, millisPerDay))

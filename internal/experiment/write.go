@@ -30,6 +30,9 @@ type Counts struct {
 	// ExtraEvents are events beyond the first of their record; Late ones do not touch the user's properties.
 	ExtraEvents int
 	Late        int
+	// FlappingFlag is a flag whose property changes too often, "" if there is none; Flapping counts those of events.
+	Flapping     int
+	FlappingFlag string
 	// Identifies are $identify that set a property right, with no event or behind one.
 	Identifies int
 	// PropertiesLeftOut are event properties beyond Amplitude's limits, and GroupsLeftOut are groups and values of groups.
@@ -176,6 +179,10 @@ func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Coun
 		e := &b.events[i]
 		if e.Verdict.Changed {
 			counts.Changed = append(counts.Changed, e.flagLabel())
+		}
+		if e.Verdict.Flapping != "" {
+			counts.Flapping++
+			counts.FlappingFlag = e.Verdict.Flapping
 		}
 		if !e.Verdict.Repeat {
 			events++

@@ -83,14 +83,30 @@ func TestClaims(t *testing.T) {
 				want = 1
 			}
 			assert.Equal(t, want, r.counter(t, "otelcol_processor_amplitude_experiment_claims_stripped", "reason", tc.reason))
-			checkOwnOperations(t, out[0])
+			ownOperations{}.check(t, out[0])
 		})
 	}
 }
 
-// checkOwnOperations: an event touches no property but those of the flags that it tells.
-func checkOwnOperations(t require.TestingT, r plog.LogRecord) {
+// ownOperations are the operations of the events that went out, with whose they are.
+type ownOperations map[string]bool
+
+// check: an event touches no property but those of the flags that it tells, and a $identify sets what an event before it told
+// of the same user and device.
+func (own ownOperations) check(t require.TestingT, r plog.LogRecord) {
 	var flags []string
+	whose := ""
+	for _, name := range []string{amplitude.AttrUserID, amplitude.AttrDeviceID} {
+		if id, ok := r.Attributes().Get(name); ok {
+			whose += id.Str()
+		}
+		whose += "\x00"
+	}
+	if flag, ok := r.Attributes().Get(amplitude.RawFlagKey); ok && r.EventName() == amplitude.EventRawExposure {
+		if variant, ok := r.Attributes().Get(amplitude.RawVariant); ok { // Amplitude sets the property
+			own[whose+".$set."+amplitude.ExperimentPrefix+flag.AsString()+"="+variant.AsString()] = true
+		}
+	}
 	for name, value := range r.Attributes().All() {
 		switch {
 		case name == amplitude.PropertyFlagKey || name == amplitude.RawFlagKey:
@@ -100,7 +116,7 @@ func checkOwnOperations(t require.TestingT, r plog.LogRecord) {
 			flags = append(flags, flag, strings.TrimPrefix(flag, amplitude.ExperimentPrefix))
 		}
 	}
-	for name := range r.Attributes().All() {
+	for name, value := range r.Attributes().All() {
 		claim, isOperation := strings.CutPrefix(name, amplitude.AttrPrefix+amplitude.FieldUserProperties)
 		if !isOperation {
 			require.NotContains(t, name, amplitude.FieldGroupProperties)
@@ -110,10 +126,12 @@ func checkOwnOperations(t require.TestingT, r plog.LogRecord) {
 		require.Contains(t, []string{"$set", "$unset"}, operator, name)
 		flag, isExperiment := strings.CutPrefix(property, amplitude.ExperimentPrefix)
 		require.True(t, isExperiment, name)
+		operation := whose + claim + "=" + value.AsString()
 		if r.EventName() != amplitude.EventIdentify {
 			require.Contains(t, flags, flag, name)
-		} else {
-			require.Equal(t, "$unset", operator, name)
+			own[operation] = true
+		} else if operator == "$set" { // an un-exposure may be a $identify alone
+			require.Contains(t, own, operation)
 		}
 	}
 }
@@ -140,8 +158,9 @@ func TestAnythingAnApplicationWrites(t *testing.T) {
 				}
 				given := textsOf(ld)
 				r := start(t, configOf(t, yaml), nil)
+				own := ownOperations{}
 				for _, event := range r.send(t, ld) {
-					checkOwnOperations(rt, event)
+					own.check(rt, event)
 					if insertIDOf(event) == "" {
 						continue // passes
 					}
@@ -208,7 +227,9 @@ func TestForgedRecordsHideNothing(t *testing.T) {
 	assert.NotEqual(t, "taken", insertIDOf(forged[0]))
 	assert.NotContains(t, forged[0].Attributes().AsRaw(), "amplitude.nonsense")
 	real := r.send(t, batch(t, "$exposure", attrs{"user_id": victim, "flag_key": "my-flag", "variant": "control"}))
-	require.Len(t, real, 1)
+	require.Len(t, real, 2, "the event, and the property that it changes")
+	assert.Equal(t, "control", fold(real[0])["event_properties"].(map[string]any)["[Experiment] Variant"])
+	assert.Equal(t, map[string]any{"$set": map[string]any{"[Experiment] my-flag": "control"}}, fold(real[1])["user_properties"])
 	assert.Equal(t, 0, r.outcome(t, "already_shaped"))
 }
 

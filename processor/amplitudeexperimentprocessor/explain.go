@@ -31,6 +31,7 @@ type explainer struct {
 	nearMisses [experiment.NumNearMisses]tally
 	shaped     tally
 	noReason   tally
+	flapping   tally
 	claims     [experiment.NumClaims]tally
 }
 
@@ -91,6 +92,12 @@ func (e *explainer) explain(c *experiment.Counts) {
 				zap.Int("count", total),
 				zap.String("hint", kind.Hint()))
 		}
+	}
+	if total := e.due(&e.flapping, c.Flapping, explainEvery); total > 0 {
+		e.logger.Warn("a user property changes more often than once a minute, and is left as it is until there is room",
+			zap.Int("count", total),
+			zap.String("example_flag", printable.Text(c.FlappingFlag)),
+			zap.String("hint", "several sources tell different variants of one flag for the same user: look for devices or services that are bucketed apart"))
 	}
 	for kind := range experiment.NumNearMisses {
 		if total := e.due(&e.nearMisses[kind], c.NearMisses.Count[kind], explainEvery); total > 0 {

@@ -32,7 +32,7 @@ type explained struct {
 func startExplained(t *testing.T, cfg *Config, now func() time.Time) *explained {
 	t.Helper()
 	return &explained{
-		rig:      startWith(t, NewFactoryWithOptions(WithClock(now)), componenttest.NewNopHost(), cfg),
+		rig:      startWith(t, NewFactoryWithOptions(WithClock(now), alike), componenttest.NewNopHost(), cfg),
 		recorder: &explain.Recorder{History: explain.NewHistory()},
 	}
 }
@@ -52,7 +52,7 @@ func compareExplained(t *testing.T, cfg *Config, batches ...plog.Logs) []*explai
 	// Records of the tests are from before it, and not older than the seven days for which they move properties.
 	now := time.UnixMilli(testTime).Add(2 * 24 * time.Hour)
 	clock := func() time.Time { return now }
-	r := startWith(t, NewFactoryWithOptions(WithClock(clock)), componenttest.NewNopHost(), cfg)
+	r := startWith(t, NewFactoryWithOptions(WithClock(clock), alike), componenttest.NewNopHost(), cfg)
 	e := startExplained(t, cfg, clock)
 
 	var all []*explain.Explanation

@@ -6,6 +6,7 @@ package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/ote
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"sync"
 	"time"
@@ -23,7 +24,8 @@ import (
 // factory keeps one instance per configuration: a processor that is used in several pipelines
 // remembers for all of them what was sent.
 type factory struct {
-	now func() time.Time
+	now    func() time.Time
+	random func() uint64
 
 	mu        sync.Mutex
 	instances map[component.Config]*instance
@@ -45,6 +47,12 @@ func WithClock(now func() time.Time) FactoryOption {
 	return func(f *factory) { f.now = now }
 }
 
+// WithRandom sets the source of the numbers that tell the $identify of one memory apart from those of all others, instead of
+// [rand.Uint64].
+func WithRandom(random func() uint64) FactoryOption {
+	return func(f *factory) { f.random = random }
+}
+
 // NewFactory returns the factory of the amplitude_experiment processor.
 func NewFactory() processor.Factory {
 	return NewFactoryWithOptions()
@@ -52,7 +60,7 @@ func NewFactory() processor.Factory {
 
 // NewFactoryWithOptions returns the factory with options that no configuration has.
 func NewFactoryWithOptions(options ...FactoryOption) processor.Factory {
-	f := &factory{now: time.Now, instances: map[component.Config]*instance{}, memories: map[string]*namedMemory{}}
+	f := &factory{now: time.Now, random: rand.Uint64, instances: map[component.Config]*instance{}, memories: map[string]*namedMemory{}}
 	for _, option := range options {
 		option(f)
 	}
@@ -89,13 +97,13 @@ func (f *factory) createLogs(_ context.Context, set processor.Settings, cfg comp
 // memory returns the memory of a processor: one of its own, or the one that has the name.
 func (f *factory) memory(cfg *DedupConfig, set processor.Settings) (*memory, error) {
 	if !cfg.Enabled || cfg.Memory == "" {
-		return newMemory(cfg, set, f.now)
+		return newMemory(cfg, set, f)
 	}
 	named, ok := f.memories[cfg.Memory]
 	if !ok {
 		owned := set
 		owned.ID = component.NewIDWithName(metadata.Type, "memory_"+cfg.Memory)
-		created, err := newMemory(cfg, owned, f.now)
+		created, err := newMemory(cfg, owned, f)
 		if err != nil {
 			return nil, err
 		}

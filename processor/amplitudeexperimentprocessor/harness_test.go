@@ -100,10 +100,13 @@ func (f following) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	return f.Logs.ConsumeLogs(ctx, ld)
 }
 
+// alike lets processors that are given the same write the same, the insert_id of a $identify too.
+var alike = WithRandom(func() uint64 { return 0 })
+
 // newTestFactory makes processors whose clock goes with the records that they are sent.
 func newTestFactory() processor.Factory {
 	clock := &arrivals{}
-	real := NewFactoryWithOptions(WithClock(clock.now))
+	real := NewFactoryWithOptions(WithClock(clock.now), alike)
 	create := func(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
 		p, err := real.CreateLogs(ctx, set, cfg, next)
 		if err != nil {

@@ -9,20 +9,16 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/processor"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 )
 
@@ -31,24 +27,20 @@ type memory struct {
 	cfg    *DedupConfig
 	ledger *dedup.Ledger // nil if de-duplication is not enabled
 	idle   freelist.List[*reservation]
-	log    *zap.Logger // writes seldom
 
-	// identifies numbers the $identify of the process.
+	// source and identifies tell each $identify apart from all others.
+	source     uint64
 	identifies atomic.Uint64
 }
 
-func newMemory(cfg *DedupConfig, set processor.Settings, now func() time.Time) (*memory, error) {
+func newMemory(cfg *DedupConfig, set processor.Settings, f *factory) (*memory, error) {
 	m := &memory{
-		cfg: cfg, idle: freelist.New[*reservation](runtime.GOMAXPROCS(0)),
-		log: set.Logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-			return zapcore.NewSamplerWithOptions(core, flapInterval, 1, 0)
-		})),
-	}
+		cfg: cfg, source: f.random(), idle: freelist.New[*reservation](runtime.GOMAXPROCS(0))}
 	if !cfg.Enabled {
 		return m, nil
 	}
 	settings := cfg.settings(set)
-	settings.Clock = now
+	settings.Clock = f.now
 	if cfg.Redis.HasValue() {
 		var err error
 		if settings.Redis, err = cfg.Redis.Get().settings(); err != nil {
@@ -59,9 +51,6 @@ func newMemory(cfg *DedupConfig, set processor.Settings, now func() time.Time) (
 	m.ledger, err = dedup.New(settings)
 	return m, err
 }
-
-// flapInterval is how often a flag whose property changes too often is named.
-const flapInterval = time.Minute
 
 // settings translates the section for the state, all but Redis.
 func (cfg *DedupConfig) settings(set processor.Settings) dedup.Settings {
@@ -187,7 +176,7 @@ func (r *reservation) answer(e *experiment.Event, verdict dedup.Verdict, decisio
 	if only {
 		carries = dedup.Repair
 	}
-	carried := 0
+	carried, old := 0, false
 	var all dedup.Decision
 	for i := range e.Flags {
 		flag := &e.Flags[i]
@@ -197,28 +186,29 @@ func (r *reservation) answer(e *experiment.Event, verdict dedup.Verdict, decisio
 		decision := decisions[decided]
 		decided++
 		all |= decision
+		old = old || decision == 0
 		flag.LeftOut = decision&carries == 0
 		flag.Repair = decision&dedup.Repair != 0
 		if !flag.LeftOut {
 			carried++
 		}
 		if decision&dedup.Flapping != 0 {
-			r.memory.log.Warn("A user property changes more often than once a minute and is left as it is until there is room: several "+
-				"sources tell different variants of one flag for the same user", zap.String("flag", printable.Cut(flag.Key)))
+			e.Verdict.Flapping = flag.Key
 		}
 	}
-	e.Verdict = experiment.Verdict{
-		Repeat:  verdict.Event == 0,
-		Changed: all&dedup.Changed != 0,
-		Late:    verdict.Event != 0 && decided > 0 && carried == 0,
-	}
+	e.Verdict.Repeat = verdict.Event == 0
+	e.Verdict.Changed = all&dedup.Changed != 0
+	e.Verdict.Old = old
+	e.Verdict.Late = verdict.Event != 0 && decided > 0 && carried == 0
 	switch {
 	case verdict.Identify == 0:
+		return decided
 	case only:
-		e.Verdict.Repeat, e.Verdict.IdentifyNumber = false, r.memory.identifies.Add(1)
+		e.Verdict.Repeat = false
 	default:
-		e.Verdict.Identify, e.Verdict.IdentifyNumber = true, r.memory.identifies.Add(1)
+		e.Verdict.Identify = true
 	}
+	e.Verdict.IdentifySource, e.Verdict.IdentifyNumber = r.memory.source, r.memory.identifies.Add(1)
 	return decided
 }
 
@@ -276,38 +266,58 @@ func (m *memory) explain(e *experiment.Event, history *explain.History) {
 	}
 	result := explain.Result{Subject: e.Subject, Result: e.Result, Window: e.Window, Late: verdict.Late}
 	told.Verdict = explain.VerdictSend
-	last, sameWindow := history.Last(&result)
+	told.Property = explainProperty(&verdict)
+	last, sameResult, sameWindow := history.Last(&result)
 	same, another := "on the same day", "on another day"
 	if m.cfg.Window != experiment.WindowDay {
 		same, another = "in the same window", "in another window"
-	}
-	when := same
-	if last > 0 && !sameWindow {
-		when = another
 	}
 	switch {
 	case verdict.Repeat:
 		told.Verdict, told.SameAs = explain.VerdictRepeat, history.Same(&result)
 		told.Because = fmt.Sprintf("%s told the same of the same subject %s", recordName(told.SameAs), same)
 		return
-	case verdict.Late:
+	case verdict.Late && verdict.Old:
 		told.Verdict = explain.VerdictLate
-		told.Because = "it is older than the newest record of its subject: the event completes the history and leaves the user property alone"
+		told.Because = "it is older than dedup.history_older_than, or of a device from before its user appeared there: " + leavesAlone
+	case verdict.Late && verdict.Flapping == "":
+		told.Verdict = explain.VerdictLate
+		told.Because = "something newer is known of the same user and flag: " + leavesAlone
 	case !m.cfg.Enabled:
 		told.Because = "dedup.enabled is false"
-	case verdict.Changed && m.cfg.Mode != dedupModeUniquePerDay:
+	case verdict.Changed && last > 0 && !sameResult:
 		told.ChangedFrom = last
-		told.Because = fmt.Sprintf("the result changed: %s told another %s", recordName(last), when)
+		told.Because = fmt.Sprintf("the result changed: record %d told another", last)
+		if !sameWindow {
+			told.Because += " " + another
+		}
+	case verdict.Changed:
+		told.Because = "the result changed: an earlier record, of another subject perhaps, told another"
 	case history == nil:
 		told.Because = "nothing that is remembered told this result " + same
 	case last == 0:
 		told.Because = "nothing was sent of this subject before"
-	case m.cfg.Mode == dedupModeUniquePerDay:
-		told.Because = "nothing told this result " + same
+	case sameResult && !sameWindow:
+		told.Because = fmt.Sprintf("record %d told the same, but %s", last, another)
 	default:
-		told.Because = fmt.Sprintf("record %d told the same, but %s", last, when)
+		told.Because = "nothing told this result " + same
 	}
 	history.Sent(told.Of, result)
+}
+
+const leavesAlone = "the event completes the history and leaves the user property alone"
+
+// explainProperty says what happens to the user properties beside the event.
+func explainProperty(verdict *experiment.Verdict) string {
+	switch {
+	case verdict.Flapping != "":
+		return "left as it is: it has changed thirty times, and then more than once a minute"
+	case verdict.Identify && verdict.Repeat:
+		return "set by a $identify: Amplitude was last told something else, or may have been"
+	case verdict.Identify:
+		return "set by a $identify as well: should Amplitude have the event already, it drops this one"
+	}
+	return ""
 }
 
 // recordName names the record that sent something, if its number is known.

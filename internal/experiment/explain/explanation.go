@@ -118,8 +118,8 @@ type Event struct {
 	// SameAs is the record that this one repeats; ChangedFrom the last one of its subject, with another result.
 	SameAs      int `json:"same_as,omitempty"`
 	ChangedFrom int `json:"changed_from,omitempty"`
-	// Transition numbers the change of result within the day.
-	Transition uint32 `json:"transition"`
+	// Property says what happens to the user properties beside the event, if anything does.
+	Property string `json:"property,omitempty"`
 	// Flags are the keys that this event tells, if the record became several.
 	Flags    []string  `json:"flags,omitempty"`
 	InsertID *InsertID `json:"insert_id,omitempty"`
@@ -134,7 +134,7 @@ type Event struct {
 // InsertID is the insert_id of an event and what it is made of.
 type InsertID struct {
 	Value string `json:"value"`
-	// Format is strong or sdk, or "kept" if the record brought it.
+	// Format is strong or sdk, "kept" if the record brought it, or "identify".
 	Format string `json:"format"`
 	// Window is the number of the day, or of the configured window; Day the date of a day.
 	Window int32  `json:"window"`

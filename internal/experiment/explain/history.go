@@ -39,19 +39,19 @@ func (h *History) Same(r *Result) int {
 	return 0
 }
 
-// Last returns the last record of the subject that was not late, and whether it fell into the same window; 0 if there
-// is none.
-func (h *History) Last(r *Result) (record int, sameWindow bool) {
+// Last returns the last record of the subject that was not late, whether it told the same, and whether it fell into the same
+// window; 0 if there is none.
+func (h *History) Last(r *Result) (record int, sameResult, sameWindow bool) {
 	if h == nil {
-		return 0, false
+		return 0, false, false
 	}
 	list := h.results[r.Subject]
 	for i := len(list) - 1; i >= 0; i-- {
 		if !list[i].Late {
-			return list[i].record, list[i].Window == r.Window
+			return list[i].record, list[i].Result == r.Result, list[i].Window == r.Window
 		}
 	}
-	return 0, false
+	return 0, false, false
 }
 
 // Sent notes what a record sent.
