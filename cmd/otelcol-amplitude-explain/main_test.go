@@ -26,8 +26,10 @@ const (
 	processorDir = "../../processor/amplitudeexperimentprocessor"
 	captures     = processorDir + "/testdata/captures"
 	emitters     = "../../examples/emitters"
-	// arrival is when the records of the golden files arrive.
+	// arrival is when captured records arrive, and written when those do that were written for the tests: soon after their times,
+	// as what is more than seven days old sets no property.
 	arrival = "2026-11-23T12:00:00Z"
+	written = "2026-01-15T12:30:00Z"
 )
 
 // command runs the command as a shell would.
@@ -54,13 +56,13 @@ func goldenCases(t *testing.T) []goldenCase {
 	for _, input := range inputs {
 		stem := strings.TrimSuffix(filepath.Base(input), ".jsonl")
 		if _, err := os.Stat("testdata/" + stem + ".yaml"); err != nil {
-			cases = append(cases, goldenCase{stem, input, []string{"--now", "2026-01-15T12:30:00Z"}})
+			cases = append(cases, goldenCase{stem, input, []string{"--now", written}})
 		}
 		configs, err := filepath.Glob("testdata/" + stem + "*.yaml")
 		require.NoError(t, err)
 		for _, config := range configs {
 			cases = append(cases, goldenCase{
-				strings.TrimSuffix(filepath.Base(config), ".yaml"), input, []string{"--now", "2026-01-15T12:30:00Z", "--config", config},
+				strings.TrimSuffix(filepath.Base(config), ".yaml"), input, []string{"--now", written, "--config", config},
 			})
 		}
 	}
@@ -69,7 +71,7 @@ func goldenCases(t *testing.T) []goldenCase {
 	require.Len(t, configs, 10)
 	for _, config := range configs {
 		family := strings.TrimSuffix(filepath.Base(config), ".yaml")
-		cases = append(cases, goldenCase{"emitter-" + family, filepath.Join(emitters, family+".logs.json"), []string{"--now", arrival, "--config", config}})
+		cases = append(cases, goldenCase{"emitter-" + family, filepath.Join(emitters, family+".logs.json"), []string{"--now", written, "--config", config}})
 	}
 	for _, input := range captureFiles(t) {
 		args := []string{"--now", arrival}
@@ -172,7 +174,7 @@ func TestEveryReasonHasAnExample(t *testing.T) {
 func TestJSON(t *testing.T) {
 	input, err := os.ReadFile("testdata/repeats.jsonl")
 	require.NoError(t, err)
-	status, out, stderr := command(t, input, "--json")
+	status, out, stderr := command(t, input, "--json", "--now", written)
 	assert.Zero(t, status)
 	assert.Empty(t, stderr)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
@@ -184,12 +186,13 @@ func TestJSON(t *testing.T) {
 		Outcome  string
 		Facts    []struct{ Name, Value string }
 		Events   []struct {
-			Verdict    string
-			Sent       bool
-			SameAs     int `json:"same_as"`
-			Transition int
-			InsertID   struct{ Value, Hash, Day string } `json:"insert_id"`
-			Event      map[string]any
+			Verdict  string
+			Sent     bool
+			SameAs   int `json:"same_as"`
+			Property string
+			InsertID struct{ Value, Hash, Day string } `json:"insert_id"`
+			Event    map[string]any
+			Identify map[string]any
 		}
 	}
 	var third, fourth object
@@ -202,10 +205,14 @@ func TestJSON(t *testing.T) {
 	assert.Contains(t, third.Facts, struct{ Name, Value string }{"variant", "b"})
 	require.Len(t, third.Events, 1)
 	assert.True(t, third.Events[0].Sent)
-	assert.Equal(t, 1, third.Events[0].Transition)
+	assert.Equal(t, "$identify", third.Events[0].Identify["event_type"])
 	assert.Equal(t, "[Experiment] Exposure", third.Events[0].Event["event_type"])
 	assert.Equal(t, third.Events[0].InsertID.Value, third.Events[0].Event["insert_id"])
-	assert.Equal(t, 2, fourth.Events[0].Transition)
+	assert.Equal(t, "repaired", fourth.Outcome)
+	assert.Equal(t, 1, fourth.Events[0].SameAs)
+	assert.Nil(t, fourth.Events[0].Event)
+	assert.NotEmpty(t, fourth.Events[0].Property)
+	assert.Equal(t, map[string]any{"$set": map[string]any{"[Experiment] my-flag": "a"}}, fourth.Events[0].Identify["user_properties"])
 	var second object
 	require.NoError(t, json.Unmarshal([]byte(lines[1]), &second))
 	assert.Equal(t, "duplicate", second.Outcome)

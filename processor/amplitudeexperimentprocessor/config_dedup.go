@@ -47,10 +47,10 @@ var (
 
 // DedupConfig says what a repeat is and where the memory of what was sent is kept.
 type DedupConfig struct {
-	// Enabled turns de-duplication on. Without it every record goes out, with transition number 0; `insert_id` still
-	// collapses copies of one day.
+	// Enabled turns de-duplication on. Without it every record goes out; `insert_id` still collapses copies of one day.
 	Enabled bool `mapstructure:"enabled"`
-	// Mode is `latest`, compare with the last result, or `unique_per_day`, each result once.
+	// Mode is `latest`, which keeps the user property at the last result, or `unique_per_day`, which leaves it as the last event
+	// set it. Either way each result is one event a day.
 	Mode string `mapstructure:"mode"`
 	// Window is how long a result stays a repeat of itself: `day`, or a duration from `1m` to `168h` counted from
 	// 1 January 1970 UTC, for which `time_zone` is not used.

@@ -64,13 +64,20 @@ var Dashboard = []Row{
 		}},
 		{Title: "Repeats", Description: "Share of the experiment records that were repeats.", Unit: "percentunit", Queries: []Query{
 			{
-				`sum(rate(otelcol_processor_amplitude_experiment_records{outcome="duplicate"}[$__rate_interval])) / ` +
-					`sum(rate(otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|already_shaped|duplicate"}[$__rate_interval]))`, "repeats",
+				`sum(rate(otelcol_processor_amplitude_experiment_records{outcome=~"duplicate|repaired"}[$__rate_interval])) / ` +
+					`sum(rate(otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|already_shaped|duplicate|repaired"}[$__rate_interval]))`, "repeats",
 			},
 		}},
 		{
 			Title: "Variant changes by flag", Description: "Users who moved between variants: the ten flags with most.", Unit: "cps",
 			Queries: []Query{{`topk(10, ` + rate("flag", `otelcol_processor_amplitude_experiment_variant_changes`) + `)`, "{{flag}}"}},
+		},
+		{
+			Title: "User properties set right", Description: "By a $identify, beside the events. Left alone: changes of properties that change too often.", Unit: "cps",
+			Queries: []Query{
+				{`sum(rate(otelcol_processor_amplitude_experiment_identifies[$__rate_interval]))`, "$identify"},
+				{`sum(rate(otelcol_processor_amplitude_experiment_property_flaps[$__rate_interval]))`, "left alone"},
+			},
 		},
 		{Title: "Skipped, by reason", Description: "Evaluations that were no exposures.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_skipped`), "{{reason}}"},

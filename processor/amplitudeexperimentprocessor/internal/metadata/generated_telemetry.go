@@ -252,7 +252,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentIdentifies, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_identifies",
-		metric.WithDescription("$identify sent to set a user property right, behind an event or in its place. They are not event volume. [Development]"),
+		metric.WithDescription("Events `$identify` that set a user property right, behind another event or in its place. They are not event volume. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -270,7 +270,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentLate, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_late",
-		metric.WithDescription("Events sent for the history only, because a newer result of the same subject was sent before. [Development]"),
+		metric.WithDescription("Events sent for the history only, since something newer is known of the user properties that they would set, or they are too old. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -312,7 +312,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentVariantChanges, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_variant_changes",
-		metric.WithDescription("Results that differ from the last known result of the same subject, by flag. [Development]"),
+		metric.WithDescription("Results that differ from the last known value of the same user's property, by flag. [Development]"),
 		metric.WithUnit("{change}"),
 	)
 	errs = errors.Join(errs, err)

@@ -196,7 +196,7 @@ func AssertEqualProcessorAmplitudeExperimentGroupsLeftOut(t *testing.T, tt *comp
 func AssertEqualProcessorAmplitudeExperimentIdentifies(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_identifies",
-		Description: "$identify sent to set a user property right, behind an event or in its place. They are not event volume. [Development]",
+		Description: "Events `$identify` that set a user property right, behind another event or in its place. They are not event volume. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -244,7 +244,7 @@ func AssertEqualProcessorAmplitudeExperimentIdsSuspect(t *testing.T, tt *compone
 func AssertEqualProcessorAmplitudeExperimentLate(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_late",
-		Description: "Events sent for the history only, because a newer result of the same subject was sent before. [Development]",
+		Description: "Events sent for the history only, since something newer is known of the user properties that they would set, or they are too old. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -356,7 +356,7 @@ func AssertEqualProcessorAmplitudeExperimentSkipped(t *testing.T, tt *componentt
 func AssertEqualProcessorAmplitudeExperimentVariantChanges(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_variant_changes",
-		Description: "Results that differ from the last known result of the same subject, by flag. [Development]",
+		Description: "Results that differ from the last known value of the same user's property, by flag. [Development]",
 		Unit:        "{change}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
