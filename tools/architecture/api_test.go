@@ -28,6 +28,7 @@ var furtherAPI = map[string]map[string]string{
 		"NewFactoryWithOptions": "otelcol-amplitude-explain runs the processor itself",
 		"FactoryOption":         "an option of NewFactoryWithOptions",
 		"WithClock":             "an option of NewFactoryWithOptions: records are explained as if they arrived at a given time",
+		"WithRandom":            "an option of NewFactoryWithOptions: what explain shows reads the same each time",
 	},
 }
 
