@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -159,4 +160,59 @@ func TestReceiptsOfTheSlowLane(t *testing.T) {
 	assert.Equal(t, map[uint64]receipts.Outcome{0: receipts.Delivered, 2: receipts.Delivered}, sink.all())
 	r.stop()
 	assert.Equal(t, map[uint64]receipts.Outcome{0: receipts.Delivered, 1: receipts.NotDelivered, 2: receipts.Delivered}, sink.all())
+}
+
+// TestReceiptsOfWhatIsGivenUp: what no try will deliver any more is not delivered, wherever it waited.
+func TestReceiptsOfWhatIsGivenUp(t *testing.T) {
+	queue := map[string]any{"enabled": true, "batch": map[string]any{"flush_timeout": "1ms", "min_size": 1, "max_size": 1}}
+	retry := map[string]any{"enabled": true, "initial_interval": "1ms", "randomization_factor": 0}
+	brief := map[string]any{"enabled": true, "initial_interval": "1ms", "max_interval": "5ms", "randomization_factor": 0, "max_elapsed_time": "10ms"}
+	long := map[string]any{"enabled": true, "initial_interval": "1h", "max_interval": "1h", "randomization_factor": 0}
+	dead := filepath.Join(t.TempDir(), "dead.jsonl")
+	for name, c := range map[string]struct {
+		settings map[string]any
+		stop     bool
+	}{
+		"max_elapsed_time":                         {map[string]any{"sending_queue": queue, "retry_on_failure": brief}, false},
+		"no retries":                               {map[string]any{"sending_queue": queue, "retry_on_failure": map[string]any{"enabled": false}}, false},
+		"dead-lettered":                            {map[string]any{"sending_queue": queue, "retry_on_failure": brief, "dead_letter": map[string]any{"path": dead}}, false},
+		"stopped during an outage":                 {map[string]any{"sending_queue": queue, "retry_on_failure": retry, "shutdown_timeout": "50ms"}, true},
+		"stopped in the pause before the next try": {map[string]any{"sending_queue": queue, "retry_on_failure": long, "shutdown_timeout": "50ms"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
+			settings := map[string]any{"endpoint": server.url()}
+			maps.Copy(settings, c.settings)
+			r := newRig(t, settings, nil)
+			logs := numbered(3)
+			ctx, batch, sink := registered(t, logs)
+			require.NoError(t, r.ConsumeLogs(ctx, logs))
+			batch.Close()
+			if c.stop {
+				require.Eventually(t, func() bool { return len(server.received()) > 0 }, patience, poll)
+				r.stop()
+			}
+			require.Eventually(t, func() bool { return len(sink.all()) == 3 }, patience, poll)
+			assert.Equal(t, map[uint64]receipts.Outcome{0: receipts.NotDelivered, 1: receipts.NotDelivered, 2: receipts.NotDelivered}, sink.all())
+		})
+	}
+}
+
+// TestReceiptsOfAQueueOnDisk: what is left in it is for the next process to settle.
+func TestReceiptsOfAQueueOnDisk(t *testing.T) {
+	server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
+	host, closeStorage := storageHost(t, t.TempDir())
+	t.Cleanup(closeStorage)
+	r := newRig(t, map[string]any{
+		"endpoint": server.url(), "shutdown_timeout": "50ms",
+		"sending_queue":    map[string]any{"enabled": true, "storage": storageID.String(), "batch": map[string]any{"flush_timeout": "1ms"}},
+		"retry_on_failure": map[string]any{"enabled": true, "initial_interval": "1ms"},
+	}, host)
+	logs := numbered(3)
+	ctx, batch, sink := registered(t, logs)
+	require.NoError(t, r.ConsumeLogs(ctx, logs))
+	batch.Close()
+	require.Eventually(t, func() bool { return len(server.received()) > 0 }, patience, poll)
+	r.stop()
+	assert.Empty(t, sink.all())
 }
