@@ -69,12 +69,13 @@ type delivered struct {
 	mu         sync.Mutex
 	ids        map[string]int
 	properties map[string]string
-	exposures  map[string]bool // user, flag and variant that have an event
+	exposures  map[string]bool   // user, flag and variant that have an event
+	owners     map[string]string // the last user of a device
 	identifies int
 }
 
 func newDelivered() *delivered {
-	return &delivered{ids: map[string]int{}, properties: map[string]string{}, exposures: map[string]bool{}}
+	return &delivered{ids: map[string]int{}, properties: map[string]string{}, exposures: map[string]bool{}, owners: map[string]string{}}
 }
 
 func (d *delivered) accept(ld plog.Logs) {
@@ -88,11 +89,20 @@ func (d *delivered) accept(ld plog.Logs) {
 			}
 			return value.AsString()
 		}
+		person, device := text(amplitude.AttrUserID), text(amplitude.AttrDeviceID)
+		switch owner := d.owners[device]; {
+		case person != "" && device != "":
+			d.owners[device] = person
+		case person == "" && owner != "":
+			person = owner
+		case person == "":
+			person = device
+		}
 		if r.EventName() == amplitude.EventIdentify {
 			d.identifies++
 			for name, value := range r.Attributes().All() {
 				if flag, ok := strings.CutPrefix(name, amplitude.AttrSetPrefix+amplitude.ExperimentPrefix); ok {
-					d.properties[text(amplitude.AttrUserID)+"/"+flag] = value.Str()
+					d.properties[person+"/"+flag] = value.Str()
 				}
 			}
 			continue
@@ -102,7 +112,7 @@ func (d *delivered) accept(ld plog.Logs) {
 		if d.ids[id] > 1 {
 			continue
 		}
-		of := text(amplitude.AttrUserID) + "/" + text(amplitude.PropertyFlagKey)
+		of := person + "/" + text(amplitude.PropertyFlagKey)
 		variant := text(amplitude.PropertyVariant)
 		d.exposures[of+"/"+variant] = true
 		if _, late := r.Attributes().Get(amplitude.AttrSkipUserPropertiesSync); !late {
