@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -37,7 +38,7 @@ func shareARedis(t *testing.T, n int) (far *harness.Collector, replicas []*harne
 
 // TestReplicasShareARedis spreads 50,000 exposures, 80 % of them repeats, at random over Collectors
 // that share a Redis: the sandbox has exactly one event for each state, and what one Collector
-// committed is a repeat for the others.
+// delivered is a repeat for the others.
 func TestReplicasShareARedis(t *testing.T) {
 	for _, n := range []int{2, 4} {
 		t.Run(strconv.Itoa(n), func(t *testing.T) { replicasShareARedis(t, n) })
@@ -83,11 +84,13 @@ func replicasShareARedis(t *testing.T, n int) {
 	assert.Len(t, ids, users, "exactly one event for each state")
 
 	first := sent()
-	t.Logf("%d exposures, %d states, %.0f events left the two Collectors", total, users, first)
-	assert.Less(t, first, 2.0*users)
+	t.Logf("%d exposures, %d states, %.0f events left the %d Collectors", total, users, first, n)
+	// All of it comes within a second. What is still on its way at one Collector the others do not know: each sends a state once
+	// at most.
+	assert.LessOrEqual(t, first, float64(n*users))
 	slices.Reverse(replicas)
 	spread()
-	assert.InDelta(t, first, sent(), 0, "what one Collector committed the other does not forward")
+	assert.InDelta(t, first, sent(), 0, "what one Collector delivered the other does not forward")
 	for _, replica := range replicas {
 		assert.Zero(t, replica.Metric(t, "otelcol_processor_amplitude_experiment_dedup_redis_failures"))
 	}
@@ -103,7 +106,7 @@ func exposureAt(user int, variant string, at time.Time) plog.Logs {
 }
 
 // TestEveryReplicaKnowsTheHistory takes users through A, B, A, C, each step at other replicas, and again at all of
-// them: every step is one event, its repeats are none, and the property is right at the end.
+// them: every state is one event, the return to A and all repeats are none, and the property is right after each step.
 func TestEveryReplicaKnowsTheHistory(t *testing.T) {
 	const users, n = 200, 4
 	far, replicas := shareARedis(t, n)
@@ -123,21 +126,24 @@ func TestEveryReplicaKnowsTheHistory(t *testing.T) {
 		for _, replica := range replicas {
 			replica.Drained(t)
 		}
+		for user := range users {
+			id := fmt.Sprintf("user-%06d", user)
+			assert.Equal(t, variant, far.UserProperties(t, id)["[Experiment] delivery"], id)
+		}
 	}
 	history := map[string][]string{}
-	for _, event := range far.WaitForEvents(t, users*len(steps)) { // by time
+	for _, event := range far.WaitForEvents(t, users*(len(steps)-1)) { // by time
 		variant, _ := event["event_properties"].(map[string]any)["[Experiment] Variant"].(string)
 		history[event.Text("user_id")] = append(history[event.Text("user_id")], variant)
 	}
 	assert.Len(t, history, users)
 	for user, variants := range history {
-		assert.Equal(t, steps, variants, user)
-		assert.Equal(t, "c", far.UserProperties(t, user)["[Experiment] delivery"], user)
+		assert.Equal(t, []string{"a", "b", "c"}, variants, user)
 	}
 }
 
-// TestUserMovesToAnotherReplica: A and B at one replica, A again at another. With Redis the return is an event. A
-// replica that knows nothing of the user gives it the insert_id of the first A, and Amplitude drops it.
+// TestUserMovesToAnotherReplica: A and B at one replica, A again at another. With Redis the return sets the property. A
+// replica that knows nothing of the user sends the first A once more, and Amplitude drops it.
 func TestUserMovesToAnotherReplica(t *testing.T) {
 	move := func(t *testing.T, far *harness.Collector, replicas []*harness.Collector) (stored int, property any) {
 		t.Helper()
@@ -152,7 +158,7 @@ func TestUserMovesToAnotherReplica(t *testing.T) {
 	t.Run("with Redis", func(t *testing.T) {
 		far, replicas := shareARedis(t, 2)
 		stored, property := move(t, far, replicas)
-		assert.Equal(t, 3, stored)
+		assert.Equal(t, 2, stored)
 		assert.Equal(t, "a", property)
 	})
 	t.Run("without", func(t *testing.T) {

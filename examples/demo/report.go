@@ -30,8 +30,8 @@ type summary struct {
 	Users       map[string]map[string]string `json:"users"`
 }
 
-// duplicateMetric counts the repeats that the processor dropped.
-const duplicateMetric = `otelcol_processor_amplitude_experiment_records`
+// recordsMetric counts the repeats that the processor dropped.
+const recordsMetric = `otelcol_processor_amplitude_experiment_records`
 
 // waitForArrival reads the sandbox until it holds what the shop sent, or time is up. It returns
 // what is there, in the words of the shop's books, and each difference as a line.
@@ -104,22 +104,27 @@ func getJSON(ctx context.Context, address string, into any) error {
 	return nil
 }
 
-// readRepeats reads one counter from the Collector's Prometheus endpoint.
+// readRepeats reads from the Collector's Prometheus endpoint how many records were repeats, those included of which a $identify
+// was left to set the property again.
 func readRepeats(ctx context.Context) (int, error) {
 	response, err := get(ctx, metricsURL)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = response.Body.Close() }()
+	repeats := 0
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
 		line := lines.Text()
-		if strings.HasPrefix(line, duplicateMetric) && strings.Contains(line, `outcome="duplicate"`) {
+		if strings.HasPrefix(line, recordsMetric) && (strings.Contains(line, `outcome="duplicate"`) || strings.Contains(line, `outcome="repaired"`)) {
 			value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
-			return int(value), err
+			if err != nil {
+				return 0, err
+			}
+			repeats += int(value)
 		}
 	}
-	return 0, lines.Err()
+	return repeats, lines.Err()
 }
 
 func compare(sent, arrived summary) (differences []string) {

@@ -13,14 +13,14 @@ import (
 )
 
 // Summary is what the shop did and what should be found at Amplitude. It is written independently of
-// the components, from the rule that one user's equal results of one UTC day are one event.
+// the components, from the rules that one user's equal results of one UTC day are one event, and that the property says the last.
 type Summary struct {
 	// Records is how many log records were written.
 	Records int `json:"records"`
 	// Exposures and Assignments are the events that should arrive, un-exposures included.
 	Exposures   int `json:"exposures"`
 	Assignments int `json:"assignments"`
-	// Repeats are the records that say again what the day's last event said.
+	// Repeats are the records that say again what an event of the day said.
 	Repeats int `json:"repeats"`
 	// Skipped are evaluations of flags that are the same for everybody.
 	Skipped int `json:"skipped"`
@@ -33,19 +33,20 @@ const left = ""
 
 type subject struct{ kind, user, flag string }
 
-type state struct {
-	day    int64
-	result string
+type result struct {
+	subject
+	day  int64
+	says string
 }
 
 type books struct {
 	mu      sync.Mutex
 	summary Summary
-	last    map[subject]state
+	told    map[result]bool
 }
 
 func newBooks() *books {
-	return &books{last: map[subject]state{}, summary: Summary{Users: map[string]map[string]string{}}}
+	return &books{told: map[result]bool{}, summary: Summary{Users: map[string]map[string]string{}}}
 }
 
 func (b *books) evaluated(user, flag, variant string, at time.Time) {
@@ -68,21 +69,20 @@ func (b *books) unexposed(user, flag string, at time.Time) {
 func (b *books) exposed(user, flag, variant string, at time.Time) {
 	if b.isNew(subject{"exposure", user, flag}, variant, at) {
 		b.summary.Exposures++
-		b.set(user, flag, variant)
 	}
+	b.set(user, flag, variant)
 }
 
 func (b *books) assigned(user string, variants map[string]string, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var result strings.Builder
+	var says strings.Builder
 	for _, flag := range slices.Sorted(maps.Keys(variants)) {
-		fmt.Fprintf(&result, "%q=%q ", flag, variants[flag])
+		fmt.Fprintf(&says, "%q=%q ", flag, variants[flag])
 	}
-	if !b.isNew(subject{"assignment", user, "*"}, result.String(), at) {
-		return
+	if b.isNew(subject{"assignment", user, "*"}, says.String(), at) {
+		b.summary.Assignments++
 	}
-	b.summary.Assignments++
 	for flag, variant := range variants {
 		if variant == "off" { // in an assignment, Amplitude reserves this name for "not assigned"
 			variant = left
@@ -91,14 +91,14 @@ func (b *books) assigned(user string, variants map[string]string, at time.Time) 
 	}
 }
 
-func (b *books) isNew(who subject, result string, at time.Time) bool {
+func (b *books) isNew(who subject, says string, at time.Time) bool {
 	b.summary.Records++
-	now := state{day: at.UnixMilli() / (24 * time.Hour).Milliseconds(), result: result}
-	if b.last[who] == now {
+	this := result{who, at.UnixMilli() / (24 * time.Hour).Milliseconds(), says}
+	if b.told[this] {
 		b.summary.Repeats++
 		return false
 	}
-	b.last[who] = now
+	b.told[this] = true
 	return true
 }
 

@@ -1,11 +1,12 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What should be found at Amplitude, by the rule that one user's equal results of one UTC day are one event.
+// What should be found at Amplitude, by the rules that one user's equal results of one UTC day are one event, and that the
+// property says the last.
 // The form is that of examples/shop-go/books.go.
 export function openBooks() {
   const books = { records: 0, exposures: 0, assignments: 0, repeats: 0, skipped: 0, users: {} };
-  const last = new Map();
+  const told = new Set();
   return {
     // skipped: somebody saw a flag that is the same for everybody.
     skipped() {
@@ -15,14 +16,13 @@ export function openBooks() {
     // saw: somebody saw a variant. Who is a user id, a device id, or both.
     saw({ user = "", device = "" }, flag, variant, at = Date.now()) {
       books.records++;
-      const subject = JSON.stringify([user, device, flag]);
-      const result = JSON.stringify([Math.floor(at / 86_400_000), variant]);
-      if (last.get(subject) === result) {
+      const result = JSON.stringify([user, device, flag, Math.floor(at / 86_400_000), variant]);
+      if (told.has(result)) {
         books.repeats++;
-        return;
+      } else {
+        told.add(result);
+        books.exposures++;
       }
-      last.set(subject, result);
-      books.exposures++;
       (books.users[user || device] ??= {})[`[Experiment] ${flag}`] = variant;
     },
     // became: a browser that nobody knew was signed in, and is counted for the user from then on.
