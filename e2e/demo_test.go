@@ -72,7 +72,7 @@ func TestDemoSaysWhyNothingArrived(t *testing.T) {
 	out, err := runDemo(t, strings.Replace(exampleConfig(t), "api_key: sandbox", "api_key: another", 1))
 	require.Error(t, err, out)
 	for _, said := range []string{
-		"NOT as the shop says", "exposures: the shop says 165, found 0",
+		"NOT as the shop says", "exposures: the shop says 160, found 0",
 		"The Collector's first error", "Amplitude refuses the API key", "hint: check api_key",
 		"What to do:", "git diff config.example.yaml", "docs/troubleshooting.md",
 	} {
