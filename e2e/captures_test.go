@@ -38,15 +38,18 @@ func TestCapturedRequests(t *testing.T) {
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			collector := harness.Start(t, "testdata/collector.yaml", harness.Options{})
-			collector.SendFile(t, filepath.Join("testdata", "captures", tc.file), tc.compress)
+			days := collector.SendRecent(t, filepath.Join("testdata", "captures", tc.file), tc.compress)
 			events := collector.WaitForEvents(t, tc.events)
 			// A second time: every record is a repeat, so nothing may be added.
-			collector.SendFile(t, filepath.Join("testdata", "captures", tc.file), tc.compress)
+			collector.SendRecent(t, filepath.Join("testdata", "captures", tc.file), tc.compress)
 			require.Eventually(t, func() bool {
 				return collector.Metric(t, "otelcol_processor_amplitude_experiment_records", `outcome="duplicate"`) >= float64(tc.events)
 			}, 10*time.Second, 20*time.Millisecond)
 			collector.Stop(t)
 
+			for _, event := range events {
+				event.Back(days)
+			}
 			var got bytes.Buffer
 			encoder := json.NewEncoder(&got)
 			encoder.SetEscapeHTML(false)

@@ -157,9 +157,20 @@ func arrivesAsShown(t *testing.T, c *harness.Collector, p *page, i int) {
 	require.Less(t, i+1, len(p.blocks), "no event is shown after the record")
 	shown := p.blocks[i+1]
 	require.Equal(t, "event", shown.marker, "%s: an event has to follow the record", shown.at)
-	logs, traces := plog.NewLogs(), ptrace.NewTraces()
+	var records []flat
+	var newest time.Time
 	for one := range strings.SplitSeq(p.blocks[i].text, "\n\n") {
-		if r := readFlat(t, one); r.span != "" || r.spanEvent != "" {
+		r := readFlat(t, one)
+		records = append(records, r)
+		if r.time.After(newest) {
+			newest = r.time
+		}
+	}
+	days := harness.DaysSince(newest)
+	logs, traces := plog.NewLogs(), ptrace.NewTraces()
+	for _, r := range records {
+		r.time = r.time.Add(time.Duration(days) * 24 * time.Hour)
+		if r.span != "" || r.spanEvent != "" {
 			r.traces(t).ResourceSpans().MoveAndAppendTo(traces.ResourceSpans())
 		} else {
 			r.logs(t).ResourceLogs().MoveAndAppendTo(logs.ResourceLogs())
@@ -175,6 +186,7 @@ func arrivesAsShown(t *testing.T, c *harness.Collector, p *page, i int) {
 	require.InDelta(t, 1, c.Metric(t, "otelcol_exporter_amplitude_received_events"), 0, "events made of the records")
 	events := c.WaitForEvents(t, 1)
 	require.Len(t, events, 1)
+	events[0].Back(days)
 	pattern, got := compared(t, readEvent(t, shown), events[0])
 	assert.Regexp(t, pattern, got)
 }
@@ -214,11 +226,12 @@ func TestEmittersArriveAsShown(t *testing.T) {
 		families[family] = true
 		folder := filepath.Join(harness.Root(), "examples", "emitters")
 		c := startExample(t, harness.Options{}, filepath.Join(folder, family+".yaml"))
-		c.SendFile(t, filepath.Join(folder, family+".logs.json"), false)
+		days := c.SendRecent(t, filepath.Join(folder, family+".logs.json"), false)
 		shown := readEvent(t, p.blocks[i])
 		require.EventuallyWithT(t, func(poll *assert.CollectT) {
 			events := c.Events(t)
 			for _, event := range events {
+				event.Back(days)
 				if pattern, got := compared(t, shown, event); pattern.MatchString(got) {
 					return
 				}

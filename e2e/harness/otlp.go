@@ -73,6 +73,12 @@ func (c *Collector) SendFile(t testing.TB, path string, compress bool) {
 	t.Helper()
 	body, err := os.ReadFile(path) //nolint:gosec // the test names its own file
 	require.NoError(t, err)
+	c.sendBody(t, path, body, compress)
+}
+
+// sendBody sends a request body of the form that the file's name tells.
+func (c *Collector) sendBody(t testing.TB, path string, body []byte, compress bool) {
+	t.Helper()
 	contentType := "application/json"
 	if filepath.Ext(path) == ".pb" {
 		contentType = "application/x-protobuf"
@@ -81,7 +87,7 @@ func (c *Collector) SendFile(t testing.TB, path string, compress bool) {
 	if compress {
 		var b bytes.Buffer
 		w := gzip.NewWriter(&b)
-		_, err = w.Write(body)
+		_, err := w.Write(body)
 		require.NoError(t, err)
 		require.NoError(t, w.Close())
 		body, encoding = b.Bytes(), "gzip"
@@ -90,6 +96,6 @@ func (c *Collector) SendFile(t testing.TB, path string, compress bool) {
 	if matched, _ := filepath.Match("*.traces.*", filepath.Base(path)); matched {
 		send = c.PostTraces
 	}
-	_, err = send(contentType, encoding, body)
+	_, err := send(contentType, encoding, body)
 	require.NoError(t, err)
 }
