@@ -40,10 +40,14 @@ type exposure struct {
 	acked bool
 }
 
-// sameState tells that two exposures, one after the other, mean one event.
-func (e *exposure) sameState(next *exposure) bool {
-	day := func(at time.Time) int64 { return at.Unix() / (24 * 60 * 60) }
-	return e.flag == next.flag && e.variant == next.variant && day(e.at) == day(next.at)
+// result is what exposures of one person have to have in common to be one event.
+type result struct {
+	flag, variant string
+	day           int64
+}
+
+func (e *exposure) result() result {
+	return result{e.flag, e.variant, e.at.Unix() / (24 * 60 * 60)}
 }
 
 // person is a user with all exposures in the order in which they happened.
@@ -54,7 +58,16 @@ type person struct {
 	switches bool
 	skew     time.Duration
 	history  []*exposure
+	// told are the results of the flag that goes back and forth.
+	told map[result]bool
+	// variant is the present one of that flag, and changes how often it has changed.
+	variant string
+	changes int
 }
+
+// maxChanges is how often a property of one person changes in a run. Beyond thirty changes the Collector lets one a minute through,
+// and after a crash it takes one for each person.
+const maxChanges = 12
 
 // driver is a fleet of applications that send one batch at a time and repeat it until it is taken.
 type driver struct {
@@ -86,7 +99,7 @@ func newDriver(address string, seed uint64, workers, peoplePerWorker int, pace t
 	r := rand.New(rand.NewPCG(seed, 1))
 	skews := []time.Duration{0, 0, -3 * time.Hour, -30 * time.Hour, 2 * time.Hour}
 	for i := range workers * peoplePerWorker {
-		p := &person{id: fmt.Sprintf("person-%04d", i), switches: r.IntN(2) == 0, skew: skews[r.IntN(len(skews))]}
+		p := &person{id: fmt.Sprintf("person-%04d", i), told: map[result]bool{}, switches: r.IntN(2) == 0, skew: skews[r.IntN(len(skews))]}
 		if p.switches {
 			// From a clock ahead of the Collector's, a repeated batch cannot be told from a second change.
 			p.skew = min(p.skew, 0)
@@ -175,8 +188,11 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 
 // happen adds an exposure to the history of a person.
 func (d *driver) happen(p *person, e *exposure) {
-	if n := len(p.history); n == 0 || !p.history[n-1].sameState(e) {
+	if what := e.result(); !p.switches || !p.told[what] {
 		d.events.Add(1)
+		if p.switches {
+			p.told[what] = true
+		}
 	}
 	p.history = append(p.history, e)
 	if n := len(p.history); d.remember > 0 && n > 2*d.remember {
@@ -186,7 +202,11 @@ func (d *driver) happen(p *person, e *exposure) {
 
 // next makes what happens to a person next.
 func (d *driver) next(r *rand.Rand, p *person) *exposure {
-	e := &exposure{n: int(d.number.Add(1)), flag: "switch", variant: []string{"control", "treatment", "off"}[r.IntN(3)], at: time.Now().Add(p.skew - headroom)}
+	if p.variant == "" || (p.changes < maxChanges && r.IntN(4) == 0) {
+		p.variant = []string{"control", "treatment", "off"}[r.IntN(3)]
+		p.changes++
+	}
+	e := &exposure{n: int(d.number.Add(1)), flag: "switch", variant: p.variant, at: time.Now().Add(p.skew - headroom)}
 	if n := len(p.history); n > 0 && p.switches && !e.at.After(p.history[n-1].at) {
 		e.at = p.history[n-1].at
 	}

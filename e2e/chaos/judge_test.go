@@ -32,29 +32,28 @@ func (f *findings) none(t *testing.T) {
 	}
 }
 
-// obligation is one event that has to be stored: an exposure and the repeats of it that followed at once.
+// obligation is one event that has to be stored: an exposure and its repeats of the day.
 type obligation struct {
-	person  *person
-	first   *exposure
-	place   int // in the person's history
-	acked   bool
-	numbers []int
-	stored  int
+	person *person
+	first  *exposure
+	acked  bool
+	stored int
 }
 
 // obligations are the events that the exposures of these people amount to, by exposure number.
 func obligations(people []*person) (all []*obligation, byNumber map[int]*obligation) {
 	byNumber = map[int]*obligation{}
 	for _, p := range people {
-		var last *obligation
-		for place, e := range p.history {
-			if last == nil || !last.first.sameState(e) {
-				last = &obligation{person: p, first: e, place: place}
-				all = append(all, last)
+		of := map[result]*obligation{}
+		for _, e := range p.history {
+			o := of[e.result()]
+			if o == nil {
+				o = &obligation{person: p, first: e}
+				of[e.result()] = o
+				all = append(all, o)
 			}
-			last.acked = last.acked || e.acked
-			last.numbers = append(last.numbers, e.n)
-			byNumber[e.n] = last
+			o.acked = o.acked || e.acked
+			byNumber[e.n] = o
 		}
 	}
 	return all, byNumber
@@ -68,7 +67,7 @@ func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 	all, byNumber := obligations(people)
 	var f findings
 	seen := map[int]bool{}
-	lastPlace := map[*person]int{}
+	last := map[*person]int{}
 	events := w.stored(t)
 	for i := range events {
 		e := &events[i]
@@ -85,10 +84,11 @@ func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 			continue
 		}
 		seen[e.number()] = true
-		if last, any := lastPlace[o.person]; any && o.place < last {
+		// Numbers grow with what happens to a person.
+		if e.number() < last[o.person] {
 			f.disorder = append(f.disorder, about)
 		}
-		lastPlace[o.person] = max(lastPlace[o.person], o.place)
+		last[o.person] = max(last[o.person], e.number())
 	}
 	for _, o := range all {
 		if o.acked && o.stored == 0 {
