@@ -62,8 +62,10 @@ func TestNothingIsLost(t *testing.T) {
 	d.wait(t)
 	begin := time.Now()
 	all, _ := obligations(d.people)
-	assert.Eventually(t, func() bool { return w.stats(t).Verdicts["stored"] >= len(all) }, settleTimeout, 20*time.Millisecond,
-		"everything arrives once the faults are over")
+	assert.Eventually(t, func() bool {
+		return w.stats(t).Verdicts["stored"] >= len(all) && w.sender.Metric(t, "otelcol_exporter_queue_size") == 0 &&
+			w.sender.Metric(t, "otelcol_exporter_amplitude_slow_lane_events") == 0 // a $identify is not stored
+	}, settleTimeout, 20*time.Millisecond, "everything arrives once the faults are over")
 	settled := time.Since(begin)
 
 	stats := w.stats(t)
