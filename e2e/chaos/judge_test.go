@@ -6,6 +6,7 @@ package chaos
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -71,6 +72,9 @@ func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 	events := w.stored(t)
 	for i := range events {
 		e := &events[i]
+		if strings.HasPrefix(e.UserID, markerUser) {
+			continue
+		}
 		o := byNumber[e.number()]
 		about := fmt.Sprintf("%d (%s %s %s)", e.number(), e.UserID, cmp.Or(fmt.Sprint(e.Properties["[Experiment] Flag Key"]), "?"), e.variant())
 		if o == nil || o.person.id != e.UserID || o.person.device != e.DeviceID || o.first.flag != e.Properties["[Experiment] Flag Key"] ||

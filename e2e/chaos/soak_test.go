@@ -79,6 +79,7 @@ func TestSoak(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return w.stats(t).Verdicts["stored"] >= events && w.sender.Metric(t, "otelcol_exporter_queue_size") == 0
 	}, settleTimeout, 50*time.Millisecond)
+	w.drained(t)
 	if minutes == 0 {
 		found, _ := judge(t, w, people)
 		found.none(t)
@@ -87,7 +88,7 @@ func TestSoak(t *testing.T) {
 	for _, p := range people {
 		assert.Empty(t, wrongProperties(t, w, p))
 	}
-	assert.Equal(t, events, w.stats(t).Verdicts["stored"], "events stored")
+	assert.Equal(t, events+w.markers, w.stats(t).Verdicts["stored"], "events stored")
 	assert.Empty(t, deadLetters(t, w))
 	final := goroutines(t, w)
 

@@ -6,12 +6,16 @@ package chaos
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
@@ -26,6 +30,35 @@ type world struct {
 	redis  *redistest.Server
 	dir    string
 	env    []string
+	// markers counts the events that only say how far the Collector is.
+	markers int
+}
+
+const markerUser = "marker-"
+
+// drained waits until everything that the Collector acknowledged before has been delivered, $identify included, which are not
+// stored: batches are delivered one after the other, so that nothing is left when the second of two events, the one sent
+// after the other was stored, is there. The slow lane is apart.
+func (w *world) drained(t *testing.T) {
+	t.Helper()
+	for range 2 {
+		w.markers++
+		user := fmt.Sprintf("%s%06d", markerUser, w.markers)
+		logs := plog.NewLogs()
+		record := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+		record.SetEventName("$exposure")
+		record.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+		record.Attributes().PutStr("user_id", user)
+		record.Attributes().PutStr("flag_key", "marker")
+		record.Attributes().PutStr("variant", "on")
+		w.sender.SendLogs(t, logs)
+		require.Eventually(t, func() bool {
+			events := w.stored(t)
+			return slices.ContainsFunc(events[max(0, len(events)-10):], func(e storedEvent) bool { return e.UserID == user })
+		}, recoveryTimeout, 5*time.Millisecond)
+	}
+	require.Eventually(t, func() bool { return w.sender.Metric(t, "otelcol_exporter_amplitude_slow_lane_events") == 0 },
+		recoveryTimeout, 20*time.Millisecond)
 }
 
 func newWorld(t *testing.T, env ...string) *world {
