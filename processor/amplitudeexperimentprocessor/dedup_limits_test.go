@@ -113,6 +113,12 @@ func (l *limited) report(seconds int64, variant string, ids ...string) {
 	l.deliver()
 }
 
+// settled waits until Redis was told of all that was delivered.
+func (l *limited) settled() {
+	l.t.Helper()
+	require.Eventually(l.t, func() bool { return l.p.(*experimentProcessor).memory.ledger.Stats().OnWay == 0 }, 10*time.Second, time.Millisecond)
+}
+
 // The tests below show what no rule can do, each with how far it goes. docs/deduplication.md lists them.
 
 func TestLimitReplicasThatShareNothing(t *testing.T) {
@@ -134,8 +140,10 @@ func TestLimitTwoQueuesBehindOneRedis(t *testing.T) {
 	slow, quick := startLimited(t, yaml, to), startLimited(t, yaml, to)
 	slow.take(1, "A", "user-1")
 	quick.report(2, "B", "user-1")
+	quick.settled()
 	*slow.now = quick.now.Add(time.Second)
 	slow.deliver()
+	slow.settled()
 	assert.Equal(t, "A", to.properties["user-1/f"], "it was in the slower queue")
 	at := int64(2)
 	require.Eventually(t, func() bool { // until Redis was told

@@ -108,7 +108,8 @@ func blanks(n int) func(pcommon.Value) {
 }
 
 var hostileShapes = []hostileShape{
-	{"one user and flag, alternating variants", "{}", 1000, func(n int) plog.Logs {
+	// All but two are repeats, of which those beyond the limit would be the dearest.
+	{"one user and flag, alternating variants", "limits: {subject_records: 100000}", 1000, func(n int) plog.Logs {
 		return recordsOn(func(m pcommon.Map) { m.PutStr("user_id", "user-12345"); m.PutStr("flag_key", "f") }, "$exposure", n,
 			func(i int, r plog.LogRecord) { r.Attributes().PutStr("variant", string(rune('a'+i%2))) })
 	}},

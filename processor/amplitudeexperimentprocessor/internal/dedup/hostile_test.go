@@ -5,7 +5,6 @@ package dedup
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
 // hostileShapes are requests of n records, or of one record with n flags, whose parts have to do with each other.
@@ -94,7 +94,7 @@ func (h *hostile) play(t *testing.T, l *Ledger, refused bool) {
 func TestHostileShapes(t *testing.T) {
 	if _, counting := stepsSoFar(); !counting {
 		command := exec.CommandContext(t.Context(), "go", "test", "-tags=steps", "-run=^TestHostileShapes$", "-count=1", "-v", ".")
-		command.Env = os.Environ()
+		command.Env = cleanenv.Environ()
 		output, err := command.CombinedOutput()
 		t.Log(string(output))
 		require.NoError(t, err)
