@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"maps"
+	"math/rand/v2"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
@@ -25,6 +26,10 @@ type memStorage struct {
 	failing error
 	dead    bool
 	writes  int
+	// history is what was there after each write, if it is recorded; a kill leaves the first so many writes at least.
+	recorded bool
+	history  []map[string][]byte
+	least    int
 }
 
 func newMemStorage() *memStorage { return &memStorage{data: make(map[string][]byte)} }
@@ -35,6 +40,14 @@ func (s *memStorage) after() *memStorage {
 	defer s.mu.Unlock()
 	s.dead = true
 	return &memStorage{data: maps.Clone(s.data)}
+}
+
+// cut is what a kill leaves of the writes.
+func (s *memStorage) cut(rng *rand.Rand) map[string][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	least := max(0, s.least-1)
+	return maps.Clone(s.history[least+rng.IntN(len(s.history)-least)])
 }
 
 func (s *memStorage) fail(err error) {
@@ -98,6 +111,9 @@ func (s *memStorage) Batch(_ context.Context, ops ...*storage.Operation) error {
 		case op.Type == storage.Set:
 			s.writes++
 			s.data[op.Key] = bytes.Clone(op.Value)
+			if s.recorded {
+				s.history = append(s.history, maps.Clone(s.data))
+			}
 		case op.Type == storage.Delete:
 			delete(s.data, op.Key)
 		}
