@@ -173,9 +173,7 @@ func (s *settlement) tell(k *Book, claims []claim, outcome Outcome) {
 		told := outcome
 		if of&unanswered != 0 && of != nobody {
 			of &^= unanswered
-			if outcome == Delivered {
-				told = Ambiguous
-			}
+			told = unansweredOutcome(outcome)
 		}
 		switch {
 		case of == nobody:
@@ -186,6 +184,18 @@ func (s *settlement) tell(k *Book, claims []claim, outcome Outcome) {
 			all[of].Settle(s.tokens[:n], told)
 		}
 		claims = claims[n:]
+	}
+}
+
+// unansweredOutcome is what a receipt means for an event of which an earlier try got no answer.
+func unansweredOutcome(outcome Outcome) Outcome {
+	switch outcome {
+	case Delivered:
+		return Ambiguous
+	case NotDelivered:
+		return Unknown
+	default:
+		return outcome
 	}
 }
 

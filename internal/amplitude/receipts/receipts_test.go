@@ -89,7 +89,10 @@ func TestReceiptsReachTheirCopies(t *testing.T) {
 	book.Unanswered(receipts.Key("d"))
 	book.Settle(receipts.Key("d"), receipts.Delivered)
 	book.Settle(receipts.Key("d"), receipts.Delivered) // and nothing the second time
-	assert.Equal(t, []string{"3 0", "1 2", "4 1"}, sink.lines)
+	book.Claim(handOver(t, &batch, id, "e"), logsOf("e"))
+	book.Unanswered(receipts.Key("e"))
+	book.Settle(receipts.Key("e"), receipts.NotDelivered)
+	assert.Equal(t, []string{"3 0", "1 2", "4 1", "1 3"}, sink.lines)
 	assert.Zero(t, book.Claims())
 }
 

@@ -22,6 +22,8 @@ const (
 	Ambiguous
 	// NotDelivered says that Amplitude does not have it and will not get this copy: dropped, dead-lettered or lost.
 	NotDelivered
+	// Unknown says that Amplitude will not get this copy, and that it may have it: an earlier try got no answer.
+	Unknown
 )
 
 // Sink takes receipts. It must not block, and is called from any goroutine.

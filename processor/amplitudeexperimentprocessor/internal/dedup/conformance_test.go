@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/zeebo/xxh3"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
@@ -38,6 +39,9 @@ type played struct {
 	nonce   *int
 	victims *[]victim
 	kill    kill
+	other   *receipts.Book // of a second exporter
+	nobody  bool           // claims anything
+	swapped func() bool    // tells whether the second exporter is at hand
 }
 
 // kill says what of the writes that nobody waited for a kill loses.
@@ -165,7 +169,12 @@ func (p *played) accepted(ticket any) {
 	}
 	before := p.written()
 	ctx := o.reservation.HandOver(context.Background())
-	p.book.Claim(ctx, logs)
+	if !p.nobody {
+		p.book.Claim(ctx, logs)
+	}
+	if p.other != nil {
+		p.other.Claim(ctx, logs)
+	}
 	o.reservation.Accept()
 	p.writeAll(before)
 }
@@ -192,16 +201,33 @@ func (p *played) refused(ticket any) { ticket.(*playedTicket).reservation.Releas
 
 func (p *played) settled(e *modelEvent, ok, ambiguous bool) {
 	outcome := receipts.Delivered
-	switch {
-	case !ok:
+	if !ok {
 		outcome = receipts.NotDelivered
-	case ambiguous:
-		outcome = receipts.Ambiguous
 	}
-	p.book.Settle(receipts.Key(p.insertID(e)), outcome)
+	book := p.book
+	if p.other != nil && p.swapped() {
+		book = p.other
+	}
+	if ambiguous {
+		book.Unanswered(receipts.Key(p.insertID(e)))
+	}
+	book.Settle(receipts.Key(p.insertID(e)), outcome)
 	p.writeAll(p.written())
 	if p.shared != nil {
 		p.ledger.remote.flush(context.Background())
+	}
+}
+
+// failing makes the storage fail, or work again.
+func (p *played) failing(fails bool) {
+	if p.kept == nil {
+		return
+	}
+	if fails {
+		p.kept.full = true
+		p.kept.fail(storage.ErrStorageFull)
+	} else {
+		p.kept.fail(nil)
 	}
 }
 
@@ -259,12 +285,12 @@ func (p *played) evict(int) {
 	}
 }
 
-func (p *played) crash(storage bool) rules {
+func (p *played) crash(stored bool) rules {
 	kept := p.kept
 	if kept != nil {
 		if !p.kill.all {
 			p.ledger.writeRaised()
-			for failures := int64(-1); failures != p.ledger.journal.failures.Load(); { // on a busy machine it may time out
+			for failures := int64(-1); !p.ledger.journal.lacks() && failures != p.ledger.journal.failures.Load(); { // on a busy machine it may time out
 				failures = p.ledger.journal.failures.Load()
 				p.ledger.journal.sync(context.Background())
 			}
@@ -275,11 +301,11 @@ func (p *played) crash(storage bool) rules {
 		}
 	}
 	p.close()
-	if !storage {
+	if !stored {
 		kept = nil
 	}
 	next := newPlayed(p.t, kept, p.shared, p.nonce, p.victims)
-	next.kill = p.kill
+	next.kill, next.nobody, next.ledger.doubtful = p.kill, p.nobody, p.ledger.doubtful
 	return next
 }
 
@@ -369,7 +395,29 @@ func playReference(kind string, steps []step, literal bool, victims *[]victim) (
 		mem[i] = &recording{newModelLedger(shared, literal, &nonce), victims, map[string]*modelRecord{}}
 	}
 	w := newWorld(mem, set.disk, set.storage)
+	for _, m := range mem {
+		m.(*recording).claims = claimsOf(kind)
+	}
+	w.fanOut(kind)
 	return w, play(w, kind, steps)
+}
+
+// claimsOf is how many exporters claim an event.
+func claimsOf(kind string) int {
+	switch kind {
+	case "fan-out":
+		return 2
+	case "gateway": // in another process
+		return 0
+	default:
+		return 1
+	}
+}
+
+func (w *world) fanOut(kind string) {
+	if kind == "fan-out" {
+		w.other = &otherExporter{amp: newModelAmplitude(), unsure: map[string]bool{}}
+	}
 }
 
 func playLedger(t require.TestingT, kind string, steps []step, victims *[]victim, kill kill) (*world, []string) {
@@ -388,9 +436,17 @@ func playLedger(t require.TestingT, kind string, steps []step, victims *[]victim
 		}
 		p := newPlayed(t, kept, shared, &nonce, victims)
 		p.kill = kill
+		p.nobody = claimsOf(kind) == 0
 		mem[i] = p
 	}
 	w := newWorld(mem, set.disk, set.storage)
+	if w.fanOut(kind); w.other != nil {
+		p, first := mem[0].(*played), w.amp
+		p.other, p.swapped = &receipts.Book{}, func() bool { return w.amp != first }
+	}
+	if kind == "failing storage" {
+		mem[0].(*played).ledger.doubtful = defaultDoubtful
+	}
 	bad := play(w, kind, steps)
 	for _, m := range w.mem {
 		m.(*played).close()
@@ -398,7 +454,11 @@ func playLedger(t require.TestingT, kind string, steps []step, victims *[]victim
 	return w, bad
 }
 
-var kinds = []string{"sound", "overlap", "dead", "volatile", "redis", "evict", "forgetful", "login", "replicas"}
+// modelKinds are the kinds of cases that the model in Python has, too, and kinds all that the reference plays.
+var (
+	modelKinds = []string{"sound", "overlap", "dead", "volatile", "redis", "evict", "forgetful", "login", "replicas"}
+	kinds      = append(slices.Clone(modelKinds), "fan-out", "gateway")
+)
 
 // canFail are the kinds in which something is wrong that no rule can do.
 var canFail = map[string]bool{"evict": true, "forgetful": true, "login": true, "replicas": true}
@@ -450,6 +510,26 @@ func TestConformance(t *testing.T) {
 				events += len(got.amp.stored)
 			}
 			t.Logf("%d cases, %d of them with what no rule can do; %d events stored, %d $identify", cases, failing, events, identify)
+		})
+	}
+}
+
+// TestBeyondTheReference plays what the reference has not: entries that are forgotten after seven days, kills with Redis, and a
+// storage that fails now and then. One that cannot even take the mark of that has tests of its own.
+func TestBeyondTheReference(t *testing.T) {
+	for _, kind := range []string{"week", "redis kills", "failing storage"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(seedOf(t), xxh3.HashString(kind)))
+			cases := casesOf(t, 400)
+			for i := range cases {
+				steps := scenario(rng, kind)
+				var victims []victim
+				_, bad := playLedger(t, kind, steps, &victims, kill{})
+				text, _ := json.Marshal(steps)
+				require.Empty(t, bad, "seed %d, case %d: %s", seedOf(t), i, text)
+			}
+			t.Logf("%d cases", cases)
 		})
 	}
 }
@@ -523,7 +603,7 @@ func TestReferenceIsTheModel(t *testing.T) {
 	}
 	var cases []oneCase
 	rng := rand.New(rand.NewPCG(seedOf(t), 2))
-	for _, kind := range kinds {
+	for _, kind := range modelKinds {
 		for range casesOf(t, 300) {
 			steps := scenario(rng, kind)
 			set := setupOf(kind, steps)

@@ -107,7 +107,7 @@ func (l *Ledger) SettleFormer(key uint64, outcome receipts.Outcome) bool {
 	}
 	rc := receipt{
 		user: c.user, device: c.device, home: homeOf(c.user, c.device), fact: c.fact, day: c.day, time: c.time,
-		single: c.single, ahead: c.ahead, former: true, delivered: outcome != receipts.NotDelivered, moves: c.moves,
+		single: c.single, ahead: c.ahead, former: true, delivered: outcome == receipts.Delivered || outcome == receipts.Ambiguous, moves: c.moves,
 	}
 	rc.arrival = l.arrival()
 	home := l.shardOf(rc.home)

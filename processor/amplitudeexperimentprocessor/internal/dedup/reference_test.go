@@ -235,6 +235,14 @@ type modelLedger struct {
 	inline  map[personFlag]modelInline
 	started int64 // -1: not after a kill
 	nonce   *int
+	// claims is how many exporters claim each event; halves are those of which some receipts are in.
+	claims int
+	halves map[string]*modelHalf
+}
+
+type modelHalf struct {
+	receipts          int
+	failed, ambiguous bool
 }
 
 type modelInline struct {
@@ -251,6 +259,7 @@ func newModelLedger(shared *modelShared, literal bool, nonce *int) *modelLedger 
 	return &modelLedger{
 		literal: literal, shared: shared, up: true, facts: newOrdered[string, bool](), base: newOrdered[personFlag, *modelBase](),
 		owner: map[string]string{}, bound: map[string]string{}, since: map[string]int64{}, inline: map[personFlag]modelInline{}, started: -1, nonce: nonce,
+		claims: 1, halves: map[string]*modelHalf{},
 	}
 }
 
@@ -270,7 +279,8 @@ func (l *modelLedger) reach(up bool) {
 		return
 	}
 	for _, k := range l.base.keys {
-		if b := l.base.m[k]; b.sure {
+		// Also what is not sure, which a receipt of a former life may have told: or the others would not know of it.
+		if b := l.base.m[k]; b.sure || (!l.literal && b.told >= 0) {
 			l.tell(k, b)
 		}
 	}
@@ -456,6 +466,13 @@ func (l *modelLedger) setBase(k personFlag) *modelBase {
 func (l *modelLedger) accepted(ticket any) {
 	nodes := ticket.([]*modelNode)
 	repairs := slices.ContainsFunc(nodes, func(n *modelNode) bool { return n.fact == "" })
+	defer func() {
+		for _, n := range nodes {
+			if l.claims == 0 {
+				l.conclude(n.event, true, false)
+			}
+		}
+	}()
 	for _, n := range nodes {
 		for _, m := range n.moves {
 			e := l.effective(personFlag{n.who, m.key})
@@ -475,14 +492,36 @@ func (l *modelLedger) accepted(ticket any) {
 
 func (*modelLedger) refused(any) {}
 
+// settled takes the receipt of one exporter.
 func (l *modelLedger) settled(e *modelEvent, ok, ambiguous bool) {
+	if l.claims == 1 {
+		l.conclude(e, ok, ambiguous)
+		return
+	}
+	if l.claims == 0 {
+		return // delivered when it was handed over
+	}
+	h := l.halves[e.id]
+	if h == nil {
+		h = &modelHalf{}
+		l.halves[e.id] = h
+	}
+	h.receipts++
+	h.failed, h.ambiguous = h.failed || !ok, h.ambiguous || ambiguous
+	if h.receipts == l.claims {
+		delete(l.halves, e.id)
+		l.conclude(e, !h.failed, h.failed || h.ambiguous)
+	}
+}
+
+func (l *modelLedger) conclude(e *modelEvent, ok, ambiguous bool) {
 	same := func(n *modelNode) bool { return n.id == e.id+" "+e.dev }
-	own := false
+	own, way := false, false
 	if i := slices.IndexFunc(l.way, same); i >= 0 {
 		if !l.literal {
 			e = l.way[i].event // of two copies, the receipt is for the one that this process remembers
 		}
-		own = !l.way[i].crossed
+		own, way = !l.way[i].crossed, true
 		l.way = slices.Delete(l.way, i, i+1)
 	} else if i := slices.IndexFunc(l.former, same); i >= 0 {
 		if !l.literal {
@@ -512,7 +551,23 @@ func (l *modelLedger) settled(e *modelEvent, ok, ambiguous bool) {
 			}
 		}
 	}
+	doubt := func() {
+		for _, m := range e.ops {
+			k := personFlag{who, m.key}
+			if b := l.base.m[k]; b != nil && b.value != m.value {
+				b.sure = false
+			}
+			if shared != nil && shared.base[k] != nil && shared.base[k].value != m.value {
+				shared.base[k].sure = false
+			}
+		}
+	}
 	if !ok {
+		// Of a try that got no answer, nobody knows: A, B, A are delivered, B again is sent without an answer and given up; the
+		// next A has to be told.
+		if ambiguous && !l.literal && way {
+			doubt()
+		}
 		return
 	}
 	again := e.fact != "" && l.sent(e.fact)
@@ -523,15 +578,7 @@ func (l *modelLedger) settled(e *modelEvent, ok, ambiguous bool) {
 		}
 	}
 	if again {
-		for _, m := range e.ops {
-			k := personFlag{who, m.key}
-			if b := l.base.m[k]; b != nil && b.value != m.value {
-				b.sure = false
-			}
-			if shared != nil && shared.base[k] != nil && shared.base[k].value != m.value {
-				shared.base[k].sure = false
-			}
-		}
+		doubt()
 		return
 	}
 	for _, m := range e.ops {
@@ -604,7 +651,7 @@ func (l *modelLedger) victims(n int) (fact string, k personFlag) {
 
 func (l *modelLedger) crash(storage bool) rules {
 	next := newModelLedger(l.shared, l.literal, l.nonce)
-	next.now = l.now
+	next.now, next.claims = l.now, l.claims
 	if !storage {
 		return next
 	}
@@ -668,6 +715,14 @@ type world struct {
 	allowed  map[string]int
 	answers  []string
 	identify int
+	other    *otherExporter // nil but in a fan-out
+}
+
+// otherExporter gets all events as well, for an Amplitude of its own.
+type otherExporter struct {
+	amp    *modelAmplitude
+	queue  []*modelEvent
+	unsure map[string]bool
 }
 
 type modelPending struct {
@@ -752,9 +807,25 @@ func (w *world) report(c int, r *modelRecord) {
 	events, ticket := w.decide(c, r)
 	if ticket != nil {
 		w.mem[c].accepted(ticket)
-		w.queue[c] = append(w.queue[c], events...)
+		w.enqueue(c, events)
 	}
 	w.witness(r, len(events) > 0)
+}
+
+func (w *world) enqueue(c int, events []*modelEvent) {
+	w.queue[c] = append(w.queue[c], events...)
+	if w.other != nil {
+		w.other.queue = append(w.other.queue, events...)
+	}
+}
+
+// swap makes the other exporter and its Amplitude the ones at hand.
+func (w *world) swap() {
+	if o := w.other; o != nil {
+		w.amp, o.amp = o.amp, w.amp
+		w.queue[0], o.queue = o.queue, w.queue[0]
+		w.unsure, o.unsure = o.unsure, w.unsure
+	}
 }
 
 func (w *world) begin(c int, r *modelRecord) {
@@ -780,7 +851,7 @@ func (w *world) end(i int, accept bool) {
 		}
 	}
 	if accept {
-		w.queue[p.c] = append(w.queue[p.c], p.events...)
+		w.enqueue(p.c, p.events)
 		w.witness(p.r, len(p.events) > 0)
 	}
 }
@@ -841,6 +912,11 @@ func (w *world) drain() {
 			w.export(c, "ok")
 		}
 	}
+	w.swap()
+	for w.other != nil && len(w.queue[0]) > 0 {
+		w.export(0, "ok")
+	}
+	w.swap()
 }
 
 // gone tells that nobody is this anonymous person any more.
@@ -933,13 +1009,18 @@ func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
 
 // scenario makes the steps of a random case.
 func scenario(rng *rand.Rand, kind string) (steps []step) {
-	two := kind == "redis" || kind == "replicas"
+	two := kind == "redis" || kind == "replicas" || kind == "redis kills"
 	shared := rng.Float64() < 0.3
 	anonymous := kind == "login" || (kind != "replicas" && rng.Float64() < 0.5)
 	// What nobody can tell is left to login and replicas.
 	anonymous = anonymous && kind != "redis" && kind != "volatile" && kind != "forgetful" && kind != "evict"
 	shared = shared && (!anonymous || (kind != "sound" && kind != "dead"))
-	crashes := slices.Contains([]string{"login", "volatile", "forgetful", "dead", "overlap"}, kind) || (kind == "sound" && !anonymous)
+	switch kind { // what a model in Python does not have
+	case "fan-out", "week", "redis kills", "failing storage":
+		anonymous = false
+	}
+	crashes := slices.Contains([]string{"login", "volatile", "forgetful", "dead", "overlap", "week", "redis kills", "failing storage"}, kind) ||
+		(kind == "sound" && !anonymous)
 	for range 3 + rng.IntN(12) {
 		x, c := rng.Float64(), 0
 		if two {
@@ -977,18 +1058,29 @@ func scenario(rng *rand.Rand, kind string) (steps []step) {
 			if (kind == "dead" || kind == "volatile" || kind == "forgetful") && rng.IntN(4) == 0 {
 				how = "dead"
 			}
-			steps = append(steps, step{What: "export", At: c, How: how})
+			exporter := 0
+			if kind == "fan-out" {
+				exporter = rng.IntN(2)
+				how = pick(rng, "ok", "ok", "late answer", "dead")
+			}
+			steps = append(steps, step{What: "export", At: c, How: how, N: exporter})
 		case x < 0.87:
-			steps = append(steps, step{What: "sleep", N: pick(rng, 10, 3600, modelDay/2, modelDay)})
+			sleep := pick(rng, 10, 3600, modelDay/2, modelDay)
+			if kind == "week" {
+				sleep = pick(rng, modelDay, 3*modelDay, modelWeek-1, modelWeek+1)
+			}
+			steps = append(steps, step{What: "sleep", N: sleep})
 		case x < 0.92 && crashes:
 			steps = append(steps, step{What: "crash", At: c})
 		case kind == "evict":
 			steps = append(steps, step{What: "evict", N: rng.IntN(9)})
 		case kind == "overlap":
 			steps = append(steps, step{What: "end", N: rng.IntN(3), On: rng.Float64() < 0.7})
+		case x < 0.97 && kind == "failing storage":
+			steps = append(steps, step{What: "storage", On: rng.Float64() < 0.4})
 		case x < 0.95 && kind == "dead":
 			steps = append(steps, step{What: "replay", At: c})
-		case kind == "redis" && rng.Float64() < 0.5:
+		case (kind == "redis" || kind == "redis kills") && rng.Float64() < 0.5:
 			steps = append(steps, step{What: "redis", On: rng.Float64() < 0.5})
 		}
 	}
@@ -1004,8 +1096,8 @@ type setup struct {
 func setupOf(kind string, steps []step) setup {
 	s := setup{replicas: 1, disk: true, storage: true}
 	switch kind {
-	case "redis", "replicas":
-		s.replicas, s.redis = 2, kind == "redis"
+	case "redis", "replicas", "redis kills":
+		s.replicas, s.redis = 2, kind != "replicas"
 	case "volatile":
 		s.disk = false
 	case "forgetful":
@@ -1028,7 +1120,15 @@ func play(w *world, kind string, steps []step) (bad []string) {
 				w.report(s.At, w.acked[(n-1-s.N%n+n)%n])
 			}
 		case "export":
+			if s.N == 1 {
+				w.swap()
+			}
 			w.export(s.At, s.How)
+			if s.N == 1 {
+				w.swap()
+			}
+		case "storage":
+			w.mem[s.At].(*played).failing(!s.On)
 		case "sleep":
 			w.now += int64(s.N)
 		case "crash":
@@ -1052,22 +1152,29 @@ func play(w *world, kind string, steps []step) (bad []string) {
 		m.reach(true)
 	}
 	w.drain()
-	if kind == "sound" || kind == "login" {
+	if kind == "sound" || kind == "login" || kind == "gateway" {
 		return slices.Concat(w.wrong(), w.hidden(), w.doubled())
 	}
-	if kind == "dead" || kind == "volatile" || kind == "forgetful" {
+	if kind == "dead" || kind == "volatile" || kind == "forgetful" || kind == "fan-out" {
 		w.replay(0)
 		w.drain()
 	}
-	if slices.Contains([]string{"redis", "replicas", "overlap", "evict"}, kind) {
+	if slices.Contains([]string{"redis", "replicas", "overlap", "evict", "week", "redis kills", "failing storage"}, kind) {
 		bad = append(bad, w.hidden()...)
 	}
 	w.heal()
 	for _, b := range w.wrong() {
 		bad = append(bad, "after the next report: "+b)
 	}
+	if w.other != nil {
+		w.swap()
+		bad = slices.Concat(bad, w.wrong(), w.hidden(), w.doubled())
+		w.swap()
+	}
 	switch kind {
-	case "dead":
+	case "week":
+		return bad // Amplitude forgets an insert_id after seven days
+	case "dead", "fan-out":
 		bad = append(bad, w.hidden()...)
 	case "volatile", "forgetful":
 		// What the memory queue lost may be missing, a repeat of it never.

@@ -313,9 +313,13 @@ func (m *remote) later(f finished) bool {
 }
 
 func (m *remote) tellProperty(e *entry[property]) {
-	m.add(tell{
+	m.add(m.tellOf(e))
+}
+
+func (m *remote) tellOf(e *entry[property]) tell {
+	return tell{
 		key: m.key(keyProperty, e.ID), value: e.p.value, sure: e.p.is(propertySure), told: e.p.toldAt(), newest: e.p.newest(),
-	})
+	}
 }
 
 func (m *remote) doubt(k ID, value uint64) {
@@ -536,8 +540,8 @@ func (m *remote) tellAll(ctx context.Context, since uint32) (err error) {
 				if e.touched < since {
 					return
 				}
-				if e.p.is(propertySure) {
-					tells = append(tells, tell{key: m.key(keyProperty, e.ID), value: e.p.value, sure: true, told: e.p.toldAt(), newest: e.p.newest()})
+				if e.p.toldAt() > 0 {
+					tells = append(tells, m.tellOf(e))
 				}
 				if e.p.fact != 0 {
 					facts = append(facts, m.key(keyFact, ID{e.Hi, e.p.fact}))

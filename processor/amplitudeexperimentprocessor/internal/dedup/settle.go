@@ -24,6 +24,8 @@ func (l *Ledger) settle(token uint64, outcome receipts.Outcome, now arrival) {
 		n.state |= nodeFailed
 	case receipts.Ambiguous:
 		n.state |= nodeAmbiguous
+	case receipts.Unknown:
+		n.state |= nodeFailed | nodeAmbiguous
 	case receipts.Delivered:
 	}
 	if !n.is(nodeAccepted|nodeOrphan) || n.settled < n.claims {
@@ -90,6 +92,7 @@ type receipt struct {
 	single             bool // of a record with one flag
 	ahead              bool // its own time is later than its arrival
 	delivered, sure    bool
+	maybe              bool  // not delivered as a whole, but perhaps in part: by one of several exporters, or by a try without an answer
 	shared             bool  // another replica delivered the same event
 	former             bool  // of a former life: Redis was not asked
 	person             uint8 // shard of the person at the decision
@@ -110,6 +113,7 @@ func (l *Ledger) receiptOf(n *node, now arrival) receipt {
 		user: n.user, device: n.device, home: n.home(), fact: n.fact, day: n.day(), time: n.time(), person: n.person,
 		single: n.is(nodeSingle), ahead: n.is(nodeAhead),
 		delivered: !n.is(nodeFailed), sure: !n.is(nodeAmbiguous) || l.remote == nil, arrival: now,
+		maybe: n.is(nodeFailed) && (n.claims > 1 || n.is(nodeAmbiguous)),
 	}
 }
 
@@ -180,21 +184,16 @@ func (l *Ledger) takeIn(rc receipt, home uint8, number uint32, who ID, at uint8)
 
 // apply makes a receipt part of the ledger. The locks of hs, the shard of the home, and of s, that of the person, are held.
 func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
-	if !rc.delivered {
-		return // nothing to restore: what was told before never moved
-	}
-	if rc.fact != 0 && !l.deliver(rc, hs) {
-		// The second copy of an event moves nothing at Amplitude, unless it was the first to arrive.
-		for _, m := range rc.moves {
-			k := who.property(m.Key)
-			if e, _ := s.properties.find(k); e != nil && e.p.value != m.Value && e.p.is(propertySure) {
-				e.p.set(propertySure, false)
-				l.writeProperty(e)
-			}
-			if l.remote != nil {
-				l.remote.doubt(k, m.Value)
-			}
+	switch {
+	case !rc.delivered:
+		// Nothing to restore: what was told before never moved.
+		if rc.maybe {
+			l.doubtMoves(rc, s, who)
 		}
+		return
+	case rc.fact != 0 && !l.deliver(rc, hs):
+		// The second copy of an event moves nothing at Amplitude, unless it was the first to arrive.
+		l.doubtMoves(rc, s, who)
 		return
 	}
 	for i, m := range rc.moves {
@@ -209,6 +208,20 @@ func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
 		l.writeProperty(e)
 		if l.remote != nil {
 			l.remote.tellProperty(e)
+		}
+	}
+}
+
+// doubtMoves makes no property sure that a receipt may have moved.
+func (l *Ledger) doubtMoves(rc *receipt, s *shard, who ID) {
+	for _, m := range rc.moves {
+		k := who.property(m.Key)
+		if e, _ := s.properties.find(k); e != nil && e.p.value != m.Value && e.p.is(propertySure) {
+			e.p.set(propertySure, false)
+			l.writeProperty(e)
+		}
+		if l.remote != nil {
+			l.remote.doubt(k, m.Value)
 		}
 	}
 }

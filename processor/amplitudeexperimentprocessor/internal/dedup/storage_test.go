@@ -24,6 +24,7 @@ type memStorage struct {
 	mu      sync.Mutex
 	data    map[string][]byte
 	failing error
+	full    bool // fails, but takes the mark that it lacks something
 	dead    bool
 	writes  int
 	// history is what was there after each write, if it is recorded; a kill leaves the first so many writes at least.
@@ -100,7 +101,7 @@ func (s *memStorage) Delete(ctx context.Context, key string) error {
 func (s *memStorage) Batch(_ context.Context, ops ...*storage.Operation) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failing != nil {
+	if s.failing != nil && !(s.full && len(ops) == 1 && ops[0].Key == lostKey) {
 		return s.failing
 	}
 	for _, op := range ops {
