@@ -80,6 +80,7 @@ func perRecord(b *testing.B, unit string, spent time.Duration) {
 // benchReceipts hands batches to an exporter that claims them, and measures from its receipts on.
 func benchReceipts(b *testing.B, o *testLoad, next uint64) {
 	book := &receipts.Book{}
+	defer book.Close(context.Background(), true)
 	logs := plog.NewLogs()
 	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
 	keys := make([]uint64, testBatch)

@@ -95,6 +95,10 @@ func (p *played) open() error {
 
 func (p *played) close() {
 	p.ledger.remote = nil
+	p.book.Close(context.Background(), true)
+	if p.other != nil {
+		p.other.Close(context.Background(), true)
+	}
 	require.NoError(p.t, p.ledger.Shutdown(context.Background()))
 }
 

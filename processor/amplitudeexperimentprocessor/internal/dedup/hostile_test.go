@@ -85,6 +85,7 @@ func (h *hostile) play(t *testing.T, l *Ledger, refused bool) {
 			r.Accept()
 		}
 		book.SettleAll(keys, receipts.Delivered)
+		book.Close(t.Context(), true)
 	}
 	require.Zero(t, l.Stats().OnWay)
 }

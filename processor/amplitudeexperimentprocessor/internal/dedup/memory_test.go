@@ -155,6 +155,7 @@ func TestBytesOnTheWay(t *testing.T) {
 	}
 	require.Zero(t, o.ledger.Stats().OnWay)
 	require.Zero(t, book.Claims())
+	book.Close(t.Context(), true)
 	book = nil
 	settled := float64(heapNow()-before-int64(8*cap(keys))) / size
 	t.Logf("%.1f bytes a flag on its way beside the %.1f of its entry, 30 of them in the book of the exporter", both-settled, settled)
