@@ -4,6 +4,7 @@
 package dedup
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -208,6 +209,32 @@ func TestFullStorageIsCountedAndMadeUpFor(t *testing.T) {
 	l = openLedger(t, kept, func(set *Settings) { set.Logger = zap.New(core) })
 	assert.Equal(t, map[string]int{sendsNothing: 200}, reportMany(l, 0, 200), "a stop makes up for what the storage lacked")
 	assert.Equal(t, 1, logs.Len())
+	require.NoError(t, l.Shutdown(t.Context()))
+}
+
+// TestSlowStorageHoldsNobodyUp: no lock is held while the storage is at work. What repairs a property waits for a bounded time.
+func TestSlowStorageHoldsNobodyUp(t *testing.T) {
+	kept := newMemStorage()
+	l := openLedger(t, kept)
+	report(l, "u", 1, testNow-3)
+	l.journal.sync(t.Context())
+	kept.slow = make(chan struct{})
+	assert.Equal(t, map[string]int{sendsEvent: 10_000}, reportMany(l, 0, 10_000))
+	assert.Zero(t, l.Stats().StorageFailures)
+	assert.Equal(t, sendsBoth, report(l, "u", 2, testNow-2), "after a while it goes on without")
+	assert.EqualValues(t, 1, l.Stats().StorageFailures)
+	hungUp, cancel := context.WithCancel(t.Context())
+	cancel()
+	r, v := reserveOne(l, exposure("u", 3, testNow-1), 3)
+	assert.Equal(t, sendsBoth, answerOf(v))
+	r.HandOver(hungUp)
+	r.Accept()
+	assert.EqualValues(t, 1, l.Stats().StorageFailures, "a sender that hung up does not wait")
+	close(kept.slow)
+	require.NoError(t, l.Shutdown(t.Context()))
+	l = openLedger(t, kept)
+	assert.Equal(t, sendsNothing, report(l, "u", 3, testNow), "in the end all is written")
+	assert.Equal(t, map[string]int{sendsNothing: 10_000}, reportMany(l, 0, 10_000))
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 

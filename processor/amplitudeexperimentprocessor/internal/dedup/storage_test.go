@@ -21,6 +21,7 @@ type memStorage struct {
 	component.StartFunc
 	component.ShutdownFunc
 
+	slow    chan struct{} // if there is one, writes wait until it is closed
 	mu      sync.Mutex
 	data    map[string][]byte
 	failing error
@@ -99,6 +100,9 @@ func (s *memStorage) Delete(ctx context.Context, key string) error {
 }
 
 func (s *memStorage) Batch(_ context.Context, ops ...*storage.Operation) error {
+	if s.slow != nil {
+		<-s.slow
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failing != nil && !(s.full && len(ops) == 1 && ops[0].Key == lostKey) {
