@@ -30,6 +30,9 @@ func openLedger(t require.TestingT, kept *memStorage, options ...func(*Settings)
 	return l
 }
 
+// testTime is so many seconds after noon.
+func testTime(seconds int) time.Time { return time.UnixMilli(testNow + int64(seconds)*1000) }
+
 func clockOf(now *time.Time) func(*Settings) {
 	return func(set *Settings) { set.Clock = func() time.Time { return *now } }
 }

@@ -259,7 +259,7 @@ func playDay(t *testing.T, day []dayRecord, waits time.Duration, killed bool) (e
 		v := verdicts[0]
 		events += int(min(1, v.Event))
 		identify += int(min(1, v.Identify))
-		q.take(t, reservation, v, i, now)
+		q.take(t, reservation, v, now)
 	}
 	q.settle(now.Add(time.Hour))
 	q.book.Close(t.Context(), true)

@@ -16,26 +16,37 @@ import (
 
 // queue is an exporter with a queue on disk, which delivers what it took some time later.
 type queue struct {
-	book receipts.Book
-	keys []uint64
-	came []time.Time
+	book  receipts.Book
+	keys  []uint64
+	came  []time.Time
+	named int
 }
 
-// take claims and accepts what a reservation of one record sends. The key of its event tells nothing but that.
-func (q *queue) take(t *testing.T, r *Reservation, v Verdict, number int, now time.Time) {
+// take claims and accepts what a reservation of one record sends.
+func (q *queue) take(t *testing.T, r *Reservation, v Verdict, now time.Time) {
+	logs := q.name(r, v)
+	for len(q.came) < len(q.keys) {
+		q.came = append(q.came, now)
+	}
+	q.book.Claim(r.HandOver(t.Context()), logs)
+	r.Accept()
+}
+
+// name names what a reservation of one record sends, and notes its keys.
+func (q *queue) name(r *Reservation, v Verdict) plog.Logs {
 	logs := plog.NewLogs()
 	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
 	for _, copied := range []int32{v.Event, v.Identify} {
 		if copied == 0 {
 			continue
 		}
-		id := fmt.Sprintf("%p %d %d", q, number, copied)
+		q.named++
+		id := fmt.Sprintf("%p %d", q, q.named)
 		r.Name(copied, receipts.Key(id))
 		records.AppendEmpty().Attributes().PutStr(amplitude.AttrInsertID, id)
-		q.keys, q.came = append(q.keys, receipts.Key(id)), append(q.came, now)
+		q.keys = append(q.keys, receipts.Key(id))
 	}
-	q.book.Claim(r.HandOver(t.Context()), logs)
-	r.Accept()
+	return logs
 }
 
 // settle delivers what came up to a time.
