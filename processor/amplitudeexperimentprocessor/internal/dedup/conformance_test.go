@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -513,7 +514,7 @@ func TestConformance(t *testing.T) {
 				identify += got.identify
 				events += len(got.amp.stored)
 			}
-			t.Logf("%d cases, %d of them with what no rule can do; %d events stored, %d $identify", cases, failing, events, identify)
+			t.Logf("seed %d: %d cases, %d of them with what no rule can do; %d events stored, %d $identify", seed, cases, failing, events, identify)
 		})
 	}
 }
@@ -533,7 +534,7 @@ func TestBeyondTheReference(t *testing.T) {
 				text, _ := json.Marshal(steps)
 				require.Empty(t, bad, "seed %d, case %d: %s", seedOf(t), i, text)
 			}
-			t.Logf("%d cases", cases)
+			t.Logf("seed %d: %d cases", seedOf(t), cases)
 		})
 	}
 }
@@ -563,7 +564,7 @@ func playKills(t *testing.T, how func(*rand.Rand) kill) {
 				text, _ := json.Marshal(steps)
 				require.Empty(t, bad, "seed %d, case %d: %s", seedOf(t), i, text)
 			}
-			t.Logf("%d cases", cases)
+			t.Logf("seed %d: %d cases", seedOf(t), cases)
 		})
 	}
 }
@@ -591,8 +592,8 @@ func withOneKill(steps []step) []step {
 
 // TestReferenceIsTheModel compares the reference, in its literal form, with the model in Python, where that is at hand.
 func TestReferenceIsTheModel(t *testing.T) {
-	model := os.Getenv("LEDGER_MODEL")
-	if model == "" {
+	model := cmp.Or(os.Getenv("LEDGER_MODEL"), filepath.Join("..", "..", "..", "..", "..", "shared", "model"))
+	if _, err := os.Stat(filepath.Join(model, "model.py")); err != nil {
 		t.Skip("LEDGER_MODEL names the folder of model.py")
 	}
 	type oneCase struct {
@@ -637,5 +638,5 @@ func TestReferenceIsTheModel(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("%d cases", len(cases))
+	t.Logf("seed %d: %d cases", seedOf(t), len(cases))
 }

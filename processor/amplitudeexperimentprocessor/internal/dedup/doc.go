@@ -33,6 +33,7 @@
 //	  delivered: fact and moves are part of the ledger; of a second copy of a fact nothing
 //	  not delivered: nothing to restore; if it may have arrived in part, what it moves is not sure
 //	nobody claimed the copy: delivered
+//	more is on its way than max_entries: not followed, so it makes no repeat, and what it moves is not sure
 //
 //	start after a stop: as it was
 //	start after a kill: what was on its way, and who was about in the last half minute, is not sure

@@ -59,6 +59,33 @@ func TestWhatIsOnItsWayIsNotEvicted(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
+// TestMoreOnTheWayThanIsFollowed: the memory for what waits is bounded. What is beyond is sent again when it comes again, with its
+// property, and nothing is hidden.
+func TestMoreOnTheWayThanIsFollowed(t *testing.T) {
+	l := openLedger(t, nil)
+	l.maxOnWay = 2
+	q := &queue{}
+	say := func(user string, value uint64) string {
+		r, v := reserveOne(l, exposure(user, value, testNow), value)
+		q.take(t, r, v, testTime(0))
+		return answerOf(v)
+	}
+	assert.Equal(t, sendsEvent, say("one", 1))
+	assert.Equal(t, sendsEvent, say("two", 1))
+	assert.Equal(t, sendsNothing, say("two", 1))
+	assert.Equal(t, sendsEvent, say("three", 1))
+	assert.EqualValues(t, 2, l.Stats().OnWay)
+	assert.Equal(t, sendsBoth, say("three", 1), "it may be new")
+	assert.Equal(t, sendsBoth, say("four", 0), "so may this")
+	q.settle(testTime(0))
+	assert.Zero(t, l.Stats().OnWay)
+	assert.Equal(t, sendsBoth, report(l, "four", 0, testNow))
+	assert.Equal(t, sendsNothing, report(l, "four", 0, testNow))
+	assert.Equal(t, sendsNothing, report(l, "two", 1, testNow))
+	q.book.Close(t.Context(), true)
+	require.NoError(t, l.Shutdown(t.Context()))
+}
+
 func TestUntouchedForSevenDaysIsForgotten(t *testing.T) {
 	now := time.UnixMilli(testNow)
 	l := openLedger(t, nil, clockOf(&now))

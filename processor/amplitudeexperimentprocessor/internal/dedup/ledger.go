@@ -26,6 +26,8 @@ const (
 	// defaultDoubtful is short, as each property that is not trusted costs a $identify, and longer than the time from one
 	// report of a person to the next in a session.
 	defaultDoubtful = 30
+	// minOnWay is how many copies are followed however few entries there may be: 8 MiB of them.
+	minOnWay = 1 << 16
 	// maxIdle bounds the reservations that wait to be used again.
 	maxIdle = 64
 )
@@ -48,6 +50,10 @@ type Ledger struct {
 	latest atomic.Int64
 
 	entries, evicted, expired, flaps, onWay atomic.Int64
+
+	// maxOnWay bounds the copies that are followed to their receipts.
+	maxOnWay  int64
+	lostSight atomic.Bool // a copy was not, which was logged
 
 	former former
 
@@ -88,6 +94,7 @@ func New(set Settings) (*Ledger, error) {
 		history: set.History.Milliseconds(),
 
 		doubtful: defaultDoubtful,
+		maxOnWay: int64(max(set.MaxEntries, minOnWay)),
 		seed:     newSeed(),
 		shift:    uint8(64 - bits.TrailingZeros(uint(count))),
 		shards:   make([]shard, count),

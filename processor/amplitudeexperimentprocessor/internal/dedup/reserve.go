@@ -6,6 +6,8 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 import (
 	"context"
 
+	"go.uber.org/zap"
+
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
@@ -35,6 +37,7 @@ type Reservation struct {
 	taken   []ID // properties that a token was taken of
 	repairs bool
 	written bool // the journal has the rows of the copies
+	blind   bool // its copies are not followed to their receipts
 	crossed bool // another value came onto the way of a property since the decision
 	batch   receipts.Batch
 	remote  remoteBatch
@@ -170,11 +173,25 @@ func (r *Reservation) HandOver(ctx context.Context) context.Context {
 		l.journal.sync(ctx)
 	}
 	r.batch.Begin(l.sink)
+	if r.blind = l.onWay.Load() > l.maxOnWay; r.blind {
+		l.loseSight()
+		return ctx
+	}
 	for i := range r.copies {
 		c := &r.copies[i]
 		r.batch.Add(c.key, token(c.homeShard, c.node))
 	}
 	return r.batch.Context(ctx)
+}
+
+// loseSight says that more is on its way than is followed. Such a copy makes no record a repeat, and what it moves is not sure;
+// and as long as the day lasts, no event is new for certain.
+func (l *Ledger) loseSight() {
+	l.former.until.Store(l.set.Clock().Add(l.set.Window).UnixMilli())
+	if l.lostSight.CompareAndSwap(false, true) {
+		l.set.Logger.Warn("More events wait for delivery than max_entries, and those beyond are not followed: for a day, the first "+
+			"report of each property sets it once more", zap.Int64("on_the_way", l.onWay.Load()))
+	}
 }
 
 func token(home uint8, number uint32) uint64 { return uint64(home)<<32 | uint64(number) }
@@ -234,7 +251,7 @@ func (r *Reservation) Release() {
 func (r *Reservation) end() {
 	l := r.l
 	r.copies, r.taken = r.copies[:0], r.taken[:0]
-	r.repairs, r.written, r.crossed = false, false, false
+	r.repairs, r.written, r.blind, r.crossed = false, false, false, false
 	r.moves.reset()
 	r.events.reset()
 	r.owners.reset()
@@ -292,6 +309,9 @@ func (l *Ledger) accept(r *Reservation, i int) {
 		l.writePending(c.homeShard, c.node)
 	}
 	user, dev, t := first.user, first.device, first.time()
+	if r.blind {
+		first.state |= nodeFailed | nodeAmbiguous
+	}
 	first.claims = uint8(r.batch.Claims(i))
 	done := first.settled >= first.claims
 	held.unlock()

@@ -11,7 +11,7 @@ def opt(text):
 
 
 def steps_of(steps):
-    for s in steps:
+    for s in steps or []:
         what, at = s["What"], s["At"]
         if what in ("rec", "begin"):
             r = s["Rec"]
