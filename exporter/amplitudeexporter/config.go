@@ -410,6 +410,9 @@ func (c *Config) limits() limits {
 // deliveryDocs is the page that explains each warning.
 const deliveryDocs = "https://github.com/otelcol-amplitude/otelcol-amplitude/blob/main/docs/delivery.md"
 
+// operationsDocs is the page on running it.
+const operationsDocs = "https://github.com/otelcol-amplitude/otelcol-amplitude/blob/main/docs/operations.md"
+
 // warning is a setting that is allowed but can lose, repeat or reorder events.
 type warning struct {
 	setting string

@@ -61,6 +61,8 @@ type amplitudeExporter struct {
 	unknown sync.Once
 	// stopIDs ends what start told the processors of this Collector about min_id_length.
 	stopIDs func()
+	// unlist takes the exporter out of those that have a queue in a storage.
+	unlist func()
 
 	// oldest is when the earliest event came that the queue has handed over and that is not done with; 0: there is none.
 	oldest atomic.Int64
@@ -98,6 +100,10 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 		log:      atMostEvery(logInterval, set.Logger),
 		envelope: newEnvelope(cfg),
 	}
+	x.unlist = func() {}
+	if queue := cfg.QueueConfig.Get(); queue != nil && queue.StorageID != nil {
+		x.unlist = configured.add(queueOwner{*queue.StorageID, set.ID})
+	}
 	x.life, x.cut = context.WithCancel(context.Background())
 	x.health = newHealth(cfg, set.Logger, c)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
@@ -119,6 +125,7 @@ func atMostEvery(d time.Duration, log *zap.Logger) *zap.Logger {
 // start connects. What it starts runs until shutdown, whatever becomes of ctx.
 func (x *amplitudeExporter) start(ctx context.Context, host component.Host) error {
 	x.health.start(host)
+	x.findOrphans(ctx, host)
 	x.stopIDs = amplitude.ExportIDsFrom(x.cfg.MinIDLength)
 	for _, store := range [...]string{storeQueue, storeSlowLane, storeDeadLetters} {
 		// From the start, so that the first one is seen as an increase.
@@ -168,6 +175,7 @@ func (x *amplitudeExporter) shutdown(ctx context.Context) error {
 		x.stopIDs()
 	}
 	deadLetterPaths.release(x)
+	x.unlist()
 	x.tel.Shutdown()
 	x.book.Close(ctx, x.queueIsOnDisk())
 	return err

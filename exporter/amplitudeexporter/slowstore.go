@@ -115,6 +115,15 @@ func (s *slowStore) load(ctx context.Context, unreadable func(number uint64, err
 	return chunks, nil
 }
 
+// slowStored is how many chunks wait in the slow lane of this client.
+func slowStored(ctx context.Context, client storage.Client) (int, error) {
+	raw, err := client.Get(ctx, slowRangeKey)
+	if err != nil || len(raw) != 16 {
+		return 0, err
+	}
+	return int(binary.BigEndian.Uint64(raw[8:]) - binary.BigEndian.Uint64(raw)), nil
+}
+
 func chunkKey(number uint64) string {
 	return "chunk/" + strconv.FormatUint(number, 10)
 }

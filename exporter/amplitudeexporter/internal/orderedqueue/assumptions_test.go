@@ -51,7 +51,7 @@ const (
 // TestAssumptionQueueStorageIsNamedLogs: keepOrder opens the queue's part of the storage by this name.
 func TestAssumptionQueueStorageIsNamedLogs(t *testing.T) {
 	c := startCore(t, coreOptions{})
-	assert.Equal(t, []string{fmt.Sprintf("%s %s %s", component.KindExporter, testID, clientName)}, c.storage.clients)
+	assert.Equal(t, []string{fmt.Sprintf("%s %s %s", component.KindExporter, testID, ClientName)}, c.storage.clients)
 }
 
 // TestAssumptionIndexFormat: keepOrder reads the index, and writes it with another next request.

@@ -6,6 +6,7 @@ package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/e
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"slices"
 
 	"go.opentelemetry.io/collector/component"
@@ -17,8 +18,8 @@ import (
 )
 
 const (
-	// clientName is the name of the queue's client within the storage extension.
-	clientName = "logs"
+	// ClientName is the name of the queue's client within the storage extension.
+	ClientName = "logs"
 	// indexKey is where exporterhelper's queue keeps which requests it has, as protobuf.
 	indexKey = "qmv0"
 	// maxGap bounds the requests between the first unfinished one and the next to read; more means
@@ -77,6 +78,19 @@ func parseIndex(raw []byte) (q index, ok bool) {
 	return q, true
 }
 
+// Stored is how many requests wait in the queue of this client.
+func Stored(ctx context.Context, client storage.Client) (int, error) {
+	raw, err := client.Get(ctx, indexKey)
+	if err != nil {
+		return 0, err
+	}
+	q, ok := parseIndex(raw)
+	if !ok {
+		return 0, errors.New("unknown format of the queue")
+	}
+	return int(q.fields[fieldWrite]-q.fields[fieldRead]) + len(q.unfinished), nil
+}
+
 // rewind makes the first unfinished request the next to read. It returns nil when there is nothing to do.
 func (q *index) rewind() []byte {
 	if len(q.unfinished) == 0 {
@@ -107,7 +121,7 @@ func keepOrder(ctx context.Context, host component.Host, storageID, id component
 	if !ok {
 		return
 	}
-	client, err := storageclient.Open(ctx, extension, storageID, component.KindExporter, id, clientName)
+	client, err := storageclient.Open(ctx, extension, storageID, component.KindExporter, id, ClientName)
 	if err != nil {
 		return
 	}

@@ -43,11 +43,11 @@ func TestUnknownIndexIsLeftAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			files, closeFiles := storagetest.File(t, t.TempDir())
 			defer closeFiles()
-			storagetest.Use(t, files, testID, clientName, func(c storage.Client) {
+			storagetest.Use(t, files, testID, ClientName, func(c storage.Client) {
 				require.NoError(t, c.Set(t.Context(), indexKey, raw))
 			})
 			keepOrder(t.Context(), storagetest.Host{Storage: files}, storagetest.ID, testID, zap.NewNop())
-			storagetest.Use(t, files, testID, clientName, func(c storage.Client) {
+			storagetest.Use(t, files, testID, ClientName, func(c storage.Client) {
 				kept, err := c.Get(t.Context(), indexKey)
 				require.NoError(t, err)
 				assert.Equal(t, raw, kept)

@@ -21,7 +21,7 @@ import (
 func TestReadsFromAStorageThatTakesNothing(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	host := &queueHost{Host: storagetest.Host{Storage: storagetest.Full{}}, storageID: storagetest.ID, index: func([]byte) {}, log: zap.New(core)}
-	client, err := host.GetExtensions()[storagetest.ID].(storage.Extension).GetClient(t.Context(), component.KindExporter, testID, clientName)
+	client, err := host.GetExtensions()[storagetest.ID].(storage.Extension).GetClient(t.Context(), component.KindExporter, testID, ClientName)
 	require.NoError(t, err)
 
 	index, request := storage.SetOperation(indexKey, []byte("index")), storage.GetOperation("7")
