@@ -4,7 +4,6 @@
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
 import (
-	"cmp"
 	"iter"
 	"time"
 
@@ -47,7 +46,10 @@ type batchEvent struct {
 
 // happened is the event's time, 0 if it has none.
 func (e *batchEvent) happened() pcommon.Timestamp {
-	return cmp.Or(e.Record.Timestamp(), e.Record.ObservedTimestamp())
+	if at := e.Record.Timestamp(); at != 0 {
+		return at
+	}
+	return e.Record.ObservedTimestamp()
 }
 
 // batch is a set of encoded events in order, and the records that are no events.
