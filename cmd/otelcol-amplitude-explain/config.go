@@ -39,19 +39,8 @@ func readSections(ctx context.Context, o *options) (*sections, error) {
 	if len(o.configs) == 0 {
 		return s, nil
 	}
-	resolver, err := confmap.NewResolver(confmap.ResolverSettings{
-		URIs:              o.configs,
-		ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory(), envprovider.NewFactory(), yamlprovider.NewFactory()},
-		DefaultScheme:     "env",
-	})
+	conf, err := resolve(ctx, o.configs)
 	if err != nil {
-		return nil, err
-	}
-	conf, err := resolver.Resolve(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err = resolver.Shutdown(ctx); err != nil {
 		return nil, err
 	}
 	found, id, err := section(conf, "processors", processors.Type(), o.processor)
@@ -88,6 +77,23 @@ func readSections(ctx context.Context, o *options) (*sections, error) {
 		return nil, fmt.Errorf("exporters::%s: %w", id, err)
 	}
 	return s, nil
+}
+
+// resolve reads and expands a configuration as the Collector does.
+func resolve(ctx context.Context, configs []string) (*confmap.Conf, error) {
+	resolver, err := confmap.NewResolver(confmap.ResolverSettings{
+		URIs:              configs,
+		ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory(), envprovider.NewFactory(), yamlprovider.NewFactory()},
+		DefaultScheme:     "env",
+	})
+	if err != nil {
+		return nil, err
+	}
+	conf, err := resolver.Resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return conf, resolver.Shutdown(ctx)
 }
 
 // section finds the section of a component: the one that was asked for, else the one named like its type,

@@ -40,6 +40,7 @@ the records of the input alone: what a running Collector remembers is not known 
   otelcol-amplitude-explain < record.json
   otelcol-amplitude-explain --config collector.yaml --outcome rejected captured.jsonl
   otelcol-amplitude-explain --config collector.yaml --expect cases.yaml
+  otelcol-amplitude-explain doctor --config collector.yaml
 
 flags:
 `
@@ -65,20 +66,30 @@ type options struct {
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	status := 0
-	o, err := parse(args, stderr)
+	var o *options
+	var err error
+	if len(args) > 0 && args[0] == "doctor" {
+		status, err = examine(args[1:], stdout, stderr)
+	} else if o, err = parse(args, stderr); err == nil {
+		status, err = o.run(stdin, stdout, stderr)
+	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
-	case err == nil && len(o.expect) > 0:
-		status, err = checkFiles(context.Background(), o, stdout)
-	case err == nil:
-		err = explainInputs(o, stdin, stdout, stderr)
-	}
-	if err != nil {
+	case err != nil:
 		fmt.Fprintf(stderr, "otelcol-amplitude-explain: %v\n", err)
 		return exitUnreadable
+	default:
+		return status
 	}
-	return status
+}
+
+// run checks cases or explains inputs.
+func (o *options) run(stdin io.Reader, stdout, stderr io.Writer) (status int, err error) {
+	if len(o.expect) > 0 {
+		return checkFiles(context.Background(), o, stdout)
+	}
+	return 0, explainInputs(o, stdin, stdout, stderr)
 }
 
 func parse(args []string, stderr io.Writer) (*options, error) {

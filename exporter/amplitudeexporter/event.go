@@ -35,3 +35,6 @@ func EncodeEvent(cfg *Config, version string, record plog.LogRecord) ([]byte, er
 	}
 	return b.json, nil
 }
+
+// EventsURL is where events are posted to.
+func (c *Config) EventsURL() string { return c.url() }

@@ -1,0 +1,231 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+)
+
+// installation is a Collector that is as it should be, in a folder of its own; what is replaced in it is a fault.
+type installation struct {
+	folder, config string
+	amplitude      *sandbox.Server
+}
+
+func newInstallation(t *testing.T) *installation {
+	t.Helper()
+	amplitude := sandbox.New(t, sandbox.WithConfig(func(c *sandbox.Config) { c.APIKeys = []string{"sandbox-key"} }))
+	folder := t.TempDir()
+	for _, name := range []string{"state", "letters"} {
+		require.NoError(t, os.Mkdir(filepath.Join(folder, name), 0o700))
+	}
+	return &installation{folder: folder, amplitude: amplitude, config: strings.NewReplacer("FOLDER", folder, "AMPLITUDE", amplitude.URL()).Replace(`
+receivers: {otlp: {protocols: {http: {endpoint: 127.0.0.1:4318}}}}
+processors:
+  memory_limiter: {check_interval: 1s, limit_mib: 100}
+  amplitude_experiment: {dedup: {storage: file_storage}}
+exporters:
+  amplitude:
+    api_key: sandbox-key
+    endpoint: AMPLITUDE/2/httpapi
+    sending_queue: {storage: file_storage}
+    dead_letter: {path: FOLDER/letters/dead.jsonl}
+extensions:
+  file_storage: {directory: FOLDER/state, fsync: true}
+service:
+  extensions: [file_storage]
+  pipelines:
+    logs: {receivers: [otlp], processors: [memory_limiter, amplitude_experiment], exporters: [amplitude]}
+`)}
+}
+
+// doctor examines the installation with some texts of its configuration replaced.
+func (i *installation) doctor(t *testing.T, replaced []string, args ...string) (status int, out string) {
+	t.Helper()
+	config := filepath.Join(i.folder, "collector.yaml")
+	text := strings.NewReplacer(replaced...).Replace(i.config)
+	if len(replaced) > 0 {
+		require.NotEqual(t, i.config, text)
+	}
+	require.NoError(t, os.WriteFile(config, []byte(text), 0o600))
+	status, out, stderr := command(t, nil, append([]string{"doctor", "--config", config, "--timeout", "5s"}, args...)...)
+	require.Empty(t, stderr)
+	return status, out
+}
+
+// TestDoctorFindsNothing: all is well, nothing was sent, and nothing is left behind.
+func TestDoctorFindsNothing(t *testing.T) {
+	i := newInstallation(t)
+	status, out := i.doctor(t, nil)
+	assert.Zero(t, status, out)
+	assert.NotContains(t, out, "✗")
+	for _, want := range []string{
+		"✓ processors::amplitude_experiment: valid, and in a pipeline",
+		"✓ pipelines::logs: otlp → memory_limiter → amplitude_experiment → amplitude",
+		"remembers for as long as the queue of amplitude keeps",
+		"can be written and synced",
+		"answers (no proxy, not encrypted)",
+		"this clock and the server's agree",
+		" examined, 0 to look at\n",
+	} {
+		assert.Contains(t, out, want)
+	}
+	for _, name := range []string{"state", "letters"} {
+		left, err := os.ReadDir(filepath.Join(i.folder, name))
+		require.NoError(t, err)
+		assert.Empty(t, left)
+	}
+	assert.Zero(t, i.amplitude.Stats().Events)
+}
+
+// TestDoctorFindsFaults: each fault is found, with what to do.
+func TestDoctorFindsFaults(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		replaced []string
+		want     string
+	}{
+		{"an invalid key", []string{"api_key: sandbox-key", "api_kye: sandbox-key"}, "✗ exporters::amplitude: the Collector would not start: "},
+		{"a processor in no pipeline", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter]"}, "✗ processors::amplitude_experiment: no pipeline has it"},
+		{"an exporter without a processor", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter]"}, "✗ pipelines::logs: it has the exporter without amplitude_experiment"},
+		{"an exporter in no pipeline", []string{"exporters: [amplitude]", "exporters: [debug]"}, "✗ exporters::amplitude: no pipeline has it"},
+		{"a pipeline of traces", []string{"    logs: {", "    traces: {"}, "exposures are log records"},
+		{"batch before", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter, batch, amplitude_experiment]"}, "batch comes before amplitude_experiment"},
+		{"batch behind", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter, amplitude_experiment, batch]"}, "batch holds events in memory"},
+		{"memory_limiter late", []string{"[memory_limiter, amplitude_experiment]", "[amplitude_experiment, memory_limiter]"}, "memory_limiter is not first"},
+		{"dry run", []string{"api_key: sandbox-key", "dry_run: true"}, "dry_run is set: nothing is sent"},
+		{"browsers that are trusted", []string{"http: {endpoint: 127.0.0.1:4318}", "http: {endpoint: 127.0.0.1:4318, cors: {allowed_origins: [https://shop.example]}}", "{dedup: {storage: file_storage}}", "{accept_shaped: true, dedup: {storage: file_storage}}"}, "browsers write to otlp"},
+		{"state that outlives the queue", []string{"    sending_queue: {storage: file_storage}\n", ""}, "what amplitude_experiment remembers outlives the queue"},
+		{"a queue that outlives the state", []string{"{dedup: {storage: file_storage}}", "{}"}, "the queue of amplitude outlives what is remembered"},
+		{"an edge that de-duplicates", []string{"exporters: [amplitude]", "exporters: [otlp]"}, "it de-duplicates and hands events to another Collector"},
+		{"no dead letter file", []string{"    dead_letter: {path: ", "    partner_id: x #"}, "it has no dead_letter::path"},
+		{"a dead letter file that is none", []string{"letters/dead.jsonl", "letters"}, "is no regular file"},
+		{"two exporters with one file", []string{"extensions:\n  file", "  amplitude/two:\n    api_key: sandbox-key\n    dead_letter: {path: FOLDER/letters/dead.jsonl}\nextensions:\n  file"}, "it writes dead letters to the file of exporters::amplitude"},
+		{"no directory", []string{"directory: ", "directory: /nowhere"}, "there is no directory /nowhere"},
+		{"no fsync", []string{", fsync: true", ""}, "fsync is off"},
+		{"a storage that is not started", []string{"extensions: [file_storage]", "extensions: []"}, "a storage that is used and not started"},
+		{"an endpoint in clear", []string{"AMPLITUDE", "http://192.0.2.1"}, "is not encrypted: the API key goes in clear"},
+		{"a name without an address", []string{"AMPLITUDE", "http://name.invalid"}, "the name name.invalid has no address"},
+		{"nobody listens", []string{"AMPLITUDE", "http://127.0.0.1:1"}, "127.0.0.1:1 does not answer (no proxy)"},
+		{"a proxy that is away", []string{"    api_key: sandbox-key", "    proxy_url: http://user:secret-word@127.0.0.1:1\n    api_key: sandbox-key"}, "does not answer (by the proxy of proxy_url)"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			i := newInstallation(t)
+			for n, text := range tc.replaced {
+				tc.replaced[n] = strings.NewReplacer("FOLDER", i.folder, "AMPLITUDE", i.amplitude.URL()).Replace(text)
+			}
+			if strings.HasPrefix(tc.want, "is not encrypted") {
+				_, out := i.doctor(t, tc.replaced, "--offline")
+				assert.Contains(t, out, tc.want)
+				return
+			}
+			status, out := i.doctor(t, tc.replaced)
+			assert.Equal(t, 1, status)
+			assert.Contains(t, out, tc.want)
+			assert.NotContains(t, out, "secret-word")
+			assert.NotContains(t, out, "sandbox-key")
+		})
+	}
+}
+
+// TestDoctorLooksAtTheDisk: a queue that nobody reads, a directory that others can look into or that cannot be written.
+func TestDoctorLooksAtTheDisk(t *testing.T) {
+	i := newInstallation(t)
+	for _, name := range []string{"exporter_amplitude_old_logs", "exporter_amplitude__logs", "exporter_amplitude__slow_lane", "processor_amplitude_experiment__dedup", "exporter_otlp_gone_logs"} {
+		require.NoError(t, os.WriteFile(filepath.Join(i.folder, "state", name), nil, 0o600))
+	}
+	_, out := i.doctor(t, nil)
+	assert.Equal(t, 1, strings.Count(out, "✗"), out)
+	assert.Contains(t, out, "exporter_amplitude_old_logs holds the queue of an exporter amplitude/old, which the configuration does not have")
+
+	if runtime.GOOS == "windows" {
+		return
+	}
+	require.NoError(t, os.Chmod(filepath.Join(i.folder, "letters"), 0o755)) //nolint:gosec // that is the fault
+	_, out = i.doctor(t, nil)
+	assert.Contains(t, out, "everybody can look into")
+	require.NoError(t, os.Chmod(filepath.Join(i.folder, "letters"), 0o500)) //nolint:gosec // a directory
+	if os.Geteuid() != 0 {                                                  // who may write anywhere
+		_, out = i.doctor(t, nil)
+		assert.Contains(t, out, "this user cannot write to")
+	}
+}
+
+// TestDoctorAsksForTheKey: only if told to, and it tells a good key from a bad one.
+func TestDoctorAsksForTheKey(t *testing.T) {
+	i := newInstallation(t)
+	for _, tc := range []struct {
+		key, flag, want string
+	}{
+		{"sandbox-key", "--check-key", "✓ exporters::amplitude: the api_key is known"},
+		{"sandbox-key", "--send-test-event", "✓ exporters::amplitude: the api_key is good"},
+		{"another-key", "--check-key", "✗ exporters::amplitude: Amplitude does not know the api_key"},
+		{"another-key", "--send-test-event", "✗ exporters::amplitude: Amplitude does not know the api_key"},
+	} {
+		replaced := []string{}
+		if tc.key != "sandbox-key" {
+			replaced = []string{"api_key: sandbox-key", "api_key: " + tc.key}
+		}
+		_, out := i.doctor(t, replaced, tc.flag)
+		assert.Contains(t, out, tc.want)
+		assert.NotContains(t, out, tc.key)
+	}
+	assert.Zero(t, i.amplitude.Stats().EventsStored)
+}
+
+// TestDoctorReadsTheClock: of the server's answer, whatever else it says.
+func TestDoctorReadsTheClock(t *testing.T) {
+	i := newInstallation(t)
+	for off, want := range map[time.Duration]string{
+		-2 * time.Hour: `✗ exporters::amplitude: this clock is (2h0m0s|1h59m59s) behind`, 2 * time.Hour: `✗ exporters::amplitude: this clock is (2h0m0s|1h59m59s) ahead`,
+		time.Second: `✓ exporters::amplitude: this clock and the server's agree`,
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", time.Now().Add(-off).UTC().Format(http.TimeFormat))
+			w.WriteHeader(http.StatusBadGateway)
+		}))
+		_, out := i.doctor(t, []string{i.amplitude.URL(), server.URL}, "--check-key")
+		server.Close()
+		assert.Regexp(t, want, out)
+		assert.Contains(t, out, "the key could not be checked: "+strings.TrimPrefix(server.URL, "http://")+" answers 502")
+	}
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	_, out := i.doctor(t, []string{i.amplitude.URL(), server.URL})
+	assert.Contains(t, out, "certificate signed by unknown authority")
+}
+
+// TestDoctorIsAsked: what it cannot read or do ends with status 2.
+func TestDoctorIsAsked(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "--config"},
+		{[]string{"--config", "testdata/missing.yaml"}, "missing.yaml"},
+		{[]string{"--config", "yaml:processors: {amplitude_experiment: {}}"}, "has no service::pipelines"},
+		{[]string{"--config", "yaml:service: {}", "--offline", "--check-key"}, "--offline leaves the network alone"},
+		{[]string{"--color"}, "not defined"},
+	} {
+		status, out, stderr := command(t, nil, append([]string{"doctor"}, tc.args...)...)
+		assert.Equal(t, 2, status)
+		assert.Empty(t, out)
+		assert.Contains(t, stderr, tc.want)
+	}
+	status, _, stderr := command(t, nil, "doctor", "--help")
+	assert.Zero(t, status)
+	assert.Contains(t, stderr, "usage: otelcol-amplitude-explain doctor")
+}

@@ -1,0 +1,157 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor // import "github.com/otelcol-amplitude/otelcol-amplitude/cmd/otelcol-amplitude-explain/internal/doctor"
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const (
+	// littleSpace is the free space below which a queue soon ends: an hour of 1,000 events a second.
+	littleSpace = 1 << 30
+	// othersBits are the permissions of those who are neither owner nor group.
+	othersBits = 0o007
+)
+
+// deadLetters examines the files for events that cannot be delivered.
+func (e *examination) deadLetters() {
+	owner := map[string]string{}
+	for _, x := range e.collector.exporters {
+		path := x.config.DeadLetter.Path
+		subject := "exporters::" + x.id
+		switch {
+		case x.invalid != nil:
+			continue
+		case path == "":
+			e.wrong(subject, "it has no dead_letter::path: what Amplitude refuses is counted and gone; name a file")
+			continue
+		}
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			absolute = path
+		}
+		if other, taken := owner[absolute]; taken {
+			e.wrong(subject, "it writes dead letters to the file of exporters::%s, %s: give each its own", other, path)
+			continue
+		}
+		owner[absolute] = x.id
+		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+			e.wrong(subject, "dead_letter::path %s is no regular file: name one", path)
+			continue
+		}
+		e.directory(subject, "dead_letter::path", filepath.Dir(path))
+	}
+}
+
+// storages examines the directories of file_storage, and what lies in them. No file of a storage is opened: a Collector may be
+// using it.
+func (e *examination) storages() {
+	used := map[string]bool{}
+	for _, x := range e.collector.exporters {
+		if queue := x.config.QueueConfig.Get(); x.invalid == nil && queue != nil && queue.StorageID != nil {
+			used[queue.StorageID.String()] = true
+		}
+	}
+	for _, p := range e.collector.processors {
+		if p.invalid == nil && p.config.Dedup.StorageID != nil {
+			used[p.config.Dedup.StorageID.String()] = true
+		}
+	}
+	started, _ := e.collector.conf.Get("service::extensions").([]any)
+	for id := range used {
+		if !slices.Contains(started, any(id)) {
+			e.wrong("extensions::"+id, "a storage that is used and not started: name it under service::extensions")
+		}
+	}
+	for id, section := range sectionsOf(e.collector.conf, "extensions", "file_storage") {
+		if !used[id] {
+			continue
+		}
+		subject := "extensions::" + id
+		directory, _ := section.Get("directory").(string)
+		if directory == "" {
+			e.wrong(subject, "it names no directory: set one that outlives the Collector")
+			continue
+		}
+		if !e.directory(subject, "directory", directory) {
+			continue
+		}
+		if fsync, _ := section.Get("fsync").(bool); !fsync {
+			e.wrong(subject, "fsync is off: what was acknowledged in the last seconds is lost at a power cut; set it, or accept that")
+		}
+		e.leftQueues(subject, directory)
+	}
+}
+
+// leftQueues finds queues in a directory that no exporter of the configuration reads.
+func (e *examination) leftQueues(subject, directory string) {
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return // said already
+	}
+	const prefix = "exporter_"
+	var read []string // what the names of files that are read begin with
+	for _, x := range e.collector.exporters {
+		_, name, _ := strings.Cut(x.id, "/")
+		read = append(read, name+"_")
+	}
+	for _, entry := range entries {
+		// The storage names a file exporter_<type>_<name>_<what for>.
+		rest, ours := strings.CutPrefix(entry.Name(), prefix+exporterType+"_")
+		if !ours {
+			continue
+		}
+		if slices.ContainsFunc(read, func(known string) bool { return strings.HasPrefix(rest, known) }) {
+			continue
+		}
+		id := exporterType
+		if end := strings.LastIndex(rest, "_"); end > 0 {
+			id += "/" + rest[:end]
+		}
+		e.wrong(subject, "%s holds the queue of an exporter %s, which the configuration does not have: its events wait there; give an exporter that name until it is empty", filepath.Join(directory, entry.Name()), id)
+	}
+}
+
+// directory examines whether files can be written to a directory and stay there. It writes an empty file and removes it.
+func (e *examination) directory(subject, key, path string) bool {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		e.wrong(subject, "%s: there is no directory %s: make it, owned by the user that the Collector runs as", key, path)
+		return false
+	case err != nil:
+		e.wrong(subject, "%s: %s", key, oneLine(err))
+		return false
+	case !info.IsDir():
+		e.wrong(subject, "%s: %s is no directory", key, path)
+		return false
+	}
+	if err := probe(path); err != nil {
+		e.wrong(subject, "%s: this user cannot write to %s (%s): run this as the user of the Collector, and give it the directory", key, path, oneLine(err))
+		return false
+	}
+	if info.Mode().Perm()&othersBits != 0 && hasPermissions {
+		e.wrong(subject, "%s: everybody can look into %s (%04o), which holds what users did: chmod 0750", key, path, info.Mode().Perm())
+	}
+	if free, known := freeSpace(path); known && free < littleSpace {
+		e.wrong(subject, "%s: %s has %d MB left: an outage of an hour can take a gigabyte", key, path, free>>20)
+		return true
+	}
+	e.well(subject, "%s: %s can be written and synced", key, path)
+	return true
+}
+
+// probe writes a file, syncs and removes it.
+func probe(directory string) error {
+	f, err := os.CreateTemp(directory, ".otelcol-amplitude-doctor-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("probe\n")
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
+}

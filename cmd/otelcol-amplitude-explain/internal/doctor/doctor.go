@@ -1,0 +1,73 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package doctor examines an installation: a Collector's configuration, the disks it names and the way to Amplitude.
+package doctor // import "github.com/otelcol-amplitude/otelcol-amplitude/cmd/otelcol-amplitude-explain/internal/doctor"
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/collector/confmap"
+)
+
+// Finding is what one examination found.
+type Finding struct {
+	// Subject is what was examined, such as an id of the configuration.
+	Subject string
+	// Wrong is what is wrong and what to do about it; empty: all is well.
+	Wrong string
+	// Well is what is well.
+	Well string
+}
+
+// Options say what may be done beside looking.
+type Options struct {
+	// CheckKey asks Amplitude with a request without events, which is refused for its content if the key is good.
+	CheckKey bool
+	// SendTestEvent sends an $identify of a test user that sets nothing.
+	SendTestEvent bool
+	// Offline leaves the network alone.
+	Offline bool
+	// Now is the clock.
+	Now func() time.Time
+	// Timeout bounds each request.
+	Timeout time.Duration
+}
+
+// examination collects findings.
+type examination struct {
+	Options
+	collector *collector
+	findings  []Finding
+}
+
+// Examine examines an installation, in the order in which a record passes through it. An error is a configuration that
+// cannot be read.
+func Examine(ctx context.Context, conf *confmap.Conf, o Options) ([]Finding, error) {
+	c, err := readCollector(conf)
+	if err != nil {
+		return nil, err
+	}
+	e := &examination{Options: o, collector: c}
+	e.configuration()
+	e.pipelines()
+	e.memory()
+	e.deadLetters()
+	e.storages()
+	for _, x := range c.exporters {
+		if x.invalid == nil && !x.config.DryRun {
+			e.network(ctx, x)
+		}
+	}
+	return e.findings, nil
+}
+
+func (e *examination) well(subject, format string, args ...any) {
+	e.findings = append(e.findings, Finding{Subject: subject, Well: fmt.Sprintf(format, args...)})
+}
+
+func (e *examination) wrong(subject, format string, args ...any) {
+	e.findings = append(e.findings, Finding{Subject: subject, Wrong: fmt.Sprintf(format, args...)})
+}
