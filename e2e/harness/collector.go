@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -106,6 +107,8 @@ type Options struct {
 	Env []string
 	// More are configuration files that are merged over the first.
 	More []string
+	// DataLimit bounds the memory of the process in bytes (RLIMIT_DATA), as a container does; 0 is no limit.
+	DataLimit int
 	// Sets are changes to the configuration, each as "path::to::key: value".
 	Sets []string
 }
@@ -127,9 +130,14 @@ func Start(t testing.TB, config string, options Options) *Collector {
 	for _, set := range options.Sets {
 		arguments = append(arguments, "--config", "yaml:"+set)
 	}
+	program := Binary(t, cmp.Or(options.Program, os.Getenv("E2E_COLLECTOR"), "otelcol-amplitude"))
+	if options.DataLimit > 0 {
+		arguments = append([]string{"-c", fmt.Sprintf(`ulimit -d %d && exec "$0" "$@"`, options.DataLimit>>10), program}, arguments...)
+		program = "sh"
+	}
 	c := &Collector{
 		Addresses: options.Addresses,
-		cmd:       exec.Command(Binary(t, cmp.Or(options.Program, os.Getenv("E2E_COLLECTOR"), "otelcol-amplitude")), arguments...), //nolint:gosec // the test names its own binary
+		cmd:       exec.Command(program, arguments...), //nolint:gosec // the test names its own binary
 		logs:      &buffer{},
 		done:      make(chan error, 1),
 	}

@@ -19,6 +19,12 @@ func (c *Collector) Resident(t testing.TB) int {
 	return c.status(t, "VmRSS:") >> 10
 }
 
+// Peak returns the most memory that the process ever had resident, in megabytes.
+func (c *Collector) Peak(t testing.TB) int {
+	t.Helper()
+	return c.status(t, "VmHWM:") / 1024
+}
+
 // Threads returns how many threads of the system the process has; 0 where the system does not tell.
 func (c *Collector) Threads(t testing.TB) int {
 	t.Helper()

@@ -1,0 +1,303 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
+)
+
+// containerBytes is the memory that compose, the unit and the chart give the Collector.
+const containerBytes = 1 << 30
+
+// varint is the length of a field of protobuf.
+func varint(n int) (out []byte) {
+	for ; n > 127; n >>= 7 {
+		out = append(out, byte(n&127|128))
+	}
+	return append(out, byte(n))
+}
+
+// emptyRecords are logs of about size bytes in which each record takes two, and a hundred times that once it is decoded.
+func emptyRecords(size int) []byte {
+	records := bytes.Repeat([]byte{0x12, 0}, size/2)
+	scope := append(append([]byte{0x12}, varint(len(records))...), records...)
+	return append(append([]byte{0x0a}, varint(len(scope))...), scope...)
+}
+
+// emptyRecordsJSON are the same in JSON.
+func emptyRecordsJSON(size int) []byte {
+	return []byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + strings.Repeat("{},", size/3-32) + `{}]}]}]}`)
+}
+
+// variantsOfAll are assignments that inherit their flags from the resource.
+func variantsOfAll(flags, records int) []byte {
+	text := func(key, value string) map[string]any {
+		return map[string]any{"key": key, "value": map[string]any{"stringValue": value}}
+	}
+	var variants, list []any
+	for i := range flags {
+		variants = append(variants, text(fmt.Sprint("f", i), "a"))
+	}
+	for i := range records {
+		list = append(list, map[string]any{"eventName": "$assignment", "attributes": []any{text("user_id", fmt.Sprintf("user-%05d", i))}})
+	}
+	body, _ := json.Marshal(map[string]any{"resourceLogs": []any{map[string]any{
+		"resource":  map[string]any{"attributes": []any{map[string]any{"key": "variants", "value": map[string]any{"kvlistValue": map[string]any{"values": variants}}}}},
+		"scopeLogs": []any{map[string]any{"logRecords": list}},
+	}}})
+	return body
+}
+
+// bombs are requests of a few kilobytes once they are compressed.
+var bombs = []struct {
+	name, contentType string
+	body              func(limit int) []byte // of what the receiver takes
+	refused           bool
+}{
+	{"20 MB of empty records", "application/x-protobuf", func(int) []byte { return emptyRecords(20 << 20) }, true},
+	{"20 MB of empty records in JSON", "application/json", func(int) []byte { return emptyRecordsJSON(20 << 20) }, true},
+	{"empty records, as many as one request may have", "application/x-protobuf", func(limit int) []byte { return emptyRecords(limit - 64) }, false},
+	{"the same in JSON", "application/json", func(limit int) []byte { return emptyRecordsJSON(limit - 64) }, false},
+	{"flags of a resource in many records", "application/json", func(int) []byte { return variantsOfAll(2000, 1500) }, false},
+}
+
+// shipped are configurations as they are installed; one of the emitters stands for all, which TestReceiversAreBounded compares.
+var shipped = []string{
+	"config.example.yaml", "deploy/docker/config.yaml", "deploy/systemd/config.yaml", "deploy/helm/values.yaml",
+	"examples/span-events.yaml", "examples/emitters/plain-exposure.yaml", "examples/scale-out/edge.yaml", "examples/shop-web/collector.yaml",
+}
+
+// TestShippedConfigurationsSurviveBombs: within the memory of its container each shipped configuration answers four bombs at
+// once, and serves others meanwhile.
+func TestShippedConfigurationsSurviveBombs(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("RLIMIT_DATA is Linux's")
+	}
+	for _, name := range shipped {
+		t.Run(name, func(t *testing.T) {
+			far, err := sandbox.NewServer(sandbox.DefaultConfig())
+			require.NoError(t, err)
+			amplitude := httptest.NewServer(far)
+			t.Cleanup(amplitude.Close)
+			gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write([]byte("{}"))
+			}))
+			t.Cleanup(gateway.Close)
+			c, limit := startShipped(t, name, amplitude.URL, gateway.URL)
+			isEdge := strings.HasSuffix(name, "edge.yaml")
+			post, body := c.PostLogs, func(raw []byte) []byte { return raw }
+			takesLogs := name != "examples/span-events.yaml"
+			if !takesLogs {
+				// In protobuf empty spans look as empty records do.
+				post = c.PostTraces
+				body = func(raw []byte) []byte {
+					return []byte(strings.NewReplacer("resourceLogs", "resourceSpans", "scopeLogs", "scopeSpans", "logRecords", "spans").Replace(string(raw)))
+				}
+			}
+			for _, bomb := range bombs {
+				var packed bytes.Buffer
+				w := gzip.NewWriter(&packed)
+				_, err := w.Write(body(bomb.body(limit)))
+				require.NoError(t, err)
+				require.NoError(t, w.Close())
+				var all sync.WaitGroup
+				for range 4 {
+					all.Go(func() {
+						status, err := post(bomb.contentType, "gzip", packed.Bytes())
+						refused := status/100 == 4 || status == http.StatusServiceUnavailable
+						assert.True(t, refused || (!bomb.refused && status == http.StatusOK), "%s: %d, %v", bomb.name, status, err)
+					})
+				}
+				if takesLogs {
+					neighbor(t, c, bomb.name)
+				}
+				all.Wait()
+				t.Logf("%s, %d kB on the wire: at most %d MB resident", bomb.name, packed.Len()>>10, c.Peak(t))
+			}
+			if takesLogs {
+				neighbor(t, c, "afterward")
+			}
+			if takesLogs && !isEdge {
+				require.Eventually(t, func() bool { return far.Stats().EventsStored > 0 }, time.Minute, 50*time.Millisecond, "what neighbors sent arrives")
+			}
+			c.Stop(t)
+			assert.NotContains(t, c.Logs(), "out of memory")
+		})
+	}
+}
+
+// neighbor is an application whose exposure is taken, if need be when it tries again.
+func neighbor(t *testing.T, c *harness.Collector, user string) {
+	t.Helper()
+	body := fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"eventName":"$exposure","attributes":[{"key":"user_id","value":{"stringValue":"neighbor of %s"}},{"key":"flag_key","value":{"stringValue":"f"}},{"key":"variant","value":{"stringValue":"on"}}]}]}]}]}`, user)
+	require.Eventually(t, func() bool {
+		status, err := c.PostLogs("application/json", "", []byte(body))
+		return err == nil && status == http.StatusOK
+	}, time.Minute, 100*time.Millisecond, "a neighbor of %s is served", user)
+}
+
+// startShipped starts the Collector with a configuration as it is, but for addresses and directories. It returns the size of
+// the largest body that the configuration takes.
+func startShipped(t *testing.T, name, amplitude, gateway string) (c *harness.Collector, limit int) {
+	t.Helper()
+	path := filepath.Join(harness.Root(), filepath.FromSlash(name))
+	var more []string
+	switch {
+	case strings.HasPrefix(name, "deploy/helm"):
+		path = chartConfiguration(t, path)
+	case strings.HasPrefix(name, "examples/shop-web"):
+		path, more = filepath.Join(harness.Root(), "config.example.yaml"), []string{path}
+	}
+	var content struct {
+		Receivers struct {
+			OTLP struct {
+				Protocols struct {
+					HTTP struct {
+						Limit int `yaml:"max_request_body_size"`
+					}
+				}
+			}
+		}
+		Extensions map[string]any
+		Processors map[string]map[string]any
+		Exporters  map[string]any
+		Service    struct{ Extensions []string }
+	}
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(text, &content))
+	at := harness.NewAddresses(t)
+	dir := t.TempDir()
+	sets := []string{
+		"receivers::otlp::protocols::http::endpoint: " + at.OTLPHTTP,
+		"extensions::health_check::endpoint: " + at.Health,
+		"service::extensions: [" + strings.Join(append(content.Service.Extensions, "health_check"), ", ") + "]",
+		"service::telemetry::metrics: {level: none, readers: []}",
+	}
+	if strings.Contains(string(text), "grpc:") {
+		sets = append(sets, "receivers::otlp::protocols::grpc::endpoint: "+at.OTLPGRPC)
+	}
+	if content.Exporters["amplitude"] != nil {
+		sets = append(sets, "exporters::amplitude::api_key: sandbox", "exporters::amplitude::endpoint: "+amplitude+"/2/httpapi")
+	}
+	if content.Extensions["amplitude_sandbox"] != nil {
+		sets = append(sets, "extensions::amplitude_sandbox::endpoint: "+at.Sandbox)
+	}
+	if content.Extensions["file_storage"] != nil {
+		sets = append(sets, "extensions::file_storage::directory: "+dir, "exporters::amplitude::dead_letter::path: "+filepath.Join(dir, "dead.jsonl"))
+	}
+	// Of the machine's memory a percentage says nothing here: it is that of the container.
+	if content.Processors["memory_limiter"]["limit_percentage"] != nil {
+		for _, limiter := range []string{"processors", "extensions"} {
+			sets = append(sets, limiter+"::memory_limiter: {limit_percentage: 0, spike_limit_percentage: 0, limit_mib: 819, spike_limit_mib: 204}")
+		}
+	}
+	limit = content.Receivers.OTLP.Protocols.HTTP.Limit
+	require.NotZero(t, limit)
+	return harness.Start(t, path, harness.Options{
+		Addresses: at, Dir: dir, More: more, Sets: sets, DataLimit: containerBytes,
+		Env: []string{"GOMEMLIMIT=800MiB", "AMPLITUDE_API_KEY=sandbox", "MY_POD_IP=127.0.0.1", "GATEWAY=" + gateway},
+	}), limit
+}
+
+// chartConfiguration writes the configuration that stands in the chart's values to a file of its own.
+func chartConfiguration(t *testing.T, values string) string {
+	t.Helper()
+	var content struct {
+		Config map[string]any `yaml:"alternateConfig"`
+	}
+	text, err := os.ReadFile(values)
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(text, &content))
+	encoded, err := yaml.Marshal(content.Config)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "chart.yaml")
+	require.NoError(t, os.WriteFile(path, encoded, 0o600))
+	return path
+}
+
+// TestReceiversAreBounded: every OTLP receiver that we ship or document says how large a request may be.
+func TestReceiversAreBounded(t *testing.T) {
+	var files []string
+	for _, pattern := range []string{"*.yaml", "*.md", "docs/*.md", "deploy/*/*.yaml", "examples/*.yaml", "examples/*/*.yaml", "examples/*/*.md"} {
+		found, err := filepath.Glob(filepath.Join(harness.Root(), filepath.FromSlash(pattern)))
+		require.NoError(t, err)
+		files = append(files, found...)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	checked := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		texts := []string{string(text)}
+		if filepath.Ext(file) == ".md" {
+			texts = nil
+			for _, found := range block.FindAllStringSubmatch(string(text), -1) {
+				texts = append(texts, found[1])
+			}
+		}
+		for _, one := range texts {
+			var content map[string]any
+			if yaml.Unmarshal([]byte(one), &content) != nil {
+				continue
+			}
+			if inner, ok := content["alternateConfig"].(map[string]any); ok {
+				content = inner
+			}
+			receivers, _ := content["receivers"].(map[string]any)
+			for name, receiver := range receivers {
+				if name != "otlp" && !strings.HasPrefix(name, "otlp/") {
+					continue
+				}
+				protocols, _ := receiver.(map[string]any)["protocols"].(map[string]any)
+				if http, ok := protocols["http"].(map[string]any); ok && http["endpoint"] != nil {
+					checked++
+					assert.NotNil(t, http["max_request_body_size"], "%s: %s over HTTP", file, name)
+				}
+				if grpc, ok := protocols["grpc"].(map[string]any); ok && grpc["endpoint"] != nil {
+					checked++
+					assert.NotNil(t, grpc["max_recv_msg_size_mib"], "%s: %s over gRPC", file, name)
+					assert.NotNil(t, grpc["max_concurrent_streams"], "%s: %s over gRPC", file, name)
+				}
+			}
+		}
+	}
+	assert.Greater(t, checked, 20)
+}
+
+// TestSlowConnectionsHoldNobodyUp sits on the receiver with connections that never finish a request; others are served.
+func TestSlowConnectionsHoldNobodyUp(t *testing.T) {
+	c, limit := startShipped(t, "config.example.yaml", "http://127.0.0.1:1", "")
+	for range 200 {
+		conn, err := net.Dial("tcp", c.OTLPHTTP)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = fmt.Fprintf(conn, "POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{", limit)
+		require.NoError(t, err)
+	}
+	neighbor(t, c, "slow connections")
+	assert.LessOrEqual(t, c.Resident(t), 400)
+}
