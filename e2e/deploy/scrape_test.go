@@ -100,6 +100,10 @@ func eventful(t *testing.T) []byte {
 		flags[fmt.Sprintf("flag-%04d", i)] = "on"
 	}
 	flags["broken"] = []any{"no", "variant"}
+	groups := map[string]any{}
+	for i := range 6 {
+		groups[fmt.Sprintf("type-%d", i)] = "acme"
+	}
 	nested := any("deep")
 	for range 45 {
 		nested = []any{nested}
@@ -115,10 +119,11 @@ func eventful(t *testing.T) []byte {
 		exposure("user-000006", "control"),
 		record{event: "$exposure", ago: 72 * time.Hour, attributes: map[string]any{"user_id": "user-000001", "flag_key": "checkout", "variant": "control"}},
 		record{event: "$assignment", attributes: map[string]any{"user_id": "user-000001", "variants": flags}},
-		record{event: "$exposure", attributes: map[string]any{"user_id": "user-000003", "flag_key": "checkout", "variant": "control", "n": math.NaN(), "nested": nested}},
+		record{event: "$exposure", attributes: map[string]any{"user_id": "user-000003", "flag_key": "checkout", "variant": "control", "n": math.NaN(), "nested": nested, "groups": groups}},
 		record{event: "$exposure", attributes: map[string]any{"user_id": "anonymous", "device_id": "device-000001", "flag_key": "checkout", "variant": "control"}},
 		record{event: "$exposure", attributes: map[string]any{"flag_key": "checkout", "variant": "control"}},
 		record{event: "feature_flag.evaluation", attributes: map[string]any{"feature_flag.key": "checkout", "feature_flag.result.reason": "disabled"}},
+		record{event: "feature_flag.evaluation", attributes: map[string]any{"user_id": "user-000006", "feature_flag.key": "checkout", "feature_flag.result.variant": "control"}},
 		record{event: "another event", attributes: map[string]any{"user_id": "user-000001"}},
 		record{event: "$Exposure", attributes: map[string]any{"user_id": "user-000001", "flag_key": "checkout", "variant": "control"}},
 		record{event: "[Experiment] Exposure", attributes: map[string]any{

@@ -44,7 +44,7 @@ func TestCoreVersions(t *testing.T) {
 	assert.Equal(t, beta, inManifest)
 	assert.Equal(t, stable, stableInManifest)
 	for _, manifest := range []string{"bench/builder-config.yaml", "examples/scale-out/builder-config.yaml"} {
-		inManifest, stableInManifest := coreVersions(t, manifest)
+		inManifest, stableInManifest := coreVersions(t, manifest, "extension/memorylimiterextension")
 		assert.Equal(t, beta, inManifest, manifest)
 		assert.Equal(t, stable, stableInManifest, manifest)
 	}
