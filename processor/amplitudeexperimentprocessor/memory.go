@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/zeebo/xxh3"
@@ -63,6 +64,9 @@ func (cfg *DedupConfig) settings(set processor.Settings) dedup.Settings {
 	}
 	if cfg.Mode == dedupModeUniquePerDay {
 		settings.Mode = dedup.UniquePerDay
+	}
+	if length, err := time.ParseDuration(cfg.Window); err == nil { // a day is the default
+		settings.Window = length
 	}
 	return settings
 }

@@ -396,3 +396,16 @@ func FuzzReadJournal(f *testing.F) {
 		require.NoError(t, l.Shutdown(t.Context()))
 	})
 }
+
+// TestWindowThatIsLongerThanADay: what is not new for certain after a storage that failed is that for as long as the window lasts.
+func TestWindowThatIsLongerThanADay(t *testing.T) {
+	now := testTime(0)
+	kept := newMemStorage()
+	kept.data[metaKey] = []byte("damaged")
+	l := openLedger(t, kept, clockOf(&now), func(set *Settings) { set.Window = 72 * time.Hour })
+	now = now.Add(71 * time.Hour)
+	assert.Equal(t, sendsBoth, report(l, "u", 1, now.UnixMilli()))
+	now = now.Add(2 * time.Hour)
+	assert.Equal(t, sendsEvent, report(l, "v", 1, now.UnixMilli()))
+	require.NoError(t, l.Shutdown(t.Context()))
+}
