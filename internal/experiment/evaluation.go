@@ -29,7 +29,11 @@ func (p *parser) evaluation(v *fieldValues, r *parsedRecord, flag *Flag) decisio
 		r.trace.dontTrack()
 		return skipped(SkipTrackExposure)
 	}
-	flag.Variant = v.text(fieldVariant)
+	if variant := v.text(fieldVariant); known.isVariation(variant) {
+		flag.Variant = variant
+	} else {
+		r.trace.rule("variant", "not taken", known.word+" gives every user the variant "+variant)
+	}
 	if v.found(fieldValue) && (flag.Variant == "" || p.set.Evaluation.PreferValue) {
 		if flag.Variant == "" && known.servesDefault(v) {
 			r.trace.rule("variant", "skipped", "there is no variant, no reason, and "+known.word+" gives the application's own default like this")

@@ -22,6 +22,8 @@ type preset struct {
 	defaultWithoutReason bool
 	// falseIsDisabled: the reason disabled says of a boolean flag that it is false for this user.
 	falseIsDisabled bool
+	// notVariation is what the provider gives for a variant of every variation.
+	notVariation string
 }
 
 var presets []*preset
@@ -55,6 +57,11 @@ func (k *preset) skips(reason string) (SkipReason, bool) {
 func (k *preset) servesDefault(v *fieldValues) bool {
 	return k != nil && k.defaultWithoutReason && saysNothing(v.text(fieldReason)) &&
 		!v.found(fieldDefaultMarker) && v.answers[fieldValue].number != isBoolean
+}
+
+// isVariation tells whether a variant can be one.
+func (k *preset) isVariation(variant string) bool {
+	return k == nil || k.notVariation == "" || variant != k.notVariation
 }
 
 // countsFalse tells whether an evaluation that is skipped as disabled is the false arm of a boolean flag.

@@ -58,8 +58,8 @@ type recognizer struct {
 	listed, own map[string]recordKind
 	// attributes may hold an event name where the field of the record holds none that is listed, in this order.
 	attributes []string
-	// lengths has a bit for each length, modulo 64, that a name worth comparing has.
-	lengths uint64
+	// lengths has, by the first byte of a name, a bit for each length, modulo 64, that a name worth comparing has.
+	lengths [256]uint64
 	// parseBody reads a body that is the text of a JSON object.
 	parseBody bool
 }
@@ -86,7 +86,7 @@ func newRecognizer(set *Settings) *recognizer {
 	}
 	add(kindExposure, set.Exposure.EventNames)
 	add(kindAssignment, set.Assignment.EventNames)
-	compare := func(name string) { r.lengths |= 1 << (len(name) % lengthBits) }
+	compare := func(name string) { r.lengths[name[0]] |= 1 << (len(name) % lengthBits) }
 	for _, name := range r.attributes {
 		compare(name)
 		eachPrefix(name, compare)
@@ -157,12 +157,11 @@ func (r *recognizer) scan(attributes pcommon.Map) (name string, claims bool) {
 	var eventType string
 	isEvent := false
 	for key, value := range attributes.All() {
-		if len(key) >= len(prefix) && key[0] == prefix[0] && key[:len(prefix)] == prefix {
-			claims = true
-		}
-		if r.lengths>>(len(key)%lengthBits)&1 == 0 {
+		if key == "" || r.lengths[key[0]]>>(len(key)%lengthBits)&1 == 0 {
+			claims = claims || (len(key) >= len(prefix) && key[0] == prefix[0] && key[:len(prefix)] == prefix)
 			continue
 		}
+		claims = claims || strings.HasPrefix(key, prefix)
 		for i, attribute := range r.attributes[:best] {
 			if text := textAt(key, value, attribute, maxNested); text != "" && r.isOurs(text) {
 				name, best = text, i
