@@ -5,8 +5,10 @@ package docs
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -259,8 +261,31 @@ func startExample(t *testing.T, options harness.Options, configs ...string) *har
 		"exporters::amplitude::endpoint: http://"+a.Sandbox+"/2/httpapi",
 		"extensions::amplitude_sandbox::endpoint: "+a.Sandbox,
 		"extensions::health_check::endpoint: "+a.Health,
-		"service::extensions: [amplitude_sandbox, health_check]",
+		"service::extensions: ["+strings.Join(extensions(t, configs), ", ")+"]",
 		"service::telemetry::metrics::readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: "+a.Metrics[strings.LastIndexByte(a.Metrics, ':')+1:]+"}}}}]",
 	)
 	return harness.Start(t, configs[0], options)
+}
+
+// extensions are those that the last of the configurations with a list of them uses, and the two that the tests need.
+func extensions(t *testing.T, configs []string) []string {
+	t.Helper()
+	var used []string
+	for _, config := range configs {
+		text, err := os.ReadFile(config) //nolint:gosec // the test names it
+		require.NoError(t, err)
+		service, _ := readYAML(t, string(text))["service"].(map[string]any)
+		if list, ok := service["extensions"].([]any); ok {
+			used = nil
+			for _, one := range list {
+				used = append(used, one.(string))
+			}
+		}
+	}
+	for _, needed := range []string{"amplitude_sandbox", "health_check"} {
+		if !slices.Contains(used, needed) {
+			used = append(used, needed)
+		}
+	}
+	return used
 }
