@@ -30,7 +30,7 @@ func (p *parser) exposure(v *fieldValues, r *parsedRecord, flag *Flag) decision 
 
 // finishExposure does what explicit exposures and evaluations have in common.
 func (p *parser) finishExposure(v *fieldValues, r *parsedRecord, flag *Flag, m *flagMetadata) decision {
-	flag.NoProperty = m.noProperty
+	flag.NoProperty = m.noProperty || r.kind == kindImpression
 	r.ExperimentKey = v.text(fieldExperimentKey)
 	if r.ExperimentKey == "" {
 		r.ExperimentKey = m.experimentKey
@@ -49,9 +49,14 @@ func (p *parser) finishExposure(v *fieldValues, r *parsedRecord, flag *Flag, m *
 // decideExposure decides what the exposure of a variant, or of none, becomes.
 func (p *parser) decideExposure(r *parsedRecord, flag *Flag) decision {
 	decided := decision{outcome: Exposure}
+	if r.kind == kindImpression {
+		decided.outcome = Impression
+	}
 	if flag.Unassigned {
 		flag.Variant = ""
-		decided.outcome = Unexposure
+		if r.kind != kindImpression {
+			decided.outcome = Unexposure
+		}
 		switch {
 		case p.set.Exposure.Unassigned == UnassignedDrop:
 			decided = skipped(SkipUnassigned)

@@ -124,7 +124,7 @@ func newFieldTable(set *Settings, groupTypes []string, kind recordKind) *fieldTa
 		}
 	}
 	switch kind {
-	case kindExposure:
+	case kindExposure, kindImpression:
 		add(fieldFlagKey, set.Exposure.FlagKey...)
 		add(fieldVariant, set.Exposure.Variant...)
 		add(fieldExperimentKey, set.Exposure.ExperimentKey...)

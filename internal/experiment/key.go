@@ -17,6 +17,7 @@ import (
 const (
 	subjectExposure   = 'E'
 	subjectAssignment = 'A'
+	subjectImpression = 'I'
 )
 
 // What the result of a flag does to its user property; part of an assignment's result.
@@ -85,10 +86,17 @@ const bytesPerStep = 16
 // Result: the variant, or that there is none.
 func (e *Event) encodeExposure(to encoder) (text encoder, subject int) {
 	flag := &e.Flags[0]
-	to = to.who(subjectExposure, &e.Identity, e.Groups)
+	kind := byte(subjectExposure)
+	if e.kind == kindImpression {
+		kind = subjectImpression
+	}
+	to = to.who(kind, &e.Identity, e.Groups)
 	to = to.count(1)
 	to = to.text(flag.Key)
 	to = to.text(e.ExperimentKey)
+	if e.kind == kindImpression {
+		to = binary.AppendVarint(to, e.Time) // each counts; only the same one is a repeat
+	}
 	subject = len(to)
 	if flag.Unassigned {
 		return append(to, propertyUnset), subject

@@ -40,10 +40,11 @@ func New(set Settings) *Mapper {
 		idle:        freelist.New[*Batch](runtime.GOMAXPROCS(0)),
 	}
 	m.nearMisses = newNearMissFinder(&set, m.names)
-	for _, kind := range []recordKind{kindExposure, kindEvaluation, kindAssignment, kindIdentify} {
+	for _, kind := range []recordKind{kindExposure, kindEvaluation, kindAssignment, kindImpression, kindIdentify} {
 		m.tables[kind] = newFieldTable(&set, m.groupTypes, kind)
 	}
 	m.offVariants[kindExposure] = set.Exposure.OffVariants
+	m.offVariants[kindImpression] = set.Exposure.OffVariants
 	m.offVariants[kindEvaluation] = set.Evaluation.OffVariants
 	m.offVariants[kindAssignment] = set.Assignment.OffVariants
 	for _, reason := range set.Evaluation.SkipReasons {

@@ -13,6 +13,7 @@ const (
 	Exposure
 	Unexposure
 	Assignment
+	Impression
 	AlreadyShaped
 	Duplicate
 	Repaired
@@ -22,7 +23,7 @@ const (
 )
 
 var outcomeNames = [NumOutcomes]string{
-	"passed", "dropped", "exposure", "unexposure", "assignment", "already_shaped", "duplicate", "repaired", "skipped", "rejected",
+	"passed", "dropped", "exposure", "unexposure", "assignment", "impression", "already_shaped", "duplicate", "repaired", "skipped", "rejected",
 }
 
 // String returns the outcome as the word that metrics count by.
@@ -42,7 +43,7 @@ func rejected(reason RejectReason) decision { return decision{outcome: Rejected,
 // leaves tells whether the record becomes events.
 func (d decision) leaves() bool {
 	switch d.outcome {
-	case Exposure, Unexposure, Assignment, AlreadyShaped:
+	case Exposure, Unexposure, Assignment, Impression, AlreadyShaped:
 		return true
 	default:
 		return false

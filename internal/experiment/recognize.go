@@ -22,6 +22,8 @@ const (
 	kindExposure
 	kindEvaluation
 	kindAssignment
+	// kindImpression is an exposure that counts each time, and has no user property.
+	kindImpression
 	// kindIdentify is an un-exposure that an edge Collector sent as $identify.
 	kindIdentify
 	numKinds
@@ -86,6 +88,10 @@ func newRecognizer(set *Settings) *recognizer {
 	}
 	add(kindExposure, set.Exposure.EventNames)
 	add(kindAssignment, set.Assignment.EventNames)
+	if set.Impression.Enabled {
+		add(kindImpression, set.Impression.EventNames)
+		r.own[amplitude.EventRawImpression], r.own[amplitude.EventImpression] = kindImpression, kindImpression
+	}
 	compare := func(name string) { r.lengths[name[0]] |= 1 << (len(name) % lengthBits) }
 	for _, name := range r.attributes {
 		compare(name)

@@ -37,6 +37,7 @@ type Settings struct {
 	Exposure   ExposureSettings
 	Evaluation EvaluationSettings
 	Assignment AssignmentSettings
+	Impression ImpressionSettings
 	Identity   IdentitySettings
 	// EventName are the attributes that may hold the event name.
 	EventName []string
@@ -98,6 +99,12 @@ type EvaluationSettings struct {
 	SkipReasons   []string
 	DefaultMarker []string
 	Preset        string
+}
+
+// ImpressionSettings say whether impressions are recognized. They are read as exposures are.
+type ImpressionSettings struct {
+	Enabled    bool
+	EventNames []string
 }
 
 // AssignmentSettings say how assignments are recognized and written.

@@ -73,6 +73,10 @@ func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string) (lef
 	case identify:
 		w.stash.takeAll(attributes)
 		writeEnvelope(record, amplitude.EventIdentify, e)
+	case e.kind == kindImpression && raw:
+		leftOut = w.exposureProperties(e, record, &rawImpressionNames)
+	case e.kind == kindImpression:
+		leftOut = w.exposureProperties(e, record, &impressionNames)
 	case raw:
 		leftOut = w.exposureProperties(e, record, &rawNames)
 	default:

@@ -29,7 +29,7 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord, now int64) d
 	p.unset = p.unset[:0]
 	p.propertied = p.propertied[:0]
 	names := shapedNames
-	if record.EventName() == amplitude.EventRawExposure {
+	if name := record.EventName(); name == amplitude.EventRawExposure || name == amplitude.EventRawImpression {
 		names = rawNames
 	}
 	attributes := record.Attributes()

@@ -74,7 +74,7 @@ func (t *Trace) recognized(names *recognizer, record plog.LogRecord, as recordKi
 
 var kindNames = [numKinds]string{
 	kindNone: "none", kindExposure: "exposure", kindEvaluation: "evaluation", kindAssignment: "assignment",
-	kindIdentify: "identify",
+	kindImpression: "impression", kindIdentify: "identify",
 }
 
 // claimed tells of an attribute that was stripped.

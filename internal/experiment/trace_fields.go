@@ -52,7 +52,7 @@ func (m *Mapper) fieldName(f field) string {
 func isWanted(f field, kind recordKind) bool {
 	switch f {
 	case fieldFlagKey, fieldVariant:
-		return kind == kindExposure || kind == kindEvaluation
+		return kind == kindExposure || kind == kindEvaluation || kind == kindImpression
 	case fieldVariants:
 		return kind == kindAssignment
 	case fieldUserID, fieldDeviceID:

@@ -110,7 +110,7 @@ func (b *Batch) insertIDs() {
 		case e.shaped || e.Verdict.Repeat:
 		case e.onlyProperties && e.Verdict.IdentifyNumber != 0:
 			b.writer.ids = e.appendIdentifyID(b.writer.ids)
-		case sdk:
+		case sdk && e.kind != kindImpression: // SDKs have none for it
 			b.writer.ids = e.appendSDKInsertID(b.writer.ids)
 		default:
 			b.writer.ids = e.appendInsertID(b.writer.ids)
@@ -233,6 +233,8 @@ func (e *Event) flagLabel() string {
 type exposureNames struct{ event, flagKey, variant, experimentKey string }
 
 var (
-	shapedNames = exposureNames{amplitude.EventExposure, amplitude.PropertyFlagKey, amplitude.PropertyVariant, amplitude.PropertyExperimentKey}
-	rawNames    = exposureNames{amplitude.EventRawExposure, amplitude.RawFlagKey, amplitude.RawVariant, amplitude.RawExperimentKey}
+	shapedNames        = exposureNames{amplitude.EventExposure, amplitude.PropertyFlagKey, amplitude.PropertyVariant, amplitude.PropertyExperimentKey}
+	impressionNames    = exposureNames{amplitude.EventImpression, amplitude.PropertyFlagKey, amplitude.PropertyVariant, amplitude.PropertyExperimentKey}
+	rawImpressionNames = exposureNames{amplitude.EventRawImpression, amplitude.RawFlagKey, amplitude.RawVariant, amplitude.RawExperimentKey}
+	rawNames           = exposureNames{amplitude.EventRawExposure, amplitude.RawFlagKey, amplitude.RawVariant, amplitude.RawExperimentKey}
 )

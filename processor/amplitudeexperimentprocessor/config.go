@@ -23,6 +23,7 @@ var (
 	_ confmap.Validator = (*ExposureConfig)(nil)
 	_ confmap.Validator = (*EvaluationConfig)(nil)
 	_ confmap.Validator = (*AssignmentConfig)(nil)
+	_ confmap.Validator = (*ImpressionConfig)(nil)
 	_ confmap.Validator = (*IdentityConfig)(nil)
 	_ confmap.Validator = (*EventPropertiesConfig)(nil)
 	_ confmap.Validator = (*InsertIDConfig)(nil)
@@ -42,6 +43,8 @@ type Config struct {
 	Evaluation EvaluationConfig `mapstructure:"evaluation"`
 	// Assignment says how records that tell the result of an evaluation of many flags are read and sent.
 	Assignment AssignmentConfig `mapstructure:"assignment"`
+	// Impression says whether records that tell of an impression of a web experiment are read and sent.
+	Impression ImpressionConfig `mapstructure:"impression"`
 	// Identity says where the ids of an event are found.
 	Identity IdentityConfig `mapstructure:"identity"`
 	// AcceptShaped trusts whoever writes here with everything that an event may hold: a record that has `amplitude.insert_id`
@@ -136,6 +139,16 @@ type AssignmentConfig struct {
 	PropertyPrefix string `mapstructure:"property_prefix"`
 }
 
+// ImpressionConfig says whether impressions of web experiments are sent. They are read as exposures are, set no user property,
+// and each counts: only the same record twice is a repeat.
+type ImpressionConfig struct {
+	// Enabled makes events of impressions. It is off, since Amplitude says of exposures and assignments that they are free of event
+	// volume, and of impressions nothing.
+	Enabled bool `mapstructure:"enabled"`
+	// EventNames are the event names that make a record an impression, compared exactly.
+	EventNames []string `mapstructure:"event_names"`
+}
+
 // IdentityConfig says where the ids of an event are found.
 type IdentityConfig struct {
 	// UserID are the attributes that may hold the user id.
@@ -218,6 +231,7 @@ func createDefaultConfig() *Config {
 			Environment:    []string{"environment", "deployment.environment.name"},
 			PropertyPrefix: amplitude.ExperimentPrefix,
 		},
+		Impression: ImpressionConfig{EventNames: []string{amplitude.EventRawImpression, amplitude.EventImpression}},
 		Identity: IdentityConfig{
 			UserID:      []string{amplitude.AttrUserID, "user.id", "enduser.id", "user_id"},
 			DeviceID:    []string{amplitude.AttrDeviceID, "device.id", "app.installation.id", "enduser.pseudo.id", "device_id"},
@@ -249,6 +263,7 @@ func (cfg *Config) mapping(flagsSeen func(int, experiment.Unseen)) (experiment.S
 		Exposure:          experiment.ExposureSettings(cfg.Exposure),
 		Evaluation:        experiment.EvaluationSettings(cfg.Evaluation),
 		Assignment:        experiment.AssignmentSettings(cfg.Assignment),
+		Impression:        experiment.ImpressionSettings(cfg.Impression),
 		Identity:          experiment.IdentitySettings(cfg.Identity),
 		EventName:         cfg.EventName,
 		ParseJSONBody:     cfg.ParseJSONBody,
@@ -284,6 +299,7 @@ func (cfg *Config) Validate() error {
 		{"exposure", cfg.Exposure.EventNames},
 		{"evaluation", cfg.Evaluation.EventNames},
 		{"assignment", cfg.Assignment.EventNames},
+		{"impression", cfg.Impression.EventNames},
 	} {
 		for _, name := range section.names {
 			if other, taken := owner[name]; taken && other != section.name {
@@ -342,6 +358,11 @@ func (cfg *AssignmentConfig) Validate() error {
 		errs = append(errs, fmt.Errorf("`property_prefix` must not begin with %q or be longer than %d bytes (got %q)", amplitude.AttrPrefix, experiment.MaxNames, cfg.PropertyPrefix))
 	}
 	return errors.Join(errs...)
+}
+
+// Validate checks the section; the framework prefixes its name.
+func (cfg *ImpressionConfig) Validate() error {
+	return nameList("event_names", cfg.EventNames, false)
 }
 
 // Validate checks the section; the framework prefixes its name.

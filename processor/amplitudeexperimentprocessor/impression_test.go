@@ -1,0 +1,93 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+func impressions(t *testing.T, times ...time.Duration) plog.Logs {
+	t.Helper()
+	ld := plog.NewLogs()
+	for _, after := range times {
+		one := record(t, ld, "$impression", attrs{"user_id": "shopper-0042", "flag_key": "hero", "variant": "v1", "experiment_key": "run-1"})
+		one.SetTimestamp(pcommon.NewTimestampFromTime(time.Now().Add(-time.Hour).Truncate(time.Hour).Add(after)))
+	}
+	return ld
+}
+
+func idOf(t *testing.T, event plog.LogRecord) string {
+	t.Helper()
+	id, ok := event.Attributes().Get("amplitude.insert_id")
+	require.True(t, ok)
+	return id.Str()
+}
+
+// TestImpression: each counts, sets no property, and only the same one is a repeat.
+func TestImpression(t *testing.T) {
+	r := start(t, configOf(t, "impression: {enabled: true}"), nil)
+	out := r.send(t, impressions(t, 0, time.Second, time.Second))
+	require.Len(t, out, 2)
+	first, second := fold(out[0]), fold(out[1])
+	assert.Equal(t, "[Experiment] Impression", first["event_type"])
+	assert.Equal(t, attrs{"[Experiment] Flag Key": "hero", "[Experiment] Variant": "v1", "[Experiment] Experiment Key": "run-1"}, first["event_properties"])
+	assert.NotContains(t, first, "user_properties")
+	assert.NotEqual(t, idOf(t, out[0]), idOf(t, out[1]))
+	assert.Equal(t, first["event_properties"], second["event_properties"])
+	assert.Equal(t, 2, r.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", "impression"))
+	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", "duplicate"))
+
+	again := start(t, configOf(t, "impression: {enabled: true}"), nil).send(t, impressions(t, 0))
+	require.Len(t, again, 1)
+	assert.Equal(t, idOf(t, out[0]), idOf(t, again[0]), "the same on every replica")
+}
+
+func TestImpressionWithoutVariant(t *testing.T) {
+	r := start(t, configOf(t, "impression: {enabled: true}"), nil)
+	out := r.send(t, batch(t, "[Experiment] Impression", attrs{"user_id": "shopper-0042", "[Experiment] Flag Key": "hero"}))
+	require.Len(t, out, 1)
+	assert.Equal(t, attrs{"[Experiment] Flag Key": "hero"}, fold(out[0])["event_properties"])
+	assert.NotContains(t, fold(out[0]), "user_properties")
+	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", "impression"))
+}
+
+// TestImpressionFormats: the wire's form is Amplitude's raw one too, and an SDK's insert_id cannot tell impressions apart.
+func TestImpressionFormats(t *testing.T) {
+	r := start(t, configOf(t, "{impression: {enabled: true}, exposure: {wire: raw}, insert_id: {format: sdk}}"), nil)
+	out := r.send(t, impressions(t, 0, time.Second))
+	require.Len(t, out, 2)
+	assert.Equal(t, "$impression", fold(out[0])["event_type"])
+	assert.Equal(t, attrs{"flag_key": "hero", "variant": "v1", "experiment_key": "run-1"}, fold(out[0])["event_properties"])
+	assert.NotEqual(t, idOf(t, out[0]), idOf(t, out[1]))
+}
+
+// TestImpressionsAreOff by default: the record passes as it is.
+func TestImpressionsAreOff(t *testing.T) {
+	r := start(t, configOf(t, "{}"), nil)
+	out := r.send(t, impressions(t, 0))
+	require.Len(t, out, 1)
+	assert.Equal(t, "$impression", out[0].EventName())
+	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", "passed"))
+}
+
+// TestImpressionOfAnotherCollector goes on as it is where only Collectors write.
+func TestImpressionOfAnotherCollector(t *testing.T) {
+	edge := start(t, configOf(t, "impression: {enabled: true}"), nil)
+	shaped := edge.send(t, impressions(t, 0))
+	require.Len(t, shaped, 1)
+	ld := plog.NewLogs()
+	shaped[0].CopyTo(ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty())
+	want := fold(shaped[0])
+	gateway := start(t, configOf(t, "{impression: {enabled: true}, accept_shaped: true}"), nil)
+	out := gateway.send(t, ld)
+	require.Len(t, out, 1)
+	assert.Equal(t, want, fold(out[0]))
+	assert.Equal(t, 1, gateway.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", "already_shaped"))
+}
