@@ -1,11 +1,14 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Otelcol-amplitude-replay sends the dead letters of the exporter amplitude to an OTLP/HTTP receiver again,
-// once their cause is fixed. Each line is posted until the receiver takes it; the events keep their insert_id,
-// so that a line sent twice is stored once.
+// Otelcol-amplitude-replay sends the dead letters of the exporter amplitude again, once their cause is fixed, through a pipeline
+// with the processor amplitude_experiment, and says what became of each.
 //
 //	otelcol-amplitude-replay -file /var/lib/otelcol-amplitude/dead-letters/events.jsonl -endpoint http://127.0.0.1:4318/v1/logs
+//
+// Run it on the machine of that Collector: only there the processor answers. What is delivered, or was before, is noted in a
+// journal beside the file, so that a second run sends only the rest; the file itself stays as it is. The exit code is 0 if
+// nothing of the file is left to be sent.
 package main
 
 import (
@@ -13,46 +16,69 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 )
 
 const (
-	requestTimeout = 30 * time.Second
+	requestTimeout = time.Minute
 	firstPause     = 500 * time.Millisecond
-	longestPause   = 30 * time.Second
+	longestPause   = 10 * time.Second
 )
 
+// errLeft is why the exit code is not 0; what is left has been said.
+var errLeft = errors.New("not every letter is delivered: fix what is said above and run it again, which sends only the rest")
+
 func main() {
-	if err := run(); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "otelcol-amplitude-replay:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
-	file := flag.String("file", "", "dead letter file to send")
-	endpoint := flag.String("endpoint", "http://127.0.0.1:4318/v1/logs", "URL of an OTLP/HTTP receiver for logs")
-	from := flag.Int("from", 1, "number of the first line to send, to go on after an interruption")
-	attempts := flag.Int("attempts", 10, "how often one line is tried")
-	flag.Parse()
+func run(ctx context.Context, arguments []string, out io.Writer) error {
+	flags := flag.NewFlagSet("otelcol-amplitude-replay", flag.ContinueOnError)
+	file := flags.String("file", "", "dead letter file to send")
+	endpoint := flags.String("endpoint", "http://127.0.0.1:4318/v1/logs", "URL of an OTLP/HTTP receiver for logs, on this machine")
+	journal := flags.String("journal", "", "file that notes which letters need not be sent again (default: the dead letter file's name and .replayed)")
+	from := flags.Int("from", 1, "number of the first line to send")
+	attempts := flags.Int("attempts", 10, "how often a request that the receiver does not take is tried")
+	wait := flags.Duration("wait", time.Minute, "how long to wait at the end for letters that are on their way")
+	older := flags.Bool("older", false, "send letters whose event is older than seven days too: Amplitude stores one twice if it has it already")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
 	if *file == "" {
 		return errors.New("-file is required: the path of a dead letter file")
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+	if *journal == "" {
+		*journal = *file + ".replayed"
+	}
 	in, err := os.Open(*file)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = in.Close() }()
-	r := replay{
-		client: &http.Client{Timeout: requestTimeout}, endpoint: *endpoint, attempts: *attempts,
-		pause: firstPause, longestPause: longestPause,
+	info, err := in.Stat()
+	if err != nil {
+		return err
 	}
-	lines, records, err := r.send(ctx, in, *from)
-	fmt.Printf("sent %d lines with %d records\n", lines, records)
-	return err
+	handled, err := openJournal(*journal)
+	if err != nil {
+		return fmt.Errorf("the journal, which keeps a second run from sending what is delivered, cannot be written: %w", err)
+	}
+	defer func() { _ = handled.close() }()
+	r := &replayer{
+		client: &http.Client{Timeout: requestTimeout}, endpoint: *endpoint, attempts: *attempts,
+		pause: firstPause, longestPause: longestPause, wait: *wait,
+		from: *from, older: *older, now: time.Now, journal: handled, out: out,
+	}
+	// What is dead-lettered again meanwhile is for the next run.
+	return r.run(ctx, io.LimitReader(in, info.Size()))
 }

@@ -4,116 +4,227 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/replay"
 )
 
-// deadLetterPrefix begins the resource attributes that the exporter added.
-const deadLetterPrefix = "dead_letter."
+const (
+	// maxLetters and maxBytes bound one request.
+	maxLetters = 1000
+	maxBytes   = 2 << 20
+	// sevenDays is for how long Amplitude drops an insert_id that it has.
+	sevenDays = 7 * 24 * time.Hour
+)
 
-// replay posts lines of OTLP JSON.
-type replay struct {
+// What the command itself finds out about letters, beside what the processor answers.
+const (
+	handledBefore replay.Outcome = "handled before"
+	tooOld        replay.Outcome = "older than seven days"
+	unreadable    replay.Outcome = "unreadable"
+	unknown       replay.Outcome = "unknown"
+	notSent       replay.Outcome = "not sent"
+)
+
+// errSilent: nobody said what became of the letters.
+var errSilent = errors.New("the receiver took the letters, and nothing behind it says what becomes of them. In the pipeline of that receiver there has to be the processor " +
+	"amplitude_experiment, of this version, with nothing before it that holds records back, such as a batch processor; and this command has to run on the same machine")
+
+// replayer sends the letters of one file.
+type replayer struct {
 	client   *http.Client
 	endpoint string
 	attempts int
-	// pause is how long to wait after the first failure of a line; it doubles up to longestPause.
+	// pause is how long to wait after the first failure of a request; it doubles up to longestPause.
 	pause, longestPause time.Duration
+	// wait is how long to wait at the end for letters that are on their way.
+	wait    time.Duration
+	from    int
+	older   bool
+	now     func() time.Time
+	journal *journal
+	out     io.Writer
+
+	results results
+	// events are the letters that stand for all of their event.
+	events map[string]*letter
+	same   map[string][]letter
 }
 
-// send posts each line, from the given number on, and returns how many lines and records were taken.
-// An error names the line, so that one can go on from there.
-func (r *replay) send(ctx context.Context, in io.Reader, from int) (lines, records int, err error) {
-	reader := bufio.NewReader(in)
-	for number := 1; ; number++ {
-		line, readErr := reader.ReadBytes('\n')
-		if readErr != nil && !errors.Is(readErr, io.EOF) {
-			return lines, records, readErr
-		}
-		if line = bytes.TrimSpace(line); len(line) > 0 && number >= from {
-			n, err := r.sendLine(ctx, line)
-			if err != nil {
-				return lines, records, fmt.Errorf("line %d: %w", number, err)
-			}
-			lines++
-			records += n
-		}
-		if readErr != nil {
-			return lines, records, nil
-		}
+// run sends what has to be sent, and says what became of each letter.
+func (r *replayer) run(ctx context.Context, in io.Reader) error {
+	r.events, r.same = map[string]*letter{}, map[string][]letter{}
+	waiting, err := r.sendAll(ctx, in)
+	if err == nil {
+		waiting, err = r.await(ctx, waiting)
 	}
-}
-
-// sendLine posts one line without what the exporter added to it.
-func (r *replay) sendLine(ctx context.Context, line []byte) (records int, err error) {
-	logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(line)
-	if err != nil {
-		return 0, fmt.Errorf("not OTLP JSON: %w", err)
+	for _, l := range waiting {
+		r.tell(l, replay.Letter{Outcome: replay.Waiting, Why: "on its way in the exporter"})
 	}
-	for _, resource := range logs.ResourceLogs().All() {
-		resource.Resource().Attributes().RemoveIf(func(name string, _ pcommon.Value) bool {
-			return strings.HasPrefix(name, deadLetterPrefix)
-		})
-	}
-	body, err := plogotlp.NewExportRequestFromLogs(logs).MarshalProto()
-	if err != nil {
-		return 0, err
-	}
-	pause := r.pause
-	for attempt := 1; ; attempt++ {
-		again, err := r.post(ctx, body)
-		if err == nil {
-			return logs.LogRecordCount(), nil
-		}
-		if !again || attempt >= r.attempts {
-			return 0, err
-		}
-		select {
-		case <-ctx.Done():
-			return 0, errors.Join(ctx.Err(), err)
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, r.longestPause)
-	}
-}
-
-// post sends one request. again tells whether the failure can pass.
-func (r *replay) post(ctx context.Context, body []byte) (again bool, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.endpoint, bytes.NewReader(body))
-	if err != nil {
-		return false, err
-	}
-	request.Header.Set("Content-Type", "application/x-protobuf")
-	response, err := r.client.Do(request)
-	if err != nil {
-		return true, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	const bound = 64 << 10
-	answer, err := io.ReadAll(io.LimitReader(response.Body, bound))
+	r.results.print(r.out)
 	switch {
-	case response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= http.StatusInternalServerError:
-		return true, fmt.Errorf("the receiver answered %s", response.Status)
-	case response.StatusCode != http.StatusOK:
-		return false, fmt.Errorf("the receiver answered %s", response.Status)
 	case err != nil:
-		return true, err
+		return err
+	case !r.results.allHandled():
+		return errLeft
 	}
-	result := plogotlp.NewExportResponse()
-	if result.UnmarshalProto(answer) == nil {
-		if n := result.PartialSuccess().RejectedLogRecords(); n > 0 {
-			return false, fmt.Errorf("the receiver rejected %d records: %s", n, result.PartialSuccess().ErrorMessage())
+	return nil
+}
+
+// sendAll sends all letters once and returns those that are on their way.
+func (r *replayer) sendAll(ctx context.Context, in io.Reader) (waiting []letter, err error) {
+	var batch []letter
+	size := 0
+	send := func() {
+		if len(batch) == 0 {
+			return
+		}
+		var still []letter
+		if err == nil {
+			still, err = r.send(ctx, batch)
+		} else {
+			for _, l := range batch {
+				r.tell(l, replay.Letter{Outcome: notSent})
+			}
+		}
+		waiting, batch, size = append(waiting, still...), nil, 0
+	}
+	for found, lineErr := range letters(in, r.from) {
+		var bad *lineError
+		if errors.As(lineErr, &bad) {
+			r.results.add(bad.line, 0, replay.Letter{Outcome: unreadable, Why: bad.err.Error()})
+			continue
+		}
+		if lineErr != nil {
+			send()
+			return waiting, errors.Join(err, lineErr)
+		}
+		for _, l := range found {
+			if !r.isToSend(&l) {
+				continue
+			}
+			batch = append(batch, l)
+			size += sizer.LogsSize(l.logs)
+			if len(batch) >= maxLetters || size >= maxBytes {
+				send()
+			}
 		}
 	}
-	return false, nil
+	send()
+	return waiting, err
+}
+
+var sizer plog.ProtoMarshaler
+
+// isToSend tells whether a letter has to be sent, and says what is the matter with it if not.
+func (r *replayer) isToSend(l *letter) bool {
+	if done, ok := r.journal.handled[l.id]; ok {
+		r.results.add(l.line, l.number, replay.Letter{Outcome: handledBefore, Why: fmt.Sprintf("%s at %s", done.Outcome, done.Time.Format(time.RFC3339))})
+		return false
+	}
+	if age := r.now().Sub(l.time); age > sevenDays && l.time.Unix() > 0 {
+		fmt.Fprintf(r.out, "line %d, letter %d: its event is of %s, %d days ago\n", l.line, l.number, l.time.UTC().Format(time.RFC3339), int(age/(24*time.Hour)))
+		if !r.older {
+			r.results.add(l.line, l.number, replay.Letter{Outcome: tooOld, Why: "Amplitude would store it twice if it has it already: -older sends it"})
+			return false
+		}
+	}
+	if first, ok := r.events[l.event]; ok {
+		// One event, dead-lettered several times.
+		if told, ok := r.results.of(first); ok {
+			r.tell(*l, told)
+		} else {
+			r.same[first.id] = append(r.same[first.id], *l)
+		}
+		return false
+	}
+	first := *l
+	r.events[l.event] = &first
+	return true
+}
+
+// send sends letters in one request and returns those that are on their way.
+func (r *replayer) send(ctx context.Context, batch []letter) (waiting []letter, err error) {
+	logs := plog.NewLogs()
+	for _, l := range batch {
+		l.logs.ResourceLogs().At(0).CopyTo(logs.ResourceLogs().AppendEmpty())
+	}
+	told, err := r.post(ctx, logs)
+	if err != nil {
+		outcome := notSent
+		if errors.Is(err, errSilent) {
+			outcome = unknown
+		}
+		for _, l := range batch {
+			r.tell(l, replay.Letter{Outcome: outcome})
+		}
+		return nil, err
+	}
+	var done []entry
+	for _, l := range batch {
+		answer, ok := told[l.id]
+		switch {
+		case !ok:
+			r.tell(l, replay.Letter{Outcome: replay.Rejected, Why: "something before the processor dropped it"})
+		case answer.Outcome == replay.Waiting:
+			waiting = append(waiting, l)
+		default:
+			if answer.Outcome.Handled() {
+				done = append(done, entry{l.id, answer.Outcome, answer.Why, r.now().UTC()})
+				for _, same := range r.same[l.id] {
+					done = append(done, entry{same.id, answer.Outcome, answer.Why, r.now().UTC()})
+				}
+			}
+			r.tell(l, answer)
+		}
+	}
+	if err := r.journal.note(done); err != nil {
+		return waiting, fmt.Errorf("failed to write the journal: %w", err)
+	}
+	return waiting, nil
+}
+
+// await asks for letters that are on their way until all have arrived, or for as long as somebody wants to wait.
+func (r *replayer) await(ctx context.Context, waiting []letter) ([]letter, error) {
+	end := r.now().Add(r.wait)
+	for len(waiting) > 0 && r.now().Before(end) {
+		if !sleep(ctx, r.pause) {
+			return waiting, ctx.Err()
+		}
+		var still []letter
+		for from := 0; from < len(waiting); from += maxLetters {
+			left, err := r.send(ctx, waiting[from:min(from+maxLetters, len(waiting))])
+			still = append(still, left...)
+			if err != nil {
+				return still, err
+			}
+		}
+		waiting = still
+	}
+	return waiting, nil
+}
+
+// tell notes what became of a letter, and of all letters of its event.
+func (r *replayer) tell(l letter, what replay.Letter) {
+	r.results.add(l.line, l.number, what)
+	for _, same := range r.same[l.id] {
+		r.results.add(same.line, same.number, what)
+	}
+	delete(r.same, l.id)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }

@@ -5,154 +5,375 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/collector/confmap"
-	"go.opentelemetry.io/collector/exporter"
-	"go.opentelemetry.io/collector/exporter/exportertest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// newExporter starts the exporter amplitude in front of a sandbox, without a queue.
-func newExporter(t *testing.T, amplitude *sandbox.Server, key, deadLetters string) exporter.Logs {
+const (
+	patience = 5 * time.Second
+	poll     = 5 * time.Millisecond
+	badUser  = "bad-user"
+)
+
+// awaitLetters waits until so many letters are in the file.
+func awaitLetters(t *testing.T, path string, n int) string {
 	t.Helper()
-	factory := amplitudeexporter.NewFactory()
-	cfg := factory.CreateDefaultConfig()
-	require.NoError(t, confmap.NewFromStringMap(map[string]any{
-		"api_key": key, "endpoint": amplitude.URL() + "/2/httpapi",
-		"dead_letter":   map[string]any{"path": deadLetters},
-		"sending_queue": map[string]any{"enabled": false},
-		// A refused key is held until the retries end; here at once.
-		"retry_on_failure": map[string]any{"initial_interval": "1ms", "max_interval": "1ms", "max_elapsed_time": "10ms"},
-	}).Unmarshal(cfg))
-	x, err := factory.CreateLogs(t.Context(), exportertest.NewNopSettings(component.MustNewType("amplitude")), cfg)
-	require.NoError(t, err)
-	require.NoError(t, x.Start(t.Context(), componenttest.NewNopHost()))
-	t.Cleanup(func() { require.NoError(t, x.Shutdown(context.WithoutCancel(t.Context()))) })
-	return x
+	var text []byte
+	require.Eventually(t, func() bool {
+		text, _ = os.ReadFile(path)
+		return strings.Count(string(text), `"amplitude.insert_id"`) == n
+	}, patience, poll)
+	return string(text)
 }
 
-// receiver is an OTLP/HTTP receiver that hands on to an exporter, and is overloaded at first.
-func receiver(t *testing.T, to exporter.Logs, refusals int) string {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if refusals > 0 {
-			refusals--
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-		raw, err := io.ReadAll(r.Body)
-		assert.NoError(t, err)
-		request := plogotlp.NewExportRequest()
-		assert.NoError(t, request.UnmarshalProto(raw))
-		for _, resource := range request.Logs().ResourceLogs().All() {
-			for name := range resource.Resource().Attributes().All() {
-				assert.False(t, strings.HasPrefix(name, deadLetterPrefix), name)
+// blame answers requests in which the bad user is, by naming the events in a list.
+func blame(status int, lists func(indexes []int) map[string]any) func([]event) (int, string) {
+	return func(events []event) (int, string) {
+		var bad []int
+		for i, e := range events {
+			if e.UserID == badUser {
+				bad = append(bad, i)
 			}
 		}
-		if to.ConsumeLogs(r.Context(), request.Logs()) != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
+		if bad == nil {
+			return 0, ""
 		}
-	}))
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
-func exposures(n int) plog.Logs {
-	logs := plog.NewLogs()
-	resource := logs.ResourceLogs().AppendEmpty()
-	resource.Resource().Attributes().PutStr("service.name", "shop")
-	records := resource.ScopeLogs().AppendEmpty().LogRecords()
-	for i := range n {
-		record := records.AppendEmpty()
-		record.SetEventName("[Experiment] Exposure")
-		id := strings.Repeat("u", 5+i)
-		record.Attributes().PutStr("amplitude.user_id", id)
-		record.Attributes().PutStr("amplitude.insert_id", id)
+		body := lists(bad)
+		body["code"] = status
+		text, _ := json.Marshal(body)
+		return status, string(text)
 	}
-	return logs
 }
 
-// TestFixAndReplay loses events to a wrong key, corrects it, and sends the dead letters again, twice.
-func TestFixAndReplay(t *testing.T) {
+// TestEachCause makes a dead letter for each cause, fixes it, and sends it again: stored once, and said to be delivered. The Collector
+// goes on running all the time.
+func TestEachCause(t *testing.T) {
+	plain := func(status int, text string) func([]event) (int, string) {
+		return func(events []event) (int, string) {
+			for _, e := range events {
+				if e.UserID == badUser {
+					return status, text
+				}
+			}
+			return 0, ""
+		}
+	}
+	all := func(status int, text string) func([]event) (int, string) {
+		return func([]event) (int, string) { return status, text }
+	}
+	ends := map[string]any{"retry_on_failure": map[string]any{"max_elapsed_time": "50ms"}}
+	for name, tc := range map[string]struct {
+		answer   func([]event) (int, string)
+		exporter map[string]any
+		reason   string
+		letters  int // of the two events
+	}{
+		"an invalid field": {blame(400, func(bad []int) map[string]any {
+			return map[string]any{"error": "Invalid field values on some events", "events_with_invalid_fields": map[string]any{"time": bad}}
+		}), nil, "rejected_field", 1},
+		"a missing field": {blame(400, func(bad []int) map[string]any {
+			return map[string]any{"error": "Request missing required field", "events_with_missing_fields": map[string]any{"event_type": bad}}
+		}), nil, "missing_field", 1},
+		"an id that is too short": {blame(400, func(bad []int) map[string]any {
+			return map[string]any{"error": "Invalid id length for user_id or device_id", "events_with_invalid_id_lengths": map[string]any{"user_id": bad}}
+		}), nil, "rejected_id", 1},
+		"400 that blames nobody": {plain(400, `{"code":400,"error":"Invalid event JSON"}`), nil, "refused", 1},
+		"a firewall":             {plain(403, `blocked`), nil, "forbidden", 1},
+		"413 of one event":       {plain(413, `{"code":413,"error":"Payload too large"}`), nil, "too_large", 1},
+		"500 until the end":      {all(500, `{}`), ends, "retries_ended", 2},
+		"a wrong key":            {all(400, `{"code":400,"error":"Invalid API key: x"}`), ends, "retries_ended", 2},
+		"404 until the end":      {all(404, `not here`), ends, "retries_ended", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			amplitude := sandbox.New(t)
+			g := newGate(t, amplitude)
+			g.close(tc.answer)
+			p := newPipeline(t, g, nil, tc.exporter, "127.0.0.1")
+			logs, records := newRecords()
+			exposure(records, "good-user", "flag")
+			exposure(records, badUser, "flag")
+			require.NoError(t, p.ConsumeLogs(t.Context(), logs))
+			assert.Contains(t, awaitLetters(t, p.deadLetters, tc.letters), `"`+tc.reason+`"`)
+
+			g.open()
+			out, err := p.replay(t)
+			require.NoError(t, err, out)
+			assert.Contains(t, out, sums(tc.letters, "delivered"))
+			stored := amplitude.Events(sandbox.Select{})
+			assert.Len(t, stored, 2, "each event once")
+
+			// Once more: nothing is sent.
+			before := p.requests.Load()
+			out, err = p.replay(t)
+			require.NoError(t, err, out)
+			assert.Contains(t, out, sums(tc.letters, "handled before"))
+			assert.Equal(t, before, p.requests.Load())
+		})
+	}
+}
+
+// sums is the last line where all letters have one outcome.
+func sums(n int, outcome string) string {
+	if n == 1 {
+		return "1 letter: 1 " + outcome + "\n"
+	}
+	return fmt.Sprintf("%d letters: %[1]d %s\n", n, outcome)
+}
+
+// refuseAll names every event but those that only set properties, which the processor makes anew.
+func refuseAll(events []event) (int, string) {
+	var all []int
+	for i, e := range events {
+		if e.EventType != "$identify" {
+			all = append(all, i)
+		}
+	}
+	if all == nil {
+		return 0, ""
+	}
+	text, _ := json.Marshal(map[string]any{"code": 400, "error": "Invalid field values on some events", "events_with_invalid_fields": map[string]any{"event_properties": all}})
+	return http.StatusBadRequest, string(text)
+}
+
+// deadLettered is a pipeline with n events of n users in the dead letter file, whose cause is fixed.
+func deadLettered(t *testing.T, n int) (*pipeline, *gate, *sandbox.Server) {
+	t.Helper()
 	amplitude := sandbox.New(t)
-	path := filepath.Join(t.TempDir(), "dead.jsonl")
-	wrong := newExporter(t, amplitude, "wrong", path)
-	require.NoError(t, wrong.ConsumeLogs(t.Context(), exposures(3)), "dead letters are done with")
-	require.Empty(t, amplitude.Events(sandbox.Select{}))
-
-	right := newExporter(t, amplitude, "sandbox", filepath.Join(t.TempDir(), "other.jsonl"))
-	r := &replay{client: http.DefaultClient, endpoint: receiver(t, right, 2), attempts: 5, pause: time.Millisecond, longestPause: time.Millisecond}
-	for range 2 {
-		file, err := os.Open(path)
-		require.NoError(t, err)
-		lines, records, err := r.send(t.Context(), file, 1)
-		require.NoError(t, err)
-		require.NoError(t, file.Close())
-		assert.Equal(t, 1, lines)
-		assert.Equal(t, 3, records)
+	g := newGate(t, amplitude)
+	g.close(refuseAll)
+	p := newPipeline(t, g, nil, nil, "127.0.0.1")
+	logs, records := newRecords()
+	for i := range n {
+		exposure(records, fmt.Sprintf("user-%05d", i), "flag")
 	}
-	assert.Len(t, amplitude.Events(sandbox.Select{}), 3, "stored once")
-	assert.Equal(t, 3, amplitude.Stats().Duplicates)
+	require.NoError(t, p.ConsumeLogs(t.Context(), logs))
+	awaitLetters(t, p.deadLetters, n)
+	g.open()
+	return p, g, amplitude
+}
+
+// TestKilledInTheMiddle ends the command after its first request: the second run sends the rest alone.
+func TestKilledInTheMiddle(t *testing.T) {
+	const n = maxLetters + 200
+	p, _, amplitude := deadLettered(t, n)
+	ctx, kill := context.WithCancel(t.Context())
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.requests.Load() > 0 {
+			kill()
+			return
+		}
+		forward(t, p.url, w, r)
+	}))
+	defer front.Close()
+	var out strings.Builder
+	require.Error(t, run(ctx, []string{"-file", p.deadLetters, "-endpoint", front.URL}, &out))
+	assert.Contains(t, out.String(), fmt.Sprintf("%d letters: %d delivered, %d not sent\n", n, maxLetters, n-maxLetters))
+
+	text, err := p.replay(t)
+	require.NoError(t, err, text)
+	assert.Contains(t, text, fmt.Sprintf("%d letters: %d handled before, %d delivered\n", n, maxLetters, n-maxLetters))
+	assert.EqualValues(t, n, p.letters.Load(), "each was sent once")
+	assert.Len(t, amplitude.Events(sandbox.Select{}), n)
+}
+
+func forward(t *testing.T, to string, w http.ResponseWriter, r *http.Request) {
+	request, err := http.NewRequestWithContext(r.Context(), r.Method, to, r.Body)
+	assert.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	if !assert.NoError(t, err) {
+		return
+	}
+	defer func() { _ = response.Body.Close() }()
+	w.WriteHeader(response.StatusCode)
+	_, err = io.Copy(w, response.Body)
+	assert.NoError(t, err)
+}
+
+// TestNotFixed: what is given up again is said, with the reason, and its new letter stands for both.
+func TestNotFixed(t *testing.T) {
+	p, g, amplitude := deadLettered(t, 3)
+	g.close(refuseAll)
+	out, err := p.replay(t)
+	require.ErrorIs(t, err, errLeft)
+	assert.Contains(t, out, "line 1, letters 1 to 3: not delivered (rejected_field event_properties 400)\n")
+	awaitLetters(t, p.deadLetters, 6)
+
+	g.open()
+	before := p.letters.Load()
+	out, err = p.replay(t)
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "6 letters: 6 delivered\n")
+	assert.EqualValues(t, 3, p.letters.Load()-before, "an event that is there twice is sent once")
+	assert.Len(t, amplitude.Events(sandbox.Select{}), 3)
+	out, err = p.replay(t)
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "6 letters: 6 handled before\n")
+}
+
+// TestStillWaiting: Amplitude is away for longer than anybody waits. Later the letters turn out to be delivered.
+func TestStillWaiting(t *testing.T) {
+	p, g, amplitude := deadLettered(t, 3)
+	g.close(func([]event) (int, string) { return http.StatusServiceUnavailable, "" })
+	out, err := p.replay(t, "-wait", "1ms")
+	require.ErrorIs(t, err, errLeft)
+	assert.Contains(t, out, "3 letters: 3 waiting\n")
+	g.open()
+	out, err = p.replay(t)
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "3 letters: 3 delivered\n")
+	assert.Len(t, amplitude.Events(sandbox.Select{}), 3)
+}
+
+// TestRepeat: what Amplitude got meanwhile is a repeat, of that day.
+func TestRepeat(t *testing.T) {
+	p, _, amplitude := deadLettered(t, 2)
+	require.Eventually(t, func() bool {
+		// A repeat until the processor knows that the first one is a dead letter.
+		logs, records := newRecords()
+		exposure(records, "user-00000", "flag")
+		require.NoError(t, p.ConsumeLogs(t.Context(), logs))
+		return len(amplitude.Events(sandbox.Select{})) == 1
+	}, patience, poll)
+	out, err := p.replay(t)
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "line 1, letter 1: repeat (the same of "+time.Now().UTC().Format(time.DateOnly)+" was sent before)\n")
+	assert.Contains(t, out, "line 1, letter 2: delivered\n")
+	assert.Len(t, amplitude.Events(sandbox.Select{}), 2)
+}
+
+// write writes a dead letter file of its own.
+func (p *pipeline) write(t *testing.T, letters ...func(plog.LogRecordSlice)) {
+	t.Helper()
+	var text strings.Builder
+	for _, one := range letters {
+		logs, records := newRecords()
+		logs.ResourceLogs().At(0).Resource().Attributes().PutStr("dead_letter.reason", "refused")
+		one(records)
+		line, err := (&plog.JSONMarshaler{}).MarshalLogs(logs)
+		require.NoError(t, err)
+		text.Write(append(line, '\n'))
+	}
+	require.NoError(t, os.WriteFile(p.deadLetters, []byte(text.String()), 0o600))
+}
+
+// identify is an event that only properties are in.
+func identify(user string) func(plog.LogRecordSlice) {
+	return func(to plog.LogRecordSlice) {
+		record := to.AppendEmpty()
+		record.SetEventName("$identify")
+		record.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+		record.Attributes().PutStr("amplitude.user_id", user)
+		record.Attributes().PutStr("amplitude.insert_id", "identify "+user)
+		record.Attributes().PutStr("amplitude.user_properties.$set.plan", "gold")
+	}
+}
+
+func shaped(user string, at time.Time) func(plog.LogRecordSlice) {
+	return func(to plog.LogRecordSlice) {
+		record := to.AppendEmpty()
+		record.SetEventName("[Experiment] Exposure")
+		record.SetTimestamp(pcommon.NewTimestampFromTime(at))
+		record.Attributes().PutStr("[Experiment] Flag Key", "flag")
+		record.Attributes().PutStr("[Experiment] Variant", "treatment")
+		record.Attributes().PutStr("amplitude.user_id", user)
+		record.Attributes().PutStr("amplitude.insert_id", "insert "+user)
+	}
+}
+
+// TestUntrusted: what the processor would strip is not sent, unless it trusts.
+func TestUntrusted(t *testing.T) {
+	for _, accepts := range []bool{false, true} {
+		amplitude := sandbox.New(t)
+		p := newPipeline(t, newGate(t, amplitude), map[string]any{"accept_shaped": accepts}, nil, "127.0.0.1")
+		p.write(t, identify("user-00001"), shaped("user-00002", time.Now()))
+		out, err := p.replay(t)
+		if !accepts {
+			require.ErrorIs(t, err, errLeft)
+			assert.Contains(t, out, "line 1, letter 1: untrusted (its operators and fields would be stripped: send it through a pipeline whose processor has accept_shaped: true and the same dedup.memory)\n")
+			assert.Contains(t, out, "line 2, letter 1: delivered\n")
+			continue
+		}
+		require.NoError(t, err, out)
+		assert.Contains(t, out, "2 letters: 2 delivered\n")
+		user, ok := amplitude.User("user-00001")
+		require.True(t, ok)
+		assert.Equal(t, "gold", user.UserProperties["plan"])
+	}
+}
+
+// TestOlder: letters that are older than Amplitude remembers insert_ids are named, and sent only if somebody says so.
+func TestOlder(t *testing.T) {
+	amplitude := sandbox.New(t)
+	p := newPipeline(t, newGate(t, amplitude), nil, nil, "127.0.0.1")
+	p.write(t, shaped("user-00001", time.Now().Add(-9*24*time.Hour)), shaped("user-00002", time.Now()))
+	out, err := p.replay(t)
+	require.ErrorIs(t, err, errLeft)
+	assert.Contains(t, out, "9 days ago\n")
+	assert.Contains(t, out, "line 1, letter 1: older than seven days (")
+	assert.Len(t, amplitude.Events(sandbox.Select{}), 1)
+	out, err = p.replay(t, "--older")
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "line 1, letter 1: delivered\n")
+	assert.Contains(t, out, "line 2, letter 1: handled before")
+	assert.Len(t, amplitude.Events(sandbox.Select{}), 2)
+}
+
+// TestNobodyTells: a success that says nothing of the letters is none.
+func TestNobodyTells(t *testing.T) {
+	t.Run("no processor", func(t *testing.T) {
+		p, _, _ := deadLettered(t, 2)
+		silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		defer silent.Close()
+		out, err := p.replay(t, "-endpoint", silent.URL)
+		require.ErrorIs(t, err, errSilent)
+		assert.Contains(t, out, "2 letters: 2 unknown\n")
+	})
+	t.Run("another machine", func(t *testing.T) {
+		p := newPipeline(t, newGate(t, sandbox.New(t)), nil, nil, "192.0.2.7")
+		p.write(t, shaped("user-00001", time.Now()))
+		_, err := p.replay(t)
+		require.ErrorIs(t, err, errSilent)
+	})
 }
 
 func TestFailures(t *testing.T) {
-	line, err := (&plog.JSONMarshaler{}).MarshalLogs(exposures(1))
+	p, _, amplitude := deadLettered(t, 2)
+	text, err := os.ReadFile(p.deadLetters)
 	require.NoError(t, err)
-	for _, tc := range []struct {
-		name, lines string
-		status      int
-		answer      func() []byte
-		from        int
-		want        string
-		calls       int
-	}{
-		{name: "overloaded for too long", lines: string(line), status: 503, from: 1, want: "line 1: the receiver answered 503", calls: 3},
-		{name: "refused", lines: string(line), status: 404, from: 1, want: "line 1: the receiver answered 404", calls: 1},
-		{name: "not OTLP", lines: "{nonsense\n", status: 200, from: 1, want: "line 1: not OTLP JSON"},
-		{name: "nonsense before the first line to send", lines: "{nonsense\n\n" + string(line), status: 200, from: 2, calls: 1},
-		{name: "partial success", lines: string(line), status: 200, from: 1, want: "rejected 1 records: too old", calls: 1, answer: func() []byte {
-			response := plogotlp.NewExportResponse()
-			response.PartialSuccess().SetRejectedLogRecords(1)
-			response.PartialSuccess().SetErrorMessage("too old")
-			raw, err := response.MarshalProto()
-			assert.NoError(t, err)
-			return raw
-		}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			calls := 0
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				calls++
-				w.WriteHeader(tc.status)
-				if tc.answer != nil {
-					_, _ = w.Write(tc.answer())
-				}
-			}))
-			defer server.Close()
-			r := &replay{client: server.Client(), endpoint: server.URL, attempts: 3, pause: time.Millisecond, longestPause: time.Millisecond}
-			_, _, err := r.send(t.Context(), strings.NewReader(tc.lines), tc.from)
-			if tc.want == "" {
-				require.NoError(t, err)
-			} else {
-				require.ErrorContains(t, err, tc.want)
-			}
-			assert.Equal(t, tc.calls, calls)
-		})
+	require.NoError(t, os.WriteFile(p.deadLetters, append([]byte("{nonsense\n\n"), text...), 0o600))
+	out, err := p.replay(t)
+	require.ErrorIs(t, err, errLeft)
+	assert.Contains(t, out, "line 1: unreadable (")
+	assert.Contains(t, out, "line 3, letters 1 to 2: delivered\n")
+	assert.Len(t, amplitude.Events(sandbox.Select{}), 2)
+	out, err = p.replay(t, "-from", "2")
+	require.NoError(t, err, out)
+
+	for status, want := range map[int]string{http.StatusServiceUnavailable: "503", http.StatusNotFound: "404"} {
+		calls := 0
+		broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { calls++; w.WriteHeader(status) }))
+		p.write(t, shaped("user-00009", time.Now()))
+		out, err = p.replay(t, "-endpoint", broken.URL, "-attempts", "2")
+		require.ErrorContains(t, err, want)
+		assert.Contains(t, out, "1 letter: 1 not sent\n")
+		assert.Equal(t, map[int]int{http.StatusServiceUnavailable: 2, http.StatusNotFound: 1}[status], calls)
+		broken.Close()
+	}
+	for _, arguments := range [][]string{{}, {"-file", "not-there"}, {"-file", p.deadLetters, "-journal", t.TempDir()}} {
+		require.Error(t, run(t.Context(), arguments, &strings.Builder{}))
 	}
 }

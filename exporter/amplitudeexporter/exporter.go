@@ -63,6 +63,8 @@ type amplitudeExporter struct {
 	stopIDs func()
 	// unlist takes the exporter out of those that have a queue in a storage.
 	unlist func()
+	// closeBook ends what start told everybody about book.
+	closeBook func()
 
 	// oldest is when the earliest event came that the queue has handed over and that is not done with; 0: there is none.
 	oldest atomic.Int64
@@ -127,6 +129,7 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 	x.health.start(host)
 	x.findOrphans(ctx, host)
 	x.stopIDs = amplitude.ExportIDsFrom(x.cfg.MinIDLength)
+	x.closeBook = receipts.Open(&x.book)
 	for _, store := range [...]string{storeQueue, storeSlowLane, storeDeadLetters} {
 		// From the start, so that the first one is seen as an increase.
 		x.tel.ExporterAmplitudeUnreadableRequests.Add(ctx, 0, x.tel.with("store", store))
@@ -173,6 +176,7 @@ func (x *amplitudeExporter) shutdown(ctx context.Context) error {
 	}
 	if x.stopIDs != nil {
 		x.stopIDs()
+		x.closeBook()
 	}
 	deadLetterPaths.release(x)
 	x.unlist()

@@ -6,6 +6,7 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 import (
 	"context"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -13,8 +14,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
 // claiming is the exporter with its queue, which claims the events that it takes from whoever registered them.
@@ -35,6 +39,13 @@ func (c *claiming) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 		}
 	})
 	claimed := c.book.Claim(ctx, logs)
+	if receipts.Listened() {
+		for r := range records.All(logs) {
+			if key, ok := keyOf(r.Record); ok {
+				receipts.TellClaimed(key)
+			}
+		}
+	}
 	err := c.Logs.ConsumeLogs(ctx, logs)
 	if err != nil {
 		c.book.TakeBack(claimed)
@@ -91,6 +102,44 @@ func (x *amplitudeExporter) settledAll(b *batch, in state, outcome receipts.Outc
 	}
 	x.book.SettleAll(keys, outcome)
 	return count
+}
+
+// tell tells whoever listens what becomes of an event, with the reason if it is not delivered. Of that it is called before
+// the event is settled.
+func (x *amplitudeExporter) tell(record plog.LogRecord, outcome receipts.Outcome, failure event.Failure) {
+	if !receipts.Listened() {
+		return
+	}
+	if key, ok := keyOf(record); ok {
+		receipts.TellSettled(key, outcome, whyOf(failure))
+	}
+}
+
+// tellDelivered tells of all events of a batch that Amplitude has.
+func (x *amplitudeExporter) tellDelivered(b *batch) {
+	if x.cfg.DryRun || !receipts.Listened() {
+		return
+	}
+	for i := range b.events {
+		if b.events[i].state == stateDelivered {
+			x.tell(b.events[i].Record, receipts.Delivered, event.Failure{})
+		}
+	}
+}
+
+// whyOf puts a failure into one line; "" if there is none.
+func whyOf(failure event.Failure) string {
+	if failure.Reason == 0 {
+		return ""
+	}
+	words := []string{failure.Reason.String()}
+	if failure.Field != "" {
+		words = append(words, printable.Text(failure.Field))
+	}
+	if failure.Status != 0 {
+		words = append(words, strconv.Itoa(failure.Status))
+	}
+	return strings.Join(words, " ")
 }
 
 // unanswered notes that events were sent, and that nobody knows whether they arrived.

@@ -31,12 +31,14 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 		x.tel.events(ctx, outcomeDelivered, delivered)
 		x.health.firstDelivery(delivered)
 	}
+	x.tellDelivered(d.batch)
 	var ignored tally
 	d.batch.rejected = slices.DeleteFunc(d.batch.rejected, func(r undeliverable) bool {
 		if r.Reason.MeantAsEvent() {
 			return false
 		}
 		ignored[r.Reason]++
+		x.tell(r.Record, receipts.NotDelivered, r.Failure)
 		x.settled(r.Record, receipts.Delivered) // as one that a filter before the exporter took out
 		if r.Reason == event.ReasonNotAllowed {
 			x.unknown.Do(func() { x.explainNotAllowed(r.Ref) })
@@ -95,6 +97,7 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 	var ended tally
 	for _, u := range dead[:written] {
 		ended[u.Reason]++
+		x.tell(u.Record, receipts.NotDelivered, u.Failure)
 		x.settled(u.Record, receipts.NotDelivered)
 	}
 	if x.dead == nil {
@@ -129,6 +132,7 @@ func (x *amplitudeExporter) drop(ctx context.Context, lost []undeliverable) {
 	var by tally
 	for _, u := range lost {
 		by[u.Reason]++
+		x.tell(u.Record, receipts.NotDelivered, u.Failure)
 		x.settled(u.Record, receipts.NotDelivered)
 	}
 	x.count(ctx, outcomeDropped, &by)

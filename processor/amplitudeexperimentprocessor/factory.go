@@ -91,7 +91,7 @@ func (f *factory) createLogs(_ context.Context, set processor.Settings, cfg comp
 		f.instances[cfg] = shared
 	}
 	shared.pipelines++
-	return &experimentProcessor{instance: shared, factory: f, next: next}, nil
+	return &replays{Logs: &experimentProcessor{instance: shared, factory: f, next: next}, acceptShaped: cfg.(*Config).AcceptShaped}, nil
 }
 
 // memory returns the memory of a processor: one of its own, or the one that has the name.

@@ -1,0 +1,96 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package receipts // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Listener is told of every event that an exporter of this process takes, and of every receipt, whoever handed the event on.
+// It must not block, and is called from any goroutine.
+type Listener interface {
+	// Claimed is called before ConsumeLogs of the exporter returns.
+	Claimed(key uint64)
+	// Settled is called before the receipt is given. why says of a copy that was not delivered what was wrong, if that is known.
+	Settled(key uint64, outcome Outcome, why string)
+}
+
+var (
+	listening sync.Mutex
+	listeners atomic.Pointer[[]Listener]
+)
+
+// Listen tells a Listener of receipts until stop is called.
+func Listen(l Listener) (stop func()) {
+	change := func(how func([]Listener) []Listener) {
+		listening.Lock()
+		defer listening.Unlock()
+		var all []Listener
+		if now := listeners.Load(); now != nil {
+			all = slices.Clone(*now)
+		}
+		if all = how(all); len(all) == 0 {
+			listeners.Store(nil)
+			return
+		}
+		listeners.Store(&all)
+	}
+	change(func(all []Listener) []Listener { return append(all, l) })
+	return func() {
+		change(func(all []Listener) []Listener {
+			return slices.DeleteFunc(all, func(one Listener) bool { return one == l })
+		})
+	}
+}
+
+// Listened tells whether there is a Listener.
+func Listened() bool { return listeners.Load() != nil }
+
+// TellClaimed tells the Listeners of an event that an exporter takes.
+func TellClaimed(key uint64) {
+	if all := listeners.Load(); all != nil {
+		for _, l := range *all {
+			l.Claimed(key)
+		}
+	}
+}
+
+// TellSettled tells the Listeners what is about to be settled.
+func TellSettled(key uint64, outcome Outcome, why string) {
+	if all := listeners.Load(); all != nil {
+		for _, l := range *all {
+			l.Settled(key, outcome, why)
+		}
+	}
+}
+
+var (
+	opening sync.Mutex
+	books   []*Book
+)
+
+// Open makes a Book one that Pending looks into, until closed is called.
+func Open(k *Book) (closed func()) {
+	opening.Lock()
+	defer opening.Unlock()
+	books = append(books, k)
+	return func() {
+		opening.Lock()
+		defer opening.Unlock()
+		books = slices.DeleteFunc(books, func(one *Book) bool { return one == k })
+	}
+}
+
+// Pending tells whether an event with this key is claimed by an open Book and not settled.
+func Pending(key uint64) bool {
+	opening.Lock()
+	defer opening.Unlock()
+	return slices.ContainsFunc(books, func(k *Book) bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return k.live > 0 && k.find(key, false) != nil
+	})
+}
