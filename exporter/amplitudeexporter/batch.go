@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
 // state is what has become of an event of a batch.
@@ -35,7 +36,9 @@ type batchEvent struct {
 	records.Ref
 	start, end   int
 	user, device event.Identity
-	state        state
+	// receipt is the key of the event's receipt, 0 without an insert_id.
+	receipt uint64
+	state   state
 	// wait is how long a throttled event has to rest.
 	wait time.Duration
 	// beyond tells that it is in the slow lane beyond the share of its user or device.
@@ -89,7 +92,11 @@ func (b *batch) add(ref records.Ref) {
 		return
 	}
 	b.json = json
-	b.events = append(b.events, batchEvent{Ref: ref, start: start, end: len(json), user: user, device: device})
+	e := batchEvent{Ref: ref, start: start, end: len(json), user: user, device: device}
+	if id, ok := b.encoder.InsertID(); ok {
+		e.receipt = receipts.Key(id)
+	}
+	b.events = append(b.events, e)
 }
 
 // reset empties the batch and lets go of the records.

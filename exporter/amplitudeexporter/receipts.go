@@ -93,7 +93,7 @@ func (x *amplitudeExporter) settledAll(b *batch, in state, outcome receipts.Outc
 			continue
 		}
 		count++
-		if key, ok := keyOf(b.events[i].Record); ok {
+		if key := b.events[i].receipt; key != 0 {
 			if keys == nil {
 				keys = make([]uint64, 0, len(b.events)-i)
 			}
@@ -145,7 +145,7 @@ func whyOf(failure event.Failure) string {
 // unanswered notes that events were sent, and that nobody knows whether they arrived.
 func (s *sender) unanswered(b *batch, indexes []int32) {
 	for _, i := range indexes {
-		if key, ok := keyOf(b.events[i].Record); ok {
+		if key := b.events[i].receipt; key != 0 {
 			s.book.Unanswered(key)
 		}
 	}

@@ -204,6 +204,14 @@ func (e *Encoder) sort(attributes pcommon.Map) Failure {
 	return Failure{}
 }
 
+// InsertID is the insert_id of the record that was encoded last, if it has one as a text.
+func (e *Encoder) InsertID() (id string, ok bool) {
+	if e.insertID == (pcommon.Value{}) || e.insertID.Type() != pcommon.ValueTypeStr {
+		return "", false
+	}
+	return e.insertID.Str(), true
+}
+
 // setField notes the value of a field; an empty one counts as absent.
 func (e *Encoder) setField(k *key, value pcommon.Value) {
 	if value.Type() == pcommon.ValueTypeEmpty {
