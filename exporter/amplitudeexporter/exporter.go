@@ -130,6 +130,7 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 	x.findOrphans(ctx, host)
 	x.stopIDs = amplitude.ExportIDsFrom(x.cfg.MinIDLength)
 	x.closeBook = receipts.Open(&x.book)
+	x.book.Open(x.queueIsOnDisk())
 	for _, store := range [...]string{storeQueue, storeSlowLane, storeDeadLetters} {
 		// From the start, so that the first one is seen as an increase.
 		x.tel.ExporterAmplitudeUnreadableRequests.Add(ctx, 0, x.tel.with("store", store))

@@ -141,8 +141,8 @@ func (b *Batch) addEvent(r *parsedRecord, flags []Flag) {
 	e.Groups = p.groups[r.groups.start:r.groups.end]
 	e.Flags = flags
 	e.Window = p.set.Window.Number(r.Time)
-	b.encoder = e.hash(b.encoder, p.set.SetUserProperties)
-	e.setsProperties = p.set.SetUserProperties
+	e.setsProperties = p.set.setsProperties(r.kind)
+	b.encoder = e.hash(b.encoder, e.setsProperties)
 	e.onlyProperties = r.kind == kindIdentify || (r.kind != kindAssignment && !r.shaped && flags[0].Unassigned && p.set.Exposure.Unassigned == UnassignedIdentify)
 }
 

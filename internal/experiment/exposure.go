@@ -60,7 +60,7 @@ func (p *parser) decideExposure(r *parsedRecord, flag *Flag) decision {
 		switch {
 		case p.set.Exposure.Unassigned == UnassignedDrop:
 			decided = skipped(SkipUnassigned)
-		case p.set.Exposure.Unassigned == UnassignedIdentify && (flag.NoProperty || !p.set.SetUserProperties):
+		case p.set.Exposure.Unassigned == UnassignedIdentify && (flag.NoProperty || !p.set.setsProperties(r.kind)):
 			decided = skipped(SkipNothingToSet)
 		}
 	}

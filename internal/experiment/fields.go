@@ -220,7 +220,7 @@ func (t *fieldTable) lookup(name string) []ref {
 		if strings.HasPrefix(name, amplitude.AttrGroupsPrefix) && len(name) > len(amplitude.AttrGroupsPrefix) {
 			return flatGroupRefs
 		}
-		if _, claimed := claimOf(name); claimed && !t.acceptShaped {
+		if _, claimed := claimOf(name); (claimed && !t.acceptShaped) || name == amplitude.AttrSkipUserPropertiesSync {
 			return claimRefs
 		}
 	case t.kind != kindAssignment:

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 // indexRange is a range of indexes of a list that the records of a batch share.
@@ -149,6 +150,12 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 		p.claims.Shaped++
 	}
 	for _, name := range v.claims {
+		if name == amplitude.AttrSkipUserPropertiesSync {
+			// Whoever may write the record may say that it must not touch its user's properties.
+			value, _ := steps.Get(record.Attributes(), name)
+			r.skipsProperties = value.Type() == pcommon.ValueTypeBool && value.Bool()
+			continue
+		}
 		claim, _ := claimOf(name)
 		p.claims.add(claim, name)
 		r.trace.claimed(name)
@@ -200,7 +207,7 @@ func (p *parser) claimNames(kind recordKind, first int, now int64) bool {
 	kept := p.flags[:first]
 	for i := range p.flags[first:] {
 		one := &p.flags[first+i]
-		names, ok := p.names.of(p.registry, one.Key, p.set.SetUserProperties && !one.NoProperty, now)
+		names, ok := p.names.of(p.registry, one.Key, p.set.setsProperties(kind) && !one.NoProperty, now)
 		switch {
 		case ok:
 			one.names = names

@@ -83,6 +83,8 @@ type ExposureSettings struct {
 	OffVariants   []string
 	Wire          string
 	Unassigned    string
+	// SetUserProperties holds for evaluations, too.
+	SetUserProperties bool
 }
 
 // EvaluationSettings say how flag evaluations are recognized and which of them are exposures.
@@ -114,6 +116,8 @@ type AssignmentSettings struct {
 	OffVariants    []string
 	Environment    []string
 	PropertyPrefix string
+	// SetUserProperties lets assignments set user properties.
+	SetUserProperties bool
 }
 
 // IdentitySettings say where the ids of an event are found.
@@ -126,4 +130,12 @@ type IdentitySettings struct {
 	Groups      map[string]string
 	MinIDLength int
 	Normalize   []string
+}
+
+// setsProperties tells whether records of a kind set user properties.
+func (s *Settings) setsProperties(kind recordKind) bool {
+	if kind == kindAssignment {
+		return s.SetUserProperties && s.Assignment.SetUserProperties
+	}
+	return s.SetUserProperties && s.Exposure.SetUserProperties
 }

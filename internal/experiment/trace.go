@@ -373,7 +373,7 @@ func (t *Trace) time(timestamp, observed pcommon.Timestamp, chosen, now int64) {
 func (t *Trace) property(set *Settings, kind recordKind, flag *Flag) {
 	const about = "user_property"
 	switch {
-	case !set.SetUserProperties:
+	case !set.setsProperties(kind):
 		t.rule(about, "left alone", "set_user_properties is false")
 	case kind == kindAssignment:
 	case flag.NoProperty:

@@ -88,7 +88,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// ownOperations are the operations of the events that went out, with whose they are.
+// ownOperations are what the events that went out tell, as operations, with whose they are: also what is left out of one that is
+// late, and set by a repeat that is not.
 type ownOperations map[string]bool
 
 // check: an event touches no property but those of the flags that it tells, and a $identify sets what an event before it told
@@ -102,9 +103,13 @@ func (own ownOperations) check(t require.TestingT, r plog.LogRecord) {
 		}
 		whose += "\x00"
 	}
-	if flag, ok := r.Attributes().Get(amplitude.RawFlagKey); ok && r.EventName() == amplitude.EventRawExposure {
-		if variant, ok := r.Attributes().Get(amplitude.RawVariant); ok { // Amplitude sets the property
-			own[whose+".$set."+amplitude.ExperimentPrefix+flag.AsString()+"="+variant.AsString()] = true
+	tells := func(flag, variant string) { own[whose+".$set."+amplitude.ExperimentPrefix+flag+"="+variant] = true }
+	for flagKey, variantKey := range map[string]string{
+		amplitude.RawFlagKey: amplitude.RawVariant, amplitude.PropertyFlagKey: amplitude.PropertyVariant,
+	} {
+		flag, ok := r.Attributes().Get(flagKey)
+		if variant, has := r.Attributes().Get(variantKey); ok && has {
+			tells(flag.AsString(), variant.AsString())
 		}
 	}
 	for name, value := range r.Attributes().All() {
@@ -114,6 +119,8 @@ func (own ownOperations) check(t require.TestingT, r plog.LogRecord) {
 		case strings.HasSuffix(name, amplitude.SuffixVariant):
 			flag := strings.TrimSuffix(name, amplitude.SuffixVariant) // the prefix may be part of the key
 			flags = append(flags, flag, strings.TrimPrefix(flag, amplitude.ExperimentPrefix))
+			tells(flag, value.AsString())
+			tells(strings.TrimPrefix(flag, amplitude.ExperimentPrefix), value.AsString())
 		}
 	}
 	for name, value := range r.Attributes().All() {
@@ -129,7 +136,6 @@ func (own ownOperations) check(t require.TestingT, r plog.LogRecord) {
 		operation := whose + claim + "=" + value.AsString()
 		if r.EventName() != amplitude.EventIdentify {
 			require.Contains(t, flags, flag, name)
-			own[operation] = true
 		} else if operator == "$set" { // an un-exposure may be a $identify alone
 			require.Contains(t, own, operation)
 		}

@@ -90,6 +90,9 @@ type ExposureConfig struct {
 	// Unassigned is what the exposure of an unassigned variant becomes: an event that also unsets the user property,
 	// an `identify` that only unsets it, or nothing. It holds for evaluations, too.
 	Unassigned string `mapstructure:"unassigned"`
+	// SetUserProperties set to false keeps exposures from setting the user property, while assignments go on. It holds for
+	// evaluations, too.
+	SetUserProperties bool `mapstructure:"set_user_properties"`
 }
 
 // EvaluationConfig says how flag evaluations after OpenTelemetry's semantic conventions are read.
@@ -137,6 +140,8 @@ type AssignmentConfig struct {
 	Environment []string `mapstructure:"environment"`
 	// PropertyPrefix goes before `<flag key>.variant` and `<flag key>.details`; Amplitude's SDKs write none.
 	PropertyPrefix string `mapstructure:"property_prefix"`
+	// SetUserProperties set to false keeps assignments from setting user properties, while exposures go on.
+	SetUserProperties bool `mapstructure:"set_user_properties"`
 }
 
 // ImpressionConfig says whether impressions of web experiments are sent. They are read as exposures are, set no user property,
@@ -207,6 +212,8 @@ func createDefaultConfig() *Config {
 			OffVariants:   []string{"off"},
 			Wire:          experiment.WireTransformed,
 			Unassigned:    experiment.UnassignedEvent,
+
+			SetUserProperties: true,
 		},
 		Evaluation: EvaluationConfig{
 			Enabled:       true,
@@ -230,6 +237,8 @@ func createDefaultConfig() *Config {
 			OffVariants:    []string{"off"},
 			Environment:    []string{"environment", "deployment.environment.name"},
 			PropertyPrefix: amplitude.ExperimentPrefix,
+
+			SetUserProperties: true,
 		},
 		Impression: ImpressionConfig{EventNames: []string{amplitude.EventRawImpression, amplitude.EventImpression}},
 		Identity: IdentityConfig{

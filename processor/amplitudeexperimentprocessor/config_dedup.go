@@ -18,6 +18,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 )
 
 const (
@@ -60,6 +61,9 @@ type DedupConfig struct {
 	// Memory names a memory that all processors with this name share, such as that of a pipeline for replays; their `dedup`
 	// sections must be equal. Without a name each processor has a memory of its own, and can stand in one pipeline only.
 	Memory string `mapstructure:"memory"`
+	// HistoryOlderThan is the age at arrival beyond which a record leaves the user property alone, at most 168h. Make it a few
+	// hours where archives are sent through the same processor as live traffic.
+	HistoryOlderThan time.Duration `mapstructure:"history_older_than"`
 	// MaxEntries bounds the number of remembered entries; the least recently used are forgotten first.
 	MaxEntries int `mapstructure:"max_entries"`
 	// StorageID names a storage extension that keeps the state over a restart; without one it is in memory only.
@@ -104,6 +108,8 @@ func createDefaultDedupConfig() DedupConfig {
 		Window:     experiment.WindowDay,
 		TimeZone:   "UTC",
 		MaxEntries: defaultDedupEntries,
+
+		HistoryOlderThan: dedup.DefaultHistory,
 		Redis: configoptional.Default(RedisConfig{
 			KeyPrefix: defaultRedisKeyPrefix,
 			Timeout:   defaultRedisTimeout,
@@ -122,6 +128,7 @@ func (cfg *DedupConfig) Validate() error {
 		errs = append(errs, err)
 	}
 	errs = append(errs, check.Between("max_entries", cfg.MaxEntries, 1, maxDedupEntries))
+	errs = append(errs, check.Between("history_older_than", cfg.HistoryOlderThan, time.Minute, dedup.DefaultHistory))
 	return errors.Join(errs...)
 }
 

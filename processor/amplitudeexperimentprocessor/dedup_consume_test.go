@@ -23,8 +23,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/processortest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
@@ -290,6 +293,126 @@ func TestOneMemoryForEachProcessor(t *testing.T) {
 	for _, p := range pipelines {
 		require.NoError(t, p.Shutdown(t.Context()))
 	}
+}
+
+// exporterRuns is an exporter in this process until the test ends, with its queue on disk or in memory.
+func exporterRuns(t *testing.T, onDisk bool) {
+	t.Helper()
+	var book receipts.Book
+	book.Open(onDisk)
+	t.Cleanup(func() { book.Close(context.Background(), false) })
+}
+
+// TestWarningsAtTheStart: each configuration that gives up a promise is named.
+func TestWarningsAtTheStart(t *testing.T) {
+	host := fileStorage(t, t.TempDir())
+	for _, tc := range []struct {
+		name, config string
+		exporters    []bool
+		want         string
+	}{
+		{"all on disk", "{dedup: {storage: file_storage}}", []bool{true}, ""},
+		{"all in memory", "{}", []bool{false}, ""},
+		{"state that outlives its queue", "{dedup: {storage: file_storage}}", []bool{true, false}, "outlives a queue in memory"},
+		{"an edge", "{}", nil, "No exporter amplitude runs in this Collector"},
+		{"an edge that leaves it to the gateway", "{dedup: {enabled: false}}", nil, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, onDisk := range tc.exporters {
+				exporterRuns(t, onDisk)
+			}
+			core, logs := observer.New(zap.WarnLevel)
+			set := processortest.NewNopSettings(metadata.Type)
+			set.Logger = zap.New(core)
+			p, err := NewFactory().CreateLogs(t.Context(), set, configOf(t, tc.config), consumertest.NewNop())
+			require.NoError(t, err)
+			require.NoError(t, p.Start(t.Context(), host))
+			require.NoError(t, p.Shutdown(t.Context()))
+			if tc.want == "" {
+				assert.Empty(t, logs.All())
+				return
+			}
+			require.Equal(t, 1, logs.Len())
+			assert.Contains(t, logs.All()[0].Message, tc.want)
+		})
+	}
+}
+
+// TestHistoryOlderThan: what is older at arrival is an event that leaves the property alone, known or not.
+func TestHistoryOlderThan(t *testing.T) {
+	l := startLimited(t, "{dedup: {history_older_than: 1h}}", newDelivered())
+	l.report(7200, "A", "user-1")
+	l.report(3599, "B", "user-2")
+	l.report(3601, "C", "user-3")
+	assert.Equal(t, map[string]string{"user-1/f": "A", "user-3/f": "C"}, l.properties)
+	assert.Len(t, l.ids, 3)
+}
+
+// TestPropertiesOfOneKind: the ledger speaks only for the properties that this Collector sets.
+func TestPropertiesOfOneKind(t *testing.T) {
+	assigned := func(variant string, seconds int64) plog.Logs {
+		ld := batch(t, "$assignment", attrs{"user_id": "user-1", "variants": attrs{"f": variant}})
+		setMillis(recordsOf(ld)[0], testTime+seconds*1000)
+		return ld
+	}
+	exposed := func(variant string, seconds int64) plog.Logs {
+		return logsOf(t, exposureOf{"user-1", "f", variant, testTime + seconds*1000})
+	}
+	operations := func(records []plog.LogRecord) (sets []any) {
+		for _, r := range records {
+			sets = append(sets, fold(r)["user_properties"])
+		}
+		return sets
+	}
+	set := func(variant string) any { return map[string]any{"$set": map[string]any{"[Experiment] f": variant}} }
+	r := start(t, configOf(t, "{exposure: {set_user_properties: false}}"), nil)
+	assert.Equal(t, []any{set("A")}, operations(r.send(t, assigned("A", 0))))
+	assert.Equal(t, []any{nil}, operations(r.send(t, exposed("B", 1))), "an event without operation")
+	assert.Empty(t, r.send(t, assigned("A", 2)), "and nothing to set right")
+	r = start(t, configOf(t, "{assignment: {set_user_properties: false}}"), nil)
+	assert.Equal(t, []any{nil}, operations(r.send(t, assigned("A", 0))))
+	assert.Equal(t, []any{set("B")}, operations(r.send(t, exposed("B", 1))))
+	assert.Equal(t, []any{nil}, operations(r.send(t, assigned("C", 2))))
+	assert.Empty(t, r.send(t, exposed("B", 3)))
+}
+
+// TestRecordThatSkipsProperties: the mark on a raw record is honored, and the ledger does not count on its property.
+func TestRecordThatSkipsProperties(t *testing.T) {
+	r := start(t, configOf(t, "{}"), nil)
+	require.Len(t, r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime})), 1)
+	out := r.send(t, batch(t, "$exposure", attrs{"user_id": "user-1", "flag_key": "f", "variant": "B", "amplitude.$skip_user_properties_sync": true}))
+	require.Len(t, out, 1)
+	assert.Equal(t, true, fold(out[0])["$skip_user_properties_sync"])
+	assert.NotContains(t, fold(out[0]), "user_properties")
+	assert.Empty(t, r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime + 1000})), "the property is still A")
+}
+
+// TestGatewayJudgesIdentify by its own ledger: an old one is dropped, a present one goes out.
+func TestGatewayJudgesIdentify(t *testing.T) {
+	identify := func(variant string, seconds int64) plog.Logs {
+		ld := batch(t, "$identify", attrs{"amplitude.user_id": "user-1", "amplitude.insert_id": fmt.Sprint("id ", seconds), "amplitude.user_properties.$set.[Experiment] f": variant})
+		setMillis(recordsOf(ld)[0], testTime+seconds*1000)
+		return ld
+	}
+	r := start(t, accepting(t, "{}"), nil)
+	require.Len(t, r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime})), 1)
+	assert.Len(t, r.send(t, identify("B", 2)), 1, "it changes the property")
+	assert.Empty(t, r.send(t, identify("A", 1)), "a dead letter that comes late")
+	assert.Len(t, r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime + 3000})), 1, "back to A, by a $identify")
+}
+
+// TestLateRawExposure goes out transformed and without its operation: of a raw one Amplitude would set the property.
+func TestLateRawExposure(t *testing.T) {
+	r := start(t, configOf(t, "{exposure: {wire: raw}}"), nil)
+	first := r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime}))
+	require.Len(t, first, 1)
+	assert.Equal(t, "$exposure", first[0].EventName())
+	late := r.send(t, logsOf(t, exposureOf{"user-1", "f", "B", testTime - 1000}))
+	require.Len(t, late, 1)
+	event := fold(late[0])
+	assert.Equal(t, "[Experiment] Exposure", event["event_type"])
+	assert.Equal(t, true, event["$skip_user_properties_sync"])
+	assert.NotContains(t, event, "user_properties")
 }
 
 func TestDedupNotEnabled(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/featuregate"
 	"go.opentelemetry.io/collector/processor"
+	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pooling"
@@ -127,6 +128,7 @@ type instance struct {
 	telemetry *telemetry
 	explainer *explainer
 	now       func() time.Time
+	logger    *zap.Logger
 
 	// The factory guards these: the pipelines that have not shut down, and whether any has started.
 	pipelines int
@@ -145,7 +147,7 @@ func newInstance(cfg *Config, set processor.Settings, memory *memory, now func()
 	return &instance{
 		id:  set.ID,
 		cfg: cfg, mapper: experiment.New(settings), memory: memory, telemetry: telemetry,
-		explainer: newExplainer(set.Logger, now), now: now,
+		explainer: newExplainer(set.Logger, now), now: now, logger: set.Logger,
 	}, nil
 }
 
@@ -162,7 +164,7 @@ func (f *factory) start(ctx context.Context, host component.Host, shared *instan
 		return nil
 	}
 	shared.compareIDLength()
-	if err := shared.memory.start(ctx, host); err != nil {
+	if err := shared.memory.start(ctx, host, shared.logger); err != nil {
 		return err
 	}
 	shared.started = true

@@ -27,6 +27,7 @@ import (
 // logged starts a processor whose log can be read.
 func logged(t *testing.T, yaml string) (*experimentProcessor, *consumertest.LogsSink, *observer.ObservedLogs) {
 	t.Helper()
+	exporterRuns(t, true)
 	core, logs := observer.New(zap.DebugLevel)
 	set := processortest.NewNopSettings(metadata.Type)
 	set.Logger = zap.New(core)
@@ -62,6 +63,7 @@ func TestFlagsAreCountedAndWarnedAbout(t *testing.T) {
 
 // TestLongestUnseenFlags names the flags that may be retired when the properties of a project run out.
 func TestLongestUnseenFlags(t *testing.T) {
+	exporterRuns(t, true)
 	core, logs := observer.New(zap.WarnLevel)
 	set := processortest.NewNopSettings(metadata.Type)
 	set.Logger = zap.New(core)

@@ -15,6 +15,7 @@ import (
 	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/processor"
+	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
@@ -57,6 +58,7 @@ func newMemory(cfg *DedupConfig, set processor.Settings, f *factory) (*memory, e
 func (cfg *DedupConfig) settings(set processor.Settings) dedup.Settings {
 	settings := dedup.Settings{
 		MaxEntries: cfg.MaxEntries,
+		History:    cfg.HistoryOlderThan,
 		Owner:      set.ID,
 		Storage:    cfg.StorageID,
 		Scope:      cfg.Window + " " + cfg.TimeZone,
@@ -92,10 +94,11 @@ func (cfg *RedisConfig) settings() (*dedup.RedisSettings, error) {
 	return &dedup.RedisSettings{Options: options, KeyPrefix: cfg.KeyPrefix, Timeout: cfg.Timeout}, nil
 }
 
-func (m *memory) start(ctx context.Context, host component.Host) error {
+func (m *memory) start(ctx context.Context, host component.Host, log *zap.Logger) error {
 	if m.ledger == nil {
 		return nil
 	}
+	m.warn(log)
 	return m.ledger.Start(ctx, host)
 }
 
@@ -105,6 +108,25 @@ func (m *memory) shutdown(ctx context.Context) error {
 	}
 	return m.ledger.Shutdown(ctx)
 }
+
+// warn names what the configuration gives up.
+func (m *memory) warn(log *zap.Logger) {
+	switch exporters, losing := receipts.Exporters(); {
+	case exporters == 0:
+		log.Warn("No exporter amplitude runs in this Collector: what it hands on counts as delivered at once, and what is lost behind it "+
+			"stays hidden for the day. If a gateway sends it to Amplitude, leave the de-duplication to that one",
+			zap.String("setting", "dedup: {enabled: false}"), zap.String("see", tiersLink))
+	case losing > 0 && (m.cfg.StorageID != nil || m.cfg.Redis.HasValue()):
+		log.Warn("The de-duplication state outlives a queue in memory: after a crash, what was on its way is not known to be lost, and is "+
+			"sent again only as the same is reported again. Keep the queue on disk, too",
+			zap.String("setting", "sending_queue::storage of the exporter amplitude"), zap.String("see", survivesLink))
+	}
+}
+
+const (
+	tiersLink    = "https://github.com/otelcol-amplitude/otelcol-amplitude/blob/main/docs/deduplication.md#one-memory-for-each-processor"
+	survivesLink = "https://github.com/otelcol-amplitude/otelcol-amplitude/blob/main/docs/deduplication.md#what-survives-what"
+)
 
 // reservation is a batch of events between their verdicts and the answer of the next component. Exactly one of accept
 // and release ends it. A nil reservation has nothing to remember.

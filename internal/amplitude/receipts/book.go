@@ -30,6 +30,18 @@ type Book struct {
 	live  int
 	// sinks are those that wait for this Book to be closed.
 	sinks []SinkID
+	// opened tells that Open was called, with kept.
+	opened, kept bool
+}
+
+// Open says that the exporter runs. kept tells whether the next process delivers what this one leaves over.
+func (k *Book) Open(kept bool) {
+	k.mu.Lock()
+	k.opened, k.kept = true, kept
+	k.mu.Unlock()
+	register.Lock()
+	defer register.Unlock()
+	running[kept]++
 }
 
 type claim struct {
@@ -215,6 +227,12 @@ func (k *Book) tellFormer(all []Sink, key uint64, outcome Outcome) {
 // for the next process: then that one settles it.
 func (k *Book) Close(ctx context.Context, kept bool) {
 	k.mu.Lock()
+	if k.opened {
+		k.opened = false
+		register.Lock()
+		running[k.kept]--
+		register.Unlock()
+	}
 	var left []claim
 	for i := uint32(1); i <= k.used && k.live > 0; i++ {
 		if c := k.at(i); c.key != 0 {

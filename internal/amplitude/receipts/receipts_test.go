@@ -195,6 +195,12 @@ func TestReceiptsAfterTheProcessorHasStopped(t *testing.T) {
 			id := receipts.Register(sink)
 			var batch receipts.Batch
 			var one, other, third receipts.Book
+			before, losing := receipts.Exporters()
+			one.Open(c.kept)
+			other.Open(c.kept)
+			all, lose := receipts.Exporters()
+			assert.Equal(t, before+2, all)
+			assert.Equal(t, c.kept, lose == losing)
 			ctx := handOver(t, &batch, id, "a", "b")
 			one.Claim(ctx, logsOf("a", "b"))
 			other.Claim(ctx, logsOf("a"))
@@ -212,6 +218,8 @@ func TestReceiptsAfterTheProcessorHasStopped(t *testing.T) {
 			other.Close(stop, c.kept)
 			assert.Equal(t, 1, ended)
 			assert.Equal(t, stop, with)
+			all, _ = receipts.Exporters()
+			assert.Equal(t, before, all)
 			assert.Equal(t, c.want, sink.lines)
 			one.Settle(receipts.Key("b"), receipts.Delivered)
 			assert.Equal(t, c.want, sink.lines)

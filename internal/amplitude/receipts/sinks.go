@@ -45,7 +45,17 @@ var (
 	// any more, of the Sinks that hand nothing on any more.
 	holders []int
 	ends    map[SinkID]func(context.Context)
+	// running counts the open Books of exporters whose queue is on disk, and of those whose queue is not.
+	running = map[bool]int{}
 )
+
+// Exporters is how many exporters run in this process that give receipts, and how many of them lose what is on its way when
+// the process ends. The Collector starts exporters before the processors that feed them.
+func Exporters() (all, losing int) {
+	register.Lock()
+	defer register.Unlock()
+	return running[true] + running[false], running[false]
+}
 
 // Key is what a copy is claimed and settled by: a hash of its insert_id.
 func Key(insertID string) uint64 { return max(1, xxh3.HashString(insertID)) } // 0 is none
