@@ -36,7 +36,7 @@ func logged(t *testing.T, yaml string) (*experimentProcessor, *consumertest.Logs
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
 	t.Cleanup(func() { require.NoError(t, p.Shutdown(t.Context())) })
-	return p.(following).Logs.(*experimentProcessor), sink, logs
+	return p.(following).Logs.(*replays).Logs.(*experimentProcessor), sink, logs
 }
 
 func flagsBatch(t *testing.T, from, to int) plog.Logs {
