@@ -247,7 +247,7 @@ func (o *loader) put(row []byte) {
 		e, _ := kept(l, s, &s.properties, k, touched)
 		e.p = property{value: le.Uint64(row), fact: le.Uint64(row[8:]), stamp: le.Uint64(row[16:]), told: le.Uint64(row[24:])}
 		l.believe(e.p.newest())
-		e.p.stamp &^= byteMask<<tokensShift | propertyBucket | propertyRaised
+		e.p.stamp &^= byteMask<<tokensShift | propertyBucket | propertyRaised | propertyFormer
 	case factSize - 1 - idSize:
 		kept(l, s, &s.facts, k, touched)
 	case deviceSize - 1 - idSize:
@@ -274,6 +274,7 @@ func (o *loader) finish() {
 		for _, m := range row.moves {
 			e, _ := kept(l, s, &s.properties, who.property(m.Key), o.now)
 			e.p.set(propertySure, false)
+			e.p.set(propertyFormer, true)
 			e.p.raise(row.time)
 			l.writeProperty(e)
 		}
@@ -295,6 +296,7 @@ func (l *Ledger) doubtSince(second uint32) {
 		for slab := 0; s.properties.all(slab, func(e *entry[property]) {
 			if e.touched >= second {
 				e.p.set(propertySure, false)
+				e.p.set(propertyFormer, true)
 			}
 		}); slab++ {
 			continue

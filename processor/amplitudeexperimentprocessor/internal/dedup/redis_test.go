@@ -396,3 +396,26 @@ func TestKilledWithRedis(t *testing.T) {
 	}
 	assert.Equal(t, sendsIdentify, report(openReplica(t, &statusHost{}, server.Address), "u", 1, testNow))
 }
+
+// TestRedisKnowsNothingOfTheQueue: what a killed process left in its queue on disk still moves a property, so that what Redis
+// was told before does not make it sure for the next life.
+func TestRedisKnowsNothingOfTheQueue(t *testing.T) {
+	server, kept := redistest.Start(t), newMemStorage()
+	stored := func(set *Settings) { set.Storage, set.Scope = &storageID, "day UTC" }
+	l := openReplica(t, kept, server.Address, stored)
+	assert.Equal(t, sendsEvent, report(l, "u", 1, testNow-100))
+	assert.Equal(t, sendsBoth, report(l, "u", 2, testNow-90))
+	settledAndTold(t, l)
+	r, v := reserveOne(l, exposure("u", 1, testNow-80), 1)
+	require.Equal(t, sendsIdentify, answerOf(v))
+	q := &queue{}
+	logs := q.name(r, v)
+	q.book.Claim(r.HandOver(t.Context()), logs)
+	r.Accept()
+
+	next := openReplica(t, kept.after(), server.Address, stored)
+	assert.Equal(t, sendsIdentify, report(next, "u", 2, testNow-50), "the queue may have told Amplitude 1 meanwhile")
+	settledAndTold(t, next)
+	assert.Equal(t, sendsNothing, report(next, "u", 2, testNow-40))
+	q.book.Close(t.Context(), true)
+}

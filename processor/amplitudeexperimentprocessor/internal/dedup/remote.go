@@ -284,11 +284,13 @@ func (m *remote) mergeProperties(r *Reservation, rec *Record, person ID) {
 		if e == nil {
 			e, _ = kept(l, s, &s.properties, k, r.second)
 			e.p.setTold(0)
+			e.p.set(propertyFormer, r.now < l.former.until.Load())
 		}
-		if theirs.told >= e.p.toldAt() && (e.p.value != theirs.value || e.p.is(propertySure) != theirs.sure || e.p.newest() < theirs.newest) {
+		sure := theirs.sure && !e.p.is(propertyFormer)
+		if theirs.told >= e.p.toldAt() && (e.p.value != theirs.value || e.p.is(propertySure) != sure || e.p.newest() < theirs.newest) {
 			e.p.value = theirs.value
 			e.p.raise(theirs.newest)
-			e.p.set(propertySure, theirs.sure)
+			e.p.set(propertySure, sure)
 			e.p.setTold(theirs.told)
 			l.writeProperty(e)
 		}

@@ -202,6 +202,7 @@ func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
 		e.p.raise(rc.time)
 		e.p.setTold(rc.arrival.ms)
 		e.p.set(propertySure, rc.sure)
+		e.p.set(propertyFormer, e.p.is(propertyFormer) && !rc.sure) // it came behind what the former life left
 		if rc.single && rc.fact != 0 {
 			l.keepFact(rc, hs, m.Key, e)
 		}

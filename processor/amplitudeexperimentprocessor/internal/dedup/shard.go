@@ -40,6 +40,7 @@ const (
 	propertySure   = 1 << iota // nothing else can have been told since
 	propertyRaised             // waits in shard.raised
 	propertyBucket             // tokens and filled count
+	propertyFormer             // a former life may have left copies in its queue that move it: what Redis knows of it is not sure
 
 	timeBits    = 48
 	timeShift   = 64 - timeBits
