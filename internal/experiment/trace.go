@@ -184,7 +184,11 @@ func copyRecord(record plog.LogRecord) plog.LogRecord {
 
 // because puts into words what decided whether the user is in a variant.
 func (r unassignedRule) because(kind recordKind, unassigned bool) string {
-	list := kindNames[kind] + ".off_variants"
+	section := kind
+	if kind == kindImpression {
+		section = kindExposure // whose list it shares
+	}
+	list := kindNames[section] + ".off_variants"
 	switch {
 	case r == ruleNone:
 		return ""
@@ -373,6 +377,8 @@ func (t *Trace) time(timestamp, observed pcommon.Timestamp, chosen, now int64) {
 func (t *Trace) property(set *Settings, kind recordKind, flag *Flag) {
 	const about = "user_property"
 	switch {
+	case kind == kindImpression:
+		t.rule(about, "left alone", "an impression sets none")
 	case !set.setsProperties(kind):
 		t.rule(about, "left alone", "set_user_properties is false")
 	case kind == kindAssignment:
