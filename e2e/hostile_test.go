@@ -96,7 +96,7 @@ var hostileRecords = map[string]func(record plog.LogRecord){
 func scriptEverywhere(r plog.LogRecord) {
 	r.Attributes().PutStr("user_id", script)
 	r.Attributes().PutStr("flag_key", script)
-	r.Attributes().PutStr("variant", script)
+	r.Attributes().PutStr("variant", "a "+script) // nothing but a tag would be the print-out of an object
 	r.Attributes().PutStr(script, script)
 }
 

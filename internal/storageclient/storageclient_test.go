@@ -51,7 +51,7 @@ func TestOpenNamesTheFile(t *testing.T) {
 		content, err := os.ReadFile(found[0])
 		require.NoError(t, err)
 		for name, damaged := range map[string][]byte{
-			"garbage": bytes.Repeat([]byte("garbage\x00"), 4096), "cut short": content[:len(content)/2], "pages overwritten": append(content[:8192:8192], bytes.Repeat([]byte{0xa5}, 24576)...),
+			"garbage": bytes.Repeat([]byte("garbage\x00"), 4096), "cut short": content[:len(content)/2],
 		} {
 			require.NoError(t, os.WriteFile(found[0], damaged, 0o600))
 			client, err := open()
