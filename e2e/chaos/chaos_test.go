@@ -127,7 +127,7 @@ func freshEvents(t *testing.T, w *world, people []*person) {
 	}
 	identifies := int(w.sender.Metric(t, "otelcol_processor_amplitude_experiment_identifies"))
 	sent := int(d.sent.Load() + d.repeats.Load())
-	assert.Equal(t, fresh, records("exposure")+records("unexposure"), "events that left the processor")
+	assert.Equal(t, fresh, records("exposure")+records("unexposure")+records("assignment"), "events that left the processor")
 	assert.Equal(t, sent-fresh, records("duplicate")+records("repaired"), "repeats that did not")
 	assert.Equal(t, sent, int(w.sender.Metric(t, processed)), "records that came in are all counted")
 	require.Eventually(t, func() bool { return int(w.sender.Metric(t, exported, `outcome="delivered"`)) >= fresh+identifies },

@@ -32,27 +32,32 @@ const (
 
 // exposure is one numbered exposure as an application meant it.
 type exposure struct {
-	n       int
-	flag    string
-	variant string // "off" takes the user out
-	at      time.Time
+	n      int
+	device string // empty for none
+	// assigned: the flag was evaluated, which is an assignment of its own and sets the same property.
+	assigned bool
+	flag     string
+	variant  string // "off" takes the user out
+	at       time.Time
 	// acked is set when the Collector took it. Nobody else reads it before the driver has ended.
 	acked bool
 }
 
 // result is what exposures of one person have to have in common to be one event.
 type result struct {
-	flag, variant string
-	day           int64
+	assigned              bool
+	device, flag, variant string
+	day                   int64
 }
 
 func (e *exposure) result() result {
-	return result{e.flag, e.variant, e.at.Unix() / (24 * 60 * 60)}
+	return result{e.assigned, e.device, e.flag, e.variant, e.at.Unix() / (24 * 60 * 60)}
 }
 
-// person is a user with all exposures in the order in which they happened.
+// person is a user with all exposures in the order in which they happened, on one device or on another.
 type person struct {
-	id, device string
+	id      string
+	devices []string // none of them is named where there are none
 	// switches: one flag that goes back and forth, on a steady clock; otherwise each exposure has a
 	// flag of its own, and the clock jumps.
 	switches bool
@@ -105,7 +110,7 @@ func newDriver(address string, seed uint64, workers, peoplePerWorker int, pace t
 			p.skew = min(p.skew, 0)
 		}
 		if r.IntN(2) == 0 {
-			p.device = fmt.Sprintf("phone-%04d", i)
+			p.devices = []string{fmt.Sprintf("phone-%04d", i), fmt.Sprintf("tablet-%04d", i)}
 		}
 		d.people = append(d.people, p)
 	}
@@ -148,13 +153,18 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 		batch = append(batch, e)
 		record := records.AppendEmpty()
 		record.SetEventName("$exposure")
+		if e.assigned {
+			record.SetEventName("$assignment")
+			record.Attributes().PutEmptyMap("variants").PutStr(e.flag, e.variant)
+		} else {
+			record.Attributes().PutStr("flag_key", e.flag)
+			record.Attributes().PutStr("variant", e.variant)
+		}
 		record.SetTimestamp(pcommon.NewTimestampFromTime(e.at))
 		record.Attributes().PutStr("user_id", p.id)
-		if p.device != "" {
-			record.Attributes().PutStr("device_id", p.device)
+		if e.device != "" {
+			record.Attributes().PutStr("device_id", e.device)
 		}
-		record.Attributes().PutStr("flag_key", e.flag)
-		record.Attributes().PutStr("variant", e.variant)
 		record.Attributes().PutInt("chaos.n", int64(e.n))
 	}
 	if d.mixed {
@@ -207,10 +217,14 @@ func (d *driver) next(r *rand.Rand, p *person) *exposure {
 		p.changes++
 	}
 	e := &exposure{n: int(d.number.Add(1)), flag: "switch", variant: p.variant, at: time.Now().Add(p.skew - headroom)}
+	if len(p.devices) > 0 {
+		e.device = p.devices[r.IntN(len(p.devices))]
+	}
 	if n := len(p.history); n > 0 && p.switches && !e.at.After(p.history[n-1].at) {
 		e.at = p.history[n-1].at
 	}
 	e.at = e.at.Truncate(time.Millisecond).Add(time.Millisecond) // nobody changes twice in a millisecond
+	e.assigned = p.switches && r.IntN(4) == 0
 	if !p.switches {
 		e.flag, e.variant = fmt.Sprintf("flag-%d", e.n), "treatment"
 		// A clock that jumps, within the day that Amplitude and the Collector take for granted.

@@ -60,6 +60,14 @@ func obligations(people []*person) (all []*obligation, byNumber map[int]*obligat
 	return all, byNumber
 }
 
+// is tells whether an event says what happened.
+func (e *exposure) is(stored *storedEvent) bool {
+	if e.assigned {
+		return stored.Type == "[Experiment] Assignment" && stored.Properties["[Experiment] "+e.flag+".variant"] == e.variant
+	}
+	return stored.Type == "[Experiment] Exposure" && stored.Properties["[Experiment] Flag Key"] == e.flag && stored.variant() == e.variant
+}
+
 // judge is the oracle: it compares what these people were exposed to, and which of it the Collector acknowledged, with
 // the events and user properties that the local Amplitude has stored. It returns what is wrong and how many events the exposures
 // amount to.
@@ -77,8 +85,7 @@ func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 		}
 		o := byNumber[e.number()]
 		about := fmt.Sprintf("%d (%s %s %s)", e.number(), e.UserID, cmp.Or(fmt.Sprint(e.Properties["[Experiment] Flag Key"]), "?"), e.variant())
-		if o == nil || o.person.id != e.UserID || o.person.device != e.DeviceID || o.first.flag != e.Properties["[Experiment] Flag Key"] ||
-			o.first.variant != e.variant() || e.Type != "[Experiment] Exposure" {
+		if o == nil || o.person.id != e.UserID || o.first.device != e.DeviceID || !o.first.is(e) {
 			f.invented = append(f.invented, about)
 			continue
 		}
