@@ -112,7 +112,7 @@ func TestForeignRecordsAllocateNothing(t *testing.T) {
 	record(t, ld, "", attrs{"http.request.method": "GET", "event.domain": "browser"}).Body().SetStr("cart rendered")
 	record(t, ld, "browser.web_vital", attrs{"name": "lcp"})
 	record(t, ld, "", nil).Body().SetEmptyMap().PutStr("message", "ready")
-	p, err := newTestFactory().CreateLogs(t.Context(), processortest.NewNopSettings(metadata.Type), configOf(t, "{}"), consumertest.NewNop())
+	p, err := NewFactory().CreateLogs(t.Context(), processortest.NewNopSettings(metadata.Type), configOf(t, "{}"), consumertest.NewNop())
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
 	t.Cleanup(func() { require.NoError(t, p.Shutdown(t.Context())) })
