@@ -61,10 +61,12 @@ const exposuresMade = async () => (await collector.outcomes()).exposure ?? 0;
 
 const arrived = (count) => api.get(`await?event_type=${encodeURIComponent("[Experiment] Exposure")}&count=${count}&timeout=15s`);
 
-// stored waits for so many events, and returns what each of them says.
+// stored waits for so many events, and returns what each of them says. A $identify beside an event, such as that of a sign-in
+// to another variant, is none.
 async function stored(count) {
   await arrived(count);
-  return (await api.get("events?verdict=all")).events.map((event) => ({
+  const { events } = await api.get("events?verdict=all");
+  return events.filter((event) => event.sandbox.verdict !== "identify").map((event) => ({
     verdict: event.sandbox.verdict, type: event.event_type, user: event.user_id ?? "", device: event.device_id ?? "",
     flag: event.event_properties["[Experiment] Flag Key"], variant: event.event_properties["[Experiment] Variant"],
   }));
