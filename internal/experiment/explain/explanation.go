@@ -37,7 +37,7 @@ type Recognized struct {
 	// EventName was read From the field EventName or from an attribute.
 	EventName string `json:"event_name,omitempty"`
 	From      string `json:"from,omitempty"`
-	// OtherNames are event names that the record has besides: none of ours, or after the one that counts.
+	// OtherNames are event names that the record has besides: such as nobody looks for, or after the one that counts.
 	OtherNames []EventName `json:"other_names,omitempty"`
 	// Shaped: the record is an event already, made by another Collector.
 	Shaped bool `json:"shaped,omitempty"`
