@@ -204,9 +204,9 @@ func (e *Encoder) sort(attributes pcommon.Map) Failure {
 	return Failure{}
 }
 
-// InsertID is the insert_id of the record that was encoded last, if it has one as a text.
+// InsertID is the insert_id of the record that was encoded last, if it has one; of one that is no text it is empty.
 func (e *Encoder) InsertID() (id string, ok bool) {
-	if e.insertID == (pcommon.Value{}) || e.insertID.Type() != pcommon.ValueTypeStr {
+	if e.insertID == (pcommon.Value{}) {
 		return "", false
 	}
 	return e.insertID.Str(), true
