@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/url"
 	"reflect"
 	"strings"
@@ -26,6 +25,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
 // Values of the keys that are words.
@@ -420,12 +420,6 @@ type warning struct {
 	link    string
 }
 
-// isLoopback tells whether a host is this machine.
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 // warnings lists what the configuration puts at risk; each has an anchor in docs/delivery.md.
 func (c *Config) warnings() []warning {
 	var all []warning
@@ -458,7 +452,7 @@ func (c *Config) warnings() []warning {
 	if c.DeadLetter.Path == "" {
 		add("dead_letter::path", "no-dead-letter", "Without a dead letter file, events that Amplitude refuses for good are counted and dropped")
 	}
-	if u, err := url.Parse(c.url()); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if u, err := url.Parse(c.url()); err == nil && u.Scheme == "http" && !loopback.IsHost(u.Hostname()) {
 		add("endpoint", "plain-http", "The API key goes over the network in clear text: the endpoint begins with http://")
 	}
 	if c.DryRun {

@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package loopback finds addresses for servers that run in processes of their own.
+// Package loopback knows the addresses of this machine, and finds free ones for servers that run in processes of their own.
 package loopback // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 
 import (
@@ -22,6 +22,12 @@ const (
 )
 
 var given sync.Map
+
+// IsHost tells whether a host, a name or an address without a port, is this machine.
+func IsHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
 
 // FreeAddress returns a host:port of the loopback interface that nothing listens on, a new one each
 // time. It fails when of a hundred ports none is free.

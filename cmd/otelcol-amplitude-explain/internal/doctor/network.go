@@ -20,6 +20,8 @@ import (
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
 const (
@@ -38,7 +40,7 @@ func (e *examination) network(ctx context.Context, x exporter) {
 	if err != nil {
 		return // an invalid endpoint was found already
 	}
-	if target.Scheme == "http" && !isLoopback(target.Hostname()) {
+	if target.Scheme == "http" && !loopback.IsHost(target.Hostname()) {
 		e.wrong(subject, "endpoint %s is not encrypted: the API key goes in clear; use https", target.Redacted())
 	}
 	if e.Offline {
@@ -89,18 +91,13 @@ func (e *examination) network(ctx context.Context, x exporter) {
 	}
 }
 
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// clock compares ours with the server's.
+// clock compares this machine's with the server's.
 func (e *examination) clock(subject string, res *http.Response, began time.Time) {
 	theirs, err := http.ParseTime(res.Header.Get("Date"))
 	if err != nil {
 		return
 	}
-	// The server's is in whole seconds, and was read between the two of ours.
+	// The server's is in whole seconds, and was read between two readings of this one.
 	ended := e.Now()
 	off := time.Duration(0)
 	if early := began.Sub(theirs.Add(time.Second)); early > 0 {
