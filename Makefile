@@ -66,7 +66,7 @@ quick: need-go ## Test the packages that differ from main and what imports them,
 # missing is named by the test.
 MODULE := $(strip $(foreach module,$(MODULES),$(if $(filter ./$(module) ./$(module)/%,$(PACKAGE)),$(module))))
 .PHONY: test
-test: need-go $(if $(filter ./...,$(PACKAGE)),need-test-tools) $(if $(filter ./... ./e2e%,$(PACKAGE)),$(BINARY) bin/shop-go bin/demo) ## Run all tests, unit and end to end, with the race detector (PACKAGE=./internal/amplitude RUN=TestName: those only)
+test: need-go $(if $(filter ./...,$(PACKAGE)),need-test-tools) $(if $(filter ./... ./e2e%,$(PACKAGE)),$(BINARY) $(COMMANDS) bin/shop-go bin/demo) ## Run all tests, unit and end to end, with the race detector (PACKAGE=./internal/amplitude RUN=TestName: those only)
 	$(GO) $(if $(MODULE),-C $(MODULE)) test $(if $(MODULE),,$(NEWEST)) -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(if $(MODULE),$(patsubst ./$(MODULE)%,.%,$(PACKAGE)),$(PACKAGE))
 	$(if $(filter ./...,$(PACKAGE)),for module in $(MODULES); do $(GO) -C "$$module" test $(if $(RUN),-run '$(RUN)') ./... || exit 1; done)
 
@@ -138,7 +138,7 @@ deps: ## Install the Debian packages that tests use (as root): redis-server, chr
 ##@ Prove
 
 .PHONY: e2e
-e2e: need-test-tools $(BINARY) bin/shop-go bin/demo ## Run the end-to-end tests against the built Collector
+e2e: need-test-tools $(BINARY) $(COMMANDS) bin/shop-go bin/demo ## Run the end-to-end tests against the built Collector
 	$(GO) test -count=1 -timeout 20m ./e2e/...
 
 .PHONY: web

@@ -173,7 +173,11 @@ func TestKilledInTheMiddle(t *testing.T) {
 	ctx, kill := context.WithCancel(t.Context())
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p.requests.Load() > 0 {
+			_, err := io.Copy(io.Discard, r.Body)
+			assert.NoError(t, err)
 			kill()
+			// An answer could still arrive before the client sees that it has to stop.
+			<-r.Context().Done()
 			return
 		}
 		forward(t, p.url, w, r)
