@@ -141,6 +141,10 @@ deps: ## Install the Debian packages that tests use (as root): redis-server, chr
 e2e: need-test-tools $(BINARY) $(COMMANDS) bin/shop-go bin/demo ## Run the end-to-end tests against the built Collector
 	$(GO) test -count=1 -timeout 20m ./e2e/...
 
+.PHONY: bombs
+bombs: $(BINARY) ## Send requests that inflate a hundredfold to every shipped configuration, within the memory of its container (Linux)
+	SHIPPED=all $(GO) test $(NEWEST) -count=1 -timeout 20m -run TestShippedConfigurationsSurviveBombs ./e2e
+
 .PHONY: web
 web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web examples/experiment-web examples/experiment-react-native) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
 	cd e2e/amplitude-sdk && npm test
