@@ -194,6 +194,13 @@ fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a
 chaos: need-redis $(BINARY) $(if $(RACE),$(BINARY)-race) ## Kill, cut off and refuse everything around the Collector, then look for a lost event (SECONDS=90, SEED=n repeats a run, RACE=1 looks for data races in the Collector too)
 	E2E_COLLECTOR=$(if $(RACE),$(notdir $(BINARY))-race) CHAOS_SECONDS=$(or $(SECONDS),90) CHAOS_SEED=$(SEED) $(GO) test -count=1 -v -timeout 60m -run TestNothingIsLost ./e2e/chaos
 
+# An ordinary run plays 60 cases of each kind. Python's model of the rules is compared with where LEDGER_MODEL names its folder.
+.PHONY: ledger
+ledger: need-go ## Play random cases of de-duplication against its reference (CASES=10000 of each kind, SEED=n, KIND=overlap: only those)
+	LEDGER_CASES=$(or $(CASES),10000) LEDGER_SEED=$(or $(SEED),1) $(GO) test $(NEWEST) -count=1 -v -timeout 24h \
+		-run '^Test(Conformance|BeyondTheReference|Killed(BeforeItIsWritten|AtAnyWrite)|ReferenceIsTheModel)$$$(if $(KIND),/^$(KIND)$$)' \
+		./processor/amplitudeexperimentprocessor/internal/dedup
+
 .PHONY: soak
 soak: $(BINARY) ## Send 80 % of what the Collector can take and watch that nothing grows (MINUTES=30); writes docs/soak.md and docs/soak.svg
 	SOAK_MINUTES=$(or $(MINUTES),30) $(GO) test -count=1 -v -timeout 24h -run TestSoak ./e2e/chaos

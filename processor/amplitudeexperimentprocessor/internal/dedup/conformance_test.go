@@ -468,6 +468,10 @@ var (
 // canFail are the kinds in which something is wrong that no rule can do.
 var canFail = map[string]bool{"evict": true, "forgetful": true, "login": true, "replicas": true}
 
+// ordinaryCases of each kind are played by every run. LEDGER_CASES is another number of them (make ledger CASES=100000), and
+// has what is measured measured at full size.
+const ordinaryCases = 60
+
 func casesOf(t *testing.T, short int) int {
 	if text := os.Getenv("LEDGER_CASES"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -489,7 +493,7 @@ func seedOf(t *testing.T) uint64 {
 // TestConformance plays random cases under the reference and with the Ledger: both give the same answers, Amplitude holds the
 // same at the end, and nothing is wrong but what no rule can do.
 func TestConformance(t *testing.T) {
-	cases, seed := casesOf(t, 400), seedOf(t)
+	cases, seed := casesOf(t, ordinaryCases), seedOf(t)
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -526,7 +530,7 @@ func TestBeyondTheReference(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(seedOf(t), xxh3.HashString(kind)))
-			cases := casesOf(t, 400)
+			cases := casesOf(t, ordinaryCases)
 			for i := range cases {
 				steps := scenario(rng, kind)
 				var victims []victim
@@ -556,7 +560,7 @@ func playKills(t *testing.T, how func(*rand.Rand) kill) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(seedOf(t), xxh3.HashString("behind "+kind)))
-			cases := casesOf(t, 400)
+			cases := casesOf(t, ordinaryCases)
 			for i := range cases {
 				steps := withOneKill(scenario(rng, kind))
 				var victims []victim
@@ -609,7 +613,7 @@ func TestReferenceIsTheModel(t *testing.T) {
 	var cases []oneCase
 	rng := rand.New(rand.NewPCG(seedOf(t), 2))
 	for _, kind := range modelKinds {
-		for range casesOf(t, 300) {
+		for range casesOf(t, ordinaryCases) {
 			steps := scenario(rng, kind)
 			set := setupOf(kind, steps)
 			cases = append(cases, oneCase{kind, map[string]any{

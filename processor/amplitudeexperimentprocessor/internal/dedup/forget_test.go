@@ -164,7 +164,7 @@ func (o *exactLRU) has(k uint64) bool {
 
 // TestEvictionIsCloseToLRU compares what a bounded ledger still knows with an exact LRU, on users of whom few come often.
 func TestEvictionIsCloseToLRU(t *testing.T) {
-	const size, subjects, rounds = 10_000, 40_000, 200_000
+	const size, subjects, rounds = 5000, 20_000, 60_000
 	zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.1, 50, subjects-1)
 	l := openLedger(t, nil, func(set *Settings) { set.MaxEntries = size })
 	exact := &exactLRU{limit: size, order: list.New(), at: map[uint64]*list.Element{}}
@@ -248,7 +248,7 @@ func TestConcurrentBatches(t *testing.T) {
 			var working sync.WaitGroup
 			for range 8 {
 				working.Go(func() {
-					for range 200 {
+					for range 60 {
 						h := &hostile{}
 						for range 64 {
 							user, dev := fmt.Sprint("u", rand.N(500)), fmt.Sprint("d", rand.N(300))

@@ -198,20 +198,20 @@ func TestWhatAKillCosts(t *testing.T) {
 	name := func(kind string, i int) string { return fmt.Sprint(kind, i) }
 	device := func(user int) string { return []string{"web", "phone"}[rng.IntN(2)] + strconv.Itoa(user) }
 	for what, day := range map[string][]dayRecord{
-		"web and phone, same variant": dayTraffic(rng, 400, 20, func(u int) dayRecord {
+		"web and phone, same variant": dayTraffic(rng, casesOf(t, 120), 20, func(u int) dayRecord {
 			return dayRecord{user: name("u", u), device: device(u), flags: []uint64{1}}
 		}),
-		"web and phone, bucketed by device": dayTraffic(rng, 400, 20, func(u int) dayRecord {
+		"web and phone, bucketed by device": dayTraffic(rng, casesOf(t, 120), 20, func(u int) dayRecord {
 			d := device(u)
 			return dayRecord{user: name("u", u), device: d, flags: []uint64{1 + uint64(d[0]%2)}}
 		}),
-		"server assignments beside client exposures": dayTraffic(rng, 400, 20, func(u int) dayRecord {
+		"server assignments beside client exposures": dayTraffic(rng, casesOf(t, 120), 20, func(u int) dayRecord {
 			if rng.IntN(2) == 0 {
 				return dayRecord{user: name("u", u), flags: []uint64{1, 2, 0}}
 			}
 			return dayRecord{user: name("u", u), device: name("web", u), flags: []uint64{1}}
 		}),
-		"anonymous": dayTraffic(rng, 400, 20, func(u int) dayRecord {
+		"anonymous": dayTraffic(rng, casesOf(t, 120), 20, func(u int) dayRecord {
 			return dayRecord{device: name("d", u), flags: []uint64{1}}
 		}),
 	} {

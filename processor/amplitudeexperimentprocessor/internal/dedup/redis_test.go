@@ -164,11 +164,11 @@ func TestAnotherProcessorDoesNotShare(t *testing.T) {
 	assert.Equal(t, sendsNothing, report(openReplica(t, &statusHost{}, server.Address), "u", 1, testNow))
 }
 
-// TestReplicasUnderLoad spreads 20,000 exposures, 80 % of them repeats, at random over two replicas that work at the same time.
+// TestReplicasUnderLoad spreads 8,000 exposures, 80 % of them repeats, at random over two replicas that work at the same time.
 func TestReplicasUnderLoad(t *testing.T) {
 	server := redistest.Start(t)
 	replicas := []*Ledger{openReplica(t, &statusHost{}, server.Address), openReplica(t, &statusHost{}, server.Address)}
-	const total, distinct = 20_000, 4_000
+	const total, distinct = 8_000, 1_600
 	users := rand.Perm(total)
 	sent := make([]map[int]int, len(replicas))
 	var working sync.WaitGroup
