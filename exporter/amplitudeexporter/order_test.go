@@ -19,6 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 )
 
 // ledger is a server that stores each event once and knows, per user, which one has to come next.
@@ -179,10 +181,10 @@ func (l *ledger) total() int {
 	return l.stored
 }
 
-// TestOrder sends 200 events of each of 2,000 users, who share some devices, through the queue to a
+// TestOrder sends 200 events of each of 1,000 users, who share some devices, through the queue to a
 // server that fails in every way. Per user every event is stored, in order, and none twice.
 func TestOrder(t *testing.T) {
-	users, each := 2000, 200
+	users, each := 1000, 200
 	if testing.Short() {
 		users, each = 500, 100
 	}
@@ -224,7 +226,10 @@ func TestOrder(t *testing.T) {
 				record.Attributes().PutStr("amplitude.device_id", fmt.Sprintf("device-%05d", user/2))
 			}
 		}
-		require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+		require.Eventually(t, func() bool {
+			err := r.ConsumeLogs(t.Context(), logs)
+			return err == nil || !assert.ErrorIs(t, err, orderedqueue.ErrFull)
+		}, 2*time.Minute, time.Millisecond, "a sender comes again as long as the queue is full")
 	}
 	require.Eventually(t, func() bool { return l.total() == users*each || t.Failed() }, 2*time.Minute, 10*time.Millisecond)
 	require.NoError(t, r.Shutdown(t.Context()))
