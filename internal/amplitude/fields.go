@@ -87,6 +87,15 @@ var Fields = map[string]Kind{
 	"ingestion_metadata":        KindObject,
 }
 
+// FieldEventJSON is no field of Amplitude's: amplitude.event_json holds further members of the event, which no attribute
+// names, as the text of a JSON object. The receiver writes it of fields that it does not know.
+const FieldEventJSON = "event_json"
+
+// RemoteIP stands, as the field ip, for the address that the request came from.
+//
+// Source: Amplitude HTTP V2 API, "Keys for the event argument": ip.
+const RemoteIP = "$remote"
+
 // DescriptiveFields are the top-level fields that describe the device and the place of a user, and nothing else.
 //
 // Source: Amplitude HTTP V2 API, "Keys for the event argument": device and location fields.

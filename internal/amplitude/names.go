@@ -86,6 +86,13 @@ const (
 	AttrUserPropertiesPrefix  = AttrPrefix + FieldUserProperties + "."
 	AttrGroupPropertiesPrefix = AttrPrefix + FieldGroupProperties + "."
 	AttrGroupsPrefix          = AttrPrefix + FieldGroups + "."
+	// AttrEventPropertiesPrefix starts the attribute of an event property whose own name starts with AttrPrefix. Every other
+	// event property is an attribute of its own name.
+	AttrEventPropertiesPrefix = AttrPrefix + FieldEventProperties + "."
+	AttrEventJSON             = AttrPrefix + FieldEventJSON
+
+	// AttrProject is a resource attribute: the project whose key the sender had. No event has it.
+	AttrProject = AttrPrefix + "project"
 
 	AttrSetPrefix   = AttrUserPropertiesPrefix + OpSet + "."
 	AttrUnsetPrefix = AttrUserPropertiesPrefix + OpUnset + "."

@@ -106,6 +106,7 @@ type Encoder struct {
 	deviceID  pcommon.Value
 	insertID  pcommon.Value
 	sessionID pcommon.Value
+	eventJSON pcommon.Value
 
 	// The last event name is most often also the next one.
 	lastName   string
@@ -173,6 +174,7 @@ func (e *Encoder) empty() {
 	e.properties, e.user, e.group, e.groups, e.fields = e.properties[:0], e.user[:0], e.group[:0], e.groups[:0], e.fields[:0]
 	e.seen = 0
 	e.userID, e.deviceID, e.insertID, e.sessionID = pcommon.Value{}, pcommon.Value{}, pcommon.Value{}, pcommon.Value{}
+	e.eventJSON = pcommon.Value{}
 }
 
 // sort puts each attribute where it belongs in the event.
@@ -197,6 +199,8 @@ func (e *Encoder) sort(attributes pcommon.Map) Failure {
 			e.group = append(e.group, member{k, value})
 		case sectionGroups:
 			e.groups = append(e.groups, member{k, value})
+		case sectionJSON:
+			e.eventJSON = value
 		default:
 			return Failure{Reason: ReasonUnknownField, Field: boundName(strings.TrimPrefix(name, amplitude.AttrPrefix))}
 		}
@@ -295,6 +299,12 @@ func (e *Encoder) write(dst []byte, name string, record plog.LogRecord) (out []b
 	}
 	if e.seen&fieldPartnerID.bit == 0 {
 		dst = append(dst, e.partner...)
+	}
+	if e.eventJSON != (pcommon.Value{}) {
+		var at string
+		if dst, at = appendFurther(dst, e.eventJSON); at != "" {
+			return dst, 0, 0, Failure{Reason: ReasonInvalidField, Field: at}
+		}
 	}
 	if len(e.properties) > 0 {
 		dst = append(dst, `,"event_properties":{`...)

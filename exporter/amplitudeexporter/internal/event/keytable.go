@@ -25,6 +25,7 @@ const (
 	sectionUser
 	sectionGroup
 	sectionGroups
+	sectionJSON
 )
 
 // key is what an attribute name means. It is worked out once, not for each record.
@@ -53,6 +54,8 @@ func newKey(attribute string) *key {
 	if !dotted {
 		if k.field = fields[family]; k.field != nil {
 			k.section = sectionField
+		} else if family == amplitude.FieldEventJSON {
+			k.section = sectionJSON
 		}
 		return k
 	}
@@ -61,6 +64,11 @@ func newKey(attribute string) *key {
 		k.setOperation(sectionUser, rest)
 	case amplitude.FieldGroupProperties:
 		k.setOperation(sectionGroup, rest)
+	case amplitude.FieldEventProperties:
+		// Any other name has an attribute of its own, and a property must not stand in an event twice.
+		if strings.HasPrefix(rest, amplitude.AttrPrefix) {
+			k.setName(sectionProperty, rest)
+		}
 	case amplitude.FieldGroups:
 		if rest != "" {
 			k.setName(sectionGroups, rest)
