@@ -28,7 +28,7 @@ MODULES := examples bench
 COMPONENTS := $(patsubst %,./%/...,$(wildcard processor exporter connector extension receiver internal sandbox cmd))
 
 # What the Collector is built from: when none of it is newer than the binary, there is nothing to do.
-SOURCES := builder-config.yaml go.mod go.sum newest.mod $(shell find internal sandbox processor exporter extension connector -type f \
+SOURCES := builder-config.yaml go.mod go.sum newest.mod $(shell find internal sandbox processor exporter extension connector receiver -type f \
 	-not -name '*_test.go' -not -path '*/testdata/*' -not -name '*.md' 2>/dev/null)
 
 .PHONY: help
@@ -179,7 +179,7 @@ endif
 
 .PHONY: fuzz
 fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a while (FUZZTIME=30s)
-	@mkdir -p bin; set -e -o pipefail; grep -rl --include='*_test.go' '^func Fuzz' processor exporter extension connector internal cmd | while read -r file; do \
+	@mkdir -p bin; set -e -o pipefail; grep -rl --include='*_test.go' '^func Fuzz' processor exporter extension connector receiver internal cmd | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' "$$file"); do \
 			echo "==> $$target in $$(dirname "$$file")"; \
 			if ! $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),30s) "./$$(dirname "$$file")" >bin/fuzz.log 2>&1 \

@@ -229,3 +229,42 @@ func TestDoctorIsAsked(t *testing.T) {
 	assert.Zero(t, status)
 	assert.Contains(t, stderr, "usage: otelcol-amplitude-explain doctor")
 }
+
+// TestDoctorLooksAtSDKs: of a pipeline that Amplitude's SDKs send to, whatever would keep from Amplitude what they were told is taken.
+func TestDoctorLooksAtSDKs(t *testing.T) {
+	with := func(receiver, processor, exporter string) []string {
+		return []string{
+			"receivers: {otlp: {", "receivers: {amplitude: {api_keys: [{key: secret-word}]" + receiver + "}, otlp: {",
+			"amplitude_experiment: {dedup: {storage: file_storage}}", "amplitude_experiment: {" + processor + "dedup: {storage: file_storage}}",
+			"    api_key: sandbox-key", exporter + "    api_key: sandbox-key",
+			"receivers: [otlp]", "receivers: [amplitude]",
+		}
+	}
+	const accepts, all = "accept_shaped: true, ", "    events: ['*']\n"
+	for _, tc := range []struct {
+		name     string
+		replaced []string
+		want     string
+	}{
+		{"as it should be", with("", accepts, all), "✓ pipelines::logs: what SDKs send to amplitude leaves as they sent it"},
+		{"pages of a site", with(", cors: {allowed_origins: [https://shop.example]}", accepts, all), "✓ pipelines::logs: what SDKs send to amplitude leaves as they sent it"},
+		{"an exporter for experiments alone", with("", accepts, ""), "✗ pipelines::logs: amplitude lets only events of experiments leave, so page views, purchases and other events of amplitude stop there: set events: [\"*\"]"},
+		{"a processor for applications", with("", "", all), "✗ pipelines::logs: amplitude_experiment takes operators, insert_id and most fields away from the events of amplitude: set accept_shaped: true"},
+		{"a processor that drops", with("", accepts+"other_records: drop, ", all), "✗ pipelines::logs: amplitude_experiment drops what is no experiment record"},
+		{"shorter ids than leave", with(", min_id_length: 1", accepts, all), "✗ pipelines::logs: amplitude takes ids of 1 characters and acknowledges them, and amplitude leaves out those of less than 5"},
+		{"an invalid receiver", with(", client_ip: never", accepts, all), "✗ receivers::amplitude: the Collector would not start: "},
+		{"a receiver in no pipeline", with("", accepts, all)[:6], "✗ receivers::amplitude: no pipeline has it"},
+		{"behind a connector", append(with("", accepts, ""), "    logs: {receivers: [amplitude], processors: [memory_limiter, amplitude_experiment], exporters: [amplitude]}",
+			"    logs: {receivers: [amplitude], exporters: [forward]}\n    logs/all: {receivers: [forward], processors: [memory_limiter, amplitude_experiment], exporters: [amplitude]}"), "✗ pipelines::logs: amplitude lets only events of experiments leave"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			i := newInstallation(t)
+			status, out := i.doctor(t, tc.replaced)
+			assert.Contains(t, out, tc.want)
+			assert.NotContains(t, out, "secret-word")
+			if strings.HasPrefix(tc.want, "✓") {
+				assert.Zero(t, status, out)
+			}
+		})
+	}
+}

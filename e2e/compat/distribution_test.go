@@ -59,7 +59,7 @@ func (c core) manifest() string {
 	)
 	return strings.Join([]string{
 		"dist:\n  name: distribution\n  module: example.com/distribution\n  output_path: ./build\n",
-		"receivers:\n", theirs(collector+"receiver/otlpreceiver", c.beta),
+		"receivers:\n", theirs(collector+"receiver/otlpreceiver", c.beta), ours("receiver/amplitudereceiver"),
 		"processors:\n", theirs(collector+"processor/memorylimiterprocessor", c.beta), ours("processor/amplitudeexperimentprocessor"),
 		"exporters:\n", ours("exporter/amplitudeexporter"),
 		"connectors:\n", ours("connector/featureflageventsconnector"),

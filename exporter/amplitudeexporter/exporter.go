@@ -128,7 +128,7 @@ func atMostEvery(d time.Duration, log *zap.Logger) *zap.Logger {
 func (x *amplitudeExporter) start(ctx context.Context, host component.Host) error {
 	x.health.start(host)
 	x.findOrphans(ctx, host)
-	x.stopIDs = amplitude.ExportIDsFrom(x.cfg.MinIDLength)
+	x.stopIDs = amplitude.Export(x.cfg.MinIDLength, x.cfg.Events)
 	x.closeBook = receipts.Open(&x.book)
 	x.book.Open(x.queueIsOnDisk())
 	for _, store := range [...]string{storeQueue, storeSlowLane, storeDeadLetters} {

@@ -31,7 +31,7 @@ func TestMinIDLengthBelowTheExporters(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, length := range tc.exporters {
-				t.Cleanup(amplitude.ExportIDsFrom(length))
+				t.Cleanup(amplitude.Export(length, nil))
 			}
 			p, _, logs := logged(t, tc.config)
 			require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()), "again, for a second pipeline")
@@ -43,7 +43,7 @@ func TestMinIDLengthBelowTheExporters(t *testing.T) {
 			assert.Contains(t, logs.All()[0].Message, "identity::min_id_length is lower than min_id_length of the amplitude exporter")
 		})
 	}
-	stop := amplitude.ExportIDsFrom(5)
+	stop := amplitude.Export(5, nil)
 	stop()
 	stop()
 	_, running := amplitude.ShortestExportedID()

@@ -13,6 +13,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver"
 )
 
 const module = "github.com/otelcol-amplitude/otelcol-amplitude"
@@ -32,6 +33,7 @@ func components() []described {
 		{amplitudeexporter.NewFactory(), "exporter", "exporter/amplitudeexporter"},
 		{amplitudesandboxextension.NewFactory(), "extension", "extension/amplitudesandboxextension"},
 		{featureflageventsconnector.NewFactory(), "connector", "connector/featureflageventsconnector"},
+		{amplitudereceiver.NewFactory(), "receiver", "receiver/amplitudereceiver"},
 	}
 }
 
@@ -43,4 +45,12 @@ func (d described) section() string { return d.class + "s" }
 
 func (d described) importPath() string { return path.Join(module, d.dir) }
 
-func (d described) schemaPath() string { return "docs/schema/" + d.name() + ".schema.json" }
+// schemaName is the name of its schema: that of the component, with its class where an exporter has the same name.
+func (d described) schemaName() string {
+	if d.class == "receiver" {
+		return d.name() + "_" + d.class
+	}
+	return d.name()
+}
+
+func (d described) schemaPath() string { return "docs/schema/" + d.schemaName() + ".schema.json" }

@@ -117,10 +117,10 @@ func collectorSchema() schema {
 
 // add lets one of these components, of any name, be only what its schema says.
 func (s schema) add(c *config, one schema) {
-	s["definitions"].(schema)[c.name()] = one
+	s["definitions"].(schema)[c.schemaName()] = one
 	section := s["properties"].(schema)[c.section()].(schema)
 	section["patternProperties"] = schema{
-		"^" + regexp.QuoteMeta(c.name()) + "(/.+)?$": schema{"$ref": "#/definitions/" + c.name()},
+		"^" + regexp.QuoteMeta(c.name()) + "(/.+)?$": schema{"$ref": "#/definitions/" + c.schemaName()},
 	}
 }
 

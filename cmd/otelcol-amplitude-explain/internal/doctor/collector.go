@@ -14,6 +14,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
+	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver"
 )
 
 // collector is a configuration, as far as it concerns events for Amplitude.
@@ -22,6 +23,7 @@ type collector struct {
 	pipelines  []pipeline
 	processors []processor
 	exporters  []exporter
+	receivers  []receiver
 }
 
 // pipeline is one of service::pipelines.
@@ -44,7 +46,15 @@ type exporter struct {
 	invalid error
 }
 
+// receiver is one that Amplitude's SDKs send to.
+type receiver struct {
+	id      string
+	config  *amplitudereceiver.Config
+	invalid error
+}
+
 var (
+	receiverType  = amplitudereceiver.NewFactory().Type().String()
 	processorType = amplitudeexperimentprocessor.NewFactory().Type().String()
 	exporterType  = amplitudeexporter.NewFactory().Type().String()
 )
@@ -79,6 +89,12 @@ func readCollector(conf *confmap.Conf) (*collector, error) {
 		x.invalid = load(section, x.config)
 		c.exporters = append(c.exporters, x)
 	}
+	for id, section := range sectionsOf(conf, "receivers", receiverType) {
+		r := receiver{id: id, config: amplitudereceiver.NewFactory().CreateDefaultConfig().(*amplitudereceiver.Config)}
+		r.invalid = load(section, r.config)
+		c.receivers = append(c.receivers, r)
+	}
+	slices.SortFunc(c.receivers, func(a, b receiver) int { return strings.Compare(a.id, b.id) })
 	slices.SortFunc(c.processors, func(a, b processor) int { return strings.Compare(a.id, b.id) })
 	slices.SortFunc(c.exporters, func(a, b exporter) int { return strings.Compare(a.id, b.id) })
 	return c, nil

@@ -53,6 +53,7 @@ func Examine(ctx context.Context, conf *confmap.Conf, o Options) ([]Finding, err
 	e := &examination{Options: o, collector: c}
 	e.configuration()
 	e.pipelines()
+	e.sdks()
 	e.memory()
 	e.deadLetters()
 	e.storages()

@@ -21,6 +21,17 @@ func (e *examination) configuration() {
 			e.well("processors::"+p.id, "valid, and in a pipeline")
 		}
 	}
+	inPipelines = e.collector.used(func(p pipeline) []string { return p.Receivers })
+	for _, r := range e.collector.receivers {
+		switch {
+		case r.invalid != nil:
+			e.wrong("receivers::"+r.id, "the Collector would not start: %s", oneLine(r.invalid))
+		case !inPipelines[r.id]:
+			e.wrong("receivers::"+r.id, "no pipeline has it: name it under service::pipelines")
+		default:
+			e.well("receivers::"+r.id, "valid, and in a pipeline")
+		}
+	}
 	inPipelines = e.collector.used(func(p pipeline) []string { return p.Exporters })
 	for _, x := range e.collector.exporters {
 		switch {

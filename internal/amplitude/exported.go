@@ -1,0 +1,73 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitude // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+
+import (
+	"strings"
+	"sync"
+)
+
+// exported is what an exporter of this process lets leave.
+type exported struct {
+	minIDLength    int
+	onlyExperiment bool
+}
+
+// exporters are those that run in this process.
+var exporters = struct {
+	sync.Mutex
+	running map[*exported]struct{}
+}{running: map[*exported]struct{}{}}
+
+// Export lets the components of this process know that an exporter runs that leaves out ids of less than minIDLength
+// UTF-16 code units, and lets events leave whose names match one of the patterns. The exporter calls the returned
+// function when it stops; again does nothing.
+func Export(minIDLength int, events []string) (stop func()) {
+	entry := &exported{minIDLength, OnlyExperimentEvents(events)}
+	exporters.Lock()
+	defer exporters.Unlock()
+	exporters.running[entry] = struct{}{}
+	return func() {
+		exporters.Lock()
+		defer exporters.Unlock()
+		delete(exporters.running, entry)
+	}
+}
+
+// ShortestExportedID returns the length of the shortest id that any exporter of this process sends, and false if none
+// runs. The Collector starts exporters before the processors and receivers that feed them.
+func ShortestExportedID() (length int, ok bool) {
+	exporters.Lock()
+	defer exporters.Unlock()
+	for entry := range exporters.running {
+		if !ok || entry.minIDLength < length {
+			length, ok = entry.minIDLength, true
+		}
+	}
+	return length, ok
+}
+
+// ExportedOnlyExperiment tells whether exporters run in this process and all of them let only events of Amplitude
+// Experiment leave.
+func ExportedOnlyExperiment() bool {
+	exporters.Lock()
+	defer exporters.Unlock()
+	for entry := range exporters.running {
+		if !entry.onlyExperiment {
+			return false
+		}
+	}
+	return len(exporters.running) > 0
+}
+
+// OnlyExperimentEvents tells whether patterns of event names can match no other names than those of Amplitude
+// Experiment and of changes to properties, which have a meaning to Amplitude: "[Experiment] ..." and "$...".
+func OnlyExperimentEvents(patterns []string) bool {
+	for _, pattern := range patterns {
+		if !strings.HasPrefix(pattern, ExperimentPrefix) && !strings.HasPrefix(pattern, "$") {
+			return false
+		}
+	}
+	return true
+}

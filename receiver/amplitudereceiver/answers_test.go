@@ -1,0 +1,193 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudereceiver
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/metadata"
+)
+
+const (
+	typeJSON = "application/json"
+	typeForm = "application/x-www-form-urlencoded"
+	good     = `{"event_type":"e","user_id":"user-1"}`
+)
+
+func request(events ...string) string {
+	return `{"api_key":"sandbox","events":[` + strings.Join(events, ",") + `]}`
+}
+
+// TestAnswers: answers are those that Amplitude documents or that were seen of it: amplitude-docs, "HTTP V2 API" and "Batch Event
+// Upload API" (error texts, lists by field), and issues of its SDKs (Invalid API key, missing_field, events_with_invalid_id_lengths).
+func TestAnswers(t *testing.T) {
+	s := start(t, nil)
+	for _, tc := range []struct {
+		name, path, body, contentType string
+		status                        int
+		want                          string
+	}{
+		{name: "events", body: request(good, good), status: 200, want: `{"code":200,"server_upload_time":0,"payload_size_bytes":108,"events_ingested":2}`},
+		{name: "a batch", path: "/batch", body: request(good), status: 200, want: `{"code":200,"server_upload_time":0,"payload_size_bytes":70,"events_ingested":1}`},
+		{name: "no events", body: request(), status: 200, want: `{"code":200,"server_upload_time":0,"payload_size_bytes":33,"events_ingested":0}`},
+		{name: "JSON under the type of a form, as curl --data sends it", contentType: typeForm, body: request(good), status: 200, want: `{"code":200,"server_upload_time":0,"payload_size_bytes":70,"events_ingested":1}`},
+		{name: "JSON as plain text, as navigator.sendBeacon sends it", contentType: "text/plain;charset=UTF-8", body: request(good), status: 200, want: `{"code":200,"server_upload_time":0,"payload_size_bytes":70,"events_ingested":1}`},
+		{name: "no body", status: 400, want: `{"code":400,"error":"Missing request body"}`},
+		{name: "no JSON", body: `{"api_key":`, status: 400, want: `{"code":400,"error":"Invalid JSON request body"}`},
+		{name: "two values", body: request(good) + "{}", status: 400, want: `{"code":400,"error":"Invalid JSON request body"}`},
+		{name: "not UTF-8", body: "{\"api_key\":\"\xff\",\"events\":[]}", status: 400, want: `{"code":400,"error":"Invalid JSON request body"}`},
+		{name: "a list", body: "[]", status: 400, want: `{"code":400,"error":"Invalid JSON request body"}`},
+		{name: "another type", contentType: "application/xml", body: request(good), status: 400, want: `{"code":400,"error":"Invalid JSON request body"}`},
+		{name: "no key", body: `{"events":[]}`, status: 400, want: `{"code":400,"error":"Request missing required field","missing_field":"api_key"}`},
+		{name: "Events, in upper case", body: `{"api_key":"sandbox","Events":[]}`, status: 400, want: `{"code":400,"error":"Request missing required field","missing_field":"events"}`},
+		{name: "events that are no list", body: `{"api_key":"sandbox","events":{}}`, status: 400, want: `{"code":400,"error":"Request missing required field","missing_field":"events"}`},
+		{name: "a key that is not ours", body: `{"api_key":"abc123","events":[]}`, status: 400, want: `{"code":400,"error":"Invalid API key: abc123"}`},
+		{name: "an event that is no object", body: request(good, `7`), status: 400, want: `{"code":400,"error":"Invalid event JSON"}`},
+		{name: "no event type", body: request(good, `{"user_id":"user-1"}`), status: 400, want: `{"code":400,"error":"Request missing required field","events_with_missing_fields":{"event_type":[1]}}`},
+		{name: "no id", body: request(`{"event_type":"e"}`, good, `{"event_type":"e","user_id":null,"device_id":""}`), status: 400, want: `{"code":400,"error":"Request missing required field","events_with_missing_fields":{"device_id":[0,2]}}`},
+		{name: "a time that is text", body: request(good, `{"event_type":"e","user_id":"user-1","time":"noon"}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"time":[1]}}`},
+		{name: "a blank event type", body: request(`{"event_type":" ","user_id":"user-1"}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"event_type":[0]}}`},
+		{name: "a reserved event type", body: request(`{"event_type":"[Amplitude] Revenue","user_id":"user-1"}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"event_type":[0]}}`},
+		{name: "properties that are no object", body: request(`{"event_type":"e","user_id":"user-1","event_properties":[],"groups":1,"user_properties":"x","plan":true}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"event_properties":[0],"groups":[0],"plan":[0],"user_properties":[0]}}`},
+		{name: "fields of other types", body: request(`{"event_type":"e","user_id":"user-1","session_id":"x","price":"7","city":{},"quantity":1.5,"revenue":1e999}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"city":[0],"price":[0],"quantity":[0],"revenue":[0],"session_id":[0]}}`},
+		{name: "a placeholder for an id", body: request(good, `{"event_type":"e","user_id":"user-1","device_id":"Anonymous"}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"device_id":[1]}}`},
+		{name: "a short id", body: request(good, `{"event_type":"e","user_id":"2","device_id":"device-1"}`), status: 400, want: `{"code":400,"error":"Invalid id length for user_id or device_id","events_with_invalid_id_lengths":{"user_id":[1]}}`},
+		{name: "a long id", body: request(`{"event_type":"e","user_id":"` + strings.Repeat("u", 1025) + `"}`), status: 400, want: `{"code":400,"error":"Invalid id length for user_id or device_id","events_with_invalid_id_lengths":{"user_id":[0]}}`},
+		{name: "a short id beside a good one, in a batch", path: "/batch", body: request(`{"event_type":"e","user_id":"2","device_id":"device-1"}`), status: 200, want: `{"code":200,"server_upload_time":0,"payload_size_bytes":88,"events_ingested":1}`},
+		{name: "a shorter minimum than the receiver's", body: `{"api_key":"sandbox","events":[{"event_type":"e","user_id":"u"}],"options":{"min_id_length":1}}`, status: 400, want: `{"code":400,"error":"Invalid id length for user_id or device_id","events_with_invalid_id_lengths":{"user_id":[0]}}`},
+		{name: "a longer minimum", body: `{"options":{"min_id_length":7},"api_key":"sandbox","events":[` + good + `]}`, status: 400, want: `{"code":400,"error":"Invalid id length for user_id or device_id","events_with_invalid_id_lengths":{"user_id":[0]}}`},
+		{name: "too many events", path: "/batch", body: request(strings.Repeat(good+",", 2000) + good), status: 413, want: `{"code":413,"error":"Payload too large"}`},
+		{name: "too large", body: request(`{"event_type":"e","user_id":"user-1","event_properties":{"x":"` + strings.Repeat("x", 1<<20) + `"}}`), status: 413, want: `{"code":413,"error":"Payload too large"}`},
+		{name: "another path", path: "/httpapi", body: request(good), status: 400, want: `{"code":400,"error":"Invalid request path"}`},
+		{name: "an identify", path: "/identify", contentType: typeForm, body: url.Values{"api_key": {"sandbox"}, "identification": {`{"user_id":"user-1","user_properties":{"plan":"pro"}}`}}.Encode(), status: 200, want: "success"},
+		{name: "an identify with another key", path: "/identify", contentType: typeForm, body: "api_key=abc123&identification={}", status: 400, want: "invalid_api_key"},
+		{name: "an identify of nothing", path: "/identify", contentType: typeForm, body: "api_key=sandbox", status: 400, want: "missing_event"},
+		{name: "an identify of nobody", path: "/identify", contentType: typeForm, body: "api_key=sandbox&identification={}", status: 400, want: "invalid_event"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.path == "" {
+				tc.path = "/2/httpapi"
+			}
+			if tc.contentType == "" {
+				tc.contentType = typeJSON
+			}
+			status, text, _ := s.do(http.MethodPost, tc.path, tc.body, "Content-Type", tc.contentType)
+			assert.Equal(t, tc.status, status)
+			text = regexp.MustCompile(`"server_upload_time":\d{13}`).ReplaceAllString(text, `"server_upload_time":0`)
+			assert.Equal(t, tc.want, strings.TrimSuffix(text, "\n"))
+		})
+	}
+}
+
+// TestOtherMethods: the API is for POST.
+func TestOtherMethods(t *testing.T) {
+	s := start(t, nil)
+	status, text, _ := s.do(http.MethodGet, "/2/httpapi", "")
+	assert.Equal(t, http.StatusBadRequest, status)
+	assert.Equal(t, `{"code":400,"error":"Invalid request path"}`+"\n", text)
+}
+
+// TestGzip: bodies may be compressed; what cannot be unpacked is told as Amplitude would, and the limits are of what is unpacked.
+func TestGzip(t *testing.T) {
+	s := start(t, map[string]any{"max_request_body_size": 2 << 20})
+	post := func(body string) (int, string) {
+		status, text, _ := s.do(http.MethodPost, "/2/httpapi", body, "Content-Type", typeJSON, "Content-Encoding", "gzip")
+		return status, text
+	}
+	status, text := post(compressed(t, request(good)))
+	assert.Equal(t, http.StatusOK, status)
+	assert.Contains(t, text, `"payload_size_bytes":70`)
+	for _, size := range []int{1 << 20, 3 << 20} {
+		status, text = post(compressed(t, request(`{"event_type":"e","user_id":"user-1","event_properties":{"x":"`+strings.Repeat("x", size)+`"}}`)))
+		assert.Equal(t, http.StatusRequestEntityTooLarge, status)
+		assert.Equal(t, `{"code":413,"error":"Payload too large"}`+"\n", text)
+	}
+	for _, body := range []string{"no gzip", compressed(t, request(good))[:40]} {
+		status, text = post(body)
+		assert.Equal(t, http.StatusBadRequest, status)
+		assert.Equal(t, `{"code":400,"error":"Invalid JSON request body"}`+"\n", text)
+	}
+	require.Len(t, s.records(), 1)
+}
+
+// TestCORS: pages of the configured origins may send, and others may not.
+func TestCORS(t *testing.T) {
+	s := start(t, map[string]any{"cors": map[string]any{"allowed_origins": []any{"https://shop.example"}}})
+	for origin, want := range map[string]string{"https://shop.example": "https://shop.example", "https://other.example": ""} {
+		_, _, headers := s.do(http.MethodOptions, "/2/httpapi", "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
+		assert.Equal(t, want, headers.Get("Access-Control-Allow-Origin"))
+		status, _, headers := s.do(http.MethodPost, "/2/httpapi", request(good), "Content-Type", typeJSON, "Origin", origin)
+		assert.Equal(t, http.StatusOK, status)
+		assert.Equal(t, want, headers.Get("Access-Control-Allow-Origin"))
+	}
+}
+
+// TestNextRefuses: 200 means that the next component took the events. What it does not take now is answered with what clients
+// repeat, and what it never will take with what makes them give up each event at once.
+func TestNextRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		err    error
+		status int
+		want   string
+	}{
+		{"for now", errors.New("the queue is full"), 503, `{"code":503,"error":"The Collector cannot take events now: send them again"}`},
+		{"for good", consumererror.NewPermanent(errors.New("no")), 400, `{"code":400,"error":"The Collector's pipeline refuses these events for good","events_with_invalid_fields":{"event_type":[0,1]}}`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := startWith(t, receivertest.NewNopSettings(metadata.Type), nil, consumertest.NewErr(tc.err))
+			status, text := s.post("/2/httpapi", request(good, good))
+			assert.Equal(t, tc.status, status)
+			assert.Equal(t, tc.want+"\n", text)
+			status, text, _ = s.do(http.MethodPost, "/identify", url.Values{"api_key": {"sandbox"}, "identification": {`{"user_id":"user-1"}`}}.Encode(), "Content-Type", typeForm)
+			assert.Equal(t, tc.status, status)
+			if tc.status == http.StatusBadRequest {
+				assert.Equal(t, "invalid_event", text)
+			}
+			status, _ = s.post("/2/httpapi", request())
+			assert.Equal(t, http.StatusOK, status, "nothing to take")
+		})
+	}
+}
+
+// TestStartWarns: what SDKs would be told is taken, and could leave by no exporter of this Collector, is said at the start.
+func TestStartWarns(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		length int
+		events []string
+		want   []string
+	}{
+		{"an exporter of all events", 5, []string{"*"}, nil},
+		{"an exporter of some", 5, []string{"[Experiment] *", "Order *"}, nil},
+		{"an exporter of experiments", 5, []string{"[Experiment] *", "$exposure", "$identify"}, []string{"only events of experiments"}},
+		{"an exporter of longer ids", 7, []string{"*"}, []string{"min_id_length is lower here"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Cleanup(amplitude.Export(tc.length, tc.events))
+			set := receivertest.NewNopSettings(metadata.Type)
+			core, logs := observer.New(zap.WarnLevel)
+			set.Logger = zap.New(core)
+			startWith(t, set, nil, consumertest.NewNop())
+			require.Len(t, logs.All(), len(tc.want))
+			for i, want := range tc.want {
+				assert.Contains(t, logs.All()[i].Message, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,250 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudereceiver // import "github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver"
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/receiver"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
+	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/upload"
+)
+
+const (
+	// maxBytesV2 and maxBytesBatch are the larger readings of "1 MB" and "20 MB".
+	maxBytesV2    = 1 << 20
+	maxBytesBatch = 20 << 20
+	// largestKept bounds the buffers that are kept for the next request.
+	largestKept = maxBytesV2 + bytes.MinRead
+	// drained bounds what is read of a body beyond its limit, so that the client sees the answer and not a reset.
+	drained = 64 << 20
+)
+
+// handler answers requests to Amplitude's ingestion APIs.
+type handler struct {
+	config    *Config
+	next      consumer.Logs
+	telemetry *telemetry
+	addresses *addresses
+	readers   freelist.List[*upload.Reader]
+	buffers   freelist.List[*bytes.Buffer]
+}
+
+func newHandler(set receiver.Settings, config *Config, next consumer.Logs) (*handler, error) {
+	telemetry, err := newTelemetry(set)
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := newAddresses(config)
+	if err != nil {
+		return nil, err
+	}
+	idle := 2 * runtime.GOMAXPROCS(0)
+	return &handler{
+		config: config, next: next, telemetry: telemetry, addresses: addresses,
+		readers: freelist.New[*upload.Reader](idle), buffers: freelist.New[*bytes.Buffer](idle),
+	}, nil
+}
+
+// ServeHTTP answers one request.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e := endpointOf(r)
+	if e == endpointOther {
+		h.reply(w, r, e, answerPath())
+		return
+	}
+	received := time.Now()
+	buffer := h.buffer()
+	defer h.release(buffer)
+	if refusal := h.read(buffer, r, e); refusal != nil {
+		h.refuse(w, r, e, refusal, buffer.Len())
+		return
+	}
+	call := upload.Call{Batch: e == endpointBatch, Remote: h.addresses.of(r), Received: received}
+	taken, refusal := h.decode(buffer.Bytes(), r, e, call)
+	if refusal != nil {
+		h.refuse(w, r, e, refusal, buffer.Len())
+		return
+	}
+	if err := h.consume(r.Context(), taken); err != nil {
+		h.notTaken(w, r, e, taken, err)
+		return
+	}
+	h.telemetry.taken(r.Context(), &taken.Counts)
+	h.reply(w, r, e, e.accepted(received, buffer.Len(), taken.Events))
+}
+
+// read reads the body, and all of one that is too large as far as that is bounded.
+func (h *handler) read(buffer *bytes.Buffer, r *http.Request, e endpoint) *upload.Refusal {
+	limit := e.maxBytes()
+	if n := r.ContentLength; n > 0 && n <= min(limit, maxBytesV2) {
+		buffer.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := buffer.ReadFrom(io.LimitReader(r.Body, limit+1))
+	tooLarge := new(http.MaxBytesError)
+	switch {
+	case int64(buffer.Len()) > limit, errors.As(err, &tooLarge):
+		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, drained))
+		return upload.TooLarge()
+	case err != nil, !e.takes(r.Header.Get("Content-Type")):
+		return upload.InvalidJSON()
+	default:
+		return nil
+	}
+}
+
+// decode makes records of the body.
+func (h *handler) decode(body []byte, r *http.Request, e endpoint, call upload.Call) (*upload.Upload, *upload.Refusal) {
+	reader, idle := h.readers.Get()
+	if !idle {
+		reader = upload.NewReader(upload.Settings{
+			Projects: h.config.projects(), MinIDLength: h.config.MinIDLength, RejectUnknown: h.config.UnknownFields == unknownReject,
+		})
+	}
+	defer h.readers.Put(reader)
+	if !e.form() {
+		return reader.Read(body, call)
+	}
+	values, err := formOf(body, r)
+	if err != nil {
+		return nil, upload.InvalidJSON()
+	}
+	return reader.ReadForm(upload.Identifications{
+		Key: values.Get("api_key"), JSON: values.Get("identification"), Group: e == endpointGroupIdentify,
+	}, call)
+}
+
+// formOf are the fields of a form, which may also be in the query.
+func formOf(body []byte, r *http.Request) (url.Values, error) {
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if err := r.ParseMultipartForm(maxBytesV2); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+		return nil, err
+	}
+	return r.Form, nil
+}
+
+// consume hands the records on.
+func (h *handler) consume(ctx context.Context, taken *upload.Upload) error {
+	if taken.Events == 0 {
+		return nil
+	}
+	ctx = h.telemetry.report.StartLogsOp(ctx)
+	err := h.next.ConsumeLogs(ctx, taken.Logs)
+	h.telemetry.report.EndLogsOp(ctx, format, taken.Events, err)
+	return err
+}
+
+// notTaken answers for the next component. What it does not take now clients send again; of what it never will, each event is
+// listed as invalid, which makes every client give it up at once.
+func (h *handler) notTaken(w http.ResponseWriter, r *http.Request, e endpoint, taken *upload.Upload, err error) {
+	permanent := consumererror.IsPermanent(err)
+	h.telemetry.notTaken(r.Context(), err, permanent)
+	h.reply(w, r, e, e.notTaken(permanent, taken.Events))
+}
+
+func (h *handler) refuse(w http.ResponseWriter, r *http.Request, e endpoint, refusal *upload.Refusal, size int) {
+	h.telemetry.refused(r.Context(), refusal, size)
+	h.reply(w, r, e, e.refused(refusal))
+}
+
+// failed answers what confighttp refuses before the request comes here: a body that cannot be unpacked, or a sender that is
+// not who it should be.
+func (h *handler) failed(w http.ResponseWriter, r *http.Request, _ string, status int) {
+	e := endpointOf(r)
+	if status == http.StatusBadRequest {
+		h.refuse(w, r, e, upload.InvalidJSON(), 0)
+		return
+	}
+	h.reply(w, r, e, jsonAnswer(status, errorBody{Code: status, Error: http.StatusText(status)}))
+}
+
+// reply writes an answer.
+func (h *handler) reply(w http.ResponseWriter, r *http.Request, e endpoint, a answer) {
+	h.telemetry.answered(r.Context(), e, a.status)
+	w.Header().Set("Content-Type", a.contentType)
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body)
+}
+
+func (h *handler) buffer() *bytes.Buffer {
+	if buffer, ok := h.buffers.Get(); ok {
+		return buffer
+	}
+	return new(bytes.Buffer)
+}
+
+func (h *handler) release(buffer *bytes.Buffer) {
+	if buffer.Cap() <= largestKept {
+		buffer.Reset()
+		h.buffers.Put(buffer)
+	}
+}
+
+// endpoint is what of Amplitude's API a request is for.
+type endpoint uint8
+
+const (
+	endpointHTTPV2 endpoint = iota
+	endpointBatch
+	endpointIdentify
+	endpointGroupIdentify
+	endpointOther
+	numEndpoints
+)
+
+var endpointNames = [numEndpoints]string{"httpapi", "batch", "identify", "groupidentify", "other"}
+
+func endpointOf(r *http.Request) endpoint {
+	if r.Method == http.MethodPost {
+		switch strings.TrimSuffix(r.URL.Path, "/") {
+		case amplitude.PathHTTPV2:
+			return endpointHTTPV2
+		case amplitude.PathBatch:
+			return endpointBatch
+		case amplitude.PathIdentify:
+			return endpointIdentify
+		case amplitude.PathGroupIdentify:
+			return endpointGroupIdentify
+		}
+	}
+	return endpointOther
+}
+
+// form tells whether the endpoint takes a form.
+func (e endpoint) form() bool { return e == endpointIdentify || e == endpointGroupIdentify }
+
+func (e endpoint) maxBytes() int64 {
+	if e == endpointBatch {
+		return maxBytesBatch
+	}
+	return maxBytesV2
+}
+
+// takes tells whether the endpoint takes a body of a type. JSON comes under other names too: curl --data calls it a form, and
+// navigator.sendBeacon plain text.
+func (e endpoint) takes(contentType string) bool {
+	if e.form() {
+		return true
+	}
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	switch mediaType {
+	case "application/json", "text/plain", "application/x-www-form-urlencoded":
+		return err == nil
+	default:
+		return false
+	}
+}

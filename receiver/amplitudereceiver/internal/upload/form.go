@@ -1,0 +1,106 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package upload // import "github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/upload"
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+)
+
+// Identifications are what the form APIs take: whose properties change, and how.
+type Identifications struct {
+	// Key is the API key.
+	Key string
+	// JSON is one identification, or a list of them.
+	JSON string
+	// Group tells that groups are identified, and not users.
+	Group bool
+}
+
+// formState is what an identification says beside the event that it stands for.
+type formState struct {
+	groupType  string
+	groupValue pcommon.Value
+	hasValue   bool
+}
+
+// groupDevice begins the device id of an identification of groups, which has no user: Amplitude takes no event without an
+// id, and clients send one of their own making too.
+const groupDevice = "group-"
+
+// ReadForm reads the form of a request to /identify or /groupidentify.
+func (r *Reader) ReadForm(form Identifications, call Call) (*Upload, *Refusal) {
+	project, known := r.set.Projects[form.Key]
+	if !known {
+		return nil, invalidKey(form.Key)
+	}
+	text := []byte(form.JSON)
+	if !utf8.Valid(text) {
+		return nil, refuse(ReasonInvalidJSON)
+	}
+	r.in.Reset(bytes.NewBuffer(text), lenient...)
+	value, err := r.in.ReadValue()
+	if err != nil || r.in.PeekKind() != nothing {
+		return nil, refuse(ReasonInvalidJSON)
+	}
+	if value.Kind() == beginObject {
+		text = append(append([]byte{'['}, text...), ']')
+	} else if value.Kind() != beginArray {
+		return nil, refuse(ReasonInvalidEvent)
+	}
+	r.begin(call, amplitude.DefaultMinIDLength)
+	return r.upload(project, text, func(records plog.LogRecordSlice) error {
+		return r.events(records, func(record plog.LogRecord) error { return r.identification(record, form.Group) })
+	})
+}
+
+// identification reads one identification into the record of the event that it stands for.
+func (r *Reader) identification(record plog.LogRecord, group bool) error {
+	r.e.kind, r.e.hasKind = amplitude.EventIdentify, true
+	read := r.eventMember
+	if group {
+		r.e.kind = amplitude.EventGroupIdentify
+		read = r.groupMember
+	}
+	err := r.readMembers(func(name []byte) error {
+		if string(name) == amplitude.FieldEventType {
+			return r.in.SkipValue()
+		}
+		return read(name)
+	})
+	if err != nil {
+		return err
+	}
+	if f := &r.e.form; f.hasValue && f.groupType != "" {
+		f.groupValue.MoveTo(r.put(r.names.attribute(familyGroup, []byte(f.groupType))))
+	}
+	if group && !r.e.user.present && !r.e.device.present {
+		r.e.device = id{text: groupDevice + r.e.form.groupType, present: true}
+	}
+	r.finish(record)
+	return nil
+}
+
+// groupMember reads a member of an identification of groups.
+func (r *Reader) groupMember(name []byte) (err error) {
+	f := &r.e.form
+	switch string(name) {
+	case "group_type":
+		var text []byte
+		if text, _, err = r.text(); err == nil {
+			f.groupType = string(text)
+		}
+		return err
+	case "group_value":
+		f.groupValue, f.hasValue, err = r.groupValue()
+		return err
+	default:
+		return r.eventMember(name)
+	}
+}

@@ -1,0 +1,125 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package upload // import "github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/upload"
+
+import (
+	"net/http"
+)
+
+// Reason says why a request was refused, or events of it.
+type Reason uint8
+
+const (
+	ReasonNoBody Reason = iota
+	ReasonInvalidJSON
+	ReasonInvalidEvent
+	ReasonMissingMember
+	ReasonInvalidKey
+	ReasonTooLarge
+	ReasonMissingField
+	ReasonInvalidID
+	ReasonIDLength
+	ReasonInvalidField
+	// NumReasons is the number of them.
+	NumReasons
+)
+
+// ReasonNames are the reasons as written in metrics.
+var ReasonNames = [NumReasons]string{
+	"no_body", "invalid_json", "invalid_event", "missing_member", "invalid_api_key", "too_large",
+	"missing_field", "invalid_id", "id_length", "invalid_field",
+}
+
+// Texts of the "error" member of Amplitude's answers, as documented or seen.
+var texts = [NumReasons]string{
+	ReasonNoBody:        "Missing request body",
+	ReasonInvalidJSON:   "Invalid JSON request body",
+	ReasonInvalidEvent:  "Invalid event JSON",
+	ReasonMissingMember: "Request missing required field",
+	ReasonInvalidKey:    "Invalid API key",
+	ReasonTooLarge:      "Payload too large",
+	ReasonMissingField:  "Request missing required field",
+	ReasonInvalidID:     "Invalid field values on some events",
+	ReasonIDLength:      "Invalid id length for user_id or device_id",
+	ReasonInvalidField:  "Invalid field values on some events",
+}
+
+// Refusal is why a request is not taken, none of its events.
+type Refusal struct {
+	Reason Reason
+	// Status is that of the answer.
+	Status int
+	// Text is the error in the answer. It may hold what the client sent: it is not for logs.
+	Text string
+	// MissingMember is the member of the request that is missing.
+	MissingMember string
+	// Fields holds, by field, the indexes of the events that it is wrong of.
+	Fields map[string][]int
+	// Events is how many events are listed.
+	Events int
+}
+
+func refuse(reason Reason) *Refusal {
+	status := http.StatusBadRequest
+	if reason == ReasonTooLarge {
+		status = http.StatusRequestEntityTooLarge
+	}
+	return &Refusal{Reason: reason, Status: status, Text: texts[reason]}
+}
+
+// TooLarge is the refusal of a body that is larger than a request may be.
+func TooLarge() *Refusal { return refuse(ReasonTooLarge) }
+
+// InvalidJSON is the refusal of a body that cannot be read.
+func InvalidJSON() *Refusal { return refuse(ReasonInvalidJSON) }
+
+func missing(member string) *Refusal {
+	r := refuse(ReasonMissingMember)
+	r.MissingMember = member
+	return r
+}
+
+func invalidKey(key string) *Refusal {
+	r := refuse(ReasonInvalidKey)
+	r.Text += ": " + key
+	return r
+}
+
+// problems are what is wrong with events, by reason and field. Amplitude reports one reason at a time.
+type problems struct {
+	lists [NumReasons]map[string][]int
+}
+
+// add notes that a field of an event is wrong.
+func (p *problems) add(reason Reason, field string, index int) {
+	if p.lists[reason] == nil {
+		p.lists[reason] = map[string][]int{}
+	}
+	list := p.lists[reason][field]
+	if len(list) > 0 && list[len(list)-1] == index {
+		return
+	}
+	p.lists[reason][field] = append(list, index)
+}
+
+// refusal is that of the first reason for which there is one.
+func (p *problems) refusal() *Refusal {
+	for _, reason := range [...]Reason{ReasonMissingField, ReasonInvalidID, ReasonIDLength, ReasonInvalidField} {
+		fields := p.lists[reason]
+		if fields == nil {
+			continue
+		}
+		r := refuse(reason)
+		r.Fields = fields
+		listed := map[int]struct{}{}
+		for _, list := range fields {
+			for _, index := range list {
+				listed[index] = struct{}{}
+			}
+		}
+		r.Events = len(listed)
+		return r
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudereceiver // import "github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/receiver"
+	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
+)
+
+// amplitudeReceiver listens while the Collector runs.
+type amplitudeReceiver struct {
+	set     receiver.Settings
+	config  *Config
+	handler *handler
+	server  *http.Server
+	serving sync.WaitGroup
+}
+
+func newReceiver(set receiver.Settings, config *Config, next consumer.Logs) (*amplitudeReceiver, error) {
+	h, err := newHandler(set, config, next)
+	if err != nil {
+		return nil, err
+	}
+	return &amplitudeReceiver{set: set, config: config, handler: h}, nil
+}
+
+// Start listens and serves.
+func (r *amplitudeReceiver) Start(ctx context.Context, host component.Host) error {
+	server := r.config.ServerConfig
+	listener, err := server.ToListener(ctx)
+	if err != nil {
+		return r.listenError(err)
+	}
+	r.server, err = server.ToServer(ctx, host.GetExtensions(), r.set.TelemetrySettings, r.handler, confighttp.WithErrorHandler(r.handler.failed))
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	r.compareExporters()
+	r.set.Logger.Info("Amplitude's SDKs can send here", zap.String("endpoint", listener.Addr().String()))
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !loopback.IsHost(tcp.IP.String()) && !server.TLS.HasValue() {
+		r.set.Logger.Warn("Other machines can reach this receiver, and without tls their events travel in the clear", zap.String("endpoint", listener.Addr().String()))
+	}
+	r.serving.Go(func() {
+		if err := r.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			componentstatus.ReportStatus(host, componentstatus.NewFatalErrorEvent(err))
+		}
+	})
+	return nil
+}
+
+// compareExporters warns if what is taken here can leave by no amplitude exporter of this Collector. Which of several is
+// behind this receiver cannot be told here; otelcol-amplitude-explain doctor tells it.
+func (r *amplitudeReceiver) compareExporters() {
+	if amplitude.ExportedOnlyExperiment() {
+		r.set.Logger.Warn("events of the amplitude exporter lets only events of experiments leave: page views, purchases and other events that SDKs send here stop there",
+			zap.String("hint", `set events: ["*"] in the exporter behind this receiver`))
+	}
+	if shortest, ok := amplitude.ShortestExportedID(); ok && r.config.MinIDLength < shortest {
+		r.set.Logger.Warn("min_id_length is lower here than in the amplitude exporter, which leaves out the ids in between after they were acknowledged",
+			zap.Int("min_id_length", r.config.MinIDLength), zap.Int("min_id_length of the exporter", shortest))
+	}
+}
+
+// listenError says which address and what to do.
+func (r *amplitudeReceiver) listenError(err error) error {
+	endpoint := r.config.ServerConfig.NetAddr.Endpoint
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("the receiver cannot listen on %s, which is in use: end the other process or set another endpoint for %s", endpoint, r.set.ID)
+	}
+	return fmt.Errorf("the receiver cannot listen on %s: set another endpoint for %s: %w", endpoint, r.set.ID, err)
+}
+
+// Shutdown ends once the requests that are being answered have their answers.
+func (r *amplitudeReceiver) Shutdown(ctx context.Context) error {
+	defer r.handler.telemetry.Shutdown()
+	if r.server == nil {
+		return nil
+	}
+	err := r.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, r.server.Close())
+	}
+	r.serving.Wait()
+	return err
+}

@@ -1,0 +1,119 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudereceiver // import "github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver"
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/metadata"
+	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/upload"
+)
+
+// format and transport are how the core's own metrics call what comes here.
+const (
+	format    = "amplitude"
+	transport = "http"
+)
+
+// logEvery is how often a log line of one kind is written at most.
+const logEvery = time.Minute
+
+// telemetry counts under this receiver's name.
+type telemetry struct {
+	*metadata.TelemetryBuilder
+	report   *receiverhelper.ObsReport
+	log      *zap.Logger
+	base     attribute.Set
+	all      metric.MeasurementOption
+	leftOut  [upload.NumLeftOut]metric.MeasurementOption
+	refusals [upload.NumReasons]metric.MeasurementOption
+	next     map[bool]metric.MeasurementOption // by whether it is for good
+
+	invalid, full rate.Sometimes
+}
+
+func newTelemetry(set receiver.Settings) (*telemetry, error) {
+	builder, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{ReceiverID: set.ID, Transport: transport, ReceiverCreateSettings: set})
+	if err != nil {
+		return nil, err
+	}
+	t := &telemetry{
+		TelemetryBuilder: builder, report: report, log: set.Logger,
+		base:    attribute.NewSet(attribute.String("receiver", set.ID.String())),
+		invalid: rate.Sometimes{Interval: logEvery}, full: rate.Sometimes{Interval: logEvery},
+	}
+	t.all = metric.WithAttributeSet(t.base)
+	for i, name := range upload.LeftOutNames {
+		t.leftOut[i] = t.with(attribute.String("reason", name))
+	}
+	for i, name := range upload.ReasonNames {
+		t.refusals[i] = t.with(attribute.String("reason", name))
+	}
+	t.next = map[bool]metric.MeasurementOption{
+		false: t.with(attribute.String("reason", "next")), true: t.with(attribute.String("reason", "next_permanent")),
+	}
+	return t, nil
+}
+
+// with is the option of more attributes beside the receiver's name.
+func (t *telemetry) with(more ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(append(t.base.ToSlice(), more...)...))
+}
+
+func (t *telemetry) answered(ctx context.Context, e endpoint, status int) {
+	t.ReceiverAmplitudeRequests.Add(ctx, 1, t.with(attribute.String("endpoint", endpointNames[e]), attribute.String("status", strconv.Itoa(status))))
+}
+
+// taken counts what was noticed of events that were taken.
+func (t *telemetry) taken(ctx context.Context, counts *upload.Counts) {
+	for why, n := range counts.LeftOut {
+		if n > 0 {
+			t.ReceiverAmplitudeLeftOutValues.Add(ctx, int64(n), t.leftOut[why])
+		}
+	}
+	if counts.Unknown > 0 {
+		t.ReceiverAmplitudeUnknownFields.Add(ctx, int64(counts.Unknown), t.all)
+	}
+}
+
+// refused says what was wrong, in words that are not the sender's.
+func (t *telemetry) refused(ctx context.Context, r *upload.Refusal, size int) {
+	t.ReceiverAmplitudeRefusals.Add(ctx, 1, t.refusals[r.Reason])
+	t.invalid.Do(func() {
+		fields := make([]string, 0, len(r.Fields))
+		for field := range r.Fields {
+			if upload.IsMember(field) {
+				fields = append(fields, field)
+			}
+		}
+		t.log.Warn("A request is refused; the sender was told why. Written once a minute at most: receiver_amplitude_refusals counts all",
+			zap.String("reason", upload.ReasonNames[r.Reason]), zap.String("missing", r.MissingMember), zap.Strings("fields", fields),
+			zap.Int("events", r.Events), zap.Int("bytes", size))
+	})
+}
+
+// notTaken says what the next component said.
+func (t *telemetry) notTaken(ctx context.Context, err error, permanent bool) {
+	t.ReceiverAmplitudeRefusals.Add(ctx, 1, t.next[permanent])
+	t.full.Do(func() {
+		if permanent {
+			t.log.Error("The pipeline refuses events for good, and clients give them up: look at what comes after this receiver", zap.Error(err))
+			return
+		}
+		t.log.Warn("The pipeline does not take events now; clients send them again, a limited number of times", zap.Error(err))
+	})
+}
