@@ -4,6 +4,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { Identify, Types, createInstance } from "@amplitude/analytics-node";
 import { LocalEvaluationClient } from "@amplitude/experiment-node-server";
 import { client, start } from "../browser/lib/sandbox.js";
+import { flag } from "./flags.js";
 
 let sandbox, api;
 
@@ -162,14 +163,6 @@ test("a silenced device is given up", async () => {
   ]);
   assert.equal(loop.code, 400);
   assert.equal(fine.code, 200);
-});
-
-// flag is a local-evaluation flag; everybody gets the variant.
-const flag = (key, variant, metadata = {}) => ({
-  key,
-  metadata: { flagType: "experiment", flagVersion: 3, deployed: true, evaluationMode: "local", ...metadata },
-  segments: [{ metadata: { segmentName: "All Users" }, variant }],
-  variants: { off: { key: "off", metadata: { default: true } }, treatment: { key: "treatment", value: "treatment" } },
 });
 
 test("the experiment server client's assignments give the right user properties", async () => {

@@ -28,9 +28,26 @@ export async function startCollector({ configs = [], env = {}, port } = {}) {
     `extensions::amplitude_sandbox::endpoint: 127.0.0.1:${sandbox}`,
     `extensions::amplitude_sandbox::otlp_endpoint: http://127.0.0.1:${http}`,
     `extensions::health_check::endpoint: 127.0.0.1:${health}`,
-    `service::telemetry::metrics::readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: ${metrics}}}}}]`,
   ];
-  const child = spawn("bin/otelcol-amplitude", ["config.example.yaml", ...configs, ...changes.map((change) => `yaml:${change}`)].flatMap((config) => ["--config", config]), {
+  return run({ configs: ["config.example.yaml", ...configs], changes, env, ports: { http, sandbox, health, metrics } });
+}
+
+// startForSDKs starts the Collector with examples/amplitude-sdks.yaml; sdks is where Amplitude's SDKs send. Changes are more of
+// the configuration. A Collector that is started again has the ports of the one before.
+export async function startForSDKs({ origin = "http://127.0.0.1:8587", changes = [], ports } = {}) {
+  const [sdks, http, sandbox, health, metrics] = ports?.all ?? await freePorts(5);
+  const env = {
+    SDK_ENDPOINT: `127.0.0.1:${sdks}`, OTLP_HTTP_ENDPOINT: `127.0.0.1:${http}`, SANDBOX_ENDPOINT: `127.0.0.1:${sandbox}`,
+    HEALTH_ENDPOINT: `127.0.0.1:${health}`, SHOP_ORIGIN: origin,
+  };
+  const all = [sdks, http, sandbox, health, metrics];
+  return { sdks: `http://127.0.0.1:${sdks}`, ports: { all }, ...await run({ configs: ["examples/amplitude-sdks.yaml"], changes, env, ports: { http, sandbox, health, metrics } }) };
+}
+
+// run starts the Collector and waits until it is healthy.
+async function run({ configs, changes, env, ports: { http, sandbox, health, metrics } }) {
+  const readers = `service::telemetry::metrics::readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: ${metrics}}}}}]`;
+  const child = spawn("bin/otelcol-amplitude", [...configs, ...[...changes, readers].map((change) => `yaml:${change}`)].flatMap((config) => ["--config", config]), {
     cwd: repository, env: environment(env), stdio: ["ignore", "ignore", "pipe"],
   });
   let log = "", code;
@@ -59,8 +76,8 @@ export async function startCollector({ configs = [], env = {}, port } = {}) {
       }
       return counts;
     },
-    stop: async () => {
-      child.kill("SIGTERM");
+    stop: async (signal = "SIGTERM") => {
+      child.kill(signal);
       await ended;
     },
   };
