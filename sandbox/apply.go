@@ -87,7 +87,7 @@ func (up *upload) apply(e *event) *entry {
 		p.flags.observe(out, u)
 	}
 	for _, property := range p.flags.properties(out, b.ExperimentPropertyLimit) {
-		warn(property + " is beyond the " + strconv.Itoa(b.ExperimentPropertyLimit) + " experiment user properties of a project: Amplitude supports no more")
+		warn(cut(property, namesShown) + " is beyond the " + strconv.Itoa(b.ExperimentPropertyLimit) + " experiment user properties of a project: Amplitude supports no more")
 	}
 	up.shed(u)
 	p.groups.shed()
@@ -99,7 +99,7 @@ func (up *upload) newEntry(e *event) *entry {
 	up.seq++
 	out := &entry{
 		seq: up.seq, project: up.project, request: up.request, index: e.index, receivedAt: up.receivedAt,
-		endpoint: up.endpoint, event: string(e.raw), eventType: e.eventType(),
+		endpoint: up.endpoint, event: string(e.raw), eventType: cut(e.eventType(), up.behavior.StringLimit),
 		userID: e.userID, deviceID: e.deviceID, derived: e.derived, insertID: e.insertID(),
 	}
 	out.eventTime = up.receivedAt.UnixMilli()
@@ -119,7 +119,7 @@ func (out *entry) describe(e *event, limit int) {
 	text := func(names ...string) string {
 		for _, name := range names {
 			if s, ok := props[name].(string); ok {
-				return strings.Clone(cut(s, limit)) // lets go of a longer text
+				return cut(s, limit)
 			}
 		}
 		return ""
@@ -343,7 +343,7 @@ func (up *upload) applyProperties(out *entry, u *user, ops map[string]any, e *ev
 // setField sets a field that the profile shows, which is no map or list.
 func (u *user) setField(field string, value any, limit int) {
 	if text, ok := value.(string); ok {
-		value = strings.Clone(cut(text, limit))
+		value = cut(text, limit)
 	}
 	u.held.add(weigh(value) - weigh(u.fields[field]))
 	u.fields[field] = value

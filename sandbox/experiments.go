@@ -5,6 +5,8 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import (
 	"strings"
+
+	"github.com/zeebo/xxh3"
 )
 
 // Bounds of what the experiment view counts, so that hostile names cannot fill the memory.
@@ -54,12 +56,16 @@ type experiments struct {
 	runs       map[[2]string]*experiment
 	order      []*experiment
 	assigned   map[string]int // flag to assignment events
-	propertied map[string]struct{}
+	propertied map[xxh3.Uint128]struct{}
+	held       holding
 	overflow   int // what was not counted because a bound was reached
 }
 
-func newExperiments() *experiments {
-	return &experiments{runs: map[[2]string]*experiment{}, assigned: map[string]int{}, propertied: map[string]struct{}{}}
+func newExperiments(limit int64) *experiments {
+	return &experiments{
+		runs: map[[2]string]*experiment{}, assigned: map[string]int{}, propertied: map[xxh3.Uint128]struct{}{},
+		held: holding{limit: limit},
+	}
 }
 
 // properties counts the distinct [Experiment] user properties of the project, and returns those of the entry that are new
@@ -70,11 +76,12 @@ func (x *experiments) properties(e *entry, limit int) (beyond []string) {
 		if !c.exists || !strings.HasPrefix(c.Property, experimentPrefix) {
 			continue
 		}
-		if _, known := x.propertied[c.Property]; known {
+		name := xxh3.HashString128(c.Property)
+		if _, known := x.propertied[name]; known {
 			continue
 		}
 		if len(x.propertied) < experimentProperties {
-			x.propertied[c.Property] = struct{}{}
+			x.propertied[name] = struct{}{}
 		}
 		if len(x.propertied) > limit {
 			beyond = append(beyond, c.Property)
@@ -102,7 +109,7 @@ func (x *experiments) runOf(flag, run string) *experiment {
 	key := [2]string{flag, run}
 	r := x.runs[key]
 	if r == nil {
-		if len(x.runs) >= experimentRuns {
+		if len(x.runs) >= experimentRuns || !x.holds(len(flag)+len(run)) {
 			x.overflow++
 			return nil
 		}
@@ -168,7 +175,7 @@ func (x *experiments) exposure(e *entry, u *user, flag string, day int64) {
 		return
 	}
 	r.exposures++
-	v := r.variant(e.variant)
+	v := x.variant(r, e.variant)
 	if v == nil {
 		x.overflow++
 		return
@@ -238,8 +245,10 @@ func (s *flagState) lacks(f *userFlag) {
 
 // assignment is of a flag, whatever its run; exposures of the same day that came before are made good.
 func (x *experiments) assignment(u *user, flag string, day int64) {
-	if _, known := x.assigned[flag]; known || len(x.assigned) < experimentRuns {
+	if _, known := x.assigned[flag]; known || (len(x.assigned) < experimentRuns && x.holds(len(flag))) {
 		x.assigned[flag]++
+	} else {
+		x.overflow++
 	}
 	if f := x.flagOf(u, flag, ""); f != nil {
 		f.assigned = day + 1
@@ -258,13 +267,25 @@ func (x *experiments) assignment(u *user, flag string, day int64) {
 	delete(state.missing, day+1)
 }
 
-func (r *experiment) variant(key string) *variantCount {
+// holds makes room for something with names of a length; false when there is none.
+func (x *experiments) holds(names int) bool {
+	const cost = 256
+	size := cost + int64(names)
+	if !x.held.fits(size) {
+		return false
+	}
+	x.held.add(size)
+	return true
+}
+
+// variant is one of a run's variants, nil when there is no room for it.
+func (x *experiments) variant(r *experiment, key string) *variantCount {
 	for _, v := range r.variants {
 		if v.key == key {
 			return v
 		}
 	}
-	if len(r.variants) >= experimentVariants {
+	if len(r.variants) >= experimentVariants || !x.holds(len(key)) {
 		return nil
 	}
 	v := &variantCount{key: key}

@@ -8,8 +8,9 @@ import (
 	"encoding/json"
 )
 
-// What users and groups keep is bounded by Retention.PropertyBytes: one user by a quarter of it, the groups of all
-// projects by another, and all users by the whole, the least recently seen of which go first.
+// What users, groups and experiments keep is bounded by Retention.PropertyBytes: one user by a quarter of it, the groups of
+// all projects by another quarter, what is counted of their experiments by another, and all users by the whole, the least
+// recently seen of which go first.
 const heldShare = 4
 
 // holding is how much one user or group keeps, in bytes.

@@ -22,13 +22,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// What a small sandbox keeps.
+const (
+	smallProperties = 512 << 10
+	smallEvents     = 256 << 10
+	smallRequests   = 128 << 10
+)
+
 // small is a sandbox that keeps little.
-func small(t *testing.T) *Server {
+func small(t *testing.T, change ...func(*Config)) *Server {
 	t.Helper()
 	config := DefaultConfig()
-	config.Retention.PropertyBytes = 4 << 20
-	config.Retention.EventBytes = 2 << 20
-	config.Retention.RequestBytes = 1 << 20
+	config.Retention.PropertyBytes = smallProperties
+	config.Retention.EventBytes = smallEvents
+	config.Retention.RequestBytes = smallRequests
+	for _, c := range change {
+		c(&config)
+	}
 	s, err := NewServer(config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Shutdown(context.Background())) })
@@ -38,9 +48,14 @@ func small(t *testing.T) *Server {
 // postTo posts events to /batch, which takes 20 MB, and returns the status.
 func postTo(t *testing.T, s *Server, events ...map[string]any) int {
 	t.Helper()
+	return postText(s, "/batch", bodyOf(t, events...)).Code
+}
+
+func bodyOf(t *testing.T, events ...map[string]any) string {
+	t.Helper()
 	body, err := json.Marshal(map[string]any{"api_key": "sandbox", "events": events})
 	require.NoError(t, err)
-	return postText(s, "/batch", string(body)).Code
+	return string(body)
 }
 
 func postText(s *Server, path, body string) *httptest.ResponseRecorder {
@@ -93,6 +108,10 @@ func TestMemoryIsBounded(t *testing.T) {
 		{"one property again and again", func(i int) map[string]any {
 			return map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": map[string]any{"$set": map[string]any{"p": fmt.Sprint(i, strings.Repeat(long, 100))}}}
 		}},
+		{"ids among white space", func(i int) map[string]any {
+			space := strings.Repeat(" ", 90<<10)
+			return map[string]any{"event_type": "e", "user_id": fmt.Sprint(space, "user-", i), "device_id": fmt.Sprint("device-", i, space)}
+		}},
 		{"a list that grows", func(i int) map[string]any {
 			return map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": map[string]any{"$append": map[string]any{"p": []any{i, long, long, long, long, long, long, long, long}}}}
 		}},
@@ -113,6 +132,15 @@ func TestMemoryIsBounded(t *testing.T) {
 		{"many flags of many users", func(i int) map[string]any {
 			return map[string]any{"event_type": "$exposure", "user_id": fmt.Sprint("user-0000", i%7), "event_properties": map[string]any{"flag_key": fmt.Sprint("f", i, long), "variant": "a", "experiment_key": fmt.Sprint("e", i, long)}}
 		}},
+		{"many variants of many runs", func(i int) map[string]any {
+			return map[string]any{"event_type": "$exposure", "user_id": fmt.Sprint("user-0000", i), "event_properties": map[string]any{"flag_key": "f", "variant": fmt.Sprint("v", i, long), "experiment_key": fmt.Sprint("e", i%50)}}
+		}},
+		{"experiment properties of many users", func(i int) map[string]any {
+			return map[string]any{"event_type": "$identify", "user_id": fmt.Sprint("user-0000", i), "user_properties": map[string]any{"$set": map[string]any{fmt.Sprint("[Experiment] ", i, strings.Repeat(long, 40)): "a"}}}
+		}},
+		{"many long event types", func(i int) map[string]any {
+			return map[string]any{"event_type": fmt.Sprint("e", i, strings.Repeat(long, 100)), "user_id": "user-00001"}
+		}},
 		{"megabytes as a flag", func(i int) map[string]any {
 			return map[string]any{"event_type": "[Experiment] Assignment", "user_id": "user-00001", "event_properties": map[string]any{fmt.Sprint(i, strings.Repeat(long, 100), ".variant"): "a"}}
 		}},
@@ -124,23 +152,22 @@ func TestMemoryIsBounded(t *testing.T) {
 			s := small(t)
 			before := resident()
 			sent := 0
-			for i := 0; sent < 40<<20; i += 20 {
+			for i := 0; sent < 8*smallProperties; i += 20 {
 				var events []map[string]any
 				for k := range 20 {
 					e := tc.event(i + k)
 					e["insert_id"] = fmt.Sprint(i + k)
 					events = append(events, e)
 				}
-				text, err := json.Marshal(events)
-				require.NoError(t, err)
-				sent += max(len(text), 200<<10)
+				text := bodyOf(t, events...)
+				sent += max(len(text), 25<<10)
 				s.store.advance(time.Minute) // no rate is exceeded
-				require.Equal(t, http.StatusOK, postTo(t, s, events...))
+				require.Equal(t, http.StatusOK, postText(s, "/batch", text).Code)
 			}
 			grown := resident() - before
-			t.Logf("%d MB of heap, held %d kB", grown>>20, s.store.held()>>10)
-			assert.LessOrEqual(t, s.store.held(), int64(4<<20)*3/2)
-			assert.LessOrEqual(t, grown, int64(24<<20))
+			t.Logf("%d kB of heap, held %d kB", grown>>10, s.store.held()>>10)
+			assert.LessOrEqual(t, s.store.held(), int64(smallProperties)*3/2)
+			assert.LessOrEqual(t, grown, int64(6*smallProperties))
 			runtime.KeepAlive(s)
 		})
 	}
@@ -212,19 +239,24 @@ func TestRequestGrowsLinearly(t *testing.T) {
 
 // TestBodiesOfManyValues: what takes many times its size when it is decoded is refused while it is read.
 func TestBodiesOfManyValues(t *testing.T) {
-	for name, body := range map[string]string{
-		"events":  `{"api_key":"sandbox","events":[` + strings.Repeat("{},", 6_000_000) + `{}]}`,
-		"values":  `{"api_key":"sandbox","x":[` + strings.Repeat("1,", 9_000_000) + `1]}`,
-		"members": `{"api_key":"sandbox","events":[{"event_type":"e","user_id":"user-00001","event_properties":{` + strings.Repeat(`"a":1,`, 3_000_000) + `"b":1}}]}`,
+	const most = maxValues * 5 / 4
+	for _, tc := range []struct {
+		name, body string
+		allocated  uint64
+	}{
+		{"events", `{"api_key":"sandbox","events":[` + strings.Repeat("{},", 300_000) + `{}]}`, 16 << 20},
+		{"values", `{"api_key":"sandbox","x":[` + strings.Repeat("1,", most) + `1]}`, 200 << 20},
+		{"members", `{"api_key":"sandbox","events":[{"event_type":"e","user_id":"user-00001","event_properties":{` + strings.Repeat(`"a":1,`, most) + `"b":1}}]}`, 200 << 20},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tc.name, func(t *testing.T) {
 			s := small(t)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			w := postText(s, "/batch", body)
+			w := postText(s, "/batch", tc.body)
 			runtime.ReadMemStats(&after)
+			t.Logf("%d bytes of body, %d MB allocated", len(tc.body), (after.TotalAlloc-before.TotalAlloc)>>20)
 			assert.Equal(t, http.StatusRequestEntityTooLarge, w.Code)
-			assert.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(400<<20))
+			assert.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, tc.allocated)
 			assert.Equal(t, http.StatusOK, postTo(t, s, map[string]any{"event_type": "e", "user_id": "user-00001"}), "the next one is served")
 		})
 	}
@@ -235,21 +267,43 @@ func serve(t *testing.T, s *Server) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	require.NoError(t, s.Serve(l))
+	require.NoError(t, s.Serve(thin{l}))
 	return l.Addr().String()
+}
+
+// thin is a listener whose connections hold little that nobody reads, so that writing to them soon waits.
+type thin struct{ net.Listener }
+
+const thinBytes = 4 << 10
+
+func (l thin) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		err = conn.(*net.TCPConn).SetWriteBuffer(thinBytes)
+	}
+	return conn, err
+}
+
+// dial connects to it, for who will read little.
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(thinBytes))
+	return conn
 }
 
 // TestStreamsAreBounded: readers that take nothing, and more readers than there are places, harm nobody.
 func TestStreamsAreBounded(t *testing.T) {
-	s := small(t)
+	// A stream has one batch in hand, which is no larger than what is kept.
+	s := small(t, func(c *Config) { c.Retention.EventBytes = 64 << 10 })
 	address := serve(t, s)
 	// Streams that are never read from.
 	var conns []net.Conn
 	for range watchers {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		defer func() { _ = conn.Close() }()
-		_, err = io.WriteString(conn, "GET /_sandbox/stream?verdict=all HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		conn := dial(t, address)
+		_, err := io.WriteString(conn, "GET /_sandbox/stream?verdict=all HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		require.NoError(t, err)
 		line, err := bufio.NewReader(conn).ReadString('\n')
 		require.NoError(t, err)
@@ -265,9 +319,11 @@ func TestStreamsAreBounded(t *testing.T) {
 	before := resident()
 	for i := range 30 {
 		s.store.advance(time.Minute)
-		require.Equal(t, http.StatusOK, postTo(t, s, map[string]any{"event_type": "e", "user_id": "user-00001", "insert_id": fmt.Sprint(i), "event_properties": many(100, func(k int) string { return fmt.Sprint(k) }, strings.Repeat("x", 1000))}))
+		require.Equal(t, http.StatusOK, postTo(t, s, map[string]any{"event_type": "e", "user_id": "user-00001", "insert_id": fmt.Sprint(i), "event_properties": many(20, func(k int) string { return fmt.Sprint(k) }, strings.Repeat("x", 1000))}))
 	}
-	assert.LessOrEqual(t, resident()-before, int64(64<<20))
+	grown := resident() - before
+	t.Logf("%d kB of heap", grown>>10)
+	assert.LessOrEqual(t, grown, int64(24<<20))
 	// One that goes makes room.
 	require.NoError(t, conns[0].Close())
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -294,19 +350,15 @@ func TestSlowReadersHoldNoLock(t *testing.T) {
 		map[string]any{"event_type": "$groupidentify", "user_id": "user-00001", "groups": map[string]any{"org": "acme"}, "group_properties": properties},
 		map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": properties}))
 	for _, path := range []string{"/_sandbox/groups/org/acme", "/_sandbox/users/user-00001", "/_sandbox/export?verdict=all", "/_sandbox/events?verdict=all&text=x"} {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		defer func() { _ = conn.Close() }()
-		_, err = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		conn := dial(t, address)
+		_, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		require.NoError(t, err)
 		_, err = bufio.NewReader(conn).ReadString('\n') // the answer has begun, and is taken no further
 		require.NoError(t, err)
 	}
 	for range 20 {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		defer func() { _ = conn.Close() }()
-		_, err = io.WriteString(conn, "POST /batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20000000\r\n\r\n{")
+		conn := dial(t, address)
+		_, err := io.WriteString(conn, "POST /batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20000000\r\n\r\n{")
 		require.NoError(t, err)
 	}
 	assert.Equal(t, http.StatusOK, postTo(t, s, map[string]any{"event_type": "e", "user_id": "user-00002"}))

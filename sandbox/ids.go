@@ -22,7 +22,9 @@ const (
 
 // checkID returns an id as the server keeps it, without white space around it, and what is wrong with it.
 func checkID(id string, shortest, longest int) (string, idFault) {
-	id = strings.TrimSpace(id)
+	if trimmed := strings.TrimSpace(id); len(trimmed) < len(id) {
+		id = strings.Clone(trimmed) // lets go of the white space
+	}
 	switch n := utf16Length(id); {
 	case n == 0:
 		return id, idEmpty
@@ -47,14 +49,15 @@ func utf16Length(text string) int {
 	return n
 }
 
-// cut returns the beginning of text that has at most limit UTF-16 units; it does not cut a character in two.
+// cut returns the beginning of text that has at most limit UTF-16 units; it does not cut a character in two, and lets go
+// of the rest, which may be megabytes.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
 	for i, r := range text {
 		if limit -= utf16.RuneLen(r); limit < 0 {
-			return text[:i]
+			return strings.Clone(text[:i])
 		}
 	}
 	return text

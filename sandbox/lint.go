@@ -77,7 +77,7 @@ func (up *upload) lintEvent(p *project, e *event, u *user, now time.Time, insert
 		if cut(id, up.behavior.StringLimit) == u.eventID {
 			warn("event_id " + cut(id, namesShown) + " repeats: it must count up, since it takes part in de-duplication")
 		}
-		u.eventID = strings.Clone(cut(id, up.behavior.StringLimit))
+		u.eventID = cut(id, up.behavior.StringLimit)
 	}
 	for _, group := range resetGroups {
 		sent := 0

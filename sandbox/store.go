@@ -41,12 +41,13 @@ type store struct {
 // clear forgets everything and restores the configured behavior. The caller holds the lock or is alone.
 func (s *store) clear() {
 	r := s.config.Retention
+	share := r.PropertyBytes / heldShare / int64(len(s.config.projects())) // of a project
 	s.projects, s.order = map[string]*project{}, nil
 	for i, p := range s.config.projects() {
 		one := &project{
 			number: i + 1, apiKey: p.APIKey, region: p.Region,
 			identities: newIdentities(r.Users, r.PropertyBytes/heldShare), dedupe: dedupe{limit: r.DedupeKeys},
-			groups: newGroups(r.PropertyBytes / heldShare / int64(len(s.config.projects()))), flags: newExperiments(),
+			groups: newGroups(share), flags: newExperiments(share),
 		}
 		s.projects[one.apiKey] = one
 		s.order = append(s.order, one)
