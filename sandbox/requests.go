@@ -118,7 +118,8 @@ func (q *request) setAnswer(a answer) {
 	q.status = a.status
 	q.answer = q.masked(string(a.body[:min(len(a.body), limit)]))
 	if q.full != nil {
-		text := keyMember.ReplaceAllString(q.masked(string(q.full)), "${1}${3}****${2}")
+		text := keyMember.ReplaceAllString(q.masked(string(q.full)), "${1}****${2}")
+		text = keyField.ReplaceAllString(text, "${1}****")
 		q.body, q.full = strings.Clone(text[:min(len(text), q.limit)]), nil
 	}
 	for _, values := range q.header {
@@ -140,8 +141,12 @@ func (q *request) masked(text string) string {
 	return strings.ReplaceAll(text, q.secret, q.key)
 }
 
-// keyMember finds the key of a body that cannot be parsed, and in a form.
-var keyMember = regexp.MustCompile(`("api_key"\s*:\s*")[^"]*(")|(\bapi_key=)[^&\s]+`)
+// The key of a body that cannot be parsed, in JSON and in a form. Each begins with literal text, which a search finds
+// quickly; as one expression they took most of the time of a request.
+var (
+	keyMember = regexp.MustCompile(`("api_key"\s*:\s*")[^"]*(")`)
+	keyField  = regexp.MustCompile(`(api_key=)[^&\s]+`)
+)
 
 // maskedFrom is the length from which on the ends of a key are shown.
 const maskedFrom = 12
