@@ -11,12 +11,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 )
 
 // suite is a file of cases: records, and what is expected of them. What a case does not say, the file says for all; what
@@ -95,7 +100,9 @@ func readSuite(path string) (*suite, error) {
 	decoder.KnownFields(true)
 	s := &suite{}
 	if err := decoder.Decode(s); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		// The names of Go types tell a user nothing.
+		return nil, fmt.Errorf("%s: %s", path, strings.NewReplacer(" in type main.suite", "", " in type main.testCase", "", " in type main.expectation", "",
+			"!!seq into map[string]interface {}", "a list where a map belongs").Replace(err.Error()))
 	}
 	if len(s.Cases) == 0 {
 		return nil, fmt.Errorf("%s has no `cases`", path)
@@ -119,8 +126,31 @@ func readSuite(path string) (*suite, error) {
 		if inputs != 1 {
 			return nil, fmt.Errorf("%s: case %q needs one of `input` (a file), `record` (a log record) and `request` (an OTLP request), and has %d", path, c.Name, inputs)
 		}
+		if name, near := unknownField(c.Record); name != "" {
+			return nil, fmt.Errorf("%s: case %q: a log record has no field %q%s", path, c.Name, name, near)
+		}
 	}
 	return s, nil
+}
+
+// recordFields are those of a log record in OTLP's JSON, which passes over all others.
+var recordFields = []string{
+	"timeUnixNano", "observedTimeUnixNano", "severityNumber", "severityText", "eventName", "body", "attributes", "droppedAttributesCount",
+	"flags", "traceId", "spanId",
+}
+
+// unknownField is the first field in the order of names that a log record does not have, and what it was probably meant to be.
+func unknownField(record map[string]any) (name, near string) {
+	for _, name := range slices.Sorted(maps.Keys(record)) {
+		if slices.ContainsFunc(recordFields, func(field string) bool { return strings.EqualFold(field, strings.ReplaceAll(name, "_", "")) }) {
+			continue // OTLP/JSON is read with the names of protobuf as well
+		}
+		if meant, ok := didyoumean.Closest(name, recordFields); ok {
+			return name, fmt.Sprintf(": did you mean %q?", meant)
+		}
+		return name, ""
+	}
+	return "", ""
 }
 
 // over fills in what a setting leaves open.

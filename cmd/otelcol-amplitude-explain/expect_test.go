@@ -153,7 +153,9 @@ func TestUnreadableCases(t *testing.T) {
 		"no such file":    {text: "cases: [{name: a, input: missing.json}]", want: `case "a": open `},
 		"no such config":  {text: "{config: missing.yaml, cases: [{name: a, record: {body: {}}}]}", want: "missing.yaml"},
 		"a wrong time":    {text: "{now: noon, cases: [{name: a, record: {body: {}}}]}", want: "`now`"},
-		"not OTLP":        {text: "cases: [{name: a, record: {event: x}}]", want: "it has no resourceLogs"},
+		"not OTLP":        {text: "cases: [{name: a, record: {event: x}}]", want: `case "a": a log record has no field "event"`},
+		"another field":   {text: "cases: [{name: a, record: {evntName: x}}]", want: `a log record has no field "evntName": did you mean "eventName"?`},
+		"a list":          {text: "cases: [{name: a, record: [x]}]", want: "line 1: cannot unmarshal a list where a map belongs"},
 		"files beside":    {text: exposed, args: []string{"x.json"}, want: "--expect takes its records from the file of cases"},
 		"a filter beside": {text: exposed, args: []string{"--outcome", "exposure"}, want: "--expect takes its records from the file of cases"},
 	} {
