@@ -49,6 +49,7 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 		Deliver:    x.push,
 		Start:      x.start,
 		Shutdown:   x.shutdown,
+		Claim:      x.claim,
 		Received:   x.tel.received,
 		TooDeep:    func(ctx context.Context, values int) { x.tel.losses(ctx, &event.Losses{event.LossTooDeep: values}) },
 		Unreadable: func(err error, size int) { x.unreadable(storeQueue, err, zap.Int("bytes", size)) },
@@ -61,5 +62,5 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 	if err != nil {
 		return nil, err
 	}
-	return &claiming{Logs: logs, book: &x.book, log: set.Logger}, nil
+	return &lookedAt{Logs: logs, log: set.Logger}, nil
 }

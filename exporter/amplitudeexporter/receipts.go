@@ -21,24 +21,28 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// claiming is the exporter with its queue, which claims the events that it takes from whoever registered them.
-type claiming struct {
+// lookedAt is the exporter with its queue, whose first batch tells which way it came.
+type lookedAt struct {
 	exporter.Logs
-	book *receipts.Book
-	log  *zap.Logger
-	// first is used up by the first batch, whose way here is looked at.
+	log   *zap.Logger
 	first sync.Once
 }
 
-// ConsumeLogs claims the events before any of them can be delivered.
-func (c *claiming) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
-	c.first.Do(func() {
+// ConsumeLogs warns once of what stands before the exporter.
+func (l *lookedAt) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
+	l.first.Do(func() {
 		if isBatched() {
-			c.log.Warn("A batch processor before this exporter acknowledges events before any of them is on disk: leave it out, sending_queue::batch does its work",
+			l.log.Warn("A batch processor before this exporter acknowledges events before any of them is on disk: leave it out, sending_queue::batch does its work",
 				zap.String("see", deliveryDocs+"#of-the-collectors-queue"))
 		}
 	})
-	claimed := c.book.Claim(ctx, logs)
+	return l.Logs.ConsumeLogs(ctx, logs)
+}
+
+// claim claims events from whoever registered them, before any of them can be delivered. unclaim is to be called if the queue
+// does not take them.
+func (x *amplitudeExporter) claim(ctx context.Context, logs plog.Logs) (unclaim func()) {
+	claimed := x.book.Claim(ctx, logs)
 	if receipts.Listened() {
 		for r := range records.All(logs) {
 			if key, ok := keyOf(r.Record); ok {
@@ -46,11 +50,7 @@ func (c *claiming) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 			}
 		}
 	}
-	err := c.Logs.ConsumeLogs(ctx, logs)
-	if err != nil {
-		c.book.TakeBack(claimed)
-	}
-	return err
+	return func() { x.book.TakeBack(claimed) }
 }
 
 // isBatched tells whether a batch processor is among the callers. A component is not told of its neighbors.

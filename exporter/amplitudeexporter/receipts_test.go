@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
@@ -143,6 +144,33 @@ func TestRefusedIsNotClaimed(t *testing.T) {
 		assert.Zero(t, batch.Claims(i))
 	}
 	assert.Empty(t, sink.all())
+}
+
+// TestRefusedHalfWay: of a request larger than the queue, what was taken before the rest was refused is the exporter's to settle.
+func TestRefusedHalfWay(t *testing.T) {
+	server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
+	settings := impatient(server.url())
+	maps.Copy(settings, map[string]any{"max_queue_wait": "10ms", "shutdown_timeout": "50ms"})
+	settings["sending_queue"] = map[string]any{"enabled": true, "sizer": "items", "queue_size": 4, "batch": map[string]any{"flush_timeout": "1ms", "min_size": 1, "max_size": 1}}
+	r := newRig(t, settings, nil)
+	const all = 100
+	logs := numbered(all)
+	ctx, batch, sink := registered(t, logs)
+	require.ErrorIs(t, r.ConsumeLogs(ctx, logs), orderedqueue.ErrFull)
+	batch.Close()
+	taken := r.counts("received_events", "")[""]
+	require.Positive(t, taken)
+	require.Less(t, taken, all)
+	want := map[uint64]receipts.Outcome{}
+	for i := range all {
+		claims := 0
+		if i < taken {
+			claims, want[uint64(i)] = 1, receipts.NotDelivered
+		}
+		require.Equal(t, claims, batch.Claims(i), i)
+	}
+	r.stop()
+	assert.Equal(t, want, sink.all())
 }
 
 // TestReceiptsOfTheSlowLane come when the events leave it, or are lost at the end.

@@ -39,6 +39,8 @@ type Settings struct {
 	Now func() time.Time
 	// Oldest is told when the earliest of the records came that are being delivered, or wait for their next try; 0: there are none.
 	Oldest func(arrived int64)
+	// Claim is told of records before the queue can take them. What it returns is called if the queue does not.
+	Claim func(ctx context.Context, logs plog.Logs) (unclaim func())
 	// Received is told of the records that the queue took; where senders wait for the result, Deliver knows better.
 	Received func(ctx context.Context, records int)
 	// TooDeep is told of values that are left out, since they could not be read back from disk.
@@ -181,7 +183,7 @@ var ErrFull = errors.New("the sending queue is full: send it again later")
 func (o *ordered) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	queue := o.settings.Queue.Get()
 	if queue == nil || queue.WaitForResult {
-		return o.Logs.ConsumeLogs(ctx, logs)
+		return o.take(ctx, logs)
 	}
 	if queue.StorageID != nil {
 		var cut int
@@ -216,7 +218,7 @@ func (o *ordered) offer(ctx context.Context, logs plog.Logs) error {
 	if o.inMemory != nil {
 		o.waiting.came(n)
 	}
-	if err := o.Logs.ConsumeLogs(waiting, logs); err != nil {
+	if err := o.take(waiting, logs); err != nil {
 		if o.inMemory != nil {
 			o.waiting.came(-n)
 		}
@@ -227,4 +229,14 @@ func (o *ordered) offer(ctx context.Context, logs plog.Logs) error {
 	}
 	o.settings.Received(ctx, n)
 	return nil
+}
+
+// take hands logs to the queue, or to whoever delivers them at once.
+func (o *ordered) take(ctx context.Context, logs plog.Logs) error {
+	unclaim := o.settings.Claim(ctx, logs)
+	err := o.Logs.ConsumeLogs(ctx, logs)
+	if err != nil {
+		unclaim()
+	}
+	return err
 }
