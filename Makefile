@@ -191,7 +191,7 @@ fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a
 	done
 
 .PHONY: chaos
-chaos: need-redis $(BINARY) $(if $(RACE),$(BINARY)-race) ## Kill, cut off and refuse everything around the Collector, then look for a lost event (SECONDS=90, SEED=n repeats a run, RACE=1 looks for data races in the Collector too)
+chaos: need-redis $(BINARY) bin/otelcol-amplitude-replay $(if $(RACE),$(BINARY)-race) ## Kill, cut off and refuse everything around the Collector, then look for a lost event (SECONDS=90, SEED=n repeats a run, RACE=1 looks for data races in the Collector too)
 	E2E_COLLECTOR=$(if $(RACE),$(notdir $(BINARY))-race) CHAOS_SECONDS=$(or $(SECONDS),90) CHAOS_SEED=$(SEED) $(GO) test -count=1 -v -timeout 60m -run TestNothingIsLost ./e2e/chaos
 
 # An ordinary run plays 60 cases of each kind. Python's model of the rules is compared with where LEDGER_MODEL names its folder.

@@ -9,10 +9,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -61,16 +59,28 @@ func TestNothingIsLost(t *testing.T) {
 	stop()
 	d.wait(t)
 	begin := time.Now()
-	all, _ := obligations(d.people)
-	assert.Eventually(t, func() bool { return w.stats(t).Verdicts["stored"] >= len(all) }, settleTimeout, 20*time.Millisecond,
-		"everything arrives once the faults are over")
-	w.drained(t)
+	w.replayAll(t)
+	settle := func() {
+		all, _ := obligations(d.people)
+		assert.Eventually(t, func() bool { return w.stats(t).Verdicts["stored"] >= len(all) }, settleTimeout, 20*time.Millisecond,
+			"everything arrives once the faults are over")
+		w.drained(t)
+	}
+	settle()
 	settled := time.Since(begin)
+	letters := deadLettersOf(t, w)
+	isSteady := steady(d.people, letters)
+	assert.Empty(t, wrongProperties(t, w, d.people, isSteady), "user properties that are wrong at the end")
+	others := func(who holder) bool { return !isSteady(who) }
+	waiting := len(wrongProperties(t, w, d.people, others))
+	require.True(t, d.reportPresent(patience, others))
+	settle()
+	wrong := wrongProperties(t, w, d.people, everybody)
+	assert.Empty(t, wrong, "user properties that are wrong after the next report")
 
 	stats := w.stats(t)
 	found, events := judge(t, w, d.people)
 	found.none(t)
-	assert.Empty(t, deadLetters(t, w), "none of these faults makes an event undeliverable")
 	freshEvents(t, w, d.people)
 
 	total := 0
@@ -79,24 +89,10 @@ func TestNothingIsLost(t *testing.T) {
 		total += h.counts[kind]
 	}
 	t.Logf("seed %d: %d faults; %d exposures sent, %d acknowledged, %d sent again, %d posts failed; %d events expected, %d stored, %d resent and collapsed; "+
-		"lost %d, doubled %d, invented %d, out of order %d, wrong properties %d; longest recovery %s (%s), all settled after %s",
+		"%d dead letters replayed; lost %d, doubled %d, invented %d, out of order %d, wrong properties %d, of those that the next report had to set %d; longest recovery %s (%s), all settled after %s",
 		seed, total, d.sent.Load(), d.acked.Load(), d.repeats.Load(), d.failed.Load(), events, stats.Verdicts["stored"]-w.markers, stats.Verdicts["duplicate"],
-		len(found.lost), len(found.doubled), len(found.invented), len(found.disorder), len(found.properties),
+		letters.count, len(found.lost), len(found.doubled), len(found.invented), len(found.disorder), len(wrong), waiting,
 		h.longest.Round(time.Millisecond), h.longestWhat, settled.Round(time.Millisecond))
-}
-
-// deadLetters returns the dead letter files' content.
-func deadLetters(t *testing.T, w *world) string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(w.dir, "dead", "*"))
-	require.NoError(t, err)
-	var text strings.Builder
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		require.NoError(t, err)
-		text.Write(content)
-	}
-	return text.String()
 }
 
 // freshEvents starts the Collector again, sends more, and checks that all of it flows and that every
@@ -109,7 +105,7 @@ func freshEvents(t *testing.T, w *world, people []*person) {
 
 	d := newDriver(w.sender.OTLPHTTP, 1, 1, len(people), time.Millisecond)
 	for _, p := range d.people {
-		p.id = "fresh-" + p.id
+		p.id, p.wanders = "fresh-"+p.id, false
 	}
 	r := rand.New(rand.NewPCG(2, 2))
 	for range 30 {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -33,6 +34,7 @@ const (
 // exposure is one numbered exposure as an application meant it.
 type exposure struct {
 	n      int
+	user   string // empty where the application knows the device alone
 	device string // empty for none
 	// assigned: the flag was evaluated, which is an assignment of its own and sets the same property.
 	assigned bool
@@ -45,19 +47,28 @@ type exposure struct {
 
 // result is what exposures of one person have to have in common to be one event.
 type result struct {
-	assigned              bool
-	device, flag, variant string
-	day                   int64
+	assigned                    bool
+	user, device, flag, variant string
+	day                         int64
 }
 
 func (e *exposure) result() result {
-	return result{e.assigned, e.device, e.flag, e.variant, e.at.Unix() / (24 * 60 * 60)}
+	return result{e.assigned, e.user, e.device, e.flag, e.variant, e.at.Unix() / (24 * 60 * 60)}
+}
+
+// device is what applications run on. It belongs to whoever logged in on it last; to nobody, it is anonymous.
+type device struct {
+	id   string
+	last *person
 }
 
 // person is a user with all exposures in the order in which they happened, on one device or on another.
 type person struct {
 	id      string
-	devices []string // none of them is named where there are none
+	devices []*device // none of them is named where there are none
+	// wanders: logs in on a device of its own only in mid run, shares another with a neighbor, and has an application that
+	// knows no users.
+	wanders bool
 	// switches: one flag that goes back and forth, on a steady clock; otherwise each exposure has a
 	// flag of its own, and the clock jumps.
 	switches bool
@@ -110,11 +121,25 @@ func newDriver(address string, seed uint64, workers, peoplePerWorker int, pace t
 			p.skew = min(p.skew, 0)
 		}
 		if r.IntN(2) == 0 {
-			p.devices = []string{fmt.Sprintf("phone-%04d", i), fmt.Sprintf("tablet-%04d", i)}
+			p.devices = []*device{{id: fmt.Sprintf("phone-%04d", i)}, {id: fmt.Sprintf("tablet-%04d", i)}}
 		}
 		d.people = append(d.people, p)
+		if neighbor := i - 1; i%peoplePerWorker%4 == 1 {
+			d.people[neighbor].shares(p)
+		}
 	}
 	return d
+}
+
+// shares makes two people who hand a device to each other. Its clock is that of both.
+func (p *person) shares(with *person) {
+	kiosk := &device{id: "kiosk-" + p.id}
+	with.skew, with.told = p.skew, p.told
+	for _, one := range []*person{p, with} {
+		one.skew = min(p.skew, 0)
+		one.wanders, one.switches = true, true
+		one.devices = []*device{{id: "phone-" + one.id}, {id: "tablet-" + one.id}, kiosk}
+	}
 }
 
 // run lets all workers send until ctx ends; each then finishes what it has begun. hurry bounds that.
@@ -142,15 +167,21 @@ func (d *driver) run(ctx, hurry context.Context, seed uint64, workers int) {
 
 // step sends one batch, and now and then the same batch again, as an application's own retry would.
 func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool {
-	logs := plog.NewLogs()
-	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
 	var batch []*exposure
 	size := 1 + r.IntN(d.records)
 	for range size {
 		p := people[r.IntN(len(people))] // somebody may change more than once in one batch
-		e := d.next(r, p)
-		d.happen(p, e)
-		batch = append(batch, e)
+		batch = append(batch, d.next(r, p))
+		d.happen(p, batch[len(batch)-1])
+	}
+	return d.report(ctx, batch, r.IntN(20) == 0)
+}
+
+// report sends a batch, and once more if the application thinks that it has to.
+func (d *driver) report(ctx context.Context, batch []*exposure, again bool) bool {
+	logs := plog.NewLogs()
+	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	for _, e := range batch {
 		record := records.AppendEmpty()
 		record.SetEventName("$exposure")
 		if e.assigned {
@@ -161,7 +192,9 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 			record.Attributes().PutStr("variant", e.variant)
 		}
 		record.SetTimestamp(pcommon.NewTimestampFromTime(e.at))
-		record.Attributes().PutStr("user_id", p.id)
+		if e.user != "" {
+			record.Attributes().PutStr("user_id", e.user)
+		}
 		if e.device != "" {
 			record.Attributes().PutStr("device_id", e.device)
 		}
@@ -181,7 +214,6 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 	}
 	d.batches.Add(1)
 	d.sent.Add(int64(len(batch)))
-	again := r.IntN(20) == 0
 	if !d.deliver(ctx, body) {
 		return false
 	}
@@ -192,6 +224,27 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 	if again {
 		d.repeats.Add(int64(len(batch)))
 		return d.deliver(ctx, body)
+	}
+	return true
+}
+
+// reportPresent lets applications report the present state of some holders once more.
+func (d *driver) reportPresent(ctx context.Context, some func(holder) bool) bool {
+	held, whose := truth(d.people), whoseAre(d.people)
+	keys := slices.SortedFunc(maps.Keys(held), func(a, b heldProperty) int { return held[a].n - held[b].n })
+	keys = slices.DeleteFunc(keys, func(k heldProperty) bool { return !some(k.holder) })
+	for part := range slices.Chunk(keys, batchRecords) {
+		var batch []*exposure
+		for _, k := range part {
+			was := held[k]
+			e := &exposure{user: k.holder.user, device: was.device, assigned: was.assigned, flag: was.flag, variant: was.variant}
+			d.date(whose[was.n], e)
+			d.happen(whose[was.n], e)
+			batch = append(batch, e)
+		}
+		if !d.report(ctx, batch, false) {
+			return false
+		}
 	}
 	return true
 }
@@ -216,14 +269,11 @@ func (d *driver) next(r *rand.Rand, p *person) *exposure {
 		p.variant = []string{"control", "treatment", "off"}[r.IntN(3)]
 		p.changes++
 	}
-	e := &exposure{n: int(d.number.Add(1)), flag: "switch", variant: p.variant, at: time.Now().Add(p.skew - headroom)}
+	e := &exposure{flag: "switch", variant: p.variant, user: p.id}
 	if len(p.devices) > 0 {
-		e.device = p.devices[r.IntN(len(p.devices))]
+		p.chooseDevice(r, e)
 	}
-	if n := len(p.history); n > 0 && p.switches && !e.at.After(p.history[n-1].at) {
-		e.at = p.history[n-1].at
-	}
-	e.at = e.at.Truncate(time.Millisecond).Add(time.Millisecond) // nobody changes twice in a millisecond
+	d.date(p, e)
 	e.assigned = p.switches && r.IntN(4) == 0
 	if !p.switches {
 		e.flag, e.variant = fmt.Sprintf("flag-%d", e.n), "treatment"
@@ -231,6 +281,37 @@ func (d *driver) next(r *rand.Rand, p *person) *exposure {
 		e.at = e.at.Add(time.Duration(r.IntN(7200)-3600) * time.Second)
 	}
 	return e
+}
+
+// date numbers an exposure, and gives it the time of the person's clock.
+func (d *driver) date(p *person, e *exposure) {
+	e.n, e.at = int(d.number.Add(1)), time.Now().Add(p.skew-headroom)
+	if n := len(p.history); n > 0 && p.switches && !e.at.After(p.history[n-1].at) {
+		e.at = p.history[n-1].at
+	}
+	e.at = e.at.Truncate(time.Millisecond).Add(time.Millisecond) // nobody changes twice in a millisecond
+}
+
+// chooseDevice says where an exposure happens, and whether the application there knows who it is.
+func (p *person) chooseDevice(r *rand.Rand, e *exposure) {
+	const logIn, knowsNoUsers = 12, 4 // one time in so many
+	where := p.devices[r.IntN(len(p.devices))]
+	e.device = where.id
+	if !p.wanders {
+		return
+	}
+	shared := where == p.devices[len(p.devices)-1]
+	switch {
+	case where.last == p && r.IntN(knowsNoUsers) == 0:
+		e.user = ""
+	case where.last == nil && !shared && r.IntN(logIn) > 0:
+		e.user = ""
+		if r.IntN(2) == 0 {
+			e.flag = "welcome" // what only those see who are not logged in
+		}
+	default:
+		where.last = p
+	}
 }
 
 // deliver posts until the Collector takes the batch.

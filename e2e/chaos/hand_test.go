@@ -74,6 +74,28 @@ func faults() []fault {
 				h.world.awaitProgress(t, recoveryTimeout) // of all others
 			})
 		}},
+		{name: "refused events, replay, kill -9", do: func(t *testing.T, h *hand) {
+			var ids []string
+			for range 3 {
+				ids = append(ids, h.driver.people[h.random.IntN(len(h.driver.people))].id)
+			}
+			for _, id := range ids[1:] {
+				h.world.control(t, http.MethodPost, "faults", refused(id))
+			}
+			h.during(t, refused(ids[0]), func() {
+				for _, id := range ids {
+					h.world.awaitDeadLetter(t, id)
+				}
+				h.world.awaitProgress(t, recoveryTimeout) // of all others
+			})
+			replay := h.world.startReplay(t)
+			if h.random.IntN(2) == 0 {
+				h.linger(200)
+				h.world.sender.Kill()
+				h.world.revive(t)
+			}
+			_ = replay.Wait() // what it left is sent by the next one
+		}},
 		{name: "black hole", do: func(_ *testing.T, h *hand) {
 			h.world.link.swallow()
 			h.linger(1000)
@@ -93,6 +115,7 @@ func faults() []fault {
 			h.world.redis.Revive()
 		}},
 		{name: "stop and start", do: func(t *testing.T, h *hand) {
+			h.linger(1000) // a Collector says that it is ready before it listens to the signal
 			h.world.sender.Stop(t)
 			h.world.revive(t)
 		}},
@@ -170,6 +193,13 @@ func faults() []fault {
 	}
 }
 
+// refused is a fault: Amplitude takes no event of a user, for good.
+func refused(user string) map[string]any {
+	return map[string]any{
+		"action": "unindexed_400", "text": "the event is refused", "times": -1, "match": map[string]any{"contains": `"` + user + `"`},
+	}
+}
+
 // linger lets a fault last, for up to ms milliseconds.
 func (h *hand) linger(ms int) {
 	<-time.After(time.Duration(ms/4+h.random.IntN(ms)) * time.Millisecond)
@@ -209,7 +239,7 @@ func (h *hand) fillQueue(t *testing.T) {
 // work causes faults until end, each kind once before any kind again. A short run takes no long ones, and the worst first.
 func (h *hand) work(t *testing.T, end time.Time, short bool) {
 	t.Helper()
-	const essential = 9 // so that a short run meets the worst
+	const essential = 10 // so that a short run meets the worst
 	all := faults()
 	var deck []fault
 	for done := 0; time.Now().Before(end) || done == 0 || short && done < essential; done++ {

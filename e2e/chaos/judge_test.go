@@ -4,17 +4,23 @@
 package chaos
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
 )
 
 // findings is what the judge found wrong, each with examples.
 type findings struct {
-	lost, doubled, invented, disorder, properties []string
+	lost, doubled, invented, disorder []string
 }
 
 func (f *findings) none(t *testing.T) {
@@ -26,8 +32,7 @@ func (f *findings) none(t *testing.T) {
 		{"acknowledged but not stored", f.lost},
 		{"stored twice", f.doubled},
 		{"stored but never sent", f.invented},
-		{"stored in another order than a user met them", f.disorder},
-		{"user properties that are wrong at the end", f.properties},
+		{"stored in another order than a user met them, or a device", f.disorder},
 	} {
 		assert.Empty(t, kind.found[:min(len(kind.found), 10)], "%d exposures %s", len(kind.found), kind.name)
 	}
@@ -43,9 +48,8 @@ type obligation struct {
 
 // obligations are the events that the exposures of these people amount to, by exposure number.
 func obligations(people []*person) (all []*obligation, byNumber map[int]*obligation) {
-	byNumber = map[int]*obligation{}
+	byNumber, of := map[int]*obligation{}, map[result]*obligation{}
 	for _, p := range people {
-		of := map[result]*obligation{}
 		for _, e := range p.history {
 			o := of[e.result()]
 			if o == nil {
@@ -60,6 +64,17 @@ func obligations(people []*person) (all []*obligation, byNumber map[int]*obligat
 	return all, byNumber
 }
 
+// whoseAre tells, by exposure number, whom each happened to.
+func whoseAre(people []*person) map[int]*person {
+	whose := map[int]*person{}
+	for _, p := range people {
+		for _, e := range p.history {
+			whose[e.n] = p
+		}
+	}
+	return whose
+}
+
 // is tells whether an event says what happened.
 func (e *exposure) is(stored *storedEvent) bool {
 	if e.assigned {
@@ -69,14 +84,15 @@ func (e *exposure) is(stored *storedEvent) bool {
 }
 
 // judge is the oracle: it compares what these people were exposed to, and which of it the Collector acknowledged, with
-// the events and user properties that the local Amplitude has stored. It returns what is wrong and how many events the exposures
+// the events that the local Amplitude has stored. It returns what is wrong and how many events the exposures
 // amount to.
 func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 	t.Helper()
+	letters := deadLettersOf(t, w)
 	all, byNumber := obligations(people)
 	var f findings
 	seen := map[int]bool{}
-	last := map[*person]int{}
+	last := map[string]int{}
 	events := w.stored(t)
 	for i := range events {
 		e := &events[i]
@@ -85,7 +101,7 @@ func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 		}
 		o := byNumber[e.number()]
 		about := fmt.Sprintf("%d (%s %s %s)", e.number(), e.UserID, cmp.Or(fmt.Sprint(e.Properties["[Experiment] Flag Key"]), "?"), e.variant())
-		if o == nil || o.person.id != e.UserID || o.first.device != e.DeviceID || !o.first.is(e) {
+		if o == nil || o.first.user != e.UserID || o.first.device != e.DeviceID || !o.first.is(e) {
 			f.invented = append(f.invented, about)
 			continue
 		}
@@ -95,38 +111,130 @@ func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 			continue
 		}
 		seen[e.number()] = true
-		// Numbers grow with what happens to a person.
-		if e.number() < last[o.person] {
-			f.disorder = append(f.disorder, about)
+		if letters.numbers[e.number()] {
+			continue // a replay comes late
 		}
-		last[o.person] = max(last[o.person], e.number())
+		// Numbers grow with what happens to a user, and on a device.
+		for _, id := range []string{e.UserID, e.DeviceID} {
+			if id != "" && e.number() < last[id] {
+				f.disorder = append(f.disorder, about)
+			}
+			last[id] = max(last[id], e.number())
+		}
 	}
 	for _, o := range all {
 		if o.acked && o.stored == 0 {
 			f.lost = append(f.lost, fmt.Sprintf("%d (%s %s %s)", o.first.n, o.person.id, o.first.flag, o.first.variant))
 		}
 	}
-	for _, p := range people {
-		f.properties = append(f.properties, wrongProperties(t, w, p)...)
-	}
 	return &f, len(all)
 }
 
-// wrongProperties compares what a user has at the end with the last of each flag that was sent.
-func wrongProperties(t *testing.T, w *world, p *person) (wrong []string) {
+// holder has a user property: a user, or a device that was never one's.
+type holder struct{ user, device string }
+
+type heldProperty struct {
+	holder holder
+	flag   string
+}
+
+// truth is what Amplitude has to hold of these people at the end: of each holder, for each flag, the exposure that happened last.
+// A device without a user is its last user's, or else a holder itself, until its first user comes.
+func truth(people []*person) map[heldProperty]*exposure {
+	var all []*exposure
+	for _, p := range people {
+		all = append(all, p.history...)
+	}
+	slices.SortFunc(all, func(a, b *exposure) int { return a.n - b.n })
+	held, last, known := map[heldProperty]*exposure{}, map[string]holder{}, map[string]bool{}
+	for _, e := range all {
+		who := holder{user: e.user}
+		if who.user == "" {
+			who = cmp.Or(last[e.device], holder{device: e.device})
+		} else if e.device != "" {
+			anonymous := holder{device: e.device}
+			if _, taken := last[e.device]; !taken {
+				for k, was := range held {
+					if k.holder == anonymous {
+						delete(held, k) // nobody has them any more, or a new user
+						if !known[e.user] {
+							held[heldProperty{who, k.flag}] = was
+						}
+					}
+				}
+			}
+			last[e.device] = who
+		}
+		known[e.user] = true
+		held[heldProperty{who, e.flag}] = e
+	}
+	return held
+}
+
+// wrongProperties compares what Amplitude holds at the end with what it has to. some chooses holders.
+func wrongProperties(t *testing.T, w *world, people []*person, some func(holder) bool) (wrong []string) {
 	t.Helper()
-	if len(p.history) == 0 {
-		return nil
-	}
-	want := map[string]string{}
-	for _, e := range p.history {
-		want[e.flag] = e.variant
-	}
-	got := w.properties(t, p.id)
-	for flag, variant := range want {
-		if is, _ := got["[Experiment] "+flag].(string); cmp.Or(is, "off") != variant {
-			wrong = append(wrong, fmt.Sprintf("%s: %s is %q, not %q", p.id, flag, is, variant))
+	found := map[holder]map[string]any{}
+	for k, e := range truth(people) {
+		if !some(k.holder) {
+			continue
+		}
+		if found[k.holder] == nil {
+			found[k.holder] = w.properties(t, cmp.Or(k.holder.user, k.holder.device))
+		}
+		if is, _ := found[k.holder]["[Experiment] "+k.flag].(string); cmp.Or(is, "off") != e.variant {
+			wrong = append(wrong, fmt.Sprintf("%v: %s is %q, not %q (exposure %d)", k.holder, k.flag, is, e.variant, e.n))
 		}
 	}
+	slices.Sort(wrong)
 	return wrong
+}
+
+func everybody(holder) bool { return true }
+
+// steady are the holders whose properties have to be right without another report of theirs: all but those with dead letters, and
+// those with applications that know no users. Who a device belongs to is known again after a kill only when the event that says so
+// is delivered.
+func steady(people []*person, letters *deadLetters) func(holder) bool {
+	wanders := map[string]bool{}
+	for _, p := range people {
+		wanders[p.id] = p.wanders
+	}
+	return func(who holder) bool { return who.user != "" && !wanders[who.user] && !letters.users[who.user] }
+}
+
+// deadLetters are what was dead-lettered: how much, $identify included, the numbers of exposures, and the users.
+type deadLetters struct {
+	count   int
+	numbers map[int]bool
+	users   map[string]bool
+}
+
+func deadLettersOf(t *testing.T, w *world) *deadLetters {
+	t.Helper()
+	found := &deadLetters{numbers: map[int]bool{}, users: map[string]bool{}}
+	files, err := filepath.Glob(filepath.Join(w.dir, "dead", "*.jsonl"))
+	require.NoError(t, err)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range bytes.Lines(content) {
+			logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(line)
+			require.NoError(t, err)
+			for _, resource := range logs.ResourceLogs().All() {
+				for _, scope := range resource.ScopeLogs().All() {
+					for _, record := range scope.LogRecords().All() {
+						found.count++
+						if n, ok := record.Attributes().Get("chaos.n"); ok {
+							found.numbers[int(n.Int())] = true
+						}
+						if user, ok := record.Attributes().Get("amplitude.user_id"); ok {
+							found.users[user.Str()] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	return found
 }

@@ -85,11 +85,9 @@ func TestSoak(t *testing.T) {
 		found.none(t)
 	}
 	// Half an hour is more than anybody keeps: there the number of events and the last state of each user are judged.
-	for _, p := range people {
-		assert.Empty(t, wrongProperties(t, w, p))
-	}
+	assert.Empty(t, wrongProperties(t, w, people, everybody))
 	assert.Equal(t, events+w.markers, w.stats(t).Verdicts["stored"], "events stored")
-	assert.Empty(t, deadLetters(t, w))
+	assert.Zero(t, deadLettersOf(t, w).count)
 	final := goroutines(t, w)
 
 	rate := float64(d2.acked.Load()) / length.Seconds()
@@ -118,7 +116,7 @@ func soakDriver(t *testing.T, w *world, seed uint64, pace time.Duration) *driver
 		d.remember = 100
 	}
 	for _, p := range d.people {
-		p.switches, p.skew = true, min(p.skew, 0)
+		p.switches, p.wanders, p.skew = true, false, min(p.skew, 0)
 	}
 	return d
 }

@@ -9,15 +9,21 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
@@ -30,6 +36,8 @@ type world struct {
 	redis  *redistest.Server
 	dir    string
 	env    []string
+	// replay is where dead letters are sent again: a pipeline that trusts them.
+	replay string
 	// markers counts the events that only say how far the Collector is.
 	markers int
 }
@@ -65,9 +73,51 @@ func newWorld(t *testing.T, env ...string) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir(), far: harness.Start(t, "testdata/far.yaml", harness.Options{Env: env}), redis: redistest.Start(t)}
 	w.link = newLink(t, w.far.Sandbox)
-	w.env = append([]string{"CHAOS_TARGET=" + w.link.address, "CHAOS_REDIS=" + w.redis.Address}, env...)
+	var err error
+	w.replay, err = loopback.FreeAddress()
+	require.NoError(t, err)
+	w.env = append([]string{"CHAOS_TARGET=" + w.link.address, "CHAOS_REDIS=" + w.redis.Address, "CHAOS_REPLAY=" + w.replay}, env...)
 	w.sender = harness.Start(t, "testdata/sender.yaml", harness.Options{Dir: w.dir, Env: w.env})
 	return w
+}
+
+// deadLetters is the exporter's file of dead letters.
+func (w *world) deadLetters() string { return filepath.Join(w.dir, "dead", "letters.jsonl") }
+
+// awaitDeadLetter waits until there is one of this user.
+func (w *world) awaitDeadLetter(t *testing.T, user string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		content, err := os.ReadFile(w.deadLetters())
+		return err == nil && bytes.Contains(content, []byte(`"`+user+`"`))
+	}, recoveryTimeout, 10*time.Millisecond, "what Amplitude refuses for good is dead-lettered")
+}
+
+// startReplay sends the dead letters again, those that were not handled before.
+func (w *world) startReplay(t *testing.T) *exec.Cmd {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), harness.Binary(t, "otelcol-amplitude-replay"), "-file", w.deadLetters(),
+		"-endpoint", "http://"+w.replay+"/v1/logs", "-wait", "5s")
+	command.Env = cleanenv.Environ()
+	command.Stdout, command.Stderr = &bytes.Buffer{}, &bytes.Buffer{}
+	require.NoError(t, command.Start())
+	return command
+}
+
+// replayAll sends the dead letters again until all are handled.
+func (w *world) replayAll(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(w.deadLetters()); err != nil {
+		return // there was none
+	}
+	var said any
+	assert.Eventually(t, func() bool {
+		command := w.startReplay(t)
+		err := command.Wait()
+		said = command.Stdout
+		return err == nil
+	}, settleTimeout, time.Millisecond, "all dead letters are handled by a replay")
+	t.Logf("the last replay:\n%s", said)
 }
 
 // revive starts the Collector again, where it was, with what it left on its disk.
