@@ -150,7 +150,7 @@ func TestRefusedIsNotClaimed(t *testing.T) {
 func TestRefusedHalfWay(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
 	settings := impatient(server.url())
-	maps.Copy(settings, map[string]any{"max_queue_wait": "10ms", "shutdown_timeout": "50ms"})
+	maps.Copy(settings, map[string]any{"max_queue_wait": "10ms", "shutdown_timeout": "30s"})
 	settings["sending_queue"] = map[string]any{"enabled": true, "sizer": "items", "queue_size": 4, "batch": map[string]any{"flush_timeout": "1ms", "min_size": 1, "max_size": 1}}
 	r := newRig(t, settings, nil)
 	const all = 100
@@ -204,8 +204,8 @@ func TestReceiptsOfWhatIsGivenUp(t *testing.T) {
 		"max_elapsed_time":                         {map[string]any{"sending_queue": queue, "retry_on_failure": brief}, false},
 		"no retries":                               {map[string]any{"sending_queue": queue, "retry_on_failure": map[string]any{"enabled": false}}, false},
 		"dead-lettered":                            {map[string]any{"sending_queue": queue, "retry_on_failure": brief, "dead_letter": map[string]any{"path": dead}}, false},
-		"stopped during an outage":                 {map[string]any{"sending_queue": queue, "retry_on_failure": retry, "shutdown_timeout": "50ms"}, true},
-		"stopped in the pause before the next try": {map[string]any{"sending_queue": queue, "retry_on_failure": long, "shutdown_timeout": "50ms"}, true},
+		"stopped during an outage":                 {map[string]any{"sending_queue": queue, "retry_on_failure": retry, "shutdown_timeout": "30s"}, true},
+		"stopped in the pause before the next try": {map[string]any{"sending_queue": queue, "retry_on_failure": long, "shutdown_timeout": "30s"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
@@ -232,7 +232,7 @@ func TestReceiptsOfAQueueOnDisk(t *testing.T) {
 	host, closeStorage := storageHost(t, t.TempDir())
 	t.Cleanup(closeStorage)
 	r := newRig(t, map[string]any{
-		"endpoint": server.url(), "shutdown_timeout": "50ms",
+		"endpoint": server.url(), "shutdown_timeout": "30s",
 		"sending_queue":    map[string]any{"enabled": true, "storage": storageID.String(), "batch": map[string]any{"flush_timeout": "1ms"}},
 		"retry_on_failure": map[string]any{"enabled": true, "initial_interval": "1ms"},
 	}, host)
