@@ -134,6 +134,8 @@ func recordsOfEveryKind() plog.Logs {
 		variants[fmt.Sprintf("flag-%04d", i)] = "on"
 	}
 	add("$assignment", now, map[string]any{"variants": variants, "user_id": "user-2"})
+	variants["flag-1099"] = "other" // of the two events of all flags, one is a repeat
+	add("$assignment", now, map[string]any{"variants": variants, "user_id": "user-2"})
 	add("Order placed", now, map[string]any{"amplitude.user_id": "user-3", "total": math.Inf(1)})
 	add("Order placed", now, map[string]any{"total": 1})
 	add("feature_flag.evaluated", now, map[string]any{"feature_flag.key": "f"})

@@ -249,13 +249,19 @@ func (l *lines) flag(f *explain.FlagResult) {
 	if f.NoProperty {
 		l.add("", "no user property: it is a mutual exclusion group")
 	}
+	if f.Untracked {
+		l.add("", "no exposure: metadata.trackExposure is false")
+	}
 	if f.Details != "" {
 		l.add("", "details %s", f.Details)
 	}
 }
 
 func (l *lines) event(e *event) {
-	if len(e.Flags) > 0 {
+	switch {
+	case len(e.Flags) == 1:
+		l.add("part", "flag %s", orQuotes(e.Flags[0]))
+	case len(e.Flags) > 0:
 		l.add("part", "%d flags, %s to %s", len(e.Flags), e.Flags[0], e.Flags[len(e.Flags)-1])
 	}
 	switch e.Verdict {

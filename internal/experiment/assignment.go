@@ -22,6 +22,8 @@ const (
 	variantKey      = "key"
 	variantValue    = "value"
 	variantMetadata = "metadata"
+	// variantExperimentKey is where client SDKs have the experiment key.
+	variantExperimentKey = "expKey"
 )
 
 // assignment reads what several flags evaluated to: a map of variants, or flat attributes.
@@ -29,7 +31,7 @@ func (p *parser) assignment(v *fieldValues, r *parsedRecord) decision {
 	first, firstLeftOut := len(p.flags), len(p.leftOut)
 	p.maxFlags = first + p.set.Limits.Flags
 	if v.found(fieldVariants) {
-		if !v.inRecord(fieldVariants) && !p.inherits(v.flagsWeight) {
+		if !v.inRecord(fieldVariants) && !p.inherits(v.flagsWeight+p.exposuresWeight(v)) {
 			return rejected(RejectInheritedLimit)
 		}
 		steps.Add(v.answers[fieldVariants].value.Map().Len())
@@ -56,7 +58,7 @@ func (p *parser) assignment(v *fieldValues, r *parsedRecord) decision {
 	case v.misses(fieldVariants):
 		return rejected(RejectBadVariants)
 	case len(p.flags) > first:
-		return decision{outcome: Assignment}
+		return p.emitted(r, p.flags[first:])
 	case len(p.leftOut) > firstLeftOut:
 		return rejected(p.leftOut[firstLeftOut].reason)
 	default:
@@ -87,6 +89,7 @@ func (p *parser) addFlag(key string, value pcommon.Value, movable bool) {
 	}
 	one := Flag{Key: key, variantValue: value}
 	var m flagMetadata
+	var facts exposureFacts
 	state := variantMissing
 	if value.Type() == pcommon.ValueTypeMap {
 		entry := value.Map()
@@ -94,7 +97,8 @@ func (p *parser) addFlag(key string, value pcommon.Value, movable bool) {
 		if hasKey {
 			one.Variant, state = variantText(name, false)
 		}
-		if state != variantUsable {
+		one.noKey = state != variantUsable
+		if one.noKey {
 			if content, ok := entry.Get(variantValue); ok {
 				if t, st := variantText(content, true); st != variantMissing {
 					one.Variant, state, name = t, st, content
@@ -107,6 +111,7 @@ func (p *parser) addFlag(key string, value pcommon.Value, movable bool) {
 			switch why {
 			case refusedNot:
 				m = readMetadata(object.Map())
+				facts.metadata, facts.hasMetadata = object, movable
 			case refusedNotMap:
 				p.leaveOut(RejectBadMetadata, key)
 				return
@@ -123,6 +128,14 @@ func (p *parser) addFlag(key string, value pcommon.Value, movable bool) {
 	one.Unassigned, one.rule = p.isUnassigned(kindAssignment, one.Variant, &m)
 	one.NoProperty = m.noProperty
 	one.details = m.details
+	one.dontTrack = p.exposes && m.dontTrack
+	if p.exposes && !one.Unassigned && !one.dontTrack {
+		if facts.ExperimentKey = m.experimentKey; facts.ExperimentKey == "" {
+			facts.ExperimentKey = entryExperimentKey(value)
+		}
+		p.exposures = append(p.exposures, flagExposure{exposureFacts: facts})
+		one.exposure = int32(len(p.exposures))
+	}
 	if one.Variant == "" {
 		one.Variant = offVariant
 	}

@@ -97,6 +97,7 @@ func (p *parser) forget() {
 	p.flags = reuse(p.flags)
 	p.groups = reuse(p.groups)
 	p.leftOut = reuse(p.leftOut)
+	p.exposures = reuse(p.exposures)
 	p.unset = reuse(p.unset)
 	p.propertied = reuse(p.propertied)
 	p.claims = Claims{}

@@ -31,6 +31,10 @@ type Event struct {
 	// Told is the explanation of the event, or nil: the caller adds why it gave its verdict.
 	Told *explain.Event
 
+	// kind and the facts are those of the record, or of one flag of an evaluation's result.
+	kind recordKind
+	exposureFacts
+
 	key                  xxh3.Uint128
 	insertID, identifyID string
 	// setsProperties: the configuration lets the event set properties. onlyProperties: the record is no event of its own.
@@ -81,15 +85,17 @@ func (b *Batch) makeEvents() {
 		}
 		first := len(b.events)
 		flags := p.flags[r.flags.start:r.flags.end]
-		if r.kind == kindAssignment {
+		switch {
+		case r.kind != kindAssignment:
+			b.addEvent(r, r.kind, flags, r.exposureFacts)
+		case r.outcome != Exposure:
 			reserved := 0
 			if r.environment != "" {
 				reserved = 1
 			}
-			splitFlags(flags, reserved, func(from, to int) { b.addEvent(r, flags[from:to]) })
-		} else {
-			b.addEvent(r, flags)
+			splitFlags(flags, reserved, func(from, to int) { b.addEvent(r, kindAssignment, flags[from:to], exposureFacts{}) })
 		}
+		b.addExposures(r)
 		if !limit.allows(b.events[first:]) {
 			clear(b.events[first:])
 			b.events = b.events[:first]
@@ -133,17 +139,17 @@ func (l *subjectLimit) allows(events []Event) bool {
 	return true
 }
 
-func (b *Batch) addEvent(r *parsedRecord, flags []Flag) {
+func (b *Batch) addEvent(r *parsedRecord, kind recordKind, flags []Flag, facts exposureFacts) {
 	p := &b.parser
 	b.events = extend(b.events)
 	e := &b.events[len(b.events)-1]
-	e.parsedRecord = r
+	e.parsedRecord, e.kind, e.exposureFacts = r, kind, facts
 	e.Groups = p.groups[r.groups.start:r.groups.end]
 	e.Flags = flags
 	e.Window = p.set.Window.Number(r.Time)
-	e.setsProperties = p.set.setsProperties(r.kind)
+	e.setsProperties = p.set.setsProperties(kind)
 	b.encoder = e.hash(b.encoder, e.setsProperties)
-	e.onlyProperties = r.kind == kindIdentify || (r.kind != kindAssignment && !r.shaped && flags[0].Unassigned && p.set.Exposure.Unassigned == UnassignedIdentify)
+	e.onlyProperties = kind == kindIdentify || (kind != kindAssignment && !r.shaped && flags[0].Unassigned && p.set.Exposure.Unassigned == UnassignedIdentify)
 }
 
 // splitFlags splits the flags of an assignment so that no event has more properties than Amplitude's

@@ -85,13 +85,57 @@ func (e *Event) appendSDKInsertID(dst []byte) []byte {
 			part(e.Flags[i].Variant)
 		}
 	}
+	return e.appendSDKHash(dst, javaHash(canonical.String()))
+}
+
+// appendSDKHash appends the insert_id of an SDK that has this hash.
+func (e *Event) appendSDKHash(dst []byte, hash int32) []byte {
 	dst = append(dst, idOrUndefined(e.UserID)...)
 	dst = append(dst, ' ')
 	dst = append(dst, idOrUndefined(e.DeviceID)...)
 	dst = append(dst, ' ')
-	dst = strconv.AppendInt(dst, int64(javaHash(canonical.String())), 10)
+	dst = strconv.AppendInt(dst, int64(hash), 10)
 	dst = append(dst, ' ')
 	return strconv.AppendInt(dst, floorDiv(e.Time, millisPerDay), 10)
+}
+
+// sdkResult is the canonical text of the whole result of an evaluation, of which the SDK hashes each exposure's id: its hash, and
+// what the hash of a text before it is to be multiplied by.
+type sdkResult struct {
+	record       *parsedRecord
+	hash, factor int32
+}
+
+// of returns that of an event, whose record has these flags.
+func (s sdkResult) of(e *Event, flags []Flag) sdkResult {
+	if s.record == e.parsedRecord {
+		return s
+	}
+	var canonical strings.Builder
+	part := func(text string) {
+		canonical.WriteString(strings.TrimSpace(text))
+		canonical.WriteByte(' ')
+	}
+	part(e.UserID)
+	part(e.DeviceID)
+	for _, i := range utf16Order(flags) {
+		if !flags[i].noKey {
+			part(flags[i].Key)
+			part(flags[i].Variant)
+		}
+	}
+	s = sdkResult{record: e.parsedRecord, factor: 1}
+	for _, unit := range utf16.Encode([]rune(canonical.String())) {
+		s.hash = javaBase*s.hash + int32(unit)
+		s.factor *= javaBase
+	}
+	return s
+}
+
+// appendSDKResultID appends the insert_id that the Node SDK makes for the exposure of one flag of a result: the hash is that of
+// "<flag> " before the canonical text of the whole result.
+func (e *Event) appendSDKResultID(dst []byte, whole sdkResult) []byte {
+	return e.appendSDKHash(dst, javaHash(e.Flags[0].Key+" ")*whole.factor+whole.hash)
 }
 
 func idOrUndefined(id string) string {
@@ -101,11 +145,13 @@ func idOrUndefined(id string) string {
 	return id
 }
 
+const javaBase = 31
+
 // javaHash is 31·h + c over UTF-16 code units in signed 32 bits.
 func javaHash(text string) int32 {
 	var h int32
 	for _, unit := range utf16.Encode([]rune(text)) {
-		h = 31*h + int32(unit)
+		h = javaBase*h + int32(unit)
 	}
 	return h
 }

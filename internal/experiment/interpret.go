@@ -31,13 +31,28 @@ type Flag struct {
 	// user property, and the $identify behind it does.
 	LeftOut, Repair bool
 
-	names *flagNames
-	// variantValue is where the variant stands, if it can be moved instead of copied.
-	variantValue pcommon.Value
-	movable      bool
-	details      string
+	// movable: the variant can be moved from variantValue, where it stands, instead of being copied.
+	movable bool
+	// noKey: there is no variant key, but a value that stands for it, or nothing.
+	noKey bool
+	// dontTrack: the application asks not to count an exposure of the flag.
+	dontTrack bool
 	// rule is what decided about Unassigned.
 	rule unassignedRule
+	// exposure numbers, from 1, the exposure of a flag of an evaluation's result; 0 if there is none.
+	exposure int32
+
+	names        *flagNames
+	variantValue pcommon.Value
+	details      string
+}
+
+// exposureFacts are what an exposure says beside its flag.
+type exposureFacts struct {
+	ExperimentKey string
+	// metadata is the evaluation metadata.
+	metadata    pcommon.Value
+	hasMetadata bool
 }
 
 // parsedRecord is what a record says, and what is to become of it.
@@ -57,24 +72,22 @@ type parsedRecord struct {
 	decision
 
 	Identity
-	ExperimentKey string
+	exposureFacts
 	// Time is the time of the event in milliseconds since the Unix epoch.
 	Time int64
 
 	// value is the variant if the flag's value stands for it.
-	value string
-	// metadata is the evaluation metadata of an exposure.
-	metadata    pcommon.Value
-	hasMetadata bool
+	value       string
 	environment string
 	ip          string
 	session     int64
 	client      *clientFields
 
-	// Ranges of the lists of the batch. An exposure has one flag.
-	flags  indexRange
-	groups indexRange
-	events indexRange
+	// Ranges of the lists of the batch. An exposure has one flag; the result of an evaluation may have an exposure for each.
+	flags     indexRange
+	groups    indexRange
+	exposures indexRange
+	events    indexRange
 }
 
 // parser reads the records of a batch.
@@ -92,10 +105,13 @@ type parser struct {
 	groups []Group
 	// leftOut are the flags of assignments that cannot be told.
 	leftOut []leftOutFlag
-	claims  Claims
+	// exposures are those of the flags of assignments.
+	exposures []flagExposure
+	claims    Claims
 
-	// maxFlags is how long flags may get with the record in hand.
+	// maxFlags is how long flags may get with the record in hand. exposes: its flags become exposures.
 	maxFlags int
+	exposes  bool
 	// inherited is how much the records copied of what they inherit, in bytes, against the budget of the batch.
 	inherited     int
 	groupsLeftOut int
@@ -114,7 +130,7 @@ type leftOutFlag struct {
 // parse reads one recognized record, with its body, into r, of which trace, position and what it was recognized as are set.
 // now is the time of arrival in milliseconds.
 func (p *parser) parse(r *parsedRecord, record plog.LogRecord, body pcommon.Value, now int64) {
-	firstFlag, firstGroup, firstLeftOut := len(p.flags), len(p.groups), len(p.leftOut)
+	firstFlag, firstGroup, firstLeftOut, firstExposure := len(p.flags), len(p.groups), len(p.leftOut), len(p.exposures)
 	r.trace.recognized(p.Mapper.names, record, r.kind)
 	r.Time = eventMillis(record.Timestamp(), record.ObservedTimestamp(), now)
 	if r.shaped {
@@ -124,11 +140,13 @@ func (p *parser) parse(r *parsedRecord, record plog.LogRecord, body pcommon.Valu
 	}
 	r.flags = indexRange{int32(firstFlag), int32(len(p.flags))}
 	r.groups = indexRange{int32(firstGroup), int32(len(p.groups))}
+	r.exposures = indexRange{int32(firstExposure), int32(len(p.exposures))}
 	r.trace.decided(r, p.flags[firstFlag:], p.leftOut[firstLeftOut:])
 }
 
 // interpret reads what a record says, decides whether that makes an event, and then who it was.
 func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.Value, now int64) decision {
+	p.exposes = r.kind == kindAssignment && !r.reshaped && p.set.Assignment.Emit != EmitAssignment
 	v := p.reader.gather(r.kind, record.Attributes(), body)
 	r.trace.fields(p, r.kind, record, body, v)
 	firstFlag := len(p.flags)
@@ -186,6 +204,11 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 	var leftOut int
 	p.groups, leftOut = appendGroups(p.groups, p.groupTypes, v)
 	p.groupsLeftOut += leftOut
+	if p.exposes {
+		if decided = p.expose(r, decided, p.flags[firstFlag:], p.groups[firstGroup:]); !decided.leaves() {
+			return decided
+		}
+	}
 	r.ip = userIP(v, r.client)
 	r.trace.surroundings(p, r, v, p.groups[firstGroup:], &p.flags[firstFlag], record, now)
 	return decided
@@ -207,7 +230,7 @@ func (p *parser) claimNames(kind recordKind, first int, now int64) bool {
 	kept := p.flags[:first]
 	for i := range p.flags[first:] {
 		one := &p.flags[first+i]
-		names, ok := p.names.of(p.registry, one.Key, p.set.setsProperties(kind) && !one.NoProperty, now)
+		names, ok := p.names.of(p.registry, one.Key, p.needsProperty(kind, one), now)
 		switch {
 		case ok:
 			one.names = names
@@ -225,6 +248,15 @@ func (p *parser) claimNames(kind recordKind, first int, now int64) bool {
 	clear(p.flags[len(kept):])
 	p.flags = kept
 	return len(kept) > first
+}
+
+// needsProperty tells whether anything that a flag becomes sets or unsets its user property.
+func (p *parser) needsProperty(kind recordKind, flag *Flag) bool {
+	sets := p.set.setsProperties(kind)
+	if p.exposes {
+		sets = (sets && p.set.Assignment.Emit == EmitBoth) || (flag.exposure > 0 && p.set.setsProperties(kindExposure))
+	}
+	return sets && !flag.NoProperty
 }
 
 // leaveOut notes a flag of an assignment that cannot be told.

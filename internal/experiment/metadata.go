@@ -40,8 +40,8 @@ func readMetadata(m pcommon.Map) flagMetadata {
 				flagType = value.Str()
 			}
 		case metadataExperimentKey:
-			if text, ok := keyText(value); ok && found.experimentKey == "" {
-				found.experimentKey = amplitude.Truncate(text, amplitude.MaxStringLength)
+			if text, ok := experimentKeyText(value); ok && found.experimentKey == "" {
+				found.experimentKey = text
 			}
 		case metadataFlagVersion:
 			if text, ok := keyText(value); ok && version == "" {
@@ -58,6 +58,11 @@ func readMetadata(m pcommon.Map) flagMetadata {
 		found.details = amplitude.Truncate("v"+version+" rule:"+segment, amplitude.MaxStringLength)
 	}
 	return found
+}
+
+func experimentKeyText(value pcommon.Value) (string, bool) {
+	text, ok := keyText(value)
+	return amplitude.Truncate(text, amplitude.MaxStringLength), ok
 }
 
 // recordMetadata reads the metadata of an exposure or evaluation: the map, else flat attributes.

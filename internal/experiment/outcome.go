@@ -74,6 +74,7 @@ const (
 	SkipUnassigned
 	SkipNothingToSet
 	SkipSuperseded
+	SkipNoExposure
 	NumSkipReasons
 )
 
@@ -81,6 +82,7 @@ var skipNames = [NumSkipReasons]string{
 	"error_type", "error", "disabled", "default", "static", "off", "offline", "defaultvalue",
 	"unknownfeature", "cyclicprerequisite", "prerequisite_failed", "other_reason",
 	"no_flag_key", "no_variant", "no_flags", "track_exposure", "unassigned", "nothing_to_set", "superseded",
+	"no_exposure",
 }
 
 // String returns the reason as the word that metrics count by.
@@ -105,6 +107,7 @@ var skipHints = [NumSkipReasons]string{
 	SkipTrackExposure:      "metadata.trackExposure is false: the application asks not to count the exposure",
 	SkipUnassigned:         "the user is in no variant, and exposure.unassigned is drop",
 	SkipNothingToSet:       "the user is in no variant, exposure.unassigned is identify, and there is no user property to unset",
+	SkipNoExposure:         "assignment.emit is exposures, and each flag of the result is at its default, has no variant, or asks not to be tracked (metadata.trackExposure): Amplitude's SDKs say nothing either; both sends the assignment, too",
 	SkipSuperseded:         "the same evaluation came as feature_flag.evaluation, too, which decides: two hooks are registered; take out the one that writes feature_flag",
 }
 

@@ -24,7 +24,7 @@ func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
 	clear(w.kept)
 	steps.Add(attributes.Len())
 	bad := false
-	t := w.tables[e.kind]
+	t := w.tables[e.parsedRecord.kind]
 	stays := func(name string, value pcommon.Value) bool {
 		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || slices.Contains(w.set.EventName, name) || t.isTaken(e.parsedRecord, name, value) || !w.include.Match(name) {
 			return false

@@ -18,6 +18,10 @@ const (
 	AsDeviceID = "device_id"
 	AsIgnore   = "ignore"
 
+	EmitAssignment = "assignment"
+	EmitExposures  = "exposures"
+	EmitBoth       = "both"
+
 	OtherPass = "pass"
 	OtherDrop = "drop"
 
@@ -116,6 +120,7 @@ type AssignmentSettings struct {
 	OffVariants    []string
 	Environment    []string
 	PropertyPrefix string
+	Emit           string
 	// SetUserProperties lets assignments set user properties.
 	SetUserProperties bool
 }

@@ -29,6 +29,7 @@ type writer struct {
 	// unnested are names of properties that stood in maps, with their values.
 	unnested       []string
 	unnestedValues []pcommon.Value
+	along          along
 	// extra holds what a record becomes beside the first event, until its scope is done; stay counts the records that
 	// stay in the scope.
 	extra []extraRecord
@@ -48,6 +49,7 @@ func newWriter(m *Mapper) writer {
 
 func (w *writer) forget() {
 	w.stash.empty()
+	w.along = along{}
 	w.extra = reuse(w.extra)
 	w.ids = reuseText(w.ids)
 	w.ends = reuse(w.ends)
@@ -59,36 +61,35 @@ func (w *writer) write(e *Event, record plog.LogRecord, insertID string) (leftOu
 	if e.kind == kindAssignment {
 		return w.assignment(e, record, insertID)
 	}
-	return w.exposure(e, record, insertID)
+	return w.exposure(e, record, insertID, sink{attributes: record.Attributes()})
 }
 
-// exposure writes an exposure, an un-exposure, or its $identify.
-func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string) (leftOut int) {
-	attributes := record.Attributes()
+// exposure writes an exposure, an un-exposure, or its $identify: in place, or out of what makes new attributes.
+func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string, out sink) (leftOut int) {
 	flag := &e.Flags[0]
 	identify := e.onlyProperties
 	// Of a raw exposure Amplitude sets the property, so that one that must not goes transformed.
 	raw := w.set.Exposure.Wire == WireRaw && !flag.LeftOut && !e.skipsProperties
 	switch {
 	case identify:
-		w.stash.takeAll(attributes)
+		w.stash.takeAll(out.attributes)
 		writeEnvelope(record, amplitude.EventIdentify, e)
 	case e.kind == kindImpression && raw:
-		leftOut = w.exposureProperties(e, record, &rawImpressionNames)
+		leftOut = w.exposureProperties(e, record, out, &rawImpressionNames)
 	case e.kind == kindImpression:
-		leftOut = w.exposureProperties(e, record, &impressionNames)
+		leftOut = w.exposureProperties(e, record, out, &impressionNames)
 	case raw:
-		leftOut = w.exposureProperties(e, record, &rawNames)
+		leftOut = w.exposureProperties(e, record, out, &rawNames)
 	default:
-		leftOut = w.exposureProperties(e, record, &shapedNames)
+		leftOut = w.exposureProperties(e, record, out, &shapedNames)
 	}
-	w.fields(e, insertID, sink{attributes: attributes})
+	w.fields(e, insertID, out)
 	switch {
 	case !e.SetsProperty(flag) || flag.LeftOut || (raw && !identify):
 	case flag.Unassigned:
-		attributes.PutStr(flag.names.unset, amplitude.UnsetValue)
+		out.put(flag.names.unset).SetStr(amplitude.UnsetValue)
 	default:
-		attributes.PutStr(flag.names.set, flag.Variant)
+		out.put(flag.names.set).SetStr(flag.Variant)
 	}
 	return leftOut
 }
@@ -96,24 +97,25 @@ func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string) (lef
 // ownProperties is how many event properties an exposure has of its own, at most.
 const ownProperties = 4
 
-func (w *writer) exposureProperties(e *Event, record plog.LogRecord, names *exposureNames) (leftOut int) {
-	attributes := record.Attributes()
+func (w *writer) exposureProperties(e *Event, record plog.LogRecord, out sink, names *exposureNames) (leftOut int) {
 	flag := &e.Flags[0]
-	leftOut = w.keep(e, attributes, ownProperties)
+	if out.builder == nil {
+		leftOut = w.keep(e, out.attributes, ownProperties)
+	}
 	writeEnvelope(record, names.event, e)
-	w.stash.put(stashFlagKey, flag.Key, steps.PutEmpty(attributes, names.flagKey))
+	w.stash.put(stashFlagKey, flag.Key, out.put(names.flagKey))
 	if flag.Variant != "" {
-		w.stash.put(stashVariant, flag.Variant, steps.PutEmpty(attributes, names.variant))
+		w.stash.put(stashVariant, flag.Variant, out.put(names.variant))
 	}
 	if e.ExperimentKey != "" {
-		w.stash.put(stashExperimentKey, e.ExperimentKey, steps.PutEmpty(attributes, names.experimentKey))
+		w.stash.put(stashExperimentKey, e.ExperimentKey, out.put(names.experimentKey))
 	}
 	if e.hasMetadata {
 		metadata := w.stash.values[stashMetadata]
 		removed, ok := limitValue(metadata, 1)
 		leftOut += removed
 		if ok && metadata.Map().Len() > 0 {
-			metadata.MoveTo(steps.PutEmpty(attributes, amplitude.RawMetadata))
+			metadata.MoveTo(out.put(amplitude.RawMetadata))
 		}
 		w.nothing.MoveTo(metadata)
 	}
@@ -180,24 +182,58 @@ func (e *Event) attributes() int {
 	return n
 }
 
-// another makes the record of a further event of the record that first was written into, with the properties that
-// travel along, as far as the budget of the batch allows copies. It returns how many do not.
-func (w *writer) another(first plog.LogRecord, budget *parser) (record plog.LogRecord, leftOut int) {
+// another writes a further event of the record that first was written into, with the properties that travel along. It
+// returns how many do not.
+func (w *writer) another(e *Event, first plog.LogRecord, budget *parser) (record plog.LogRecord, leftOut int) {
 	record = w.beside(first)
-	var copies xpdata.MapBuilder
+	if w.along.of != e.parsedRecord {
+		w.along = w.takesAlong(e.parsedRecord, first)
+	}
+	if e.kind == kindAssignment {
+		var copies xpdata.MapBuilder
+		leftOut = w.along.copyTo(&copies, len(w.along.names), budget)
+		copies.UnsafeIntoMap(record.Attributes())
+		return record, leftOut + w.write(e, record, e.insertID)
+	}
+	w.stash.begin(e)
+	leftOut = w.exposure(e, record, e.insertID, sink{builder: &w.builder})
+	leftOut += w.along.copyTo(&w.builder, amplitude.MaxPropertyKeys-ownProperties, budget)
+	w.builder.UnsafeIntoMap(record.Attributes())
+	return record, leftOut
+}
+
+// along are the properties that travel with each event of a record, in its first, and what a copy of them weighs.
+type along struct {
+	of     *parsedRecord
+	names  []string
+	values []pcommon.Value
+	weight int
+}
+
+func (w *writer) takesAlong(of *parsedRecord, first plog.LogRecord) along {
+	found := along{of: of}
 	steps.Add(first.Attributes().Len())
 	for name, value := range first.Attributes().All() {
-		if _, travels := w.kept[name]; !travels {
-			continue
+		if _, travels := w.kept[name]; travels {
+			found.names, found.values = append(found.names, name), append(found.values, value)
+			found.weight += weightOf(value)
 		}
-		if !budget.inherits(weightOf(value)) {
-			leftOut++
-			continue
-		}
-		value.CopyTo(copies.AppendEmpty(name))
 	}
-	copies.UnsafeIntoMap(record.Attributes())
-	return record, leftOut
+	return found
+}
+
+// copyTo copies the properties, but no more than so many, and none if the budget of the batch does not allow it. It returns how
+// many were not copied.
+func (a *along) copyTo(to *xpdata.MapBuilder, most int, budget *parser) (leftOut int) {
+	if !budget.inherits(a.weight) {
+		return len(a.names)
+	}
+	n := min(len(a.names), most)
+	steps.Add(n)
+	for i, name := range a.names[:n] {
+		a.values[i].CopyTo(to.AppendEmpty(name))
+	}
+	return len(a.names) - n
 }
 
 // beside makes a record that stands behind what became of first so far.

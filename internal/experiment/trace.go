@@ -144,11 +144,21 @@ func (t *Trace) decided(r *parsedRecord, flags []Flag, leftOut []leftOutFlag) {
 		t.x.Flags = append(t.x.Flags, explain.FlagResult{
 			Key: printable.Text(one.Key), Variant: printable.Text(one.Variant), Unassigned: one.Unassigned,
 			Because: one.rule.because(r.kind, one.Unassigned), Details: printable.Text(one.details), NoProperty: one.NoProperty,
+			Untracked: one.dontTrack,
 		})
 	}
 	for _, one := range leftOut {
 		t.x.Flags = append(t.x.Flags, explain.FlagResult{Key: printable.Text(one.key), LeftOut: one.reason.String()})
 	}
+}
+
+// emits tells what the result of an evaluation becomes.
+func (t *Trace) emits(set *Settings, exposures, flags int) {
+	if t == nil {
+		return
+	}
+	t.rule("assignment.emit", set.Assignment.Emit, fmt.Sprintf("%d of %d flags are exposed: the others are unassigned, or have metadata.trackExposure: false",
+		exposures, flags))
 }
 
 // leftBehind tells which attributes of a record its event does not tell.

@@ -50,7 +50,7 @@ func (t *Trace) wrote(m *Mapper, e *Event, record plog.LogRecord, first bool) {
 	if !e.shaped {
 		pcommon.NewValueEmpty().MoveTo(e.Told.Record.Body()) // the body goes when all events of the record are written
 		if first {
-			t.leftBehind(m, e.kind, record)
+			t.leftBehind(m, e.parsedRecord.kind, record)
 		}
 	}
 	e.Told.InsertID = e.describeInsertID(m.set, e.Told.Record)

@@ -30,6 +30,8 @@ type Counts struct {
 	// ExtraEvents are events beyond the first of their record; Late ones do not touch the user's properties.
 	ExtraEvents int
 	Late        int
+	// ExtraRepeats are events that are repeats, of records of which another event goes out.
+	ExtraRepeats int
 	// FlappingFlag is a flag whose property changes too often, "" if there is none; Flapping counts those of events.
 	Flapping     int
 	FlappingFlag string
@@ -104,12 +106,16 @@ func (b *Batch) insertIDs() {
 	b.writer.ids = b.writer.ids[:0]
 	b.writer.ends = b.writer.ends[:0]
 	sdk := b.parser.set.InsertIDFormat == InsertIDSDK
+	var whole sdkResult
 	for i := range b.events {
 		e := &b.events[i]
 		switch {
 		case e.shaped || e.Verdict.Repeat:
 		case e.onlyProperties && e.Verdict.IdentifyNumber != 0:
 			b.writer.ids = e.appendIdentifyID(b.writer.ids)
+		case sdk && e.kind != e.parsedRecord.kind:
+			whole = whole.of(e, b.parser.flags[e.flags.start:e.flags.end])
+			b.writer.ids = e.appendSDKResultID(b.writer.ids, whole)
 		case sdk && e.kind != kindImpression: // SDKs have none for it
 			b.writer.ids = e.appendSDKInsertID(b.writer.ids)
 		default:
@@ -171,10 +177,12 @@ func (b *Batch) exampleFlag(r *parsedRecord) string {
 	return b.parser.flags[r.flags.start].Key
 }
 
-// writeEvents writes the events of a record that are no repeats, and what repairs user properties: the first into the
-// record itself. It returns how many there are of each.
+// writeEvents writes the events of a record that are no repeats, and behind them what repairs user properties: the first
+// into the record itself. It returns how many there are of each.
 func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Counts) (events, identifies int) {
-	written := 0
+	if r.exposures.len() > 0 {
+		takeMetadata(b.events[r.events.start:r.events.end])
+	}
 	for i := r.events.start; i < r.events.end; i++ {
 		e := &b.events[i]
 		if e.Verdict.Changed {
@@ -184,38 +192,44 @@ func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Coun
 			counts.Flapping++
 			counts.FlappingFlag = e.Verdict.Flapping
 		}
-		if !e.Verdict.Repeat {
-			events++
-			if e.Verdict.Late {
-				counts.Late++
-			}
-			to := record
-			if r.shaped {
-				written++
-				e.insertID = b.writer.leaveOut(e, record)
-			} else {
-				if written++; written > 1 {
-					var leftOut int
-					to, leftOut = b.writer.another(record, &b.parser)
-					counts.PropertiesLeftOut += leftOut
-					counts.ExtraEvents++
-				}
+		if e.Verdict.Repeat {
+			continue
+		}
+		if e.Verdict.Late {
+			counts.Late++
+		}
+		to := record
+		if events++; r.shaped {
+			e.insertID = b.writer.leaveOut(e, record)
+		} else {
+			if events == 1 {
 				counts.PropertiesLeftOut += b.writer.write(e, to, e.insertID)
+			} else {
+				var leftOut int
+				to, leftOut = b.writer.another(e, record, &b.parser)
+				counts.PropertiesLeftOut += leftOut
+				counts.ExtraEvents++
 			}
-			r.trace.wrote(b.parser.Mapper, e, to, written == 1 && i == r.events.start)
 		}
-		if e.Verdict.Identify {
-			identifies++
-			counts.Identifies++
-			to := record
-			if written++; written > 1 {
-				to = b.writer.beside(record)
-			}
-			b.writer.identify(e, to)
-			r.trace.repaired(e, to)
-		}
+		r.trace.wrote(b.parser.Mapper, e, to, events == 1)
 	}
-	if written > 0 && !r.shaped {
+	for i := r.events.start; i < r.events.end; i++ {
+		e := &b.events[i]
+		if !e.Verdict.Identify {
+			continue
+		}
+		to := record
+		if identifies++; events+identifies > 1 {
+			to = b.writer.beside(record)
+		}
+		counts.Identifies++
+		b.writer.identify(e, to)
+		r.trace.repaired(e, to)
+	}
+	if events > 0 {
+		counts.ExtraRepeats += r.events.len() - events
+	}
+	if events+identifies > 0 && !r.shaped {
 		b.writer.nothing.MoveTo(record.Body())
 	}
 	return events, identifies
@@ -223,7 +237,7 @@ func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Coun
 
 // flagLabel is the flag of an event as the label of a metric.
 func (e *Event) flagLabel() string {
-	if e.flags.len() == 1 && e.Flags[0].names != nil {
+	if len(e.Flags) == 1 && e.Flags[0].names != nil {
 		return e.Flags[0].names.label
 	}
 	return otherFlagLabel

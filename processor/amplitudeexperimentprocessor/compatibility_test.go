@@ -25,15 +25,26 @@ const compatibilityPage = "../../docs/sdk-compatibility.md"
 
 // reasons say why our answer is what it is where the SDKs disagree.
 var reasons = map[string]string{
-	"exposure C021":   "Only a boolean is a default marker; the number 1 is none, as in Go and Java.",
-	"exposure C036":   "`0` is a variant key like any other; only PHP takes it for nothing.",
-	"exposure C042":   "The whole metadata is kept; Python loses the event's properties over the JSON null in it.",
-	"exposure C085":   "A flag key is text, also if it looks like a number; PHP turns it into one.",
-	"exposure C098":   "Flag keys and variants are kept byte for byte: they must equal what the experiment is configured with. Only ids are trimmed, as Amplitude does.",
-	"exposure C100":   "A property name of that length would be cut, and cut names can merge two flags: rejected (`long_flag_key`), counted and explained.",
-	"exposure C112":   "Amplitude refuses an event without an id: rejected (`no_id`), counted and explained.",
-	"exposure C114":   "As without ids.",
-	"exposure C130":   "No flag, no record, no event.",
+	"exposure C021":             "Only a boolean is a default marker; the number 1 is none, as in Go and Java.",
+	"exposure C036":             "`0` is a variant key like any other; only PHP takes it for nothing.",
+	"exposure C042":             "The whole metadata is kept; Python loses the event's properties over the JSON null in it.",
+	"exposure C085":             "A flag key is text, also if it looks like a number; PHP turns it into one.",
+	"exposure C098":             "Flag keys and variants are kept byte for byte: they must equal what the experiment is configured with. Only ids are trimmed, as Amplitude does.",
+	"exposure C100":             "A property name of that length would be cut, and cut names can merge two flags: rejected (`long_flag_key`), counted and explained.",
+	"exposure C112":             "Amplitude refuses an event without an id: rejected (`no_id`), counted and explained.",
+	"exposure C114":             "As without ids.",
+	"exposure C130":             "No flag, no record, no event.",
+	evaluatedExposure + " C021": "Only a boolean is a default marker; the number 1 is none, as in Go and Java.",
+	evaluatedExposure + " C032": "Without a variant there is nothing to be exposed to, and an exposure of none takes the user out of the experiment: no event.",
+	evaluatedExposure + " C036": "`0` is a variant key like any other; only PHP takes it for nothing.",
+	evaluatedExposure + " C042": "The whole metadata is kept; Python loses the event's properties over the JSON null in it.",
+	evaluatedExposure + " C085": "A flag key is text, also if it looks like a number; PHP turns it into one. The order is that of the result.",
+	evaluatedExposure + " C098": "Flag keys and variants are kept byte for byte. Only ids are trimmed, as Amplitude does.",
+	evaluatedExposure + " C100": "A property name of that length would be cut: the flag is left out (`long_flag_key`), counted and explained.",
+	evaluatedExposure + " C112": "Amplitude refuses an event without an id: rejected (`no_id`), counted and explained.",
+	evaluatedExposure + " C114": "As without ids.",
+	evaluatedExposure + " C130": "An empty result tells nothing: skipped (`no_flags`) and counted.",
+
 	"assignment C021": "Only a boolean is a default marker; the number 1 is none, as in Go and Java.",
 	"assignment C030": "Without a key the value names the variant, as it does for exposures in every SDK; leaving the flag out would hide an assignment.",
 	"assignment C032": "A flag without a variant is unassigned: `off`, as Amplitude's documentation says, and its user property is unset.",
@@ -44,6 +55,18 @@ var reasons = map[string]string{
 	"assignment C112": "Amplitude refuses an event without an id: rejected (`no_id`), counted and explained.",
 	"assignment C114": "As without ids.",
 	"assignment C130": "An empty result tells nothing: skipped (`no_flags`) and counted, as in most SDKs.",
+}
+
+// notExposed are cases of which the vectors hold our answer for an explicit exposure, and in which the SDKs expose a flag without a
+// variant.
+var notExposed = map[string][]sdkAnswer{
+	"C032": {{SDKs: []string{"node", "go", "python", "ruby", "php", "jvm"}, Value: []any{
+		map[string]any{"event_properties": map[string]any{amplitude.PropertyFlagKey: "flag-a"}},
+	}}},
+}
+
+var headings = map[string]string{
+	"exposure": "exposures", evaluatedExposure: "exposures from `evaluate()`", "assignment": "assignments",
 }
 
 // sequenceReasons say why our steps differ from those of the SDKs.
@@ -94,9 +117,16 @@ func replaceBlock(t *testing.T, page []byte, name, content string) []byte {
 func casesTable(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	for _, kind := range []string{"exposure", "assignment"} {
-		fmt.Fprintf(&b, "\n### %ss\n\n| case | SDKs | ours | why |\n|---|---|---|---|\n", kind)
-		for _, tc := range readVectors(t, kind) {
+	for _, kind := range []string{"exposure", evaluatedExposure, "assignment"} {
+		fmt.Fprintf(&b, "\n### %s\n\n| case | SDKs | ours | why |\n|---|---|---|---|\n", headings[kind])
+		vectors := kind
+		if kind == evaluatedExposure {
+			vectors = "exposure"
+		}
+		for _, tc := range readVectors(t, vectors) {
+			if answer, ok := notExposed[tc.ID]; ok && kind == evaluatedExposure {
+				tc.Expected, tc.SDKAnswers = nil, answer
+			}
 			if tc.Expected != nil {
 				continue
 			}
@@ -202,7 +232,11 @@ func readSequences(t testing.TB) []sequence {
 // ours returns our answer per step in the notation of the vectors.
 func (s *sequence) ours(t testing.TB, kind string) string {
 	t.Helper()
-	r := start(t, configOf(t, fmt.Sprintf("{identity: {min_id_length: 1}, dedup: {max_entries: %d}}", s.Filter.Capacity)), nil)
+	emit := "assignment"
+	if kind == evaluatedExposure {
+		emit = "exposures"
+	}
+	r := start(t, configOf(t, fmt.Sprintf("{identity: {min_id_length: 1}, dedup: {max_entries: %d}, assignment: {emit: %s}}", s.Filter.Capacity, emit)), nil)
 	steps := make([]string, 0, len(s.Steps))
 	for _, step := range s.Steps {
 		sent := 0
@@ -214,7 +248,7 @@ func (s *sequence) ours(t testing.TB, kind string) string {
 		switch {
 		case sent == 0:
 			steps = append(steps, "-")
-		case kind == "exposure":
+		case kind != "assignment":
 			steps = append(steps, fmt.Sprintf("T%d", sent))
 		default:
 			steps = append(steps, "T")
@@ -228,17 +262,23 @@ func sequencesTable(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("\n| sequence | kind | SDKs | ours | why it differs |\n|---|---|---|---|---|\n")
 	for _, s := range readSequences(t) {
-		for _, kind := range []string{"assignment", "exposure"} {
+		for _, kind := range []string{"assignment", "exposure", evaluatedExposure} {
 			ours := s.ours(t, kind)
 			same := true
-			answers := make([]string, 0, len(s.SDKTracked[kind]))
-			for _, tracked := range s.SDKTracked[kind] {
+			sdks := s.SDKTracked[kind]
+			if kind == evaluatedExposure {
+				sdks = s.SDKTracked["exposure"]
+			}
+			answers := make([]string, 0, len(sdks))
+			for _, tracked := range sdks {
 				same = same && tracked.Tracked == ours
 				answers = append(answers, strings.Join(tracked.SDKs, ", ")+": "+tracked.Tracked)
 			}
 			why := ""
 			if !same {
-				why = sequenceReasons[s.ID]
+				if why = sequenceReasons[s.ID+" "+kind]; why == "" {
+					why = sequenceReasons[s.ID]
+				}
 				require.NotEmpty(t, why, "%s (%s, %s): ours is %s, SDKs %v", s.ID, s.Description, kind, ours, answers)
 			}
 			fmt.Fprintf(&b, "| %s: %s | %s | %s | %s | %s |\n", s.ID, s.Description, kind, strings.Join(answers, "<br>"), ours, why)

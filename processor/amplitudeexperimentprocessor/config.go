@@ -140,6 +140,9 @@ type AssignmentConfig struct {
 	Environment []string `mapstructure:"environment"`
 	// PropertyPrefix goes before `<flag key>.variant` and `<flag key>.details`; Amplitude's SDKs write none.
 	PropertyPrefix string `mapstructure:"property_prefix"`
+	// Emit is what a result becomes: an `assignment`, `exposures`, one for each flag that puts the user in a variant, as Amplitude's
+	// server SDKs track them, or `both`.
+	Emit string `mapstructure:"emit"`
 	// SetUserProperties set to false keeps assignments from setting user properties, while exposures go on.
 	SetUserProperties bool `mapstructure:"set_user_properties"`
 }
@@ -237,6 +240,7 @@ func createDefaultConfig() *Config {
 			OffVariants:    []string{"off"},
 			Environment:    []string{"environment", "deployment.environment.name"},
 			PropertyPrefix: amplitude.ExperimentPrefix,
+			Emit:           experiment.EmitAssignment,
 
 			SetUserProperties: true,
 		},
@@ -362,6 +366,7 @@ func (cfg *AssignmentConfig) Validate() error {
 		nameList("variants", cfg.Variants, false),
 		nameList("off_variants", cfg.OffVariants, false),
 		nameList("environment", cfg.Environment, false),
+		check.OneOf("emit", cfg.Emit, experiment.EmitAssignment, experiment.EmitExposures, experiment.EmitBoth),
 	}
 	if strings.HasPrefix(cfg.PropertyPrefix, amplitude.AttrPrefix) || len(cfg.PropertyPrefix) > experiment.MaxNames {
 		errs = append(errs, fmt.Errorf("`property_prefix` must not begin with %q or be longer than %d bytes (got %q)", amplitude.AttrPrefix, experiment.MaxNames, cfg.PropertyPrefix))

@@ -57,6 +57,7 @@ func TestLoadConfig(t *testing.T) {
 			}, cfg.Evaluation)
 			assert.Equal(t, AssignmentConfig{
 				EventNames: []string{"experiment.assignment"}, Variants: []string{"flags"}, OffVariants: []string{"none"}, Environment: []string{"env"},
+				Emit: "both",
 			}, cfg.Assignment)
 			assert.Equal(t, IdentityConfig{
 				UserID: []string{"account"}, DeviceID: []string{"installation"}, SessionID: []string{"visit"}, ContextID: []string{"subject"},
@@ -89,6 +90,7 @@ func TestInvalidConfig(t *testing.T) {
 		`{evaluation: {skip_reasons: [ERROR]}}`:                      "evaluation: `skip_reasons` must be in lower case (got \"ERROR\")",
 		`{evaluation: {event_names: [$exposure]}}`:                   "`event_names` of exposure and of evaluation must differ (got \"$exposure\" in both)",
 		`{assignment: {property_prefix: "amplitude."}}`:              "assignment: `property_prefix` must not begin with \"amplitude.\"",
+		`{assignment: {emit: events}}`:                               "assignment: `emit` must be assignment, exposures or both (got \"events\")",
 		`{assignment: {off_variants: [""]}}`:                         "assignment: `off_variants` must not hold a blank entry",
 		`{identity: {context_id_as: session}}`:                       "identity: `context_id_as` must be user_id, device_id or ignore (got \"session\")",
 		`{identity: {min_id_length: 0}}`:                             "identity: `min_id_length` must be between 1 and 1024 (got 0)",

@@ -252,6 +252,26 @@ var hostileShapes = []hostileShape{
 			r.Attributes().PutStr("variant", "a")
 		})
 	}},
+	{"a result that becomes exposures", `{assignment: {emit: both}, limits: {flags: 100000}, event_properties: {include: ["*"]}}`, 500, func(n int) plog.Logs {
+		return one("$assignment", ownUser, n, func(i int) (string, func(pcommon.Value)) {
+			if i == 0 {
+				return "variants", func(v pcommon.Value) {
+					fill(v.SetEmptyMap(), n, func(i int) (string, func(pcommon.Value)) {
+						return fmt.Sprintf("f%06d", i*7919%n), func(v pcommon.Value) {
+							v.SetEmptyMap().PutStr("key", "on")
+							v.Map().PutEmptyMap("metadata").PutStr("experimentKey", "run-1")
+						}
+					})
+				}
+			}
+			return fmt.Sprintf("p%06d", i), text("x")
+		})
+	}},
+	{"a result that becomes exposures with an SDK's insert_id", `{assignment: {emit: exposures}, insert_id: {format: sdk}, limits: {flags: 100000}}`, 500, func(n int) plog.Logs {
+		return one("$assignment", ownUser, 1, func(int) (string, func(pcommon.Value)) { return "variants", filled("f%06d", n) })
+	}},
+	{"results that become exposures and are inherited", "{assignment: {emit: exposures}, limits: {inherited_mib: 1}}", 100,
+		inherits("$assignment", "variants", func(n int) func(pcommon.Value) { return filled("f%06d", n) })},
 	{"one large body in many records", "{}", 20, func(n int) plog.Logs {
 		return recordsOn(nil, "$exposure", n, func(i int, r plog.LogRecord) {
 			r.Attributes().PutStr("user_id", fmt.Sprintf("user-%05d", i))
@@ -259,6 +279,21 @@ var hostileShapes = []hostileShape{
 			filled("b%06d", 1000)(r.Body())
 		})
 	}},
+}
+
+// resultWithGroups is the result of n flags for a user with groups of 10 kB, which each exposure repeats.
+func resultWithGroups(n int) plog.Logs {
+	return one("$assignment", ownUser, 2, func(i int) (string, func(pcommon.Value)) {
+		if i == 0 {
+			return "variants", filled("f%06d", n)
+		}
+		return "groups", func(v pcommon.Value) {
+			list := v.SetEmptyMap().PutEmptySlice("org")
+			for i := range 10 {
+				list.AppendEmpty().SetStr(strings.Repeat(fmt.Sprint(i), 1000))
+			}
+		}
+	})
 }
 
 func shapedAssignment(n int) plog.Logs {
@@ -322,6 +357,7 @@ func TestLimits(t *testing.T) {
 		{"flags of a shaped event", "{accept_shaped: true, limits: {flags: 50}}", shapedAssignment(80), rejected, "flag_limit", 1, 0},
 		{"records of one subject", "limits: {subject_records: 50}", recordsOn(func(m pcommon.Map) { _ = m.FromRaw(exposure(nil)) }, "$exposure", 80, nil), rejected, "subject_limit", 30, 1},
 		{"inherited flags", "limits: {inherited_mib: 1}", inherits("$assignment", "variants", func(n int) func(pcommon.Value) { return filled("f%06d", n) })(100), rejected, "inherited_limit", 50, 50},
+		{"what exposures of one result repeat", "{assignment: {emit: exposures}, limits: {inherited_mib: 1}}", resultWithGroups(2000), rejected, "inherited_limit", 1, 0},
 		{"groups", "{}", hostileShapes[4].make(8), "otelcol_processor_amplitude_experiment_groups_left_out", "", 3, 1},
 		{"keys of a map", "{}", one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) { return "metadata", filled("m%06d", 1030) }), "otelcol_processor_amplitude_experiment_properties_left_out", "", 6, 1},
 		{"keys that are the same when repaired", "{}", one("$exposure", ownExposure, 2, func(i int) (string, func(pcommon.Value)) {

@@ -43,6 +43,7 @@ var skipCases = func() []reasonCase {
 		{reason: "track_exposure", event: "$exposure", record: exposure(attrs{"metadata": attrs{"trackExposure": false}})},
 		{reason: "unassigned", config: "exposure: {unassigned: drop}", event: "$exposure", record: exposure(attrs{"variant": "off"})},
 		{reason: "superseded", event: "feature_flag", record: evaluated(nil), with: evaluated(attrs{"feature_flag.result.reason": "split"}), withOf: evaluationEvent},
+		{reason: "no_exposure", config: "assignment: {emit: exposures}", event: "$assignment", record: attrs{"user_id": "user-12345", "variants": attrs{"my-flag": "off"}}},
 		{reason: "nothing_to_set", config: "{exposure: {unassigned: identify}, set_user_properties: false}", event: "$exposure", record: exposure(attrs{"variant": "off"})},
 	}
 	for reason := experiment.SkipError; reason < experiment.SkipOtherReason; reason++ {

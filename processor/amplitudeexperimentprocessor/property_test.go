@@ -33,6 +33,8 @@ var configurations = []string{
 	"{identity: {min_id_length: 1}, insert_id: {format: sdk}, evaluation: {prefer_value: true, skip_reasons: []}}",
 	"{identity: {min_id_length: 1}, max_experiment_properties: 2}",
 	"{identity: {min_id_length: 1}, dedup: {mode: unique_per_day, window: 1h}}",
+	`{identity: {min_id_length: 1}, assignment: {emit: exposures}, event_properties: {include: ["*"]}}`,
+	"{identity: {min_id_length: 1}, assignment: {emit: both}, insert_id: {format: sdk}}",
 }
 
 var eventNames = []string{

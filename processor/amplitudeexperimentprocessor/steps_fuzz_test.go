@@ -30,9 +30,10 @@ func FuzzSteps(f *testing.F) {
 	}
 	p := start(f, configOf(f, `{event_properties: {include: ["*"]}, identity: {groups: {org: org}}, limits: {inherited_mib: 1}, dedup: {enabled: false}}`), nil)
 	accepting := start(f, configOf(f, `{accept_shaped: true, limits: {inherited_mib: 1}, dedup: {enabled: false}}`), nil)
+	exposing := start(f, configOf(f, `{assignment: {emit: both}, insert_id: {format: sdk}, event_properties: {include: ["*"]}, limits: {inherited_mib: 1}, dedup: {enabled: false}}`), nil)
 	const inheritedFlags = 1 << 20 / 200
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		for _, r := range []*rig{p, accepting} {
+		for _, r := range []*rig{p, accepting, exposing} {
 			ld, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(raw)
 			if err != nil {
 				return

@@ -119,6 +119,7 @@ func (t *telemetry) done(ctx context.Context, c *experiment.Counts) {
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentNearMisses, c.NearMisses.Count[:], t.nearMisses[:])
 	add(ctx, t.builder.ProcessorAmplitudeExperimentEvaluationsWithoutReason, c.WithoutReason, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentExtraEvents, c.ExtraEvents, t.all)
+	add(ctx, t.builder.ProcessorAmplitudeExperimentExtraRepeats, c.ExtraRepeats, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentIdentifies, c.Identifies, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentLate, c.Late, t.all)
 	add(ctx, t.builder.ProcessorAmplitudeExperimentGroupsLeftOut, c.GroupsLeftOut, t.all)

@@ -144,14 +144,22 @@ func exposureBatch(t testing.TB, user map[string]any, variants orderedMap, ms in
 func assignmentBatch(t testing.TB, user map[string]any, variants orderedMap, ms int64) plog.Logs {
 	t.Helper()
 	attributes := identityAttributes(user)
-	flags := map[string]any{}
-	for flag, variant := range variants.values {
-		flags[flag] = otlpValue(variant)
-	}
-	attributes["variants"] = flags
 	ld := plog.NewLogs()
-	setMillis(record(t, ld, "$assignment", attributes), ms)
+	r := record(t, ld, "$assignment", attributes)
+	setMillis(r, ms)
+	flags := r.Attributes().PutEmptyMap("variants")
+	for _, flag := range variants.keys {
+		require.NoError(t, flags.PutEmpty(flag).FromRaw(otlpValue(variants.values[flag])))
+	}
 	return ld
+}
+
+// evaluatedExposure is the kind of the exposures that the whole result of an evaluation becomes.
+const evaluatedExposure = "exposure from `evaluate()`"
+
+// vectorConfigs are the configurations of the kinds: everything default, but short ids allowed.
+var vectorConfigs = map[string]string{
+	"exposure": "vectors.yaml", "assignment": "vectors.yaml", evaluatedExposure: "vectors-exposures.yaml",
 }
 
 func vectorBatch(t testing.TB, kind string, user map[string]any, variants orderedMap, ms int64) plog.Logs {
@@ -188,7 +196,7 @@ func common(event map[string]any) (reduced, others map[string]any) {
 // ours returns our answer to a case: the reduced events, and the other properties of all of them.
 func (tc *vectorCase) ours(t testing.TB, kind string) (events []any, others map[string]any) {
 	t.Helper()
-	r := start(t, configFile(t, filepath.Join("testdata", "vectors.yaml")), nil)
+	r := start(t, configFile(t, filepath.Join("testdata", vectorConfigs[kind])), nil)
 	others = map[string]any{}
 	for _, out := range r.send(t, vectorBatch(t, kind, tc.Input.User, tc.Input.Variants, tc.Input.TimestampMS)) {
 		assert.Equal(t, tc.Input.TimestampMS*1_000_000, int64(out.Timestamp()))
@@ -196,7 +204,7 @@ func (tc *vectorCase) ours(t testing.TB, kind string) (events []any, others map[
 		reduced, other := common(fold(out))
 		events = append(events, reduced)
 		for name, value := range other {
-			if kind == "exposure" {
+			if kind != "assignment" {
 				name = fmt.Sprint(reduced["event_properties"].(map[string]any)[amplitude.PropertyFlagKey], " ", name)
 			}
 			others[name] = value
@@ -210,7 +218,10 @@ func (tc *vectorCase) expectedOthers(kind string) map[string]any {
 	others := map[string]any{}
 	for flag, variant := range tc.Input.Variants.values {
 		content, _ := otlpValue(variant["metadata"]).(map[string]any)
-		if kind == "exposure" {
+		if kind != "assignment" {
+			if isDefault, _ := content["default"].(bool); isDefault && kind == evaluatedExposure {
+				continue // no event
+			}
 			if len(content) > 0 {
 				others[flag+" metadata"] = content
 			}
@@ -225,6 +236,46 @@ func (tc *vectorCase) expectedOthers(kind string) map[string]any {
 		}
 	}
 	return others
+}
+
+// exposedOnly are the events of a case whose user is in a variant: of a whole result the SDKs track no other.
+func exposedOnly(t testing.TB, expected any) (events []any) {
+	t.Helper()
+	for _, event := range expected.([]any) {
+		if _, ok := event.(map[string]any)["event_properties"].(map[string]any)[amplitude.PropertyVariant]; ok {
+			events = append(events, event)
+		}
+	}
+	return events
+}
+
+// TestVectorsOfEvaluate: what evaluate() returned, as one map, becomes the exposures that the SDKs track of it, in their order.
+// With both, the assignment comes before them, and is the same as without.
+func TestVectorsOfEvaluate(t *testing.T) {
+	for _, tc := range readVectors(t, "exposure") {
+		if tc.Expected == nil {
+			continue // the SDKs disagree: see TestSDKCompatibilityPage
+		}
+		t.Run(tc.ID, func(t *testing.T) {
+			events, others := tc.ours(t, evaluatedExposure)
+			assert.Equal(t, exposedOnly(t, tc.Expected), events, tc.Description)
+			assert.Equal(t, tc.expectedOthers(evaluatedExposure), others, tc.Description)
+
+			assignment := func(emit string) (out []plog.LogRecord) {
+				r := start(t, configOf(t, "{identity: {min_id_length: 1}, assignment: {emit: "+emit+"}}"), nil)
+				return r.send(t, assignmentBatch(t, tc.Input.User, tc.Input.Variants, tc.Input.TimestampMS))
+			}
+			alone, both := assignment("assignment"), assignment("both")
+			require.Len(t, alone, 1)
+			require.Len(t, both, 1+len(events))
+			assert.Equal(t, fold(alone[0]), fold(both[0]))
+			assert.Equal(t, insertIDOf(alone[0]), insertIDOf(both[0]))
+			for i, event := range events {
+				reduced, _ := common(fold(both[1+i]))
+				assert.Equal(t, event, reduced)
+			}
+		})
+	}
 }
 
 func TestVectors(t *testing.T) {

@@ -60,12 +60,17 @@ var Dashboard = []Row{
 		{Title: "Exposures, un-exposures, assignments", Unit: "cps", Queries: []Query{
 			{rate("outcome", `otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|impression|already_shaped"}`), "{{outcome}}"},
 			{`sum(rate(otelcol_processor_amplitude_experiment_late[$__rate_interval]))`, "late"},
-			{`sum(rate(otelcol_processor_amplitude_experiment_extra_events[$__rate_interval]))`, "extra events of large assignments"},
+			{`sum(rate(otelcol_processor_amplitude_experiment_extra_events[$__rate_interval]))`, "extra events of one record"},
 		}},
-		{Title: "Repeats", Description: "Share of the experiment records that were repeats.", Unit: "percentunit", Queries: []Query{
+		{Title: "Repeats", Description: "Share of the experiment records that were repeats, and of the events of records that became some.", Unit: "percentunit", Queries: []Query{
 			{
 				`sum(rate(otelcol_processor_amplitude_experiment_records{outcome=~"duplicate|repaired"}[$__rate_interval])) / ` +
 					`sum(rate(otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|already_shaped|duplicate|repaired"}[$__rate_interval]))`, "repeats",
+			},
+			{
+				`sum(rate(otelcol_processor_amplitude_experiment_extra_repeats[$__rate_interval])) / ` +
+					`(sum(rate(otelcol_processor_amplitude_experiment_extra_repeats[$__rate_interval])) + ` +
+					`sum(rate(otelcol_processor_outgoing_items{processor=~"amplitude_experiment.*"}[$__rate_interval])))`, "repeats beside events",
 			},
 		}},
 		{

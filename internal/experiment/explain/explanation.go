@@ -26,7 +26,7 @@ type Explanation struct {
 	// NotCarried are the attributes of the record that the event does not tell.
 	NotCarried []NotCarried `json:"not_carried,omitempty"`
 	// Events is what the record becomes: nothing if it is skipped or rejected, itself if it is passed on,
-	// several events for a large assignment.
+	// several events for a large assignment, or for a result that becomes exposures.
 	Events []Event `json:"events,omitempty"`
 }
 
@@ -84,6 +84,8 @@ type FlagResult struct {
 	Details    string `json:"details,omitempty"`
 	// NoProperty: the flag has no user property.
 	NoProperty bool `json:"no_property,omitempty"`
+	// Untracked: the application asks not to count an exposure of the flag.
+	Untracked bool `json:"untracked,omitempty"`
 	// LeftOut says why the event does not tell this flag.
 	LeftOut string `json:"left_out,omitempty"`
 }

@@ -36,6 +36,7 @@ type TelemetryBuilder struct {
 	ProcessorAmplitudeExperimentDedupStorageFailures     metric.Int64ObservableCounter
 	ProcessorAmplitudeExperimentEvaluationsWithoutReason metric.Int64Counter
 	ProcessorAmplitudeExperimentExtraEvents              metric.Int64Counter
+	ProcessorAmplitudeExperimentExtraRepeats             metric.Int64Counter
 	ProcessorAmplitudeExperimentFlags                    metric.Int64Gauge
 	ProcessorAmplitudeExperimentFlagsLeftOut             metric.Int64Counter
 	ProcessorAmplitudeExperimentGroupsLeftOut            metric.Int64Counter
@@ -228,7 +229,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentExtraEvents, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_extra_events",
-		metric.WithDescription("Events beyond the first that came from one assignment with too many properties for one event. [Development]"),
+		metric.WithDescription("Events beyond the first that came from one record, an assignment with too many properties for one event, or a result that becomes exposures (`assignment::emit`). [Development]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentExtraRepeats, err = builder.meter.Int64Counter(
+		"otelcol_processor_amplitude_experiment_extra_repeats",
+		metric.WithDescription("Events that were left out as repeats while another event of the same record went out. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)

@@ -134,7 +134,7 @@ func AssertEqualProcessorAmplitudeExperimentEvaluationsWithoutReason(t *testing.
 func AssertEqualProcessorAmplitudeExperimentExtraEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_extra_events",
-		Description: "Events beyond the first that came from one assignment with too many properties for one event. [Development]",
+		Description: "Events beyond the first that came from one record, an assignment with too many properties for one event, or a result that becomes exposures (`assignment::emit`). [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -143,6 +143,22 @@ func AssertEqualProcessorAmplitudeExperimentExtraEvents(t *testing.T, tt *compon
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_extra_events")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentExtraRepeats(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_extra_repeats",
+		Description: "Events that were left out as repeats while another event of the same record went out. [Development]",
+		Unit:        "{event}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_extra_repeats")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

@@ -47,6 +47,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorAmplitudeExperimentClaimsStripped.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentEvaluationsWithoutReason.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentExtraEvents.Add(context.Background(), 1)
+	tb.ProcessorAmplitudeExperimentExtraRepeats.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentFlags.Record(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentFlagsLeftOut.Add(context.Background(), 1)
 	tb.ProcessorAmplitudeExperimentGroupsLeftOut.Add(context.Background(), 1)
@@ -85,6 +86,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentExtraEvents(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAmplitudeExperimentExtraRepeats(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAmplitudeExperimentFlags(t, testTel,

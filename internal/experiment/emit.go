@@ -1,0 +1,119 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// The result of an evaluation becomes exposures by the rules of Amplitude's server SDKs: one for each flag, in the order of the
+// result, but for those that put the user in no variant or ask not to be tracked. Unlike the exposure that an application reports
+// by itself, none takes a user out of an experiment.
+
+// flagExposure is the exposure of a flag of an evaluation's result. Its flag is a copy, since the assignment's has verdicts of its
+// own; it has no key if the result has the flag twice, or it is left out.
+type flagExposure struct {
+	flag [1]Flag
+	exposureFacts
+}
+
+// emitted decides what the result of an evaluation becomes.
+func (p *parser) emitted(r *parsedRecord, flags []Flag) decision {
+	if !p.exposes {
+		return decision{outcome: Assignment}
+	}
+	n := 0
+	for i := range flags {
+		if flags[i].exposure > 0 {
+			n++
+		}
+	}
+	r.trace.emits(p.set, n, len(flags))
+	switch {
+	case p.set.Assignment.Emit == EmitBoth:
+		return decision{outcome: Assignment}
+	case n == 0:
+		return skipped(SkipNoExposure)
+	default:
+		return decision{outcome: Exposure}
+	}
+}
+
+// expose makes the exposures of the flags that are left, and decides what becomes of the record.
+func (p *parser) expose(r *parsedRecord, decided decision, flags []Flag, groups []Group) decision {
+	n := 0
+	for i := range flags {
+		if flags[i].exposure > 0 {
+			p.exposures[flags[i].exposure-1].flag[0] = flags[i]
+			n++
+		}
+	}
+	switch {
+	case decided.outcome == Exposure && n == 0:
+		return rejected(RejectPropertyLimit) // which left out all that had one
+	case !p.repeats(n, r, groups):
+		return rejected(RejectInheritedLimit)
+	default:
+		return decided
+	}
+}
+
+// repeats takes what all exposures but the first repeat of their record out of the budget of the batch, and tells whether
+// there was enough.
+func (p *parser) repeats(exposures int, r *parsedRecord, groups []Group) bool {
+	const twice = 2 // in their fields and in the insert_id
+	weight := twice*(len(r.UserID)+len(r.DeviceID)) + r.client.size()
+	for i := range groups {
+		weight += len(groups[i].Type)
+		for _, value := range groups[i].Values {
+			weight += len(value)
+		}
+	}
+	return exposures <= 1 || p.inherits(freeInherited+(exposures-1)*max(0, weight-freeInherited))
+}
+
+// exposureCost is about what an exposure takes more than a flag of an assignment, in bytes.
+const exposureCost = 800
+
+// exposuresWeight is what the exposures of an inherited map of flags may take beside its assignment.
+func (p *parser) exposuresWeight(v *fieldValues) int {
+	if !p.exposes {
+		return 0
+	}
+	return exposureCost * v.answers[fieldVariants].value.Map().Len()
+}
+
+// addExposures adds the exposures that the result of an evaluation becomes.
+func (b *Batch) addExposures(r *parsedRecord) {
+	for i := r.exposures.start; i < r.exposures.end; i++ {
+		one := &b.parser.exposures[i]
+		if one.flag[0].Key != "" {
+			b.addEvent(r, kindExposure, one.flag[:], one.exposureFacts)
+		}
+	}
+}
+
+// takeMetadata takes the metadata of a record's exposures out of its attributes, before these go.
+func takeMetadata(events []Event) {
+	for i := range events {
+		if e := &events[i]; e.hasMetadata && !e.Verdict.Repeat {
+			taken := pcommon.NewValueEmpty()
+			e.metadata.MoveTo(taken)
+			e.metadata = taken
+		}
+	}
+}
+
+// entryExperimentKey reads the experiment key where client SDKs have it.
+func entryExperimentKey(entry pcommon.Value) string {
+	if entry.Type() != pcommon.ValueTypeMap {
+		return ""
+	}
+	if value, ok := entry.Map().Get(variantExperimentKey); ok {
+		if text, ok := experimentKeyText(value); ok {
+			return text
+		}
+	}
+	return ""
+}
