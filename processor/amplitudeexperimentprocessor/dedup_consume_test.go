@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -28,6 +29,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
@@ -306,6 +308,7 @@ func exporterRuns(t *testing.T, onDisk bool) {
 // TestWarningsAtTheStart: each configuration that gives up a promise is named.
 func TestWarningsAtTheStart(t *testing.T) {
 	host := fileStorage(t, t.TempDir())
+	shared := fmt.Sprintf("{dedup: {redis: {endpoint: %q}}}", redistest.Start(t).Address)
 	for _, tc := range []struct {
 		name, config string
 		exporters    []bool
@@ -314,6 +317,8 @@ func TestWarningsAtTheStart(t *testing.T) {
 		{"all on disk", "{dedup: {storage: file_storage}}", []bool{true}, ""},
 		{"all in memory", "{}", []bool{false}, ""},
 		{"state that outlives its queue", "{dedup: {storage: file_storage}}", []bool{true, false}, "outlives a queue in memory"},
+		{"Redis that outlives a queue", shared, []bool{false}, "outlives a queue in memory"},
+		{"Redis and queues on disk", shared, []bool{true}, ""},
 		{"an edge", "{}", nil, "No exporter amplitude runs in this Collector"},
 		{"an edge that leaves it to the gateway", "{dedup: {enabled: false}}", nil, ""},
 	} {
@@ -374,6 +379,88 @@ func TestPropertiesOfOneKind(t *testing.T) {
 	assert.Equal(t, []any{set("B")}, operations(r.send(t, exposed("B", 1))))
 	assert.Equal(t, []any{nil}, operations(r.send(t, assigned("C", 2))))
 	assert.Empty(t, r.send(t, exposed("B", 3)))
+}
+
+// TestLedgerBesideOtherSettings plays a day under settings that change what the ledger speaks for: the records of an exposure with
+// the events and $identify that go out, and what Amplitude holds at the end.
+func TestLedgerBesideOtherSettings(t *testing.T) {
+	for _, c := range []struct {
+		name, config string
+		variants     []string
+		sent         []int // by each
+		identifies   int
+		property     string
+	}{
+		{name: "the default", config: "{}", variants: []string{"A", "B", "A", "A"}, sent: []int{1, 2, 1, 0}, identifies: 2, property: "A"},
+		{
+			name: "the SDK's insert_id", config: "{insert_id: {format: sdk}}",
+			variants: []string{"A", "B", "A", "A"}, sent: []int{1, 2, 1, 0}, identifies: 2, property: "A",
+		},
+		{
+			name: "the SDK's insert_id, taken out and in", config: "{insert_id: {format: sdk}}",
+			variants: []string{"A", "off", "A", "off"}, sent: []int{1, 2, 1, 1}, identifies: 3, property: "",
+		},
+		{
+			name: "no properties", config: "{set_user_properties: false}",
+			variants: []string{"A", "B", "A", "B"}, sent: []int{1, 1, 0, 0}, property: "none",
+		},
+		{
+			name: "un-exposures dropped", config: "{exposure: {unassigned: drop}}",
+			variants: []string{"A", "off", "A", "B", "off", "B"}, sent: []int{1, 0, 0, 2, 0, 0}, identifies: 1, property: "B",
+		},
+		{
+			name: "un-exposures as $identify", config: "{exposure: {unassigned: identify}}",
+			variants: []string{"A", "off", "off", "A"}, sent: []int{1, 1, 0, 1}, identifies: 2, property: "A",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := start(t, configOf(t, c.config), nil)
+			var sent []int
+			identifies, property := 0, "none"
+			seen := map[string]bool{}
+			for i, variant := range c.variants {
+				out := r.send(t, logsOf(t, exposureOf{"user-1", "f", variant, testTime + int64(i)*1000}))
+				sent = append(sent, len(out))
+				for _, record := range out {
+					if record.EventName() == amplitude.EventIdentify {
+						identifies++
+					}
+					id := insertIDOf(record)
+					if seen[id] {
+						continue // Amplitude drops it, with its property
+					}
+					seen[id] = true
+					operations, _ := fold(record)["user_properties"].(map[string]any)
+					if set, ok := operations["$set"].(map[string]any); ok {
+						property = fmt.Sprint(set["[Experiment] f"])
+					} else if operations["$unset"] != nil {
+						property = ""
+					}
+				}
+			}
+			assert.Equal(t, c.sent, sent)
+			assert.Equal(t, c.identifies, identifies)
+			assert.Equal(t, c.property, property)
+		})
+	}
+}
+
+// TestHostsWithDifferentClocksAroundMidnight: A of tomorrow, B of today and A of tomorrow again reach the Collector just before midnight.
+func TestHostsWithDifferentClocksAroundMidnight(t *testing.T) {
+	const midnight = int64(testTime/1000 + 12*60*60)
+	l := startLimited(t, "{}", newDelivered())
+	for i, c := range []struct {
+		ahead   int64 // seconds
+		variant string
+	}{{1, "A"}, {0, "B"}, {1, "A"}} {
+		*l.now = time.UnixMilli((midnight-1)*1000 + 500 + int64(i)*100)
+		ld := logsOf(t, exposureOf{"user-1", "f", c.variant, l.now.UnixMilli() + c.ahead*1000})
+		require.NoError(t, l.p.ConsumeLogs(t.Context(), ld))
+		l.deliver()
+	}
+	assert.Equal(t, "A", l.properties["user-1/f"])
+	assert.Len(t, l.exposures, 2)
+	assert.Equal(t, 2, l.identifies)
 }
 
 // TestRecordThatSkipsProperties: the mark on a raw record is honored, and the ledger does not count on its property.
