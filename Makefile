@@ -50,8 +50,8 @@ shop-web: $(BINARY) bin/demo examples/shop-web/node_modules/.package-lock.json $
 	@bin/demo -shop $@ $(if $(ONCE),-once)
 
 .PHONY: check-amplitude
-check-amplitude: need-go ## Ask a project of yours what docs/assumptions.md assumes (API_KEY=… SECRET_KEY=… REGION=eu ONLY=gzip,bytes HEAVY=1 SERVER=http://…)
-	@$(GO) run ./tools/assumptions $(if $(REGION),-region '$(REGION)') $(if $(SERVER),-server '$(SERVER)') $(if $(ONLY),-only '$(ONLY)') $(if $(HEAVY),-heavy)
+check-amplitude: need-go ## Ask a project of yours what docs/assumptions.md assumes (API_KEY=… SECRET_KEY=… REGION=eu ONLY=gzip,bytes HEAVY=1 RUN=… SERVER=http://…)
+	@$(GO) run ./tools/assumptions $(if $(REGION),-region '$(REGION)') $(if $(SERVER),-server '$(SERVER)') $(if $(ONLY),-only '$(ONLY)') $(if $(HEAVY),-heavy) $(if $(RUN),-run '$(RUN)')
 
 ##@ Develop
 

@@ -27,6 +27,8 @@ const (
 	errProject   = "Too many requests"
 	errTooLarge  = "Payload too large"
 	errForbidden = "Forbidden"
+
+	errUnauthorized = "Unauthorized"
 )
 
 // answer is an HTTP answer before it is written.

@@ -23,6 +23,7 @@ func (s *usersAPI) routes() routes {
 		"GET /api/2/usersearch":   s.getUserSearch,
 		"GET /api/2/useractivity": s.getUserActivity,
 		"GET /v1/userprofile":     s.getUserProfile,
+		"GET /api/2/export":       s.getExport,
 	}
 }
 

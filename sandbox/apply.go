@@ -190,7 +190,7 @@ func (up *upload) transform(out *entry, e *event, warn func(string)) map[string]
 			warn("numbers beyond 2^53 were rounded")
 		}
 	}
-	if to := transformed[e.eventType()]; to != "" {
+	if to := up.transforms(e); to != "" {
 		setProperty := to == eventExposure || up.behavior.ImpressionProperty == ImpressionSet
 		fields, ops = exposure(fields, ops, to, setProperty, warn)
 		changed = true
@@ -206,9 +206,17 @@ func (up *upload) transform(out *entry, e *event, warn func(string)) map[string]
 // transformed are the event types that Amplitude replaces, and by which.
 var transformed = map[string]string{eventRawExposure: eventExposure, eventRawImpression: eventImpression}
 
+// transforms returns the event type that the event gets in the behavior at hand, "" for one that stays as it is.
+func (up *upload) transforms(e *event) string {
+	if e.eventType() == eventRawExposure && up.behavior.RawExposure == RawExposureKeep {
+		return ""
+	}
+	return transformed[e.eventType()]
+}
+
 // unsetsOnly tells whether the event is a raw one without a variant that is no event in the behavior at hand.
 func (up *upload) unsetsOnly(e *event) bool {
-	if transformed[e.eventType()] == "" || up.behavior.UnassignedExposure != UnassignedUnset {
+	if up.transforms(e) == "" || up.behavior.UnassignedExposure != UnassignedUnset {
 		return false
 	}
 	variant, _ := e.object(fieldEventProperties)[rawVariant].(string)
@@ -294,7 +302,7 @@ func roundNumbers(v any) (any, bool) {
 // applyProperties applies user_properties and the fields that the profile shows.
 func (up *upload) applyProperties(out *entry, u *user, ops map[string]any, e *event, warn func(string)) {
 	b := &up.behavior
-	if !b.EventOperators && !e.identify() && transformed[e.eventType()] == "" {
+	if !b.EventOperators && !e.identify() && up.transforms(e) == "" {
 		ops = withoutOperators(ops)
 	}
 	if b.PropertyOrder == OrderTime && len(ops) > 0 {

@@ -126,6 +126,8 @@ type Behavior struct {
 	// ThrottleBeforeValidation answers 429 before the events are validated.
 	ThrottleBeforeValidation bool `json:"throttle_before_validation" mapstructure:"throttle_before_validation"`
 
+	// InvalidKey is the answer to an API key that is not of a project in the region: a 400 that names it, as users report, or a 401.
+	InvalidKey string `json:"invalid_key" mapstructure:"invalid_key"`
 	// MinIDLength is the shortest id unless a request's options say otherwise.
 	MinIDLength int `json:"min_id_length" mapstructure:"min_id_length"`
 	// EmptyID is what an empty user id or device id is taken for.
@@ -175,6 +177,9 @@ type Behavior struct {
 	SkipUserPropertiesSync bool `json:"skip_user_properties_sync" mapstructure:"skip_user_properties_sync"`
 	// EventsInOrder takes the events of a request in the order of their array; otherwise the last comes first.
 	EventsInOrder bool `json:"events_in_order" mapstructure:"events_in_order"`
+	// RawExposure is what becomes of `$exposure`: transformed into `[Experiment] Exposure`, which sets the user property, as the
+	// documentation says, or kept as an event like any other.
+	RawExposure string `json:"raw_exposure" mapstructure:"raw_exposure"`
 	// UnassignedExposure is what becomes of a `$exposure` or `$impression` without a variant: an event that unsets the user
 	// property, as the documentation's table has it, or no event and only the unset, as two of Amplitude's client SDKs say.
 	UnassignedExposure string `json:"unassigned_exposure" mapstructure:"unassigned_exposure"`
@@ -241,6 +246,18 @@ type Retention struct {
 	DedupeKeys int `json:"dedupe_keys" mapstructure:"dedupe_keys"`
 }
 
+// Values of Behavior.RawExposure.
+const (
+	RawExposureTransform = "transform"
+	RawExposureKeep      = "keep"
+)
+
+// Values of Behavior.InvalidKey.
+const (
+	InvalidKeyNamed        = "named"
+	InvalidKeyUnauthorized = "unauthorized"
+)
+
 // Values of Behavior.BigNumbers.
 const (
 	NumbersExact   = "exact"
@@ -266,6 +283,7 @@ func DefaultBehavior() Behavior {
 		LimitBytesOf:           BytesDecompressed,
 		EPSWindow:              rateWindow,
 		DailyQuota:             dailyEvents,
+		InvalidKey:             InvalidKeyNamed,
 		MinIDLength:            shortestID,
 		EmptyID:                EmptyIDAbsent,
 		MissingIDField:         fieldDeviceID,
@@ -284,6 +302,7 @@ func DefaultBehavior() Behavior {
 		PropertyOrder:          OrderArrival,
 		SkipUserPropertiesSync: true,
 		EventsInOrder:          true,
+		RawExposure:            RawExposureTransform,
 		UnassignedExposure:     UnassignedEvent,
 		ImpressionProperty:     ImpressionSet,
 		ContentType:            AcceptForm,
@@ -422,6 +441,8 @@ func (b *Behavior) validate() error {
 		oneOf("null_properties", b.NullProperties, NullIgnore, NullSet),
 		oneOf("big_numbers", b.BigNumbers, NumbersExact, NumbersFloat64),
 		oneOf("property_order", b.PropertyOrder, OrderArrival, OrderTime),
+		oneOf("raw_exposure", b.RawExposure, RawExposureTransform, RawExposureKeep),
+		oneOf("invalid_key", b.InvalidKey, InvalidKeyNamed, InvalidKeyUnauthorized),
 		oneOf("unassigned_exposure", b.UnassignedExposure, UnassignedEvent, UnassignedUnset),
 		oneOf("impression_property", b.ImpressionProperty, ImpressionSet, ImpressionNone),
 		oneOf("content_type", b.ContentType, AcceptForm, Accept, Reject),

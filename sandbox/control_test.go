@@ -4,8 +4,11 @@
 package sandbox_test
 
 import (
+	"archive/zip"
 	"bufio"
+	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -354,6 +357,69 @@ func TestDashboardAPIs(t *testing.T) {
 	assert.Equal(t, map[string]any{"a": 1.0}, profile.UserData.Properties)
 	_, body, _ := s.do(http.MethodGet, "/api/2/usersearch?user=nobody", "")
 	assert.JSONEq(t, `{"type":"nomatch","matches":[]}`, body)
+}
+
+// TestExport: a project's events by the hour in which they came, as Amplitude's Export API gives them.
+func TestExport(t *testing.T) {
+	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) { c.APIKeys = []string{"sandbox", "other"} }))
+	s.v2(event("user-1", "a"), event("user-1", "a"), identify(`{"plan":"pro"}`)) // a copy, and no event
+	s.control(http.MethodPost, "/_sandbox/clock", `{"advance": "1h"}`)
+	s.v2(event("user-2", "b"))
+	var stored struct {
+		Events []struct {
+			Sandbox struct {
+				ReceivedAt int64 `json:"received_at"`
+			} `json:"sandbox"`
+		} `json:"events"`
+	}
+	s.get("/_sandbox/events?verdict=stored", &stored)
+	last := time.UnixMilli(stored.Events[len(stored.Events)-1].Sandbox.ReceivedAt).UTC() // of user-2
+	hour := func(ago int) string { return last.Add(-time.Duration(ago) * time.Hour).Format("20060102T15") }
+	auth := func(key string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(key+":secret")) }
+	for _, tc := range []struct {
+		name, key, start, end string
+		want                  int
+		insertIDs             []string
+	}{
+		{"both hours", "sandbox", hour(1), hour(0), 200, []string{"a", "b"}},
+		{"the last hour", "sandbox", hour(0), hour(0), 200, []string{"b"}},
+		{"no event", "sandbox", hour(30), hour(29), 404, nil},
+		{"another project", "other", hour(1), hour(0), 404, nil},
+		{"unknown key", "wrong", hour(1), hour(0), 401, nil},
+		{"no hour", "sandbox", "2026-11-26", hour(0), 400, nil},
+		{"backward", "sandbox", hour(0), hour(2), 400, nil},
+		{"more than a year", "sandbox", "20200101T00", hour(0), 400, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			status, body, header := s.do(http.MethodGet, "/api/2/export?start="+tc.start+"&end="+tc.end, "", "Authorization", auth(tc.key))
+			require.Equal(t, tc.want, status, body)
+			if tc.want != http.StatusOK {
+				return
+			}
+			assert.Equal(t, "application/zip", header.Get("Content-Type"))
+			archive, err := zip.NewReader(strings.NewReader(body), int64(len(body)))
+			require.NoError(t, err)
+			var ids []string
+			for _, file := range archive.File {
+				assert.Regexp(t, `^1/1_\d{4}-\d\d-\d\d_\d{1,2}#0\.json\.gz$`, file.Name)
+				packed, err := file.Open()
+				require.NoError(t, err)
+				lines, err := gzip.NewReader(packed)
+				require.NoError(t, err)
+				for d := json.NewDecoder(lines); d.More(); {
+					var e map[string]any
+					require.NoError(t, d.Decode(&e))
+					ids = append(ids, e["$insert_id"].(string))
+					assert.Contains(t, e, "user_properties")
+					assert.Regexp(t, `^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$`, e["event_time"])
+					assert.Equal(t, e["server_upload_time"], e["server_received_time"])
+				}
+			}
+			assert.Equal(t, tc.insertIDs, ids)
+		})
+	}
+	status, _, _ := s.do(http.MethodGet, "/api/2/export?start="+hour(1)+"&end="+hour(0), "")
+	assert.Equal(t, http.StatusUnauthorized, status, "without credentials")
 }
 
 // TestSecrets sends keys in every way and looks for them in everything that can be read.

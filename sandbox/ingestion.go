@@ -187,6 +187,9 @@ func (in *ingestion) authorize(*http.Request) (answer, bool) {
 	defer s.mu.Unlock()
 	p := s.projects[key]
 	if p == nil || p.region != s.config.Region {
+		if in.behavior.InvalidKey == InvalidKeyUnauthorized {
+			return in.behavior.failure(http.StatusUnauthorized, errUnauthorized), true
+		}
 		return in.behavior.badRequest(errKey + key), true
 	}
 	in.project = p

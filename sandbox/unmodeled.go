@@ -11,7 +11,6 @@ var unmodeled = []struct{ path, api string }{
 	{"/httpapi", "the deprecated HTTP API"},
 	{"/usermap", "the User Mapping (aliasing) API"},
 	{"/attribution", "the Attribution API"},
-	{"/api/2/export", "the Export API"},
 	{"/api/2/deletions/", "the User Privacy API"},
 	{"/api/2/taxonomy/", "the Taxonomy API"},
 	{"/api/2/lookup_table", "the Lookup Table API"},

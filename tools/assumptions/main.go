@@ -24,6 +24,8 @@ type options struct {
 	only              []string
 	heavy             bool
 	wait              time.Duration
+	// readRun is the run whose rows are read back by the Export API; nothing is sent then.
+	readRun string
 }
 
 func main() {
@@ -34,6 +36,7 @@ func main() {
 	flag.StringVar(&only, "only", "", "rows to ask, separated by commas; all when empty")
 	flag.BoolVar(&o.heavy, "heavy", false, "ask the rows that send thousands of events or what a firewall may object to, too")
 	flag.DurationVar(&o.wait, "wait", 5*time.Minute, "how long to wait until what was sent can be read back")
+	flag.StringVar(&o.readRun, "run", "", "read back what this run sent by the Export API, which has it two to three hours later, and send nothing")
 	flag.StringVar(&page, "page", "", "write the page to this file and ask nothing")
 	flag.Parse()
 	// Not as flags, which every user of the machine can read.
@@ -73,6 +76,11 @@ func (o *options) hosts() (hosts, error) {
 	if o.apiKey == "" {
 		return hosts{}, errors.New("API_KEY must be the API key of a project for tests: every user who is sent counts as one")
 	}
+	if o.readRun != "" {
+		if _, err := startOf(o.readRun); err != nil || o.secretKey == "" {
+			return hosts{}, errors.New("RUN must be the run that a table names, such as 20261126T07-1f2e3d4c, and needs SECRET_KEY")
+		}
+	}
 	if o.server != "" {
 		return hosts{strings.TrimSuffix(o.server, "/"), strings.TrimSuffix(o.server, "/")}, nil
 	}
@@ -90,14 +98,22 @@ func check(ctx context.Context, o options, transport http.RoundTripper, out io.W
 		return err
 	}
 	p := newProbe(o, h, transport)
+	begin, end := p.begin, p.end
+	if o.readRun != "" {
+		users, err := p.export(ctx)
+		if err != nil {
+			return err
+		}
+		begin, end = func(_ context.Context, r row) result { return result{row: r} }, func(_ context.Context, r *result) { p.exported(users, r) }
+	}
 	var table []result
 	for _, r := range rows {
-		if r.asks() && (len(o.only) == 0 || slices.Contains(o.only, r.id)) {
-			table = append(table, p.begin(ctx, r))
+		if r.asks() && (len(o.only) == 0 || slices.Contains(o.only, r.id)) && (o.readRun == "" || r.read != nil) {
+			table = append(table, begin(ctx, r))
 		}
 	}
 	for i := range table {
-		p.end(ctx, &table[i])
+		end(ctx, &table[i])
 	}
 	return printTable(out, h, p.run, table)
 }

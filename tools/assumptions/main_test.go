@@ -8,10 +8,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +43,13 @@ func loopback(t *testing.T) http.RoundTripper {
 // ask puts rows to a sandbox with the behavior that a row turns, and returns the table.
 func ask(t *testing.T, turn string, o options) string {
 	t.Helper()
-	var s *sandbox.Server
+	_, table := asked(t, turn, o)
+	return table
+}
+
+// asked is ask, with the sandbox.
+func asked(t *testing.T, turn string, o options) (s *sandbox.Server, table string) {
+	t.Helper()
 	if turn == "" {
 		turn = "{}"
 	}
@@ -55,7 +64,7 @@ func ask(t *testing.T, turn string, o options) string {
 	o.apiKey, o.server, o.wait = "sandbox", s.URL(), 10*time.Second
 	var out bytes.Buffer
 	require.NoError(t, check(t.Context(), o, transport, &out))
-	return out.String()
+	return s, out.String()
 }
 
 // TestAsAssumed: a sandbox with its defaults is as assumed in every row.
@@ -78,11 +87,59 @@ func TestEachRowTellsApart(t *testing.T) {
 		}
 		t.Run(r.id, func(t *testing.T) {
 			t.Parallel()
-			table := ask(t, r.turn, options{secretKey: "secret", heavy: true, only: []string{r.id}})
-			assert.Regexp(t, `(?m)^`+r.id+` +OTHERWISE +assumed: `+r.assumed+`; found: `+r.turned+`$`, table)
+			o := options{secretKey: "secret", heavy: true, only: []string{r.id}}
+			server, table := asked(t, r.turn, o)
+			otherwise := `(?m)^` + r.id + ` +OTHERWISE +assumed: ` + r.assumed + `; found: ` + r.turned + `$`
+			assert.Regexp(t, otherwise, table)
 			assert.Contains(t, table, r.otherwise)
+			if r.read != nil {
+				assert.Regexp(t, otherwise, exportOf(t, server, table, o), "read back by the Export API")
+			}
 		})
 	}
+}
+
+var runOf = regexp.MustCompile(`, run (\S+)\n`)
+
+// exportOf reads a run back by the Export API of the sandbox that was asked, and returns the table.
+func exportOf(t *testing.T, s *sandbox.Server, table string, o options) string {
+	t.Helper()
+	run := runOf.FindStringSubmatch(table)
+	require.NotNil(t, run, table)
+	o.apiKey, o.server, o.readRun = "sandbox", s.URL(), run[1]
+	var out bytes.Buffer
+	require.NoError(t, check(t.Context(), o, loopback(t), &out))
+	return out.String()
+}
+
+// TestExport: what a run sent is read back by the Export API too, and nothing is sent for it.
+func TestExport(t *testing.T) {
+	server, table := asked(t, "", options{secretKey: "secret"})
+	before := len(server.Events(sandbox.Select{}))
+	exported := exportOf(t, server, table, options{secretKey: "secret"})
+	n := 0
+	for _, r := range rows {
+		if r.read != nil {
+			n++
+			assert.Regexp(t, `(?m)^`+r.id+` +as assumed`, exported)
+		} else {
+			assert.NotRegexp(t, `(?m)^`+r.id+` `, exported)
+		}
+	}
+	assert.Contains(t, exported, fmt.Sprintf("%d as assumed, 0 otherwise, 0 not asked, 0 without an answer", n))
+	assert.Len(t, server.Events(sandbox.Select{}), before)
+
+	for run, want := range map[string]string{
+		"20010203T04-01020304": "the Export API has nothing of the hours from 20010203T04 on",
+		"01020304":             "RUN must be the run that a table names",
+	} {
+		o := options{apiKey: "sandbox", secretKey: "secret", server: server.URL(), readRun: run}
+		require.ErrorContains(t, check(t.Context(), o, loopback(t), io.Discard), want)
+	}
+	o := options{apiKey: "a-key-of-another-project", secretKey: "secret", server: server.URL(), readRun: runOf.FindStringSubmatch(table)[1]}
+	err := check(t.Context(), o, loopback(t), io.Discard)
+	require.ErrorContains(t, err, "the Export API refuses the keys")
+	assert.NotContains(t, err.Error(), o.apiKey)
 }
 
 // TestEverySwitchIsAsked: each behavior of the sandbox is turned by a row, or there is a reason why none does.

@@ -61,8 +61,12 @@ const requestTimeout = time.Minute
 func newProbe(o options, h hosts, transport http.RoundTripper) *probe {
 	id := make([]byte, 4)
 	_, _ = rand.Read(id)
+	run := o.readRun
+	if run == "" {
+		run = time.Now().UTC().Format(exportHour) + "-" + hex.EncodeToString(id)
+	}
 	return &probe{
-		options: o, hosts: h, run: hex.EncodeToString(id),
+		options: o, hosts: h, run: run,
 		client: &http.Client{
 			Transport: transport, Timeout: requestTimeout,
 			// A redirect would take the keys along.
@@ -200,14 +204,20 @@ func (p *probe) post(ctx context.Context, in request) (reply, error) {
 
 // do returns the answer with the API key taken out, since some answers repeat it.
 func (p *probe) do(r *http.Request) (status int, text string, err error) {
+	const limit = 16 << 20
+	status, body, err := p.raw(r, limit)
+	return status, strings.ReplaceAll(string(body), p.apiKey, "****"), err
+}
+
+// raw returns the answer as it is, up to a limit.
+func (p *probe) raw(r *http.Request, limit int64) (status int, body []byte, err error) {
 	response, err := p.client.Do(r)
 	if err != nil {
-		return 0, "", err
+		return 0, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	const limit = 16 << 20
-	body, err := io.ReadAll(io.LimitReader(response.Body, limit))
-	return response.StatusCode, strings.ReplaceAll(string(body), p.apiKey, "****"), err
+	body, err = io.ReadAll(io.LimitReader(response.Body, limit))
+	return response.StatusCode, body, err
 }
 
 // payload is the body of a request with events.

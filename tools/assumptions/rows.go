@@ -43,6 +43,7 @@ var rows = []row{
 	},
 	{
 		id: "raw-exposure", assumed: "transformed, a",
+		turn: `{"raw_exposure": "keep"}`, turned: "not transformed, unset",
 		what:      "`$exposure` becomes `[Experiment] Exposure` and sets the user property.",
 		source:    "Event tracking page of Amplitude Experiment.",
 		otherwise: "`exposure: {wire: raw}` must not be used.",
@@ -215,6 +216,7 @@ var rows = []row{
 
 	{
 		id: "invalid-key", assumed: "400 Invalid API key",
+		turn: `{"invalid_key": "unauthorized"}`, turned: "401 Unauthorized",
 		what:      "A key that is not of a project in the region gets a 400 that begins with \"Invalid API key\".",
 		source:    "Reports by users of the Swift, Kotlin and TypeScript SDKs, which look for this text.",
 		otherwise: "The exporter holds the events and tries again all the same; the log would name the answer and not the key as the cause.",
@@ -253,7 +255,7 @@ var rows = []row{
 		source:    "HTTP V2 page.",
 		otherwise: "Set `min_id_length` of the exporter and `identity: {min_id_length: …}` of the processor to the number.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
-			a, err := p.send(ctx, p.plain("id-length", event{"user_id": p.run[:4]}))
+			a, err := p.send(ctx, p.plain("id-length", event{"user_id": p.run[len(p.run)-4:]}))
 			return naming(a, "events_with_invalid_id_lengths"), err
 		},
 	},
