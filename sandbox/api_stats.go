@@ -34,6 +34,8 @@ type Overview struct {
 	Unsorted             int                       `json:"unsorted"` // events older than the newest of their user
 	Faults               int                       `json:"faults"`
 	Foreign              map[string]int            `json:"foreign"` // requests of other sites' pages that were refused, by origin
+	// Records are those of the Collector in the same process, by outcome; nil without one.
+	Records map[string]uint64 `json:"records"`
 }
 
 // overview returns the counts since the start or the last reset.
@@ -47,7 +49,7 @@ func (s *store) overview() Overview {
 		Duplicates: s.stats.verdicts[Duplicate], Invalid: s.stats.verdicts[Invalid], Throttled: s.stats.verdicts[Throttled],
 		Identifies: s.stats.verdicts[Identify], EventsByType: maps.Clone(s.stats.types),
 		EventsKept: s.events.n, EventsForgotten: s.events.gone, Warnings: s.stats.warnings, Unsorted: s.stats.unsorted, Faults: len(s.script.faults),
-		Foreign: maps.Clone(s.stats.foreign),
+		Foreign: maps.Clone(s.stats.foreign), Records: s.recordCounts(),
 	}
 	for path, e := range s.stats.endpoints {
 		copied := *e

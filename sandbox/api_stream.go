@@ -88,13 +88,14 @@ type stream struct {
 	began   bool
 	counted time.Time // of the last counts
 	late    bool      // counts are due
+	mounted bool      // counts of records come, too
 
 	countsOnly bool // the reader wants no events
 }
 
-// wake ends a wait when counts are due although nothing else happens.
+// wake ends a wait when counts are due although nothing else happens: nobody says when a Collector gets a record.
 func (st *stream) wake() <-chan time.Time {
-	if !st.late {
+	if !st.late && !st.mounted {
 		return nil
 	}
 	return time.After(streamStats)
@@ -154,8 +155,9 @@ func (st *stream) send() bool {
 		st.late = true
 		return true
 	}
-	st.counted, st.late = time.Now(), false
-	return st.write(append(append([]byte("event: stats\ndata: "), encode(s.overview())...), "\n\n"...))
+	counts := s.overview()
+	st.counted, st.late, st.mounted = time.Now(), false, counts.Records != nil
+	return st.write(append(append([]byte("event: stats\ndata: "), encode(counts)...), "\n\n"...))
 }
 
 // encode writes the batch oldest first.

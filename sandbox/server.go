@@ -17,7 +17,7 @@ import (
 // Serve and Shutdown are for those who want it to serve by itself.
 //
 // It only joins its parts, each of which has its paths: uploads takes events, eventsAPI, requestsAPI, usersAPI and
-// experimentsAPI show them, streamAPI tells what happens, faultsAPI makes things go wrong, sendAPI is the page's form,
+// experimentsAPI show them, streamAPI tells what happens and recordsAPI what happened before, in a Collector, faultsAPI makes things go wrong, sendAPI is the page's form,
 // controlAPI is the sandbox itself, and gate keeps other sites out. What they remember is in store.
 type Server struct {
 	store   *store
@@ -46,6 +46,7 @@ func NewServer(config Config) (*Server, error) {
 		(&usersAPI{st}).routes(),
 		(&experimentsAPI{st}).routes(),
 		(&streamAPI{st}).routes(),
+		(&recordsAPI{st}).routes(),
 		(&faultsAPI{st}).routes(),
 		(&controlAPI{st}).routes(),
 		(&sendAPI{up}).routes(),

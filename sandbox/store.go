@@ -34,6 +34,10 @@ type store struct {
 	inflight map[idKey]int
 	changed  chan struct{} // closed and replaced when something happened
 
+	// records tells of what a Collector did before, nil without one; recordsBefore are its counts at the last reset.
+	records       Records
+	recordsBefore map[string]uint64
+
 	large    slots // for large bodies
 	watching slots // for streams and waits
 }
@@ -61,6 +65,7 @@ func (s *store) clear() {
 	s.retries = newRetries()
 	s.stats = newStats(s.clock.now())
 	s.setBehavior(s.config.Behavior)
+	s.forgetRecords()
 }
 
 // setBehavior takes a valid behavior.

@@ -3,7 +3,7 @@
 
 // Command otelcol-amplitude-explain answers "what would happen to this record?": it reads log records as OTLP
 // and tells what the processor amplitude_experiment makes of each and why, by the processor's own code, and the
-// event that the exporter amplitude would send. It connects to nothing.
+// event that the exporter amplitude would send. It connects to nothing, unless it is asked to watch a running Collector (tap).
 //
 //	otelcol-amplitude-explain --config collector.yaml < record.json
 package main // import "github.com/otelcol-amplitude/otelcol-amplitude/cmd/otelcol-amplitude-explain"
@@ -41,6 +41,7 @@ the records of the input alone: what a running Collector remembers is not known 
   otelcol-amplitude-explain --config collector.yaml --outcome rejected captured.jsonl
   otelcol-amplitude-explain --config collector.yaml --expect cases.yaml
   otelcol-amplitude-explain doctor --config collector.yaml
+  otelcol-amplitude-explain tap --outcome skipped,rejected http://127.0.0.1:8587
 
 flags:
 `
@@ -70,6 +71,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var err error
 	if len(args) > 0 && args[0] == "doctor" {
 		status, err = examine(args[1:], stdout, stderr)
+	} else if len(args) > 0 && args[0] == "tap" {
+		status, err = watchTap(args[1:], stdout, stderr)
 	} else if o, err = parse(args, stderr); err == nil {
 		status, err = o.run(stdin, stdout, stderr)
 	}

@@ -4,12 +4,10 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
@@ -58,6 +56,15 @@ func complete(x *explain.Explanation, in document, cfg *amplitudeexporter.Config
 	return whole
 }
 
+// place says where the record stands in the input.
+func (x *explanation) place() string {
+	of := ""
+	if x.Spans {
+		of = " of what feature_flag_events makes of the spans"
+	}
+	return fmt.Sprintf("%s, document %d, %s%s", x.Input, x.Document, x.Path, of)
+}
+
 // printer writes explanations as text or JSON, and counts them.
 type printer struct {
 	w        io.Writer
@@ -93,7 +100,10 @@ func (p *printer) print(x explanation) error {
 	if p.json != nil {
 		return p.json.Encode(x)
 	}
-	_, err := p.w.Write(appendText(nil, &x))
+	_, err := p.w.Write(explain.AppendText(nil, x.Explanation, x.place(), func(i int) explain.Encoded {
+		e := &x.Events[i]
+		return explain.Encoded{Event: e.JSON, Identify: e.Identify, NotSent: e.NotSent}
+	}))
 	return err
 }
 
@@ -138,201 +148,4 @@ func plural(word string, n int) string {
 		return word
 	}
 	return word + "s"
-}
-
-// lines writes labeled lines in two columns, under headings.
-type lines struct{ text []byte }
-
-const (
-	margin = "    "
-	column = 20
-)
-
-func (l *lines) heading(text string) {
-	l.text = fmt.Appendf(l.text, "  %s\n", text)
-}
-
-// add writes a line under a label; an empty label continues the one before.
-func (l *lines) add(label, format string, args ...any) {
-	l.text = fmt.Appendf(l.text, "%s%-*s  %s\n", margin, column, label, fmt.Sprintf(format, args...))
-}
-
-func appendText(dst []byte, x *explanation) []byte {
-	l := &lines{text: dst}
-	headline := x.Outcome
-	if x.Reason != "" {
-		headline += " (" + x.Reason + ")"
-	}
-	l.text = fmt.Appendf(l.text, "record %d: %s\n", x.Record, headline)
-	if x.Hint != "" {
-		l.heading(x.Hint)
-	}
-	l.heading("read")
-	of := ""
-	if x.Spans {
-		of = " of what feature_flag_events makes of the spans"
-	}
-	l.add("place", "%s, document %d, %s%s", x.Input, x.Document, x.Path, of)
-	l.recognized(x.Recognized)
-	for i := range x.Facts {
-		l.fact(&x.Facts[i])
-	}
-	if len(x.Rules)+len(x.Flags) > 0 {
-		l.heading("decided")
-	}
-	for i := range x.Flags {
-		l.flag(&x.Flags[i])
-	}
-	for _, rule := range x.Rules {
-		l.add(rule.About, "%s: %s", rule.Result, rule.Because)
-	}
-	for i, one := range x.NotCarried {
-		label := ""
-		if i == 0 {
-			label = "left behind"
-		}
-		l.add(label, "%s: %s", orQuotes(one.Name), one.Because)
-	}
-	if len(x.Events) > 0 {
-		l.heading("becomes")
-	}
-	for i := range x.Events {
-		l.event(&x.Events[i])
-	}
-	return append(l.text, '\n')
-}
-
-func (l *lines) recognized(r explain.Recognized) {
-	if r.EventName == "" {
-		l.add("event name", "none")
-	} else {
-		l.add("event name", "%q  from %s", r.EventName, r.From)
-	}
-	for _, other := range r.OtherNames {
-		l.add("", "also %q  from %s", other.Name, other.From)
-	}
-	l.add("recognized as", "%s", r.As)
-}
-
-func (l *lines) fact(f *explain.Fact) {
-	switch {
-	case f.From != nil && f.Via != "":
-		l.add(f.Name, "%s  from %s (%s), a %s: nothing else gives it", f.Value, f.From.Name, f.From.Where, f.Via)
-	case f.From != nil:
-		l.add(f.Name, "%s  from %s (%s)", f.Value, f.From.Name, f.From.Where)
-	case f.Value != "":
-		l.add(f.Name, "%s", f.Value)
-	default:
-		l.add(f.Name, "none; looked for %s", strings.Join(f.LookedFor, ", "))
-	}
-	for _, other := range f.Others {
-		if other.Refused != "" {
-			l.add("", "refused %s from %s (%s): %s", orQuotes(other.Value), other.Name, other.Where, other.Refused)
-		} else {
-			l.add("", "not needed %s from %s (%s)", orQuotes(other.Value), other.Name, other.Where)
-		}
-	}
-}
-
-func (l *lines) flag(f *explain.FlagResult) {
-	key := "flag " + orQuotes(f.Key)
-	switch {
-	case f.LeftOut != "":
-		l.add(key, "left out: %s", f.LeftOut)
-	case f.Because == "":
-		l.add(key, "%s", f.Variant)
-	case f.Unassigned:
-		l.add(key, "%s, unassigned: %s", f.Variant, f.Because)
-	default:
-		l.add(key, "%s, assigned: %s", f.Variant, f.Because)
-	}
-	if f.NoProperty {
-		l.add("", "no user property: it is a mutual exclusion group")
-	}
-	if f.Untracked {
-		l.add("", "no exposure: metadata.trackExposure is false")
-	}
-	if f.Details != "" {
-		l.add("", "details %s", f.Details)
-	}
-}
-
-func (l *lines) event(e *event) {
-	switch {
-	case len(e.Flags) == 1:
-		l.add("part", "flag %s", orQuotes(e.Flags[0]))
-	case len(e.Flags) > 0:
-		l.add("part", "%d flags, %s to %s", len(e.Flags), e.Flags[0], e.Flags[len(e.Flags)-1])
-	}
-	switch e.Verdict {
-	case explain.VerdictSend:
-		l.add("repeat", "no: %s", e.Because)
-	case explain.VerdictLate:
-		l.add("repeat", "no, but late: %s", e.Because)
-	case explain.VerdictRepeat:
-		l.add("repeat", "yes: %s", e.Because)
-	}
-	if id := e.InsertID; id != nil {
-		l.insertID(id)
-	}
-	if e.NotSent != "" {
-		l.add("event", "the exporter does not send it: %s%s", e.NotSent, notSentHints[e.NotSent])
-	}
-	l.object("event", e.JSON)
-	if e.Property != "" {
-		l.add("user property", "%s", e.Property)
-	}
-	l.object("$identify", e.Identify)
-}
-
-// object writes JSON, if there is any.
-func (l *lines) object(label string, of json.RawMessage) {
-	if of == nil {
-		return
-	}
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, of, margin, "  "); err != nil {
-		l.add(label, "%s", of)
-		return
-	}
-	l.text = fmt.Appendf(l.text, "%s%s\n%s%s\n", margin, label, margin, indented.Bytes())
-}
-
-func (l *lines) insertID(id *explain.InsertID) {
-	l.add("insert_id", "%s", orQuotes(id.Value))
-	window := fmt.Sprintf("window %d", id.Window)
-	if id.Day != "" {
-		window = fmt.Sprintf("day %d (%s)", id.Window, id.Day)
-	}
-	ids := "user_id, device_id"
-	if id.IDsHashed {
-		ids = "one hash of user_id and device_id, which are too long"
-	}
-	switch id.Format {
-	case "kept":
-		l.add("", "kept as it came")
-	case "sdk":
-		l.add("", "%s, the hash of Amplitude's SDK, %s", ids, window)
-	case "identify":
-		l.add("", "%s, and a number of its own: setting a property again is harmless", ids)
-	default:
-		l.add("", "%s, hash of subject and result, %s", ids, window)
-	}
-	if id.SameAs > 0 {
-		l.add("", "Amplitude drops it: record %d was sent with the same insert_id", id.SameAs)
-	}
-}
-
-// notSentHints are for the reasons of records that nobody meant as events.
-var notSentHints = map[string]string{
-	"not_an_event": ", it has no event name",
-	"not_allowed":  ", no pattern of its key `events` matches the event name",
-}
-
-// orQuotes makes a blank text visible.
-func orQuotes(text string) string {
-	if strings.TrimSpace(text) != text || text == "" {
-		return strconv.Quote(text)
-	}
-	return text
 }

@@ -109,7 +109,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.life, x.cut = context.WithCancel(context.Background())
 	x.health = newHealth(cfg, set.Logger, c)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
-	x.sender.book = &x.book
+	x.sender.book, x.sender.id = &x.book, set.ID.String()
 	x.slow = newSlowLane(x, cfg, x.envelope.limits.events, c, x.log)
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -125,6 +126,24 @@ func (x *amplitudeExporter) tellDelivered(b *batch) {
 			x.tell(b.events[i].Record, receipts.Delivered, event.Failure{})
 		}
 	}
+}
+
+// tellAnswered tells whoever listens of a request with these events, and of what came back.
+func (s *sender) tellAnswered(b *batch, indexes []int32, res *response, bytes int, took time.Duration) {
+	if !receipts.Listened() {
+		return
+	}
+	keys := make([]uint64, len(indexes))
+	for n, i := range indexes {
+		keys[n] = b.events[i].receipt
+	}
+	receipts.TellAnswered(keys, &receipts.Answer{
+		Exporter: s.id, Status: res.word(), Text: res.text, Bytes: bytes, Took: took,
+		Event: func(n int) []byte {
+			e := &b.events[indexes[n]]
+			return b.json[e.start:e.end]
+		},
+	})
 }
 
 // whyOf puts a failure into one line; "" if there is none.

@@ -31,6 +31,8 @@ type sender struct {
 	tel      *telemetry
 	health   *health
 	book     *receipts.Book
+	// id is that of the component.
+	id string
 	// pausedUntil is when the project may be sent to again. It keeps the reading of the steady clock,
 	// or a wall clock that is set back would make the pause longer.
 	pausedUntil atomic.Pointer[time.Time]
@@ -99,7 +101,9 @@ func (s *sender) send(ctx context.Context, b *batch, indexes []int32) response {
 		res = interpret(a, len(indexes))
 	}
 	body.release()
-	s.tel.request(ctx, &res, len(indexes), size, time.Since(start))
+	took := time.Since(start)
+	s.tel.request(ctx, &res, len(indexes), size, took)
+	s.tellAnswered(b, indexes, &res, size, took)
 	switch res.action {
 	case actionDone:
 		s.strained.Store(0)

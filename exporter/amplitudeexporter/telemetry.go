@@ -128,20 +128,25 @@ func (t *telemetry) late(now time.Time, b *batch, indexes []int32) {
 
 // request counts one request and what came of it.
 func (t *telemetry) request(ctx context.Context, res *response, events, size int, took time.Duration) {
-	word := strconv.Itoa(res.status)
-	switch {
-	case res.keyRefused():
-		word = "invalid_api_key"
-	case res.err != nil && isTimeout(res.err):
-		word = "timeout"
-	case res.err != nil:
-		word = "network_error"
-	}
-	option := t.status(word)
+	option := t.status(res.word())
 	t.ExporterAmplitudeRequests.Add(ctx, 1, option)
 	t.ExporterAmplitudeRequestDuration.Record(ctx, took.Seconds(), option)
 	t.ExporterAmplitudeRequestSize.Record(ctx, int64(size), t.all)
 	t.ExporterAmplitudeRequestEvents.Record(ctx, int64(events), t.all)
+}
+
+// word is how metrics name the answer.
+func (r *response) word() string {
+	switch {
+	case r.keyRefused():
+		return "invalid_api_key"
+	case r.err != nil && isTimeout(r.err):
+		return "timeout"
+	case r.err != nil:
+		return "network_error"
+	default:
+		return strconv.Itoa(r.status)
+	}
 }
 
 func (t *telemetry) status(word string) metric.MeasurementOption {

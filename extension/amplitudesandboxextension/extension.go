@@ -41,10 +41,11 @@ func newSandboxExtension(set extension.Settings, config *Config) (*sandboxExtens
 }
 
 // Start listens and serves.
-func (e *sandboxExtension) Start(ctx context.Context, _ component.Host) error {
+func (e *sandboxExtension) Start(ctx context.Context, host component.Host) error {
 	if err := e.observe(); err != nil {
 		return err
 	}
+	e.mountDecisions(host)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", e.config.Endpoint)
 	if err != nil {
 		return e.listenError(err)

@@ -59,7 +59,9 @@ func (b *Batch) Read(ctx context.Context, ld plog.Logs, arrival time.Time, recor
 					r.trace, r.position, r.kind, r.older = trace, b.size, is.kind, is.older
 					r.shaped, r.reshaped = is.shaped && p.set.AcceptShaped, is.shaped && !p.set.AcceptShaped
 					r.propertyClaimed = is.unlisted && record.EventName() != amplitude.EventRawExposure
+					firstLeftOut := len(p.leftOut)
 					p.parse(r, record, is.body, now)
+					r.trace.decided(r, p.flags[r.flags.start:r.flags.end], p.leftOut[firstLeftOut:])
 				} else {
 					if is.claims && !p.set.AcceptShaped && p.set.OtherRecords == OtherPass {
 						p.claims.strip(record, trace)

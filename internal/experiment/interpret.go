@@ -130,7 +130,7 @@ type leftOutFlag struct {
 // parse reads one recognized record, with its body, into r, of which trace, position and what it was recognized as are set.
 // now is the time of arrival in milliseconds.
 func (p *parser) parse(r *parsedRecord, record plog.LogRecord, body pcommon.Value, now int64) {
-	firstFlag, firstGroup, firstLeftOut, firstExposure := len(p.flags), len(p.groups), len(p.leftOut), len(p.exposures)
+	firstFlag, firstGroup, firstExposure := len(p.flags), len(p.groups), len(p.exposures)
 	r.trace.recognized(p.Mapper.names, record, r.kind)
 	r.Time = eventMillis(record.Timestamp(), record.ObservedTimestamp(), now)
 	if r.shaped {
@@ -141,7 +141,6 @@ func (p *parser) parse(r *parsedRecord, record plog.LogRecord, body pcommon.Valu
 	r.flags = indexRange{int32(firstFlag), int32(len(p.flags))}
 	r.groups = indexRange{int32(firstGroup), int32(len(p.groups))}
 	r.exposures = indexRange{int32(firstExposure), int32(len(p.exposures))}
-	r.trace.decided(r, p.flags[firstFlag:], p.leftOut[firstLeftOut:])
 }
 
 // interpret reads what a record says, decides whether that makes an event, and then who it was.

@@ -34,7 +34,7 @@ func (t *Trace) events(events []Event) {
 	}
 }
 
-// ended tells that all events of a record are repeats.
+// ended tells what became of a record whose events are written, or are all repeats.
 func (t *Trace) ended(outcome Outcome) {
 	if t != nil {
 		t.x.Outcome = outcome.String()

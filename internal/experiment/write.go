@@ -137,29 +137,21 @@ func (b *Batch) insertIDs() {
 
 // write carries out what was decided about a record, and tells whether the record stays.
 func (b *Batch) write(r *parsedRecord, record plog.LogRecord, counts *Counts) bool {
-	outcome := r.outcome
-	switch {
-	case outcome == Skipped:
+	outcome := b.outcomeOf(r)
+	switch outcome {
+	case Skipped:
 		counts.Skipped[r.skip]++
 		if key := b.exampleFlag(r); key != "" {
 			counts.SkippedFlag[r.skip] = key
 		}
-	case outcome == Rejected:
+	case Rejected:
 		counts.Rejected[r.reject]++
 		if key := b.exampleFlag(r); key != "" {
 			counts.ExampleFlag[r.reject] = key
 		}
 	default:
-		events, identifies := b.writeEvents(r, record, counts)
-		switch {
-		case events > 0:
-		case identifies > 0:
-			outcome = Repaired
-			r.trace.ended(outcome)
-		default:
-			outcome = Duplicate
-			r.trace.ended(outcome)
-		}
+		b.writeEvents(r, record, counts)
+		r.trace.ended(outcome)
 	}
 	if r.withoutReason && r.leaves() {
 		counts.WithoutReason++
@@ -167,6 +159,23 @@ func (b *Batch) write(r *parsedRecord, record plog.LogRecord, counts *Counts) bo
 	}
 	counts.Outcomes[outcome]++
 	return outcome != Duplicate && r.leaves()
+}
+
+// outcomeOf tells what becomes of a record whose events have their verdicts.
+func (b *Batch) outcomeOf(r *parsedRecord) Outcome {
+	if !r.leaves() {
+		return r.outcome
+	}
+	outcome := Duplicate
+	for i := r.events.start; i < r.events.end; i++ {
+		switch verdict := &b.events[i].Verdict; {
+		case !verdict.Repeat:
+			return r.outcome
+		case verdict.Identify:
+			outcome = Repaired
+		}
+	}
+	return outcome
 }
 
 // exampleFlag is the key of the flag of an exposure, if it was read.
@@ -178,8 +187,9 @@ func (b *Batch) exampleFlag(r *parsedRecord) string {
 }
 
 // writeEvents writes the events of a record that are no repeats, and behind them what repairs user properties: the first
-// into the record itself. It returns how many there are of each.
-func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Counts) (events, identifies int) {
+// into the record itself.
+func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Counts) {
+	events, identifies := 0, 0
 	if r.exposures.len() > 0 {
 		takeMetadata(b.events[r.events.start:r.events.end])
 	}
@@ -232,7 +242,6 @@ func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Coun
 	if events+identifies > 0 && !r.shaped {
 		b.writer.nothing.MoveTo(record.Body())
 	}
-	return events, identifies
 }
 
 // flagLabel is the flag of an event as the label of a metric.

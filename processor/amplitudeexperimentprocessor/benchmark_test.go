@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor/processortest"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
@@ -138,3 +139,13 @@ func BenchmarkForeign(b *testing.B) { run(b, "", foreignWorkload, true) }
 
 // BenchmarkRepeats: every record is a repeat.
 func BenchmarkRepeats(b *testing.B) { run(b, "", exposureWorkload, false) }
+
+// BenchmarkWatched: one watcher, who is told of a hundred records a second.
+func BenchmarkWatched(b *testing.B) {
+	w, err := tap.Watch(tap.Filter{}, 100)
+	require.NoError(b, err)
+	defer w.Close()
+	for name, workload := range map[string]func(*testing.B, int) plog.Logs{"Exposures": exposureWorkload, "Assignments": assignmentWorkload, "Foreign": foreignWorkload} {
+		b.Run(name, func(b *testing.B) { run(b, "", workload, true) })
+	}
+}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pooling"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
@@ -122,6 +123,7 @@ func (f *factory) memory(cfg *DedupConfig, set processor.Settings) (*memory, err
 // the last.
 type instance struct {
 	id        component.ID
+	name      string // of id, for whoever watches
 	cfg       *Config
 	mapper    *experiment.Mapper
 	memory    *memory
@@ -145,7 +147,7 @@ func newInstance(cfg *Config, set processor.Settings, memory *memory, now func()
 		return nil, err
 	}
 	return &instance{
-		id:  set.ID,
+		id: set.ID, name: set.ID.String(),
 		cfg: cfg, mapper: experiment.New(settings), memory: memory, telemetry: telemetry,
 		explainer: newExplainer(set.Logger, now), now: now, logger: set.Logger,
 	}, nil
@@ -168,6 +170,7 @@ func (f *factory) start(ctx context.Context, host component.Host, shared *instan
 		return err
 	}
 	shared.started = true
+	shared.telemetry.uncount = tap.Count(&shared.telemetry.counter)
 	return shared.telemetry.observe(shared.memory)
 }
 
@@ -188,5 +191,6 @@ func (f *factory) release(ctx context.Context, shared *instance) error {
 	if !shared.started {
 		return nil
 	}
+	shared.telemetry.uncount()
 	return shared.memory.shutdown(ctx)
 }

@@ -137,17 +137,20 @@ type reservation struct {
 	flags     []dedup.Flag
 	verdicts  []dedup.Verdict
 	decisions []dedup.Decision
+	// known is what makes each event a repeat, empty unless somebody watches.
+	known []dedup.Known
 }
 
-// reserve gives the verdict on each event of a batch; see [dedup.Ledger.Reserve]. The recorder may be nil.
-func (m *memory) reserve(ctx context.Context, events []experiment.Event, recorder *explain.Recorder) *reservation {
+// reserve gives the verdict on each event of a batch; see [dedup.Ledger.Reserve]. The recorder may be nil. watched tells
+// that somebody wants to know more of repeats.
+func (m *memory) reserve(ctx context.Context, events []experiment.Event, recorder *explain.Recorder, watched bool) *reservation {
 	var r *reservation
 	if m.ledger != nil {
 		var ok bool
 		if r, ok = m.idle.Get(); !ok {
 			r = &reservation{memory: m}
 		}
-		r.decide(ctx, events)
+		r.decide(ctx, events, watched)
 	}
 	if recorder != nil {
 		for i := range events {
@@ -157,14 +160,49 @@ func (m *memory) reserve(ctx context.Context, events []experiment.Event, recorde
 	return r
 }
 
-func (r *reservation) decide(ctx context.Context, events []experiment.Event) {
+// tell puts the verdicts into words that are told to whoever watches.
+func (m *memory) tell(events []experiment.Event, r *reservation) {
+	for i := range events {
+		told := events[i].Told
+		if told == nil {
+			continue
+		}
+		if told.Verdict == "" {
+			m.explain(&events[i], nil)
+		}
+		if r != nil && told.Verdict == explain.VerdictRepeat {
+			told.Because += knownWords(r.known[i])
+		}
+	}
+}
+
+// knownWords says since when something is known, and where it is.
+func knownWords(known dedup.Known) string {
+	at := time.UnixMilli(known.At).UTC()
+	switch known.State {
+	case dedup.Delivered:
+		return ": it was delivered, and last told at " + at.Format("2006-01-02T15:04:05Z")
+	case dedup.OnItsWay:
+		return ": it is on its way, of " + at.Format("2006-01-02T15:04:05.000Z")
+	case dedup.SameBatch:
+		return ": it is in the same request"
+	default:
+		return ""
+	}
+}
+
+func (r *reservation) decide(ctx context.Context, events []experiment.Event, watched bool) {
 	r.records, r.flags = r.records[:0], r.flags[:0]
 	for i := range events {
 		r.add(&events[i])
 	}
 	r.verdicts = slices.Grow(r.verdicts[:0], len(r.records))[:len(r.records)]
 	r.decisions = slices.Grow(r.decisions[:0], len(r.flags))[:len(r.flags)]
-	r.batch = r.memory.ledger.Reserve(ctx, r.records, r.flags, r.verdicts, r.decisions)
+	r.known = r.known[:0]
+	if watched {
+		r.known = make([]dedup.Known, len(r.records))
+	}
+	r.batch = r.memory.ledger.ReserveKnowing(ctx, r.records, r.flags, r.verdicts, r.decisions, r.known)
 	at := 0
 	for i := range events {
 		at += r.answer(&events[i], r.verdicts[i], r.decisions[at:])

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 )
 
 var _ processor.Logs = (*experimentProcessor)(nil)
@@ -54,24 +55,32 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 		p.telemetry.refused(ctx, ld.LogRecordCount())
 		return err // nobody waits for the answer: the sender is gone, or stopped by a time-out
 	}
-	reservation := p.memory.reserve(ctx, batch.Events(), recorder)
+	watched := tap.NewBatch(p.name, begin) // nil unless somebody watches
+	reservation := p.memory.reserve(ctx, batch.Events(), recorder, watched != nil)
 	accepted := false
 	defer func() {
 		// Also after a panic.
 		if !accepted {
 			reservation.release()
+			watched.Refused(err)
 		}
 	}()
+	if watched != nil {
+		batch.Tell(ld, begin, watched)
+		p.memory.tell(batch.Events(), reservation)
+	}
 	outgoing, counts := batch.Write(ld)
 	p.telemetry.handOver(ctx, incoming, outgoing, p.now().Sub(begin))
+	watched.HandOver()
 	if outgoing > 0 {
-		if err := p.next.ConsumeLogs(reservation.handOver(ctx, batch.Events()), ld); err != nil {
+		if err = p.next.ConsumeLogs(reservation.handOver(ctx, batch.Events()), ld); err != nil {
 			p.telemetry.refused(ctx, incoming)
 			return err
 		}
 	}
 	accepted = true
 	reservation.accept()
+	watched.Accepted()
 	p.telemetry.done(ctx, &counts)
 	p.explainer.explain(&counts)
 	return nil

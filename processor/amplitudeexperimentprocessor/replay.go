@@ -229,6 +229,9 @@ func (p *replays) Claimed(key uint64) {
 	}
 }
 
+// Answered is told of each request, whose events are settled afterward.
+func (*replays) Answered([]uint64, *receipts.Answer) {}
+
 // Settled is told of each receipt.
 func (p *replays) Settled(key uint64, outcome receipts.Outcome, why string) {
 	p.mu.Lock()

@@ -18,6 +18,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
@@ -27,6 +28,9 @@ type telemetry struct {
 	builder *metadata.TelemetryBuilder
 	logger  *zap.Logger
 	id      attribute.KeyValue
+	// counter counts the records for whoever watches; uncount ends that.
+	counter tap.Counter
+	uncount func()
 
 	all      metric.MeasurementOption
 	standard metric.MeasurementOption
@@ -44,7 +48,7 @@ type telemetry struct {
 // Words of labels; those of the metadata's attributes with a name_override share "reason".
 const (
 	// outcomeRefused is the outcome of the records of a batch that the next component refused.
-	outcomeRefused = "refused"
+	outcomeRefused = tap.OutcomeRefused
 
 	labelProcessor = "processor"
 	labelSignal    = "otel.signal"
@@ -105,10 +109,12 @@ func (t *telemetry) handOver(ctx context.Context, incoming, outgoing int, took t
 // count, since the sender still has them.
 func (t *telemetry) refused(ctx context.Context, records int) {
 	t.builder.ProcessorAmplitudeExperimentRecords.Add(ctx, int64(records), t.refusedBatch)
+	t.counter.Refused(records)
 }
 
 // done reports what became of a batch.
 func (t *telemetry) done(ctx context.Context, c *experiment.Counts) {
+	t.counter.Add(c)
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentRecords, c.Outcomes[:], t.outcomes[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentSkipped, c.Skipped[:], t.skipped[:])
 	addEach(ctx, t.builder.ProcessorAmplitudeExperimentRejected, c.Rejected[:], t.rejected[:])

@@ -12,6 +12,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension"
+	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudetapextension"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver"
 )
@@ -32,6 +33,7 @@ func components() []described {
 		{amplitudeexperimentprocessor.NewFactory(), "processor", "processor/amplitudeexperimentprocessor"},
 		{amplitudeexporter.NewFactory(), "exporter", "exporter/amplitudeexporter"},
 		{amplitudesandboxextension.NewFactory(), "extension", "extension/amplitudesandboxextension"},
+		{amplitudetapextension.NewFactory(), "extension", "extension/amplitudetapextension"},
 		{featureflageventsconnector.NewFactory(), "connector", "connector/featureflageventsconnector"},
 		{amplitudereceiver.NewFactory(), "receiver", "receiver/amplitudereceiver"},
 	}

@@ -119,9 +119,10 @@ func collectorSchema() schema {
 func (s schema) add(c *config, one schema) {
 	s["definitions"].(schema)[c.schemaName()] = one
 	section := s["properties"].(schema)[c.section()].(schema)
-	section["patternProperties"] = schema{
-		"^" + regexp.QuoteMeta(c.name()) + "(/.+)?$": schema{"$ref": "#/definitions/" + c.schemaName()},
+	if section["patternProperties"] == nil {
+		section["patternProperties"] = schema{}
 	}
+	section["patternProperties"].(schema)["^"+regexp.QuoteMeta(c.name())+"(/.+)?$"] = schema{"$ref": "#/definitions/" + c.schemaName()}
 }
 
 // document is a schema as a file.

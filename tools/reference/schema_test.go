@@ -161,6 +161,8 @@ func TestWrongConfigurations(t *testing.T) {
 		{"extensions", "amplitude_sandbox", `behavior: {v2: {short_id_mode: keep}}`, "'reject', 'strip'"},
 		{"extensions", "amplitude_sandbox", `projects: [{api_key: b, region: moon}]`, "'us', 'eu'"},
 		{"extensions", "amplitude_sandbox", `weights: {flag: {on: half}}`, "/weights/flag/on"},
+		{"extensions", "amplitude_tap", `max_records_per_second: many`, "/max_records_per_second"},
+		{"extensions", "amplitude_tap", `show_id: true`, "'show_id'"},
 		{"connectors", "feature_flag_events", `launchdarkly: {variant: name}`, "'index', 'value'"},
 		{"connectors", "feature_flag_events", `spans: [{names: [a], event: b}]`, "'event'"},
 		{"connectors", "feature_flag_events", `spans: {names: [a]}`, "/spans"},
@@ -192,6 +194,7 @@ func TestUnusualConfigurations(t *testing.T) {
 		{"exporters", "amplitude", `{api_key: k, headers: [{name: a, value: b}], timeout: 1h30m0.5s, auth: {authenticator: oauth2/x}, rate_limit: {events_per_second: 0.5}}`},
 		{"exporters", "amplitude", `{api_key: k, middlewares: [{id: m}], compression: none, keepalive: {idle_conn_timeout: 10s}}`},
 		{"extensions", "amplitude_sandbox", `{weights: {flag: {on: 1, off: 0.5}}, tls: {cert_file: a, key_file: b}}`},
+		{"extensions", "amplitude_tap", `{endpoint: 0.0.0.0:8587, auth: {authenticator: bearertokenauth}, allowed_hosts: [collector.internal], show_ids: true}`},
 		{"connectors", "feature_flag_events", `{spans: [{names: ["flag *"], attributes: {a: b}, star_attribute: feature_flag.key}], launchdarkly: {groups: {org: company}}}`},
 	} {
 		t.Run(tc.id+" "+tc.yaml, func(t *testing.T) {

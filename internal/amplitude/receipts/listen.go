@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Listener is told of every event that an exporter of this process takes, and of every receipt, whoever handed the event on.
@@ -14,8 +15,25 @@ import (
 type Listener interface {
 	// Claimed is called before ConsumeLogs of the exporter returns.
 	Claimed(key uint64)
+	// Answered is called for each request, with the events in it. The slice is used again.
+	Answered(keys []uint64, answer *Answer)
 	// Settled is called before the receipt is given. why says of a copy that was not delivered what was wrong, if that is known.
 	Settled(key uint64, outcome Outcome, why string)
+}
+
+// Answer is what came back for one request of an exporter. It is good during the call only.
+type Answer struct {
+	// Exporter is the id of the component.
+	Exporter string
+	// Status is that of HTTP, or invalid_api_key, timeout or network_error: the word that metrics count by.
+	Status string
+	// Text is Amplitude's own wording where that is a documented one, which holds no id.
+	Text string
+	// Bytes is the size of the body before it is compressed, and Took the time from its first byte to the answer.
+	Bytes int
+	Took  time.Duration
+	// Event returns the JSON of the i-th event of the request.
+	Event func(i int) []byte
 }
 
 var (
@@ -54,6 +72,15 @@ func TellClaimed(key uint64) {
 	if all := listeners.Load(); all != nil {
 		for _, l := range *all {
 			l.Claimed(key)
+		}
+	}
+}
+
+// TellAnswered tells the Listeners of a request.
+func TellAnswered(keys []uint64, answer *Answer) {
+	if all := listeners.Load(); all != nil {
+		for _, l := range *all {
+			l.Answered(keys, answer)
 		}
 	}
 }

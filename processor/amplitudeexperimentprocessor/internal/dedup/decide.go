@@ -94,7 +94,7 @@ func (l *Ledger) judge(r *Reservation, i int, person ID, p uint8, dev *shard, si
 	fact, known := ID{}, true
 	if rec.Event != (ID{}) {
 		fact = home.fact(rec.Event, rec.Day)
-		known = l.knows(r, hs, home, fact, rec)
+		known = l.knows(r, hs, home, fact, i)
 	}
 	certain := known || l.former.certain(fact, rec.Time)
 
@@ -184,7 +184,8 @@ func (l *Ledger) stateOf(r *Reservation, s *shard, k ID) (one state) {
 }
 
 // knows tells whether the event was delivered or is on its way, or is part of the batch.
-func (l *Ledger) knows(r *Reservation, s *shard, home, fact ID, rec *Record) bool {
+func (l *Ledger) knows(r *Reservation, s *shard, home, fact ID, i int) bool {
+	rec := &r.records[i]
 	if rec.To-rec.From == 1 {
 		number := uint32(0)
 		if rec.User != (ID{}) {
@@ -194,6 +195,7 @@ func (l *Ledger) knows(r *Reservation, s *shard, home, fact ID, rec *Record) boo
 		}
 		if number != 0 {
 			if e := s.properties.at(number); e.p.fact == fact.Lo {
+				r.found(i, Delivered, int64(e.touched)*1000)
 				s.properties.touch(e, r.second)
 				return true
 			}
@@ -201,14 +203,20 @@ func (l *Ledger) knows(r *Reservation, s *shard, home, fact ID, rec *Record) boo
 	}
 	if s.facts.live > 0 {
 		if e, _ := remembered(l, &s.facts, fact, r.second); e != nil {
+			r.found(i, Delivered, int64(e.touched)*1000)
 			s.facts.touch(e, r.second)
 			return true
 		}
 	}
-	if s.way.has(home, fact.Lo) {
+	if sent := s.way.find(home, fact.Lo); sent != nil {
+		r.found(i, OnItsWay, sent.time())
 		return true
 	}
-	return len(r.events.list) > 0 && r.events.find(fact) != nil
+	if len(r.events.list) == 0 || r.events.find(fact) == nil {
+		return false
+	}
+	r.found(i, SameBatch, 0)
+	return true
 }
 
 // take takes a token for a change of the property.

@@ -54,3 +54,25 @@ type Verdict struct {
 
 // Repeat tells that nothing goes out.
 func (v Verdict) Repeat() bool { return v.Event == 0 && v.Identify == 0 }
+
+// Known is what makes a record a repeat. The zero value is nothing.
+type Known struct {
+	State KnownState
+	// At is, in milliseconds since the Unix epoch, when an event that was delivered was last told, to the second; of one on
+	// its way it is the event's own time.
+	At int64
+}
+
+// KnownState says where an event is.
+type KnownState uint8
+
+const (
+	// Unknown says that nothing of it is known.
+	Unknown KnownState = iota
+	// Delivered says that Amplitude has it.
+	Delivered
+	// OnItsWay says that the next component, or an exporter, has it.
+	OnItsWay
+	// SameBatch says that a record before it in the same batch tells it.
+	SameBatch
+)

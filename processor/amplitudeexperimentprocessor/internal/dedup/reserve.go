@@ -28,6 +28,7 @@ type Reservation struct {
 	verdicts  []Verdict
 	decisions []Decision
 	states    []state // of the flags of the record at hand
+	known     []Known // what makes each record a repeat; empty unless somebody asks
 
 	moves  batchMap[ownMove]
 	events batchMap[struct{}]
@@ -65,6 +66,11 @@ type origin struct {
 //
 // ctx bounds only what leaves the process: the look-up in Redis. Its failing makes no record a repeat.
 func (l *Ledger) Reserve(ctx context.Context, records []Record, flags []Flag, verdicts []Verdict, decisions []Decision) *Reservation {
+	return l.ReserveKnowing(ctx, records, flags, verdicts, decisions, nil)
+}
+
+// ReserveKnowing is Reserve for whoever asks why: known[i] gets what makes records[i] a repeat. It is empty, or as long as records.
+func (l *Ledger) ReserveKnowing(ctx context.Context, records []Record, flags []Flag, verdicts []Verdict, decisions []Decision, known []Known) *Reservation {
 	var r *Reservation
 	select {
 	case r = <-l.idle:
@@ -75,6 +81,7 @@ func (l *Ledger) Reserve(ctx context.Context, records []Record, flags []Flag, ve
 	r.now, r.second = l.now()
 	r.believed = l.believe(r.now)
 	r.records, r.flags, r.verdicts, r.decisions = records, flags, verdicts[:len(records)], decisions[:len(flags)]
+	r.known = known
 	if l.remote != nil {
 		l.remote.look(ctx, r)
 	}
@@ -82,6 +89,13 @@ func (l *Ledger) Reserve(ctx context.Context, records []Record, flags []Flag, ve
 		l.decide(r, i)
 	}
 	return r
+}
+
+// found notes what makes record i a repeat, for whoever asks.
+func (r *Reservation) found(i int, state KnownState, at int64) {
+	if len(r.known) > 0 {
+		r.known[i] = Known{state, at}
+	}
 }
 
 // reserve puts an event, or a $identify if fact is zero, on its way, with the flags whose decision has the mark.
@@ -256,7 +270,7 @@ func (r *Reservation) end() {
 	r.events.reset()
 	r.owners.reset()
 	r.remote.reset()
-	r.records, r.flags, r.verdicts, r.decisions = nil, nil, nil, nil
+	r.records, r.flags, r.verdicts, r.decisions, r.known = nil, nil, nil, nil, nil
 	r.l = nil
 	select {
 	case l.idle <- r:

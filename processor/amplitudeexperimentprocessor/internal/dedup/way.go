@@ -97,20 +97,20 @@ func (w *way) remove(number uint32) {
 
 func (w *way) head(fact uint64) *uint32 { return &w.heads[fact&uint64(len(w.heads)-1)] }
 
-// has tells whether an event with this fact is on its way.
-func (w *way) has(home ID, fact uint64) bool {
+// find returns the event with this fact that is on its way, or nil.
+func (w *way) find(home ID, fact uint64) *node {
 	if w.linked == 0 {
-		return false
+		return nil
 	}
 	for number := *w.head(fact); number != 0; {
 		countStep()
 		n := w.at(number)
 		if n.fact == fact && n.home() == home {
-			return true
+			return n
 		}
 		number = n.chain
 	}
-	return false
+	return nil
 }
 
 // link puts an event into the chain of its fact.

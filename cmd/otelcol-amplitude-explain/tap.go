@@ -1,0 +1,369 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
+)
+
+const tapUsage = `Watch what a running Collector decides about each record, and what becomes of the events: one line a record.
+
+usage: otelcol-amplitude-explain tap [flags] [URL]
+
+The Collector needs the extension amplitude_tap, and URL is its address (default http://127.0.0.1:8587). The page of an
+amplitude_sandbox serves the same: http://127.0.0.1:8585/_sandbox/records. A record that becomes events has its line when
+Amplitude has answered, or after --wait. Ids are masked unless the Collector shows them. Ends with Ctrl-C.
+
+  otelcol-amplitude-explain tap --outcome skipped,rejected
+  otelcol-amplitude-explain tap --outcome skipped --flag checkout http://127.0.0.1:8587
+  otelcol-amplitude-explain tap --user user-12345 --json | jq .
+
+flags:
+`
+
+const (
+	defaultTap = "http://127.0.0.1:8587"
+	// decisionsPath is where an amplitude_tap serves them.
+	decisionsPath = "/decisions"
+	// maxMessage bounds one message of the stream.
+	maxMessage = 64 << 20
+)
+
+// tapping are the flags of tap.
+type tapping struct {
+	query   url.Values
+	address *url.URL
+	headers http.Header
+	json    bool
+	count   int
+	wait    time.Duration
+}
+
+// watchTap prints decisions until it is interrupted, has printed as many as were asked for, or the Collector ends.
+func watchTap(args []string, stdout, stderr io.Writer) (status int, err error) {
+	t, err := parseTap(args, stderr)
+	if err != nil {
+		return exitUnreadable, err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := t.run(ctx, stdout); err != nil && ctx.Err() == nil {
+		return exitUnreadable, err
+	}
+	return 0, nil
+}
+
+func parseTap(args []string, stderr io.Writer) (*tapping, error) {
+	t := &tapping{query: url.Values{}, headers: http.Header{}}
+	set := flag.NewFlagSet("otelcol-amplitude-explain tap", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.Usage = func() {
+		fmt.Fprint(stderr, tapUsage)
+		set.PrintDefaults()
+	}
+	for name, meaning := range map[string]string{
+		"outcome": "only records with one of these `outcomes`, separated by commas, such as skipped,rejected",
+		"reason":  "only records with one of these `reasons`, such as static,short_id",
+		"service": "only records of this `service`: service.name of the resource",
+		"flag":    "only records that tell of this `flag`",
+		"user":    "only records of this user or device: the `id`, or what masks it",
+	} {
+		set.Func(name, meaning, func(value string) error {
+			t.query.Set(name, value)
+			return nil
+		})
+	}
+	set.Func("per-second", "so many records a `second` at most, rare outcomes first (default: as many as the Collector tells)", func(value string) error {
+		t.query.Set("per_second", value)
+		_, err := strconv.Atoi(value)
+		return err
+	})
+	set.Func("header", "`header` for a Collector that asks who is there, such as \"Authorization: Bearer ${TOKEN}\"", func(value string) error {
+		name, content, found := strings.Cut(value, ":")
+		if !found {
+			return errors.New("a header is \"Name: value\"")
+		}
+		t.headers.Add(strings.TrimSpace(name), strings.TrimSpace(content))
+		return nil
+	})
+	set.BoolVar(&t.json, "json", false, "print one JSON object for each record, with the whole explanation")
+	set.IntVar(&t.count, "count", 0, "end after this `number` of records (default: go on)")
+	set.DurationVar(&t.wait, "wait", 5*time.Second, "how `long` a record waits for Amplitude's answer before it is printed without")
+	if err := set.Parse(args); err != nil {
+		return nil, err
+	}
+	address := defaultTap
+	switch set.NArg() {
+	case 0:
+	case 1:
+		address = set.Arg(0)
+	default:
+		return nil, fmt.Errorf("tap watches one Collector: name one URL, after the flags (got %s)", strings.Join(set.Args(), " "))
+	}
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	var err error
+	if t.address, err = url.Parse(address); err != nil {
+		return nil, err
+	}
+	if strings.Trim(t.address.Path, "/") == "" {
+		t.address.Path = decisionsPath
+	}
+	if t.json {
+		t.query.Set("detail", "json")
+	}
+	t.address.RawQuery = t.query.Encode()
+	return t, nil
+}
+
+// run reads the stream.
+func (t *tapping) run(ctx context.Context, stdout io.Writer) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.address.String(), http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Header = t.headers
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("%w: does a Collector with the extension amplitude_tap listen there?", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if kind := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "text/event-stream") {
+		return notATap(response)
+	}
+	messages := make(chan tapMessage)
+	read := make(chan error, 1)
+	go func() {
+		read <- readMessages(response.Body, func(m tapMessage) bool {
+			select {
+			case messages <- m:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+	}()
+	p := &tapPrinter{tapping: t, w: stdout, waiting: map[uint64]*waitingDecision{}}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for !p.enough() {
+		select {
+		case m := <-messages:
+			err = p.take(m)
+		case now := <-tick.C:
+			err = p.overdue(now)
+		case err = <-read:
+			if err == nil {
+				err = errors.New("the Collector ended the stream")
+			}
+			return errors.Join(p.flush(), err)
+		case <-ctx.Done():
+			return p.flush()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notATap says what answered instead.
+func notATap(response *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<12))
+	var refusal struct {
+		Error string `json:"error"`
+	}
+	switch {
+	case response.StatusCode == http.StatusUnauthorized:
+		return fmt.Errorf("%s asks who is there: give --header \"Authorization: ...\"", response.Request.URL)
+	case json.Unmarshal(text, &refusal) == nil && refusal.Error != "":
+		return fmt.Errorf("%s: %s", response.Status, refusal.Error)
+	default:
+		return fmt.Errorf("%s answers %s, and no stream of decisions: is that the address of an amplitude_tap?", response.Request.URL, response.Status)
+	}
+}
+
+// tapMessage is one message of the stream.
+type tapMessage struct {
+	event string
+	data  []byte
+}
+
+// readMessages reads server-sent events until their end, or until yield returns false.
+func readMessages(from io.Reader, yield func(tapMessage) bool) error {
+	lines := bufio.NewScanner(from)
+	lines.Buffer(nil, maxMessage)
+	var m tapMessage
+	for lines.Scan() {
+		line := lines.Bytes()
+		switch {
+		case len(line) == 0:
+			if m.event != "" && !yield(m) {
+				return nil
+			}
+			m = tapMessage{}
+		case bytes.HasPrefix(line, []byte("event: ")):
+			m.event = string(line[len("event: "):])
+		case bytes.HasPrefix(line, []byte("data: ")):
+			m.data = bytes.Clone(line[len("data: "):])
+		}
+	}
+	return lines.Err()
+}
+
+// tapPrinter prints each decision once: when nothing more will be told of it, or when it has waited long enough.
+type tapPrinter struct {
+	*tapping
+	w       io.Writer
+	printed int
+	missed  uint64
+	waiting map[uint64]*waitingDecision
+	order   []uint64
+	// newest is the number of the last decision that came for the first time.
+	newest uint64
+}
+
+type waitingDecision struct {
+	raw   json.RawMessage
+	shown tap.Shown
+	since time.Time
+}
+
+func (p *tapPrinter) enough() bool { return p.count > 0 && p.printed >= p.count }
+
+func (p *tapPrinter) take(m tapMessage) error {
+	if m.event != "records" {
+		return nil
+	}
+	var batch struct {
+		Missed  uint64            `json:"missed"`
+		Records []json.RawMessage `json:"records"`
+	}
+	if err := json.Unmarshal(m.data, &batch); err != nil {
+		return fmt.Errorf("the stream cannot be read: %w", err)
+	}
+	p.missed += batch.Missed
+	for _, raw := range batch.Records {
+		one := &waitingDecision{raw: raw, since: time.Now()}
+		if err := json.Unmarshal(raw, &one.shown); err != nil {
+			return fmt.Errorf("the stream cannot be read: %w", err)
+		}
+		before, known := p.waiting[one.shown.Seq]
+		switch {
+		case known:
+			one.since = before.since
+		case one.shown.Seq <= p.newest:
+			continue // it was printed without what is told now
+		default:
+			p.newest = one.shown.Seq
+			p.order = append(p.order, one.shown.Seq)
+		}
+		p.waiting[one.shown.Seq] = one
+	}
+	return p.overdue(time.Now())
+}
+
+// overdue prints what has come to its end, and what has waited for too long.
+func (p *tapPrinter) overdue(now time.Time) error {
+	left := p.order[:0]
+	for i, seq := range p.order {
+		one := p.waiting[seq]
+		if p.enough() || !(one.shown.Ended || now.Sub(one.since) >= p.wait) {
+			left = append(left, seq)
+			continue
+		}
+		delete(p.waiting, seq)
+		if err := p.print(one); err != nil {
+			p.order = append(left, p.order[i+1:]...)
+			return err
+		}
+	}
+	p.order = left
+	if p.missed > 0 && !p.json && len(left) == 0 {
+		_, err := fmt.Fprintf(p.w, "… %d more, not shown\n", p.missed)
+		p.missed = 0
+		return err
+	}
+	return nil
+}
+
+// flush prints what waits.
+func (p *tapPrinter) flush() error { return p.overdue(time.Now().Add(p.wait)) }
+
+func (p *tapPrinter) print(one *waitingDecision) error {
+	p.printed++
+	if p.json {
+		_, err := p.w.Write(append(one.raw, '\n'))
+		return err
+	}
+	_, err := io.WriteString(p.w, tapLine(&one.shown)+"\n")
+	return err
+}
+
+// tapLine is one decision in one line: when, what, of which service, flag and user, and why or what became of it.
+func tapLine(s *tap.Shown) string {
+	outcome := s.Outcome
+	if s.Reason != "" {
+		outcome += " (" + s.Reason + ")"
+	}
+	words := []string{fmt.Sprintf("%s  %-22s", s.Time.Local().Format("15:04:05.000"), outcome)}
+	if s.Service != "" {
+		words = append(words, s.Service)
+	}
+	if flags := tapFlags(s.Flags); flags != "" {
+		words = append(words, flags)
+	} else if s.EventName != "" {
+		words = append(words, strconv.Quote(s.EventName))
+	}
+	for _, id := range []*tap.ID{s.User, s.Device} {
+		if id != nil {
+			words = append(words, id.Value)
+			break
+		}
+	}
+	if s.Why != "" {
+		words = append(words, s.Why)
+	}
+	for i, became := range s.Became {
+		if s.Events[i].State != tap.StateRepeat {
+			words = append(words, became)
+		}
+	}
+	return strings.Join(words, "  ")
+}
+
+func tapFlags(flags []tap.Flag) string {
+	const most = 3
+	var all []string
+	for i, f := range flags {
+		if i == most {
+			all = append(all, fmt.Sprintf("and %d more", len(flags)-most))
+			break
+		}
+		if f.Variant == "" {
+			all = append(all, f.Key)
+		} else {
+			all = append(all, f.Key+"="+f.Variant)
+		}
+	}
+	return strings.Join(all, " ")
+}

@@ -1,0 +1,175 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+)
+
+// Decided is a record whose events have their verdicts: enough to choose whether its decision is explained. What it
+// refers to is only good until [Batch.Write].
+type Decided struct {
+	Outcome Outcome
+	// Reason is the metrics' word for why it is skipped or rejected, or "late"; Hint, what it means or what to do.
+	Reason, Hint string
+	// Class numbers outcome and reason together, below NumClasses.
+	Class    uint8
+	Resource pcommon.Map
+	// Identity and Flags are what was read, as far as it was.
+	Identity
+	Flags []Flag
+}
+
+// NumClasses is how many outcomes, with their reasons, there are.
+const NumClasses = int(NumOutcomes) + int(NumSkipReasons) + int(NumRejectReasons) + 1
+
+// ReasonLate is why an event leaves the user property alone, in the word of the metric that counts such events.
+const ReasonLate = "late"
+
+// Listener chooses the records whose decisions are explained after all.
+type Listener interface {
+	// Passes is asked about every record, in order: whether no more of a class is wanted, which costs next to nothing.
+	Passes(class uint8) bool
+	// Wants is asked about those of which more may be wanted.
+	Wants(*Decided) bool
+	// Explains gets the explanation of a record that it wants. [Batch.Write] completes it.
+	Explains(*Decided, *explain.Explanation)
+}
+
+// Tell explains the decisions on the records that a Listener wants, between the verdicts and [Batch.Write]. Only those
+// are read a second time, with a trace; what was decided stands.
+func (b *Batch) Tell(ld plog.Logs, arrival time.Time, to Listener) {
+	t := teller{batch: b, now: arrival.UnixMilli(), to: to}
+	defer t.end()
+	position, next := 0, 0
+	for i, resource := range ld.ResourceLogs().All() {
+		for j, scope := range resource.ScopeLogs().All() {
+			for k, record := range scope.LogRecords().All() {
+				var r *parsedRecord
+				if next < len(b.records) && b.records[next].position == position {
+					r = &b.records[next]
+					next++
+				}
+				position++
+				class := b.classOf(r)
+				if to.Passes(class) {
+					continue
+				}
+				t.one = b.decided(r, resource.Resource().Attributes(), class)
+				if !to.Wants(&t.one) {
+					continue
+				}
+				trace := startTrace(&t.recorder, record, i, j, k)
+				to.Explains(&t.one, t.explain(trace, r, resource, scope, record))
+			}
+		}
+	}
+}
+
+// classOf numbers what became of a record; nil is one of others.
+func (b *Batch) classOf(r *parsedRecord) uint8 {
+	if r == nil {
+		if b.parser.set.OtherRecords == OtherDrop {
+			return uint8(Dropped)
+		}
+		return uint8(Passed)
+	}
+	switch r.outcome {
+	case Skipped:
+		return uint8(NumOutcomes) + uint8(r.skip)
+	case Rejected:
+		return uint8(NumOutcomes) + uint8(NumSkipReasons) + uint8(r.reject)
+	}
+	for i := r.events.start; i < r.events.end; i++ {
+		if b.events[i].Verdict.Late {
+			return uint8(NumClasses - 1)
+		}
+	}
+	return uint8(b.outcomeOf(r))
+}
+
+// decided sums up what was decided about a record; nil is one of others.
+func (b *Batch) decided(r *parsedRecord, resource pcommon.Map, class uint8) Decided {
+	one := Decided{Outcome: Outcome(class), Class: class, Resource: resource}
+	if r == nil {
+		return one
+	}
+	one.Outcome, one.Identity, one.Flags = b.outcomeOf(r), r.Identity, b.parser.flags[r.flags.start:r.flags.end]
+	switch {
+	case one.Outcome == Skipped:
+		one.Reason, one.Hint = r.skip.String(), r.skip.Hint()
+	case one.Outcome == Rejected:
+		one.Reason, one.Hint = r.reject.String(), r.reject.Hint()
+	case int(class) == NumClasses-1:
+		one.Reason = ReasonLate
+	}
+	return one
+}
+
+// ClassWords are the outcome and the reason that a class stands for. Of late events the outcome is left open: "".
+func ClassWords(class uint8) (outcome, reason string) {
+	switch n := int(class); {
+	case n < int(NumOutcomes):
+		return Outcome(n).String(), ""
+	case n < int(NumOutcomes)+int(NumSkipReasons):
+		return Skipped.String(), SkipReason(n - int(NumOutcomes)).String()
+	case n < NumClasses-1:
+		return Rejected.String(), RejectReason(n - int(NumOutcomes) - int(NumSkipReasons)).String()
+	default:
+		return "", ReasonLate
+	}
+}
+
+// teller reads records again. Its batch gives it memory, and ends without being counted.
+type teller struct {
+	batch    *Batch
+	again    *Batch
+	recorder explain.Recorder
+	now      int64
+	to       Listener
+	one      Decided // at hand
+}
+
+func (t *teller) end() {
+	if t.again != nil {
+		t.again.End()
+	}
+}
+
+// explain traces what is read of a record, and adds what was decided about it.
+func (t *teller) explain(trace *Trace, r *parsedRecord, resource plog.ResourceLogs, scope plog.ScopeLogs, record plog.LogRecord) *explain.Explanation {
+	b := t.batch
+	switch {
+	case r == nil:
+		trace.foreign(b.parser.Mapper, record)
+		return trace.x
+	case r.trace != nil: // whoever sent it asked, too
+		return r.trace.x
+	case t.again == nil:
+		t.again = b.parser.Batch()
+	}
+	p := &t.again.parser
+	p.reader.enterResource(resource.Resource().Attributes())
+	p.reader.enterScope(scope.Scope().Attributes())
+	p.clients = clientCache{}
+	is := p.Mapper.names.recognize(record)
+	firstLeftOut := len(p.leftOut)
+	p.parse(&parsedRecord{
+		trace: trace, kind: r.kind, shaped: r.shaped, reshaped: r.reshaped, propertyClaimed: r.propertyClaimed, older: r.older,
+	}, record, is.body, t.now)
+	r.trace = trace
+	trace.decided(r, b.parser.flags[r.flags.start:r.flags.end], p.leftOut[firstLeftOut:])
+	if r.decision == skipped(SkipSuperseded) {
+		trace.superseded()
+	}
+	if r.leaves() {
+		trace.events(b.events[r.events.start:r.events.end])
+	}
+	return trace.x
+}

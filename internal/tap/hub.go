@@ -1,0 +1,261 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tap // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+)
+
+const (
+	// maxWatchers bounds who watches at once, and maxQueued what one may have before it that it has not read.
+	maxWatchers = 8
+	maxQueued   = 1000
+	// maxFollowed bounds the events that are followed to their receipts.
+	maxFollowed = 4000
+)
+
+var errTooMany = errors.New("too many watch already: end one of them")
+
+// hub joins the processors of this process and those who watch them.
+type hub struct {
+	watching atomic.Bool
+
+	mu       sync.Mutex
+	watchers []*Watcher
+	seq      uint64
+	// followed are the events whose receipts are awaited, by their keys, and order the same, the oldest first.
+	followed map[uint64][]follow
+	order    []follow
+	// unlisten ends the listening to receipts.
+	unlisten func()
+}
+
+// follow is an event of a decision.
+type follow struct {
+	told  *told
+	event int
+}
+
+// told is a decision with those who were told of it.
+type told struct {
+	Decision
+	to []*Watcher
+}
+
+var shared hub
+
+// Watched tells whether anybody watches. Without a watcher nothing else has to be done.
+func Watched() bool { return shared.watching.Load() }
+
+// Watcher is one who watches.
+type Watcher struct {
+	filter Filter
+	limit  *limit
+
+	// The hub guards these. queue is what there is to tell, each decision once; missed counts the records that match and
+	// are not told, for their number or because the watcher does not read.
+	queue  []*told
+	queued map[*told]struct{}
+	missed uint64
+	closed bool
+
+	wake chan struct{}
+}
+
+// Watch begins to watch: what matches the filter, and no more than so many records a second.
+func Watch(filter Filter, perSecond int) (*Watcher, error) {
+	h := &shared
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.watchers) >= maxWatchers {
+		return nil, errTooMany
+	}
+	w := &Watcher{filter: filter, limit: newLimit(perSecond), queued: map[*told]struct{}{}, wake: make(chan struct{}, 1)}
+	if h.watchers = append(h.watchers, w); len(h.watchers) == 1 {
+		h.followed = map[uint64][]follow{}
+		h.unlisten = receipts.Listen(h)
+	}
+	h.watching.Store(true)
+	return w, nil
+}
+
+// Close ends the watching. It may be called twice.
+func (w *Watcher) Close() {
+	h := &shared
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w.closed, w.queue = true, nil
+	before := len(h.watchers)
+	h.watchers = slices.DeleteFunc(h.watchers, func(one *Watcher) bool { return one == w })
+	if before == 1 && len(h.watchers) == 0 {
+		h.watching.Store(false)
+		h.unlisten()
+		h.followed, h.order = nil, nil
+	}
+}
+
+// Wake is sent to when there is something to read.
+func (w *Watcher) Wake() <-chan struct{} { return w.wake }
+
+// Read returns what is new, in the order of the records where each comes for the first time, and how many records that
+// match were left out.
+func (w *Watcher) Read() (decisions []Decision, missed uint64) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	decisions = make([]Decision, len(w.queue))
+	for i, one := range w.queue {
+		decisions[i] = one.Decision
+		decisions[i].Events = slices.Clone(one.Events)
+	}
+	missed = w.missed
+	w.queue, w.missed = w.queue[:0], 0
+	clear(w.queued)
+	return decisions, missed
+}
+
+// tell puts a decision before those who are told of it. The lock is held.
+func (t *told) tell() {
+	for _, w := range t.to {
+		if _, there := w.queued[t]; there || w.closed || !w.filter.takes(t.Outcome) {
+			continue
+		}
+		if len(w.queue) >= maxQueued {
+			delete(w.queued, w.queue[0])
+			w.queue = append(w.queue[:0], w.queue[1:]...)
+			w.miss(1)
+		}
+		w.queue = append(w.queue, t)
+		w.queued[t] = struct{}{}
+		w.rouse()
+	}
+}
+
+// miss counts records that are left out. The lock is held.
+func (w *Watcher) miss(n int) {
+	w.missed += uint64(n)
+	w.rouse()
+}
+
+func (w *Watcher) rouse() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// follow awaits the receipts of the events of a decision. The lock is held.
+func (h *hub) follow(t *told) {
+	for i := range t.Events {
+		key := t.Events[i].key
+		if key == 0 {
+			continue
+		}
+		if len(h.order) >= maxFollowed {
+			h.unfollow(h.order[0], StateUnfollowed)
+		}
+		one := follow{t, i}
+		h.order = append(h.order, one)
+		h.followed[key] = append(h.followed[key], one)
+	}
+}
+
+// unfollow ends the way of an event, in a state if that is not known. The lock is held.
+func (h *hub) unfollow(one follow, state string) {
+	e := &one.told.Events[one.event]
+	if left := slices.DeleteFunc(h.followed[e.key], func(f follow) bool { return f == one }); len(left) == 0 {
+		delete(h.followed, e.key)
+	} else {
+		h.followed[e.key] = left
+	}
+	h.order = slices.DeleteFunc(h.order, func(f follow) bool { return f == one })
+	if !e.ended() {
+		e.State = state
+	}
+	one.told.changed()
+}
+
+// changed tells of a decision again. The lock is held.
+func (t *told) changed() {
+	t.settleState()
+	t.tell()
+}
+
+// Claimed is told of each event that an exporter takes.
+func (h *hub) Claimed(key uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := h.followed[key]
+	if len(all) == 0 {
+		return
+	}
+	one := all[len(all)-1] // of two copies the newest comes now
+	e := &one.told.Events[one.event]
+	e.claims++
+	if e.State == StateHandedOn {
+		e.State = StateTaken
+		one.told.changed()
+	}
+}
+
+// Answered is told of each request.
+func (h *hub) Answered(keys []uint64, answer *receipts.Answer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.followed) == 0 {
+		return
+	}
+	for i, key := range keys {
+		all := h.followed[key]
+		if len(all) == 0 {
+			continue
+		}
+		one := all[0]
+		e := &one.told.Events[one.event]
+		tries := 1
+		if e.Request != nil {
+			tries += e.Request.Tries
+		}
+		e.Request = &Request{
+			Exporter: answer.Exporter, Status: answer.Status, Text: answer.Text, Events: len(keys), Bytes: answer.Bytes,
+			TookMS: float64(answer.Took.Microseconds()) / 1000, Tries: tries,
+		}
+		if e.JSON == nil && one.told.isOwn() {
+			e.JSON = slices.Clone(answer.Event(i))
+		}
+		one.told.changed()
+	}
+}
+
+// Settled is told of each receipt.
+func (h *hub) Settled(key uint64, outcome receipts.Outcome, why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := h.followed[key]
+	if len(all) == 0 {
+		return
+	}
+	one := all[0]
+	e := &one.told.Events[one.event]
+	e.settled++
+	if e.worst = max(e.worst, outcome); why != "" {
+		e.Why = why
+	}
+	if e.settled < e.claims {
+		return
+	}
+	switch e.worst {
+	case receipts.NotDelivered:
+		e.State = StateNotDelivered
+	case receipts.Unknown:
+		e.State = StateUnknown
+	default:
+		e.State = StateDelivered
+	}
+	h.unfollow(one, e.State)
+}

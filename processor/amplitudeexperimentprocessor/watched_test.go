@@ -1,0 +1,205 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudeexperimentprocessor
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
+)
+
+// watching reads what a watcher is told.
+type watching struct{ lines *bufio.Scanner }
+
+// watch begins to watch with ids shown, and is told from when it returns.
+func watch(t *testing.T, query string) *watching {
+	t.Helper()
+	h := tap.NewHandler(tap.Settings{MaxPerSecond: 1000, ShowIDs: true, Logger: zap.NewNop()})
+	server := httptest.NewServer(h)
+	response, err := http.Get(server.URL + "?detail=json&" + query) //nolint:bodyclose // closed below
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	t.Cleanup(func() {
+		_ = response.Body.Close()
+		h.Close()
+		server.Close()
+	})
+	w := &watching{bufio.NewScanner(response.Body)}
+	w.lines.Buffer(nil, 1<<24)
+	return w
+}
+
+// until reads decisions, each as it was told last, until done.
+func (w *watching) until(t *testing.T, done func([]tap.Shown) bool) []tap.Shown {
+	t.Helper()
+	var all []tap.Shown
+	places := map[uint64]int{}
+	event := ""
+	for !done(all) && w.lines.Scan() {
+		if name, isName := strings.CutPrefix(w.lines.Text(), "event: "); isName {
+			event = name
+		}
+		data, isData := strings.CutPrefix(w.lines.Text(), "data: ")
+		if !isData || event != "records" {
+			continue
+		}
+		var batch struct{ Records []tap.Shown }
+		require.NoError(t, json.Unmarshal([]byte(data), &batch), data)
+		for _, one := range batch.Records {
+			if at, known := places[one.Seq]; known {
+				all[at] = one
+				continue
+			}
+			places[one.Seq] = len(all)
+			all = append(all, one)
+		}
+	}
+	require.NoError(t, w.lines.Err())
+	return all
+}
+
+func atLeast(n int) func([]tap.Shown) bool {
+	return func(all []tap.Shown) bool { return len(all) >= n }
+}
+
+// TestWatchedAsExplained: whoever watches is told what otelcol-amplitude-explain says of the same records.
+func TestWatchedAsExplained(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(emitters, "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	for _, path := range paths {
+		family := strings.TrimSuffix(filepath.Base(path), ".yaml")
+		t.Run(family, func(t *testing.T) {
+			cfg, ld := emitter(t, family)
+			recorder := &explain.Recorder{}
+			require.NoError(t, start(t, cfg, nil).ConsumeLogs(explain.NewContext(t.Context(), recorder), ld))
+			want := recorder.Take()
+
+			cfg, ld = emitter(t, family)
+			w := watch(t, "")
+			require.NoError(t, start(t, cfg, nil).ConsumeLogs(t.Context(), ld))
+			told := w.until(t, atLeast(len(want)))
+			require.Len(t, told, len(want))
+			for i := range told {
+				assert.Equal(t, want[i].Outcome, told[i].Outcome)
+				assert.Equal(t, comparable(t, want[i]), comparable(t, told[i].Explanation))
+			}
+		})
+	}
+}
+
+// comparable is an explanation without its number, and without where the de-duplication knows a repeat from.
+func comparable(t *testing.T, x *explain.Explanation) map[string]any {
+	t.Helper()
+	text, err := json.Marshal(x)
+	require.NoError(t, err)
+	var all map[string]any
+	require.NoError(t, json.Unmarshal(text, &all))
+	delete(all, "record")
+	events, _ := all["events"].([]any)
+	for _, one := range events {
+		event := one.(map[string]any)
+		event["because"], _, _ = strings.Cut(stringOf(event["because"]), ": it ")
+	}
+	return all
+}
+
+func stringOf(v any) string {
+	text, _ := v.(string)
+	return text
+}
+
+// TestWatchedCounts: the counts are those of the metrics, whoever watches, and a batch that is refused is told as such.
+func TestWatchedCounts(t *testing.T) {
+	before := tap.Totals()
+	fails := errors.New("sending queue is full")
+	var failing error
+	next, err := consumer.NewLogs(func(context.Context, plog.Logs) error { return failing }, consumer.WithCapabilities(consumer.Capabilities{MutatesData: true}))
+	require.NoError(t, err)
+	r := start(t, configOf(t, "other_records: drop"), next)
+	batch := func() plog.Logs {
+		ld := plog.NewLogs()
+		record(t, ld, "$exposure", map[string]any{"user_id": "user-12345", "flag_key": "checkout", "variant": "on"})
+		record(t, ld, "$exposure", map[string]any{"user_id": "user-12345", "flag_key": "checkout", "variant": "on"})
+		record(t, ld, "$exposure", map[string]any{"user_id": "42", "flag_key": "checkout", "variant": "on"})
+		record(t, ld, "feature_flag.evaluation", map[string]any{
+			"feature_flag.context.id": "user-12345", "feature_flag.key": "banner", "feature_flag.result.variant": "on", "feature_flag.result.reason": "static",
+		})
+		record(t, ld, "exception", map[string]any{"secret": "what is not read"})
+		return ld
+	}
+	w := watch(t, "")
+	failing = fails
+	require.ErrorIs(t, r.ConsumeLogs(t.Context(), batch()), fails)
+	told := w.until(t, func(all []tap.Shown) bool {
+		return len(all) == 5 && !slices.ContainsFunc(all, func(one tap.Shown) bool { return one.Outcome != tap.OutcomeRefused })
+	})
+	require.Len(t, told, 5)
+	for _, one := range told {
+		assert.Equal(t, tap.OutcomeRefused, one.Outcome)
+		assert.Contains(t, one.Why, fails.Error())
+		assert.True(t, one.Ended)
+	}
+	failing = nil
+	require.NoError(t, r.ConsumeLogs(t.Context(), batch()))
+	told = w.until(t, atLeast(5))
+	require.Len(t, told, 5)
+	text, err := json.Marshal(told)
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "what is not read")
+	for i, want := range []struct{ outcome, reason, why string }{
+		{"exposure", "", ""},
+		{"duplicate", "", "it is in the same request"},
+		{"rejected", "short_id", `user_id 42 from user_id is refused: short_id`},
+		{"skipped", "static", `"static" is in evaluation.skip_reasons`},
+		{"dropped", "", "its event name is not in any event_names"},
+	} {
+		assert.Equal(t, want.outcome, told[i].Outcome)
+		assert.Equal(t, want.reason, told[i].Reason)
+		assert.Contains(t, told[i].Why, want.why)
+	}
+	assert.Equal(t, []tap.Property{{Operator: "$set", Name: "[Experiment] checkout", Value: "on"}}, told[0].Events[0].Properties)
+	assert.Equal(t, &tap.ID{Value: "user-12345", From: "user_id"}, told[0].User)
+	assert.Contains(t, told[2].LookedFor, "enduser.id")
+
+	after := tap.Totals()
+	for _, outcome := range []string{"exposure", "duplicate", "rejected", "skipped", "dropped", "refused"} {
+		assert.EqualValues(t, r.outcome(t, outcome), after.Records[outcome]-before.Records[outcome], outcome)
+	}
+	assert.EqualValues(t, 1, after.Reasons["short_id"]-before.Reasons["short_id"])
+	assert.EqualValues(t, 1, after.Reasons["static"]-before.Reasons["static"])
+}
+
+// TestWatchedRepeats: the de-duplication says where it knows a repeat from.
+func TestWatchedRepeats(t *testing.T) {
+	r := start(t, configOf(t, "{}"), nil)
+	send := func() {
+		ld := plog.NewLogs()
+		record(t, ld, "$exposure", map[string]any{"user_id": "user-12345", "flag_key": "checkout", "variant": "on"})
+		require.NoError(t, r.ConsumeLogs(t.Context(), ld))
+	}
+	send()
+	w := watch(t, "outcome=duplicate&flag=checkout&user=user-12345")
+	send()
+	told := w.until(t, atLeast(1))
+	require.Len(t, told, 1)
+	assert.Contains(t, told[0].Why, "it was delivered, and last told at 2026-01-15T12:00:0")
+	assert.True(t, told[0].Ended)
+}
