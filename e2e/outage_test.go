@@ -30,12 +30,35 @@ func outage(t *testing.T) time.Duration {
 }
 
 // TestOutageUnderLoad keeps sending while nobody listens at the far side, and kills the Collector
-// twice meanwhile. What it acknowledged is stored once, when the far side comes.
+// twice meanwhile. What it acknowledged is stored once, when the far side comes: to applications by OTLP, and to Amplitude's SDKs.
 func TestOutageUnderLoad(t *testing.T) {
+	t.Run("otlp", func(t *testing.T) {
+		outageUnderLoad(t, harness.NewAddresses(t), nil, func(c *harness.Collector, first, n int) error {
+			body, err := (&plog.ProtoMarshaler{}).MarshalLogs(exposures(first, n))
+			if err == nil {
+				_, err = c.PostLogs("application/x-protobuf", "", body)
+			}
+			return err
+		})
+	})
+	t.Run("amplitude", func(t *testing.T) {
+		at := harness.NewAddresses(t)
+		outageUnderLoad(t, at, []string{
+			"receivers::amplitude: {endpoint: " + at.OTLPHTTP + ", api_keys: [{key: e2e-key}]}", "service::pipelines::logs::receivers: [amplitude]",
+			"processors::amplitude_experiment::accept_shaped: true", "exporters::amplitude::events: ['*']",
+		}, func(c *harness.Collector, first, n int) error {
+			_, err := harness.Post("http://"+c.OTLPHTTP+"/2/httpapi", "application/json", "", uploadOf("e2e-key", first, n))
+			return err
+		})
+	})
+}
+
+func outageUnderLoad(t *testing.T, addresses harness.Addresses, sets []string, post func(c *harness.Collector, first, n int) error) {
+	t.Helper()
 	const batch = 50
 	far := harness.NewAddresses(t) // nothing listens there yet
 	dir := t.TempDir()
-	options := harness.Options{Addresses: harness.NewAddresses(t), Dir: dir, Env: []string{"E2E_TARGET=" + far.Sandbox}}
+	options := harness.Options{Addresses: addresses, Dir: dir, Env: []string{"E2E_TARGET=" + far.Sandbox}, Sets: sets}
 	sender := harness.Start(t, "testdata/sender.yaml", options)
 	target := harness.Collector{Addresses: options.Addresses}
 
@@ -47,12 +70,7 @@ func TestOutageUnderLoad(t *testing.T) {
 	go func() {
 		defer close(done)
 		for first := 0; sending.Load(); first += batch {
-			body, err := (&plog.ProtoMarshaler{}).MarshalLogs(exposures(first, batch))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if _, err := target.PostLogs("application/x-protobuf", "", body); err == nil {
+			if post(&target, first, batch) == nil {
 				acknowledged = append(acknowledged, first)
 			}
 		}

@@ -268,3 +268,10 @@ func TestDoctorLooksAtSDKs(t *testing.T) {
 		})
 	}
 }
+
+// TestDoctorOnTheExampleForSDKs: of the configuration that is shipped for them, all that they send leaves.
+func TestDoctorOnTheExampleForSDKs(t *testing.T) {
+	_, out, stderr := command(t, nil, "doctor", "--config", "../../examples/amplitude-sdks.yaml", "--offline")
+	require.Empty(t, stderr)
+	assert.Contains(t, out, "✓ pipelines::logs/sdks: what SDKs send to amplitude leaves as they sent it")
+}

@@ -176,3 +176,29 @@ test("an exposure of an SDK and one from OpenTelemetry are one, and keep the ins
   assert.equal(((await collector.outcomes()).duplicate ?? 0) - duplicates, 2, "the processor dropped the repeats");
   assert.deepEqual((await api.get("users/user-3001")).user_properties, { "[Experiment] checkout": "on" });
 });
+
+test("while the queue is full the client is asked to wait, and sends again what was not taken", { timeout: 120_000 }, async () => {
+  const full = await startForSDKs({ changes: [
+    "exporters::amplitude::max_queue_wait: 100ms", "exporters::amplitude::retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}",
+    "exporters::amplitude::sending_queue: {queue_size: 4, batch: {flush_timeout: 50ms, min_size: 1, max_size: 2}}",
+  ] });
+  try {
+    const far = client(full.sandbox);
+    await far.control("faults", [{ action: "status", code: 503, times: 1_000_000 }]);
+    const warnings = [];
+    const amplitude = await analytics(full.sdks, { flushQueueSize: 1, loggerProvider: { ...console, disable() {}, enable() {}, log() {}, debug() {}, error() {}, warn: (text) => warnings.push(String(text)) } });
+    const all = Promise.all(Array.from({ length: 20 }, (_, i) => amplitude.track("e", {}, { user_id: `user-${4000 + i}`, insert_id: `full-${i}` }).promise));
+    const deadline = Date.now() + 30_000;
+    while (warnings.length === 0) {
+      assert.ok(Date.now() < deadline, "the queue becomes full");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.match(warnings[0], /Status 'failed'/);
+    await fetch(`${full.sandbox}/_sandbox/faults`, { method: "DELETE" });
+    assert.deepEqual([...new Set((await all).map(({ code }) => code))], [200], "in the end all are taken");
+    assert.equal((await far.get("await?count=20&timeout=30s")).met, true);
+    assert.equal((await far.get("stats")).events_stored, 20);
+  } finally {
+    await full.stop();
+  }
+});

@@ -20,15 +20,16 @@ import (
 
 // PostLogs sends an OTLP request body to the Collector's HTTP receiver and returns the status code.
 func (c *Collector) PostLogs(contentType, encoding string, body []byte) (int, error) {
-	return post("http://"+c.OTLPHTTP+"/v1/logs", contentType, encoding, body)
+	return Post("http://"+c.OTLPHTTP+"/v1/logs", contentType, encoding, body)
 }
 
 // PostTraces sends an OTLP request body to the Collector's HTTP receiver and returns the status code.
 func (c *Collector) PostTraces(contentType, encoding string, body []byte) (int, error) {
-	return post("http://"+c.OTLPHTTP+"/v1/traces", contentType, encoding, body)
+	return Post("http://"+c.OTLPHTTP+"/v1/traces", contentType, encoding, body)
 }
 
-func post(url, contentType, encoding string, body []byte) (int, error) {
+// Post sends a request body and returns the status code.
+func Post(url, contentType, encoding string, body []byte) (int, error) {
 	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, err

@@ -51,6 +51,7 @@ func (r *amplitudeReceiver) Start(ctx context.Context, host component.Host) erro
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	r.server.Handler = r.handler.patient(r.server.Handler)
 	r.compareExporters()
 	r.set.Logger.Info("Amplitude's SDKs can send here", zap.String("endpoint", listener.Addr().String()))
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !loopback.IsHost(tcp.IP.String()) && !server.TLS.HasValue() {

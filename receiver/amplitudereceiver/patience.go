@@ -1,0 +1,50 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package amplitudereceiver // import "github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver"
+
+import (
+	"errors"
+	"net/http"
+)
+
+var errMiddleware = errors.New("a middleware in front of this receiver refuses requests, as the memory limiter does when memory is short")
+
+// patient answers 503 where a middleware answers 429. To Amplitude's clients 429 is about the users that it lists: without
+// a list they make all their tries at once and then drop the events.
+func (h *handler) patient(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(&patientWriter{ResponseWriter: w, instead: func() {
+			h.telemetry.notTaken(r.Context(), errMiddleware, false)
+			e := endpointOf(r)
+			h.reply(w, r, e, e.notTaken(false, 0))
+		}}, r)
+	})
+}
+
+// patientWriter writes another answer instead of a 429.
+type patientWriter struct {
+	http.ResponseWriter
+	instead func()
+	// answered: the other answer is written, and what follows is not.
+	answered bool
+}
+
+func (w *patientWriter) WriteHeader(status int) {
+	if status != http.StatusTooManyRequests {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	w.answered = true
+	w.instead()
+}
+
+func (w *patientWriter) Write(body []byte) (int, error) {
+	if w.answered {
+		return len(body), nil
+	}
+	return w.ResponseWriter.Write(body)
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
