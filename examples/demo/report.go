@@ -28,6 +28,8 @@ type summary struct {
 	Repeats     int                          `json:"repeats"`
 	Skipped     int                          `json:"skipped"`
 	Users       map[string]map[string]string `json:"users"`
+	// PageRepeats are the repeats dropped as the sandbox's page counts them.
+	PageRepeats int `json:"-"`
 }
 
 // recordsMetric counts the repeats that the processor dropped.
@@ -62,12 +64,14 @@ func readArrived(ctx context.Context, sent summary) (summary, error) {
 	arrived := summary{Records: sent.Records, Skipped: sent.Skipped, Users: map[string]map[string]string{}}
 	var stats struct {
 		EventsByType map[string]int `json:"events_by_type"`
+		Records      map[string]int `json:"records"`
 	}
 	if err := getJSON(ctx, sandboxURL+"/_sandbox/stats", &stats); err != nil {
 		return arrived, err
 	}
 	arrived.Exposures = stats.EventsByType["[Experiment] Exposure"]
 	arrived.Assignments = stats.EventsByType["[Experiment] Assignment"]
+	arrived.PageRepeats = stats.Records["duplicate"] + stats.Records["repaired"]
 	var err error
 	if arrived.Repeats, err = readRepeats(ctx); err != nil {
 		return arrived, err
@@ -136,6 +140,7 @@ func compare(sent, arrived summary) (differences []string) {
 	differ("exposures", sent.Exposures, arrived.Exposures)
 	differ("assignments", sent.Assignments, arrived.Assignments)
 	differ("repeats dropped", sent.Repeats, arrived.Repeats)
+	differ("repeats dropped, on the page", sent.Repeats, arrived.PageRepeats)
 	for _, id := range slices.Sorted(maps.Keys(sent.Users)) {
 		differ("experiment properties of "+id, fmt.Sprint(sent.Users[id]), fmt.Sprint(arrived.Users[id]))
 	}

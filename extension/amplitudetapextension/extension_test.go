@@ -121,16 +121,19 @@ func newPipeline(t *testing.T) *pipeline {
 	return p
 }
 
-// send sends one record of the service "shop".
-func (p *pipeline) send(t *testing.T, event string, attributes map[string]any) {
+// send sends records of the service "shop" in one request: event names and attributes, in turn.
+func (p *pipeline) send(t *testing.T, records ...any) {
 	t.Helper()
 	ld := plog.NewLogs()
 	resource := ld.ResourceLogs().AppendEmpty()
 	resource.Resource().Attributes().PutStr("service.name", "shop")
-	record := resource.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
-	record.SetEventName(event)
-	record.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
-	require.NoError(t, record.Attributes().FromRaw(attributes))
+	scope := resource.ScopeLogs().AppendEmpty()
+	for i := 0; i < len(records); i += 2 {
+		record := scope.LogRecords().AppendEmpty()
+		record.SetEventName(records[i].(string))
+		record.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+		require.NoError(t, record.Attributes().FromRaw(records[i+1].(map[string]any)))
+	}
 	require.NoError(t, p.ConsumeLogs(t.Context(), ld))
 }
 
@@ -185,16 +188,16 @@ func TestRecordToAnswer(t *testing.T) {
 			stream := e.get(t, "/decisions?detail=text")
 			require.Equal(t, http.StatusOK, stream.StatusCode)
 			require.Equal(t, "text/event-stream", stream.Header.Get("Content-Type"))
-			exposure := func(user, flag, variant string) {
-				p.send(t, "$exposure", map[string]any{"user_id": user, "flag_key": flag, "variant": variant, "session.id": "1700000000123", "password": "not-read"})
+			exposure := func(user, flag, variant string) map[string]any {
+				return map[string]any{"user_id": user, "flag_key": flag, "variant": variant, "session.id": "1700000000123", "password": "not-read"}
 			}
 			_, err := p.amplitude.AddFaults(sandbox.Fault{Action: sandbox.FaultUnindexed400, Times: -1, Match: sandbox.FaultMatch{Contains: "poison"}})
 			require.NoError(t, err)
-			exposure("user-12345", "checkout", "treatment")
-			exposure("user-12345", "checkout", "treatment")
-			exposure("42", "checkout", "treatment")
-			exposure("user-67890", "poison", "treatment")
-			exposure("user-11111", "checkout", "control")
+			p.send(t, "$exposure", exposure("user-12345", "checkout", "treatment"))
+			p.send(t, "$exposure", exposure("user-12345", "checkout", "treatment"))
+			p.send(t, "$exposure", exposure("42", "checkout", "treatment"))
+			// In one batch: that the other gets through shows that the event is to blame, and not its sender.
+			p.send(t, "$exposure", exposure("user-67890", "poison", "treatment"), "$exposure", exposure("user-11111", "checkout", "control"))
 			p.send(t, "$assignment", map[string]any{"user_id": "user-12345", "variants": map[string]any{"search": "semantic"}})
 			p.send(t, "Order Completed", map[string]any{"user_id": "user-12345", "total": 59})
 			all := decisions(t, stream.Body, ended(6)) // what passes as it is has no insert_id to be followed by

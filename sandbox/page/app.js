@@ -5,6 +5,7 @@ import { count } from "./format.js";
 import { notTaken, terms, verdicts } from "./parts.js";
 import { useStats } from "./stream.js";
 import { Live } from "./views/live.js";
+import { Records } from "./views/records.js";
 import { Users } from "./views/users.js";
 import { Experiments } from "./views/experiments.js";
 import { Requests } from "./views/requests.js";
@@ -13,6 +14,7 @@ import { Send } from "./views/send.js";
 
 const views = [
   ["live", "Live", Live],
+  ["records", "Records", Records],
   ["users", "Users", Users],
   ["experiments", "Experiments", Experiments],
   ["requests", "Requests", Requests],
@@ -23,7 +25,7 @@ const views = [
 const all = [...views, ["send", "Send", Send]];
 
 const help = [
-  ["1 to 5", "change the view"], ["/", "find"], ["j  k", "next, previous"], ["Enter", "open or close"],
+  ["1 to 6", "change the view"], ["/", "find"], ["j  k", "next, previous"], ["Enter", "open or close"],
   ["p", "pause"], ["s", "send an exposure"], ["t", "light or dark"], ["Esc", "clear"], ["?", "this help"],
 ];
 
@@ -43,6 +45,9 @@ function decode(text) {
   }
 }
 
+// shown are the views that there is something to show in: records are those of a Collector in the same process.
+const shown = (stats) => views.filter(([name]) => name !== "records" || stats?.records);
+
 const go = (to) => { location.hash = `#/${to}`; };
 
 function toggleTheme() {
@@ -60,6 +65,8 @@ function App() {
   const [helping, setHelping] = useState(false);
   const bindings = useRef({});
   const { data: stats, live } = useStats();
+  const tabs = useRef(views);
+  tabs.current = shown(stats);
 
   useEffect(() => {
     const moved = () => setWhere(place());
@@ -84,7 +91,7 @@ function App() {
       if (typing) typing.blur();
       if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
       const number = Number(event.key);
-      const binding = number >= 1 && number <= views.length ? () => go(views[number - 1][0])
+      const binding = number >= 1 && number <= tabs.current.length ? () => go(tabs.current[number - 1][0])
         : { "?": () => setHelping((h) => !h), t: toggleTheme, s: () => go("send") }[event.key]
         ?? (event.key === "Escape" ? () => { setHelping(false); setAsking(false); bindings.current.Escape?.(); } : bindings.current[event.key]);
       if (!binding) return;
@@ -114,7 +121,7 @@ function App() {
   return html`
     <header class="top">
       <a class="brand" href="#/live"><img src="/_sandbox/page/icon.svg" alt="" width="24" height="24" /><span>Amplitude sandbox</span></a>
-      <nav aria-label="Views">${views.map(([name, label], i) => html`
+      <nav aria-label="Views">${tabs.current.map(([name, label], i) => html`
         <a href=${`#/${name}`} aria-current=${name === where.view ? "page" : undefined} title=${`${label} (${i + 1})`}>${label}${name === "faults" && stats?.faults > 0 && html` <span class="badge warn">${stats.faults}</span>`}</a>`)}</nav>
       <div class="tools">
         <span class=${`pulse ${live ? "live" : ""}`} role="status">${live ? "Live" : "Reconnecting"}</span>
@@ -145,7 +152,9 @@ function Help({ close }) {
 // Summary counts what arrived; each count leads to what it counts.
 function Summary({ of: s }) {
   const refused = (s.verdicts.invalid ?? 0) + (s.verdicts.refused ?? 0) + (s.verdicts.silenced ?? 0);
+  const records = Object.values(s.records ?? {}).reduce((sum, n) => sum + n, 0);
   const counts = [
+    ...(s.records ? [["Records", records, "records"], ["Repeats dropped", (s.records.duplicate ?? 0) + (s.records.repaired ?? 0), "records/duplicate,repaired"]] : []),
     ["Stored", s.events_stored, "live/stored"],
     ["Identifies", s.identifies, "live/identify"],
     ["Duplicates", s.duplicates, "live/duplicate"],
