@@ -90,6 +90,10 @@ func (up *upload) lintEvent(p *project, e *event, u *user, now time.Time, insert
 			warn("only " + strconv.Itoa(sent) + " of the " + strconv.Itoa(len(group)) + " fields " + strings.Join(group, ", ") + ": the others are reset")
 		}
 	}
+	if _, custom := e.object(fieldEventProperties)[rawFlagKey]; custom && transformed[e.eventType()] == "" && !strings.HasPrefix(e.eventType(), "$") &&
+		!strings.HasPrefix(e.eventType(), experimentPrefix) {
+		warn("an exposure under a name of its own counts toward event volume, and is analyzed only if its user property is set when it comes")
+	}
 	if n := p.identities.usersOf(e.deviceID); n > up.behavior.SharedDeviceUsers {
 		warn("its device was used by " + strconv.Itoa(n) + " users: anonymous events on it go to the last one")
 	}

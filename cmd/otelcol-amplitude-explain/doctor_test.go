@@ -108,6 +108,8 @@ func TestDoctorFindsFaults(t *testing.T) {
 		{"memory_limiter late", []string{"[memory_limiter, amplitude_experiment]", "[amplitude_experiment, memory_limiter]"}, "memory_limiter is not first"},
 		{"dry run", []string{"api_key: sandbox-key", "dry_run: true"}, "dry_run is set: nothing is sent"},
 		{"browsers that are trusted", []string{"http: {endpoint: 127.0.0.1:4318}", "http: {endpoint: 127.0.0.1:4318, cors: {allowed_origins: [https://shop.example]}}", "{dedup: {storage: file_storage}}", "{accept_shaped: true, dedup: {storage: file_storage}}"}, "browsers write to otlp"},
+		{"a custom event that is not allowed", []string{"{dedup: {storage: file_storage}}", "{exposure: {custom_events: [Hero Shown]}, dedup: {storage: file_storage}}"}, `amplitude_experiment makes events named "Hero Shown", and amplitude does not send them: add the name to exporters::amplitude::events`},
+		{"raw impressions that are not allowed", []string{"{dedup: {storage: file_storage}}", "{impression: {enabled: true}, exposure: {wire: raw}, dedup: {storage: file_storage}}"}, `amplitude_experiment makes events named "$impression"`},
 		{"state that outlives the queue", []string{"    sending_queue: {storage: file_storage}\n", ""}, "what amplitude_experiment remembers outlives the queue"},
 		{"a queue that outlives the state", []string{"{dedup: {storage: file_storage}}", "{}"}, "the queue of amplitude outlives what is remembered"},
 		{"an edge that de-duplicates", []string{"exporters: [amplitude]", "exporters: [otlp]"}, "it de-duplicates and hands events to another Collector"},

@@ -106,7 +106,7 @@ func (a *answer) read(of field, value pcommon.Value, ids idRules) refusal {
 			return refusedNotName
 		}
 		a.text = amplitude.Truncate(text, amplitude.MaxStringLength)
-	case fieldReason, fieldProvider, fieldErrorType, fieldMetadataType, fieldClientAddress:
+	case fieldReason, fieldProvider, fieldErrorType, fieldMetadataType, fieldMetadataEvent, fieldMetadataDelivery, fieldClientAddress:
 		text, ok := scalarText(value)
 		if !ok || strings.TrimSpace(text) == "" {
 			return refusedNotScalar

@@ -17,6 +17,7 @@ func (p *parser) exposure(v *fieldValues, r *parsedRecord, flag *Flag) decision 
 		r.trace.dontTrack()
 		return skipped(SkipTrackExposure)
 	}
+	p.chooseEvent(r, &m)
 	flag.Variant = v.text(fieldVariant)
 	if flag.Variant == "" && v.badVariant {
 		// To take it for no variant would take the user out of the experiment.

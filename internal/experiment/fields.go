@@ -29,6 +29,8 @@ const (
 	fieldMetadataDefault
 	fieldMetadataTrack
 	fieldMetadataType
+	fieldMetadataEvent
+	fieldMetadataDelivery
 	fieldMetadataExperimentKey
 	fieldVariants
 	fieldEnvironment
@@ -102,6 +104,8 @@ const (
 	metadataDefault        = "default"
 	metadataTrackExposure  = "trackExposure"
 	metadataFlagType       = "flagType"
+	metadataExposureEvent  = "exposureEvent"
+	metadataDeliveryMethod = "deliveryMethod"
 	metadataExperimentKey  = "experimentKey"
 	metadataFlagVersion    = "flagVersion"
 	metadataSegmentName    = "segmentName"
@@ -151,6 +155,8 @@ func newFieldTable(set *Settings, groupTypes []string, kind recordKind) *fieldTa
 		add(fieldMetadataDefault, amplitude.RawMetadata+"."+metadataDefault)
 		add(fieldMetadataTrack, amplitude.RawMetadata+"."+metadataTrackExposure)
 		add(fieldMetadataType, amplitude.RawMetadata+"."+metadataFlagType)
+		add(fieldMetadataEvent, amplitude.RawMetadata+"."+metadataExposureEvent)
+		add(fieldMetadataDelivery, amplitude.RawMetadata+"."+metadataDeliveryMethod)
 		add(fieldMetadataExperimentKey, amplitude.RawMetadata+"."+metadataExperimentKey)
 	}
 	add(fieldUserID, set.Identity.UserID...)
@@ -265,7 +271,7 @@ func setOf(list ...field) (set fields) {
 }
 
 var (
-	metadataFields = setOf(fieldMetadata, fieldMetadataDefault, fieldMetadataTrack, fieldMetadataType, fieldMetadataExperimentKey)
+	metadataFields = setOf(fieldMetadata, fieldMetadataDefault, fieldMetadataTrack, fieldMetadataType, fieldMetadataEvent, fieldMetadataDelivery, fieldMetadataExperimentKey)
 	groupFields    = func() fields {
 		set := setOf(fieldGroups)
 		for f := fieldGroup; int(f) < numFields; f++ {

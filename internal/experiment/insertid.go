@@ -60,6 +60,9 @@ func (e *Event) appendIDs(dst []byte) []byte {
 
 const millisPerDay = 24 * 60 * 60 * 1000
 
+// hasSDKInsertID tells whether the Node SDK has an insert_id for such an event: not for those of clients.
+func (e *Event) hasSDKInsertID() bool { return e.kind != kindImpression && e.customEvent == "" }
+
 // appendSDKInsertID appends the insert_id that Amplitude's Node SDK makes for the same result, so
 // that an event sent by both counts once: "<user_id> <device_id> <hash> <UTC day>", the hash being
 // Java's string hash of the canonical text.

@@ -50,6 +50,8 @@ type Flag struct {
 // exposureFacts are what an exposure says beside its flag.
 type exposureFacts struct {
 	ExperimentKey string
+	// customEvent is the name that the flag's metadata gives the event, "" for Amplitude's own.
+	customEvent string
 	// metadata is the evaluation metadata.
 	metadata    pcommon.Value
 	hasMetadata bool

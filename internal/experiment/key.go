@@ -18,6 +18,7 @@ const (
 	subjectExposure   = 'E'
 	subjectAssignment = 'A'
 	subjectImpression = 'I'
+	subjectCustom     = 'C'
 )
 
 // What the result of a flag does to its user property; part of an assignment's result.
@@ -87,13 +88,19 @@ const bytesPerStep = 16
 func (e *Event) encodeExposure(to encoder) (text encoder, subject int) {
 	flag := &e.Flags[0]
 	kind := byte(subjectExposure)
-	if e.kind == kindImpression {
+	switch {
+	case e.kind == kindImpression:
 		kind = subjectImpression
+	case e.customEvent != "":
+		kind = subjectCustom
 	}
 	to = to.who(kind, &e.Identity, e.Groups)
 	to = to.count(1)
 	to = to.text(flag.Key)
 	to = to.text(e.ExperimentKey)
+	if e.customEvent != "" {
+		to = to.text(e.customEvent)
+	}
 	if e.kind == kindImpression {
 		to = binary.AppendVarint(to, e.Time) // each counts; only the same one is a repeat
 	}

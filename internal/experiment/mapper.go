@@ -22,8 +22,10 @@ type Mapper struct {
 	skipReasons map[string]SkipReason
 	offVariants [numKinds][]string
 	include     pattern.List
-	nearMisses  *nearMissFinder
-	twins       twinMemory
+	// customEvents are the names that metadata may give an event.
+	customEvents pattern.List
+	nearMisses   *nearMissFinder
+	twins        twinMemory
 	// idle keeps a batch for each CPU.
 	idle freelist.List[*Batch]
 }
@@ -37,8 +39,12 @@ func New(set Settings) *Mapper {
 		groupTypes:  slices.Sorted(maps.Keys(set.Identity.Groups)),
 		skipReasons: make(map[string]SkipReason, len(set.Evaluation.SkipReasons)),
 		include:     pattern.NewList(set.Include),
-		idle:        freelist.New[*Batch](runtime.GOMAXPROCS(0)),
+
+		customEvents: pattern.NewList(set.Exposure.CustomEvents),
+
+		idle: freelist.New[*Batch](runtime.GOMAXPROCS(0)),
 	}
+	m.names.isCustom = m.isCustom
 	m.nearMisses = newNearMissFinder(&set, m.names)
 	for _, kind := range []recordKind{kindExposure, kindEvaluation, kindAssignment, kindImpression, kindIdentify} {
 		m.tables[kind] = newFieldTable(&set, m.groupTypes, kind)

@@ -19,6 +19,8 @@ type flagMetadata struct {
 	noProperty    bool
 	experimentKey string
 	details       string
+	// exposureEvent and deliveryMethod say which event an integration of Amplitude's JavaScript client sends.
+	exposureEvent, deliveryMethod string
 }
 
 // readMetadata reads the map that Amplitude's SDKs attach to a variant.
@@ -38,6 +40,14 @@ func readMetadata(m pcommon.Map) flagMetadata {
 		case metadataFlagType:
 			if flagType == "" && value.Type() == pcommon.ValueTypeStr {
 				flagType = value.Str()
+			}
+		case metadataExposureEvent:
+			if found.exposureEvent == "" && value.Type() == pcommon.ValueTypeStr {
+				found.exposureEvent = value.Str()
+			}
+		case metadataDeliveryMethod:
+			if found.deliveryMethod == "" && value.Type() == pcommon.ValueTypeStr {
+				found.deliveryMethod = value.Str()
 			}
 		case metadataExperimentKey:
 			if text, ok := experimentKeyText(value); ok && found.experimentKey == "" {
@@ -81,6 +91,12 @@ func recordMetadata(v *fieldValues) (found flagMetadata) {
 	}
 	if v.text(fieldMetadataType) == flagTypeMutualExcluded {
 		found.noProperty = true
+	}
+	if found.exposureEvent == "" {
+		found.exposureEvent = v.text(fieldMetadataEvent)
+	}
+	if found.deliveryMethod == "" {
+		found.deliveryMethod = v.text(fieldMetadataDelivery)
 	}
 	if found.experimentKey == "" {
 		found.experimentKey = v.text(fieldMetadataExperimentKey)

@@ -62,6 +62,8 @@ type recognizer struct {
 	attributes []string
 	// lengths has, by the first byte of a name, a bit for each length, modulo 64, that a name worth comparing has.
 	lengths [256]uint64
+	// isCustom tells whether another Collector may have made an event of this name.
+	isCustom func(name string) bool
 	// parseBody reads a body that is the text of a JSON object.
 	parseBody bool
 }
@@ -76,6 +78,7 @@ func newRecognizer(set *Settings) *recognizer {
 			amplitude.EventAssignment:  kindAssignment,
 		},
 		attributes: set.EventName,
+		isCustom:   func(string) bool { return false },
 		parseBody:  set.ParseJSONBody,
 	}
 	add := func(kind recordKind, list []string) {
@@ -131,7 +134,10 @@ func (r *recognizer) recognize(record plog.LogRecord) (is recognition) {
 func (r *recognizer) take(is *recognition, name string, record plog.LogRecord) bool {
 	kind := r.listed[name]
 	if kind == kindNone {
-		if kind = r.own[name]; kind == kindNone || !isShaped(kind, record) {
+		if kind = r.own[name]; kind == kindNone && r.isCustom(name) {
+			kind = kindExposure
+		}
+		if kind == kindNone || !isShaped(kind, record) {
 			return false
 		}
 		is.unlisted = kind != kindIdentify

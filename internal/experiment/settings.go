@@ -87,6 +87,7 @@ type ExposureSettings struct {
 	OffVariants   []string
 	Wire          string
 	Unassigned    string
+	CustomEvents  []string
 	// SetUserProperties holds for evaluations, too.
 	SetUserProperties bool
 }

@@ -69,11 +69,15 @@ func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string, out 
 	flag := &e.Flags[0]
 	identify := e.onlyProperties
 	// Of a raw exposure Amplitude sets the property, so that one that must not goes transformed.
-	raw := w.set.Exposure.Wire == WireRaw && !flag.LeftOut && !e.skipsProperties
+	raw := w.set.Exposure.Wire == WireRaw && !flag.LeftOut && !e.skipsProperties && e.customEvent == ""
 	switch {
 	case identify:
 		w.stash.takeAll(out.attributes)
 		writeEnvelope(record, amplitude.EventIdentify, e)
+	case e.customEvent != "":
+		names := rawNames // as the client has them: Amplitude transforms no such event
+		names.event = e.customEvent
+		leftOut = w.exposureProperties(e, record, out, &names)
 	case e.kind == kindImpression && raw:
 		leftOut = w.exposureProperties(e, record, out, &rawImpressionNames)
 	case e.kind == kindImpression:

@@ -31,6 +31,8 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord, now int64) d
 	names := shapedNames
 	if name := record.EventName(); name == amplitude.EventRawExposure || name == amplitude.EventRawImpression {
 		names = rawNames
+	} else if p.isCustom(name) {
+		names, r.customEvent = rawNames, name
 	}
 	attributes := record.Attributes()
 	text := func(name string) string { // of a name that stands twice, the first counts, here as in the exporter

@@ -78,7 +78,7 @@ func (e *Event) describeInsertID(set *Settings, record plog.LogRecord) *explain.
 		id.Format = "kept"
 	case e.onlyProperties && e.Verdict.IdentifyNumber != 0:
 		return &explain.InsertID{Value: id.Value, Format: "identify"}
-	case set.InsertIDFormat == InsertIDSDK:
+	case set.InsertIDFormat == InsertIDSDK && e.hasSDKInsertID():
 		id.Format = InsertIDSDK
 		id.Window = int32(floorDiv(e.Time, millisPerDay))
 		id.Day = dateOf(id.Window)

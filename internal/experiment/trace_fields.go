@@ -30,6 +30,8 @@ var fieldNames = [...]string{
 	fieldMetadataDefault:       amplitude.RawMetadata + "." + metadataDefault,
 	fieldMetadataTrack:         amplitude.RawMetadata + "." + metadataTrackExposure,
 	fieldMetadataType:          amplitude.RawMetadata + "." + metadataFlagType,
+	fieldMetadataEvent:         amplitude.RawMetadata + "." + metadataExposureEvent,
+	fieldMetadataDelivery:      amplitude.RawMetadata + "." + metadataDeliveryMethod,
 	fieldMetadataExperimentKey: amplitude.RawMetadata + "." + metadataExperimentKey,
 	fieldVariants:              "variants",
 	fieldEnvironment:           "environment",

@@ -116,7 +116,7 @@ func (b *Batch) insertIDs() {
 		case sdk && e.kind != e.parsedRecord.kind:
 			whole = whole.of(e, b.parser.flags[e.flags.start:e.flags.end])
 			b.writer.ids = e.appendSDKResultID(b.writer.ids, whole)
-		case sdk && e.kind != kindImpression: // SDKs have none for it
+		case sdk && e.hasSDKInsertID():
 			b.writer.ids = e.appendSDKInsertID(b.writer.ids)
 		default:
 			b.writer.ids = e.appendInsertID(b.writer.ids)

@@ -90,6 +90,10 @@ type ExposureConfig struct {
 	// Unassigned is what the exposure of an unassigned variant becomes: an event that also unsets the user property,
 	// an `identify` that only unsets it, or nothing. It holds for evaluations, too.
 	Unassigned string `mapstructure:"unassigned"`
+	// CustomEvents are the event names that `metadata.exposureEvent` may give an exposure, as an integration of Amplitude's JavaScript
+	// client has it; only `*` is special. None by default: such events count toward event volume. The exporter's `events` have to
+	// allow them, too.
+	CustomEvents []string `mapstructure:"custom_events"`
 	// SetUserProperties set to false keeps exposures from setting the user property, while assignments go on. It holds for
 	// evaluations, too.
 	SetUserProperties bool `mapstructure:"set_user_properties"`
@@ -215,6 +219,7 @@ func createDefaultConfig() *Config {
 			OffVariants:   []string{"off"},
 			Wire:          experiment.WireTransformed,
 			Unassigned:    experiment.UnassignedEvent,
+			CustomEvents:  []string{},
 
 			SetUserProperties: true,
 		},
@@ -332,6 +337,7 @@ func (cfg *ExposureConfig) Validate() error {
 		nameList("variant", cfg.Variant, true),
 		nameList("experiment_key", cfg.ExperimentKey, false),
 		nameList("off_variants", cfg.OffVariants, false),
+		nameList("custom_events", cfg.CustomEvents, false),
 		check.OneOf("wire", cfg.Wire, experiment.WireTransformed, experiment.WireRaw),
 		check.OneOf("unassigned", cfg.Unassigned, experiment.UnassignedEvent, experiment.UnassignedIdentify, experiment.UnassignedDrop),
 	)

@@ -49,6 +49,7 @@ func TestLoadConfig(t *testing.T) {
 			assert.Equal(t, ExposureConfig{
 				EventNames: []string{"experiment.exposure"}, FlagKey: []string{"experiment.key"}, Variant: []string{"experiment.variant"},
 				ExperimentKey: []string{"experiment.run"}, OffVariants: []string{"off", "none"}, Wire: "raw", Unassigned: "identify",
+				CustomEvents: []string{"Shop *"},
 			}, cfg.Exposure)
 			assert.Equal(t, EvaluationConfig{
 				EventNames: []string{"flag.evaluated"}, FlagKey: []string{"flag"}, Variant: []string{"variation"}, Value: []string{"result"},

@@ -91,3 +91,89 @@ func TestImpressionOfAnotherCollector(t *testing.T) {
 	assert.Equal(t, want, fold(out[0]))
 	assert.Equal(t, 1, gateway.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", "already_shaped"))
 }
+
+// custom is an exposure whose flag's metadata says which event it is.
+func custom(t *testing.T, metadata attrs, more attrs) plog.Logs {
+	t.Helper()
+	record := attrs{"user_id": "shopper-0042", "flag_key": "hero", "variant": "v1", "experiment_key": "run-1", "metadata": metadata}
+	for name, value := range more {
+		record[name] = value
+	}
+	return batch(t, "$exposure", record)
+}
+
+// TestCustomExposureEvent: metadata names the event where that is allowed, and the event sets the user property.
+func TestCustomExposureEvent(t *testing.T) {
+	shown := attrs{"exposureEvent": "Shop Hero Shown", "deliveryMethod": "web"}
+	for _, tc := range []struct {
+		name, config string
+		metadata     attrs
+		want         string
+	}{
+		{"by default", "{}", shown, "[Experiment] Exposure"},
+		{"allowed", `exposure: {custom_events: ["Shop *"]}`, shown, "Shop Hero Shown"},
+		{"allowed, and the wire is raw", `exposure: {custom_events: ["Shop *"], wire: raw}`, shown, "Shop Hero Shown"},
+		{"before the delivery method", `{exposure: {custom_events: ["Shop *"]}, impression: {enabled: true}}`, shown, "Shop Hero Shown"},
+		{"another is allowed", `exposure: {custom_events: [Order]}`, shown, "[Experiment] Exposure"},
+		{"one of Amplitude's own", `exposure: {custom_events: ["*"]}`, attrs{"exposureEvent": "$identify"}, "[Experiment] Exposure"},
+		{"one of Experiment's own", `exposure: {custom_events: ["*"]}`, attrs{"exposureEvent": "[Experiment] Assignment"}, "[Experiment] Exposure"},
+		{"web, by default", "{}", attrs{"deliveryMethod": "web"}, "[Experiment] Exposure"},
+		{"web, with impressions", "impression: {enabled: true}", attrs{"deliveryMethod": "web"}, "[Experiment] Impression"},
+		{"a feature, with impressions", "impression: {enabled: true}", attrs{"deliveryMethod": "feature"}, "[Experiment] Exposure"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := start(t, configOf(t, tc.config), nil)
+			out := r.send(t, custom(t, tc.metadata, nil))
+			require.Len(t, out, 1)
+			event := fold(out[0])
+			assert.Equal(t, tc.want, event["event_type"])
+			set := attrs{"$set": attrs{"[Experiment] hero": "v1"}}
+			switch tc.want {
+			case "Shop Hero Shown":
+				assert.Equal(t, attrs{"flag_key": "hero", "variant": "v1", "experiment_key": "run-1", "metadata": tc.metadata}, event["event_properties"])
+				assert.Equal(t, set, event["user_properties"])
+			case "[Experiment] Exposure":
+				assert.Equal(t, set, event["user_properties"])
+			default:
+				assert.NotContains(t, event, "user_properties")
+			}
+		})
+	}
+}
+
+// TestCustomExposureEventIsAnEventOfItsOwn: it is no repeat of Amplitude's own exposure, and de-duplicated like one.
+func TestCustomExposureEventIsAnEventOfItsOwn(t *testing.T) {
+	cfg := `{exposure: {custom_events: ["*"]}, insert_id: {format: sdk}}`
+	r := start(t, configOf(t, cfg), nil)
+	plain := r.send(t, custom(t, attrs{}, nil))
+	named := r.send(t, custom(t, attrs{"exposureEvent": "Shop Hero Shown"}, nil))
+	require.Len(t, plain, 1)
+	require.Len(t, named, 1)
+	assert.NotEqual(t, insertIDOf(plain[0]), insertIDOf(named[0]))
+	assert.Empty(t, r.send(t, custom(t, attrs{"exposureEvent": "Shop Hero Shown"}, nil)))
+	assert.Empty(t, r.send(t, batch(t, "$exposure", attrs{
+		"user_id": "shopper-0042", "flag_key": "hero", "variant": "v1", "experiment_key": "run-1", "metadata.exposureEvent": "Shop Hero Shown",
+	})), "a dotted name is the same")
+
+	left := r.send(t, custom(t, attrs{"exposureEvent": "Shop Hero Shown"}, attrs{"variant": "off"}))
+	require.NotEmpty(t, left)
+	assert.Equal(t, "Shop Hero Shown", left[0].EventName())
+	assert.Equal(t, attrs{"$unset": attrs{"[Experiment] hero": "-"}}, fold(left[0])["user_properties"])
+}
+
+// TestCustomExposureEventOfAnotherCollector goes on as it is where only Collectors write, is the same where it is shaped anew, and
+// repeats its raw record.
+func TestCustomExposureEventOfAnotherCollector(t *testing.T) {
+	for _, accept := range []string{"true", "false"} {
+		edge := start(t, configOf(t, `exposure: {custom_events: ["Shop *"]}`), nil)
+		made := edge.send(t, custom(t, attrs{"exposureEvent": "Shop Hero Shown"}, nil))
+		require.Len(t, made, 1)
+		want, id := fold(made[0]), insertIDOf(made[0])
+		gateway := start(t, configOf(t, `{exposure: {custom_events: ["Shop *"]}, other_records: drop, accept_shaped: `+accept+`}`), nil)
+		out := gateway.send(t, edge.sink.AllLogs()[0])
+		require.Len(t, out, 1)
+		assert.Equal(t, want, fold(out[0]))
+		assert.Equal(t, id, insertIDOf(out[0]))
+		assert.Empty(t, gateway.send(t, custom(t, attrs{"exposureEvent": "Shop Hero Shown"}, nil)))
+	}
+}

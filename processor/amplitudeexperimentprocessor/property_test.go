@@ -35,6 +35,7 @@ var configurations = []string{
 	"{identity: {min_id_length: 1}, dedup: {mode: unique_per_day, window: 1h}}",
 	`{identity: {min_id_length: 1}, assignment: {emit: exposures}, event_properties: {include: ["*"]}}`,
 	"{identity: {min_id_length: 1}, assignment: {emit: both}, insert_id: {format: sdk}}",
+	`{identity: {min_id_length: 1}, exposure: {custom_events: ["*"]}, impression: {enabled: true}}`,
 }
 
 var eventNames = []string{

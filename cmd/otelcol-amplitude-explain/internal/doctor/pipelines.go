@@ -6,6 +6,10 @@ package doctor // import "github.com/otelcol-amplitude/otelcol-amplitude/cmd/ote
 import (
 	"slices"
 	"strings"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
 // configuration examines each section by itself, as the Collector does at its start.
@@ -83,6 +87,7 @@ func (e *examination) pipelines() {
 			e.well(subject, "%s", strings.Join(slices.Concat([]string{strings.Join(p.Receivers, ", ")}, p.Processors, []string{strings.Join(p.Exporters, ", ")}), " → "))
 		}
 		e.trust(subject, p)
+		e.allowed(subject, p)
 	}
 	if !processed {
 		e.wrong("pipelines", "none has the processor %s: exposures would not be recognized", processorType)
@@ -113,6 +118,30 @@ func (e *examination) trust(subject string, p pipeline) {
 		for _, receiver := range p.Receivers {
 			if e.collector.conf.IsSet("receivers::" + receiver + "::protocols::http::cors") {
 				e.wrong(subject, "browsers write to %s, and %s has accept_shaped: a page could send any event for any user; keep a pipeline for browsers apart", receiver, one.id)
+			}
+		}
+	}
+}
+
+// allowed examines whether the exporters of a pipeline send the events that its processor is told to make.
+func (e *examination) allowed(subject string, p pipeline) {
+	for _, one := range e.collector.processors {
+		if one.invalid != nil || !slices.Contains(p.Processors, one.id) {
+			continue
+		}
+		made := slices.Clone(one.config.Exposure.CustomEvents)
+		if one.config.Impression.Enabled && one.config.Exposure.Wire == experiment.WireRaw {
+			made = append(made, amplitude.EventRawImpression)
+		}
+		for _, x := range e.collector.exporters {
+			if x.invalid != nil || !slices.Contains(p.Exporters, x.id) {
+				continue
+			}
+			allowed := pattern.NewList(x.config.Events)
+			for _, name := range made {
+				if !slices.Contains(x.config.Events, name) && !allowed.Match(name) {
+					e.wrong(subject, "%s makes events named %q, and %s does not send them: add the name to exporters::%s::events", one.id, name, x.id, x.id)
+				}
 			}
 		}
 	}
