@@ -100,6 +100,18 @@ var experimentRows = []experimentRow{
 		types:   []string{"[Experiment] Impression", "[Experiment] Impression"},
 	},
 	{
+		name: "the delivery method web is an impression, and a custom event has its name", pipeline: "impressions", event: "$exposure",
+		records: []map[string]any{
+			{"flag_key": "hero", "variant": "v1", "metadata": map[string]any{"deliveryMethod": "web"}},
+			{"flag_key": "banner", "variant": "v2", "metadata": map[string]any{"exposureEvent": "Hero Shown"}},
+		},
+		types:      []string{"[Experiment] Impression", "Hero Shown"},
+		properties: map[string]any{"[Experiment] banner": "v2"},
+		check: func(t *testing.T, c *harness.Collector, _ []harness.Event) {
+			assert.Contains(t, sandboxText(t, c, http.MethodGet, "/_sandbox/events?verdict=stored", ""), "an exposure under a name of its own counts toward event volume")
+		},
+	},
+	{
 		name: "a raw $exposure without a variant is an event", pipeline: "raw", event: "$exposure",
 		records:    []map[string]any{{"flag_key": "f", "variant": "on"}, {"flag_key": "g", "variant": "on"}, {"flag_key": "f"}},
 		types:      []string{"[Experiment] Exposure", "[Experiment] Exposure", "[Experiment] Exposure"},
