@@ -5,6 +5,7 @@ package docs
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -101,8 +102,20 @@ func (r flat) logs(t testing.TB) plog.Logs {
 	record := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
 	record.SetEventName(r.eventName)
 	record.SetTimestamp(pcommon.NewTimestampFromTime(r.time))
-	require.NoError(t, record.Attributes().FromRaw(r.attributes))
+	putSorted(t, record.Attributes(), r.attributes)
 	return logs
+}
+
+// putSorted puts values into a map, sorted by key: exposures of a result come in its order, and a page shows one.
+func putSorted(t testing.TB, to pcommon.Map, from map[string]any) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		if nested, ok := from[name].(map[string]any); ok {
+			putSorted(t, to.PutEmptyMap(name), nested)
+			continue
+		}
+		require.NoError(t, to.PutEmpty(name).FromRaw(from[name]))
+	}
 }
 
 // traces is what a record that is a span, or the event of one, is sent as.
