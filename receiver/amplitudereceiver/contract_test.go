@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,7 @@ func (c *client) Stop() { c.cleanup() }
 func (c *client) Generate() []receivertest.UniqueIDAttrVal {
 	c.mu.Lock()
 	c.sent++
-	id := receivertest.UniqueIDAttrVal(fmt.Sprint(c.sent))
+	id := receivertest.UniqueIDAttrVal(strconv.Itoa(c.sent))
 	c.mu.Unlock()
 	body := fmt.Sprintf(`{"api_key":"sandbox","events":[{"event_type":"e","user_id":"user-1","event_properties":{%q:%q}}]}`, receivertest.UniqueIDAttrName, id)
 	for {

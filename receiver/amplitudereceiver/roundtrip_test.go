@@ -158,7 +158,10 @@ func normalize(event map[string]any) {
 			delete(event, name)
 		case kind == "text" || kind == "id":
 			if !isText {
-				text = strings.Trim(fmt.Sprintf("%.15g", value), "%!g(bool=)") // true is text as well
+				text = fmt.Sprint(value)
+				if number, ok := value.(float64); ok {
+					text = fmt.Sprintf("%.15g", number)
+				}
 			}
 			event[name] = strings.TrimSpace(text)
 		case kind == "object":

@@ -10,6 +10,7 @@ import (
 // Reason says why a request was refused, or events of it.
 type Reason uint8
 
+// Reasons, in the order in which a request is looked at.
 const (
 	ReasonNoBody Reason = iota
 	ReasonInvalidJSON
