@@ -523,6 +523,22 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// TestSecondCopyTakesNoDevice: an event of U on a device is sent twice, by batches that overlap; the second copy is accepted behind
+// the event of V, who has the device by then.
+func TestSecondCopyTakesNoDevice(t *testing.T) {
+	var steps []step
+	require.NoError(t, json.Unmarshal([]byte(`[
+		{"What": "begin", "Rec": {"User": "U", "Dev": "E", "Run": 2, "Kind": "E", "Flags": [["f", "B"]]}},
+		{"What": "rec", "Rec": {"User": "U", "Dev": "E", "Run": 2, "Kind": "E", "Flags": [["f", "B"]]}},
+		{"What": "begin", "Rec": {"Dev": "E", "Run": 1, "Kind": "A", "Flags": [["f", ""]]}},
+		{"What": "rec", "Rec": {"User": "V", "Run": 1, "Kind": "E", "Flags": [["f", "B"]]}},
+		{"What": "rec", "Rec": {"User": "V", "Dev": "E", "Run": 1, "Kind": "E", "Flags": [["f", "B"]]}}
+	]`), &steps))
+	var victims []victim
+	_, bad := playLedger(t, "overlap", steps, &victims, kill{})
+	assert.Empty(t, bad)
+}
+
 // TestBeyondTheReference plays what the reference has not: entries that are forgotten after seven days, kills with Redis, and a
 // storage that fails now and then. One that cannot even take the mark of that has tests of its own.
 func TestBeyondTheReference(t *testing.T) {

@@ -62,6 +62,9 @@
 // a row for each receipt and for each copy on its way only what was not settled is in doubt, and what a storage that failed
 // in the last moments may hide (TestWhatAKillCosts, TestStorageFailsAndTheProcessIsKilled).
 //
+// A second copy of an event gave the device to its user, and a record of the device alone was taken for that user's. Amplitude
+// drops the copy before it looks whose device that is; another user may have come in between (TestSecondCopyTakesNoDevice).
+//
 // A clock of the Collector that was set back made each record late until it had caught up
 // (TestClockOfTheCollectorIsSetBack).
 //

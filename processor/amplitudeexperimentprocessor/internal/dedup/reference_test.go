@@ -538,8 +538,10 @@ func (l *modelLedger) conclude(e *modelEvent, ok, ambiguous bool) {
 		who = deviceOf(e.dev)
 	}
 	shared := l.redis()
+	// Amplitude drops the second copy of an event before it looks whose device that is.
+	second := !l.literal && e.fact != "" && l.facts.m[e.fact]
 	if e.user != "" && e.dev != "" {
-		if ok {
+		if ok && !second {
 			l.owner[e.dev], l.bound[e.dev] = who, who
 			if shared != nil {
 				shared.owner[e.dev] = who

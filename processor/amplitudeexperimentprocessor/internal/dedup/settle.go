@@ -93,6 +93,7 @@ type receipt struct {
 	ahead              bool // its own time is later than its arrival
 	delivered, sure    bool
 	maybe              bool  // not delivered as a whole, but perhaps in part: by one of several exporters, or by a try without an answer
+	second             bool  // Amplitude had the event before
 	shared             bool  // another replica delivered the same event
 	former             bool  // of a former life: Redis was not asked
 	person             uint8 // shard of the person at the decision
@@ -129,19 +130,20 @@ func (l *Ledger) concludeLocked(home uint8, number uint32, now arrival, shared b
 	rc := l.receiptOf(hs.way.at(number), now)
 	rc.shared = shared
 	if rc.user != (ID{}) { // all of it lies in the shard of the user
-		l.takeIn(rc, home, number, rc.user, home)
+		rc.second = l.takeIn(rc, home, number, rc.user, home)
 		hs.mu.Unlock()
 	} else {
 		hs.mu.Unlock()
 		who, at, held := l.lockPerson(rc.user, rc.device, home, rc.person)
-		l.takeIn(rc, home, number, who, at)
+		rc.second = l.takeIn(rc, home, number, who, at)
 		held.unlock()
 	}
 	l.applyOwner(&rc)
 }
 
-// takeIn does that for a copy at home, for the person by now, whose shard is at. The locks of both and of the copy are held.
-func (l *Ledger) takeIn(rc receipt, home uint8, number uint32, who ID, at uint8) {
+// takeIn does that for a copy at home, for the person by now, whose shard is at, and tells whether Amplitude had the event
+// before. The locks of both and of the copy are held.
+func (l *Ledger) takeIn(rc receipt, home uint8, number uint32, who ID, at uint8) (second bool) {
 	var room few
 	rc.moves, rc.places = room.moves[:0], room.places[:0]
 	hs, s := &l.shards[home], &l.shards[rc.person]
@@ -180,6 +182,7 @@ func (l *Ledger) takeIn(rc receipt, home uint8, number uint32, who ID, at uint8)
 	if l.journal != nil {
 		l.writeDone(l.rowNumber(home, number))
 	}
+	return rc.second
 }
 
 // apply makes a receipt part of the ledger. The locks of hs, the shard of the home, and of s, that of the person, are held.
@@ -193,6 +196,7 @@ func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
 		return
 	case rc.fact != 0 && !l.deliver(rc, hs):
 		// The second copy of an event moves nothing at Amplitude, unless it was the first to arrive.
+		rc.second = true
 		l.doubtMoves(rc, s, who)
 		return
 	}
@@ -306,7 +310,7 @@ func (l *Ledger) applyOwner(rc *receipt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, _ := kept(l, s, &s.devices, rc.device, rc.arrival.second)
-	if !rc.delivered {
+	if !rc.delivered || rc.second { // Amplitude drops a second copy before it looks whose device that is
 		s.unbind(e)
 		return
 	}
