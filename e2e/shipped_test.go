@@ -22,7 +22,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.yaml.in/yaml/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
@@ -124,6 +127,9 @@ func TestShippedConfigurationsSurviveBombs(t *testing.T) {
 					return []byte(strings.NewReplacer("resourceLogs", "resourceSpans", "scopeLogs", "scopeSpans", "logRecords", "spans").Replace(string(raw)))
 				}
 			}
+			if c.OTLPGRPC != "" {
+				bombOverGRPC(t, c, limit, takesLogs)
+			}
 			for _, bomb := range bombs {
 				key := fmt.Sprint(bomb.name, limit, takesLogs)
 				if packed[key] == nil {
@@ -132,9 +138,9 @@ func TestShippedConfigurationsSurviveBombs(t *testing.T) {
 				var all sync.WaitGroup
 				for range 4 {
 					all.Go(func() {
-						status, err := post(bomb.contentType, "gzip", packed[key])
-						refused := status/100 == 4 || status == http.StatusServiceUnavailable
-						assert.True(t, refused || (!bomb.refused && status == http.StatusOK), "%s: %d, %v", bomb.name, status, err)
+						code, err := post(bomb.contentType, "gzip", packed[key])
+						refused := code/100 == 4 || code == http.StatusServiceUnavailable
+						assert.True(t, refused || (!bomb.refused && code == http.StatusOK), "%s: %d, %v", bomb.name, code, err)
 					})
 				}
 				if takesLogs {
@@ -155,6 +161,52 @@ func TestShippedConfigurationsSurviveBombs(t *testing.T) {
 	}
 }
 
+// bombOverGRPC sends the bombs in protobuf, four at once, by OTLP/gRPC.
+func bombOverGRPC(t *testing.T, c *harness.Collector, limit int, takesLogs bool) {
+	t.Helper()
+	send := c.CallLogs
+	if !takesLogs {
+		send = c.CallTraces
+	}
+	for _, bomb := range bombs {
+		if bomb.contentType != "application/x-protobuf" {
+			continue
+		}
+		body := bomb.body(limit)
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				err := send(body)
+				code := status.Code(err)
+				refused := code == codes.ResourceExhausted || code == codes.Unavailable || code == codes.InvalidArgument
+				assert.True(t, refused || (!bomb.refused && err == nil), "%s over gRPC: %v", bomb.name, err)
+			})
+		}
+		if takesLogs {
+			neighbor(t, c, bomb.name+" over gRPC")
+			require.EventuallyWithT(t, func(check *assert.CollectT) {
+				assert.NoError(check, c.CallLogs(exposureOf(t, "neighbor by gRPC of "+bomb.name)))
+			}, time.Minute, 100*time.Millisecond)
+		}
+		all.Wait()
+		t.Logf("%s over gRPC: at most %d MB resident", bomb.name, c.Peak(t))
+	}
+}
+
+// exposureOf is a request with an exposure of a user, in protobuf.
+func exposureOf(t *testing.T, user string) []byte {
+	t.Helper()
+	logs := plog.NewLogs()
+	record := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	record.SetEventName("$exposure")
+	for name, value := range map[string]string{"user_id": user, "flag_key": "f", "variant": "on"} {
+		record.Attributes().PutStr(name, value)
+	}
+	body, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
+	require.NoError(t, err)
+	return body
+}
+
 func compressed(t *testing.T, raw []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -170,8 +222,8 @@ func neighbor(t *testing.T, c *harness.Collector, user string) {
 	t.Helper()
 	body := fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"eventName":"$exposure","attributes":[{"key":"user_id","value":{"stringValue":"neighbor of %s"}},{"key":"flag_key","value":{"stringValue":"f"}},{"key":"variant","value":{"stringValue":"on"}}]}]}]}]}`, user)
 	require.Eventually(t, func() bool {
-		status, err := c.PostLogs("application/json", "", []byte(body))
-		return err == nil && status == http.StatusOK
+		code, err := c.PostLogs("application/json", "", []byte(body))
+		return err == nil && code == http.StatusOK
 	}, time.Minute, 100*time.Millisecond, "a neighbor of %s is served", user)
 }
 
@@ -215,6 +267,8 @@ func startShipped(t *testing.T, name, amplitude, gateway string) (c *harness.Col
 	}
 	if strings.Contains(string(text), "grpc:") {
 		sets = append(sets, "receivers::otlp::protocols::grpc::endpoint: "+at.OTLPGRPC)
+	} else {
+		at.OTLPGRPC = ""
 	}
 	if content.Exporters["amplitude"] != nil {
 		sets = append(sets, "exporters::amplitude::api_key: sandbox", "exporters::amplitude::endpoint: "+amplitude+"/2/httpapi")

@@ -19,21 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// connections counts the connections that a server gets.
-func connections(server *script) *atomic.Int32 {
-	var n atomic.Int32
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			n.Add(1)
-		}
-	}
-	return &n
-}
-
 // TestConnectionsAreRenewed once they are older than max_connection_age, also those that are in use at that moment.
 func TestConnectionsAreRenewed(t *testing.T) {
 	server := newScript(t)
-	opened := connections(server)
+	opened := &server.opened
 	release, entered := make(chan struct{}), make(chan struct{}, 10)
 	var hold atomic.Bool
 	handler := server.Config.Handler
@@ -71,7 +60,7 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	for range kept + 3 {
 		send()
 	}
-	assert.Greater(t, opened.Load(), before, "neither is used for ever")
+	assert.Greater(t, opened.Load(), before, "neither is used forever")
 	before = opened.Load()
 	send()
 	assert.Equal(t, before, opened.Load(), "kept again")

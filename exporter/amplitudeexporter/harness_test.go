@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,8 +39,8 @@ import (
 
 const (
 	testKey  = "0123456789abcdefSECRETKEY0000000"
-	patience = 20 * time.Second
-	poll     = time.Millisecond
+	patience = time.Minute
+	poll     = 5 * time.Millisecond
 )
 
 // fakeClock stands still until a test moves it.
@@ -266,11 +268,18 @@ type script struct {
 	mu       sync.Mutex
 	answers  []scriptedAnswer
 	requests []receivedRequest
+	opened   atomic.Int32 // connections
 }
 
 func newScript(t testing.TB, answers ...scriptedAnswer) *script {
 	s := &script{t: t, answers: answers}
-	s.Server = httptest.NewServer(s)
+	s.Server = httptest.NewUnstartedServer(s)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.opened.Add(1)
+		}
+	}
+	s.Start()
 	t.Cleanup(s.Close)
 	return s
 }

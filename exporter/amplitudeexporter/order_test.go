@@ -184,10 +184,7 @@ func (l *ledger) total() int {
 // TestOrder sends 200 events of each of 1,000 users, who share some devices, through the queue to a
 // server that fails in every way. Per user every event is stored, in order, and none twice.
 func TestOrder(t *testing.T) {
-	users, each := 1000, 200
-	if testing.Short() {
-		users, each = 500, 100
-	}
+	const users, each = 500, 100
 	l := newLedger(t)
 	server := httptest.NewServer(l)
 	defer server.Close()

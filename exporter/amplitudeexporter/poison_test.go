@@ -30,6 +30,8 @@ func TestPoisonBlocksNobody(t *testing.T) {
 	} {
 		for _, neighbors := range []int{0, 100} {
 			t.Run(fmt.Sprint(name, " and ", neighbors), func(t *testing.T) {
+				t.Parallel()
+				answer := answer // of this one alone
 				answer.When, answer.Times = "poison", -1
 				server := newScript(t, answer)
 				settings := impatient(server.url())

@@ -251,7 +251,7 @@ func TestConnectionsAreKept(t *testing.T) {
 		handler.ServeHTTP(w, q)
 	})
 	r := newRig(t, map[string]any{"endpoint": server.url(), "concurrency": lanes}, nil)
-	const batches = 15
+	const batches = 6
 	for range batches {
 		_ = r.ConsumeLogs(t.Context(), numbered(6000)) // four requests
 	}

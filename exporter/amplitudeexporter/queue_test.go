@@ -138,10 +138,7 @@ func TestFlushMeetsFill(t *testing.T) {
 		"split": {"flush_timeout": "1ms", "min_size": 3, "max_size": 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rounds := 200
-			if testing.Short() {
-				rounds = 40
-			}
+			const rounds = 60
 			server := newScript(t)
 			r := newRig(t, map[string]any{
 				"endpoint":         server.url(),

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 const (
@@ -60,6 +61,7 @@ func parseObject(text string) (pcommon.Value, bool) {
 
 // readJSON reads the value that begins with a token, and returns false if it is none or too deep.
 func readJSON(decoder *json.Decoder, token json.Token, to pcommon.Value, depth int) bool {
+	steps.Add(1)
 	switch token := token.(type) {
 	case string:
 		to.SetStr(token)

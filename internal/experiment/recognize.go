@@ -107,7 +107,7 @@ func newRecognizer(set *Settings) *recognizer {
 
 const lengthBits = 64
 
-// recognize tells what a record is by the first of its event names that is one of ours: its field, then its attributes,
+// recognize tells what a record is by the first of its names that is a configured event name: its field, then its attributes,
 // then its body if that is a map. It allocates nothing for a record of others, unless it has to parse its body.
 func (r *recognizer) recognize(record plog.LogRecord) (is recognition) {
 	is.body = record.Body()
@@ -130,7 +130,7 @@ func (r *recognizer) recognize(record plog.LogRecord) (is recognition) {
 	return is
 }
 
-// take recognizes a record by a name, if that is one of ours.
+// take recognizes a record by a name, if that is a configured event name.
 func (r *recognizer) take(is *recognition, name string, record plog.LogRecord) bool {
 	kind := r.listed[name]
 	if kind == kindNone {
@@ -160,7 +160,7 @@ func (r *recognizer) isOurs(name string) bool {
 	return r.listed[name] != kindNone || r.own[name] != kindNone
 }
 
-// scan returns the first name of ours in a map of attributes, and whether the map may say anything under "amplitude.".
+// scan returns the first configured event name in a map of attributes, and whether the map may say anything under "amplitude.".
 // It runs for almost every record that passes, so it looks at as little of a name as it can.
 func (r *recognizer) scan(attributes pcommon.Map) (name string, claims bool) {
 	const prefix = amplitude.AttrPrefix
@@ -222,7 +222,7 @@ func eachPrefix(name string, yield func(prefix string)) {
 	}
 }
 
-// parsed returns the map that the text of a body holds, or the body: one that names no event of ours is not parsed.
+// parsed returns the map that the text of a body holds, or the body: one that holds no configured event name is not parsed.
 func (r *recognizer) parsed(body pcommon.Value) pcommon.Value {
 	text := body.Str()
 	if !strings.HasPrefix(strings.TrimLeft(text, jsonSpace), "{") || !r.mentions(text) {
@@ -234,7 +234,7 @@ func (r *recognizer) parsed(body pcommon.Value) pcommon.Value {
 	return body
 }
 
-// mentions tells whether a JSON text may hold an event name of ours.
+// mentions tells whether a JSON text may hold a configured event name.
 func (r *recognizer) mentions(text string) bool {
 	if strings.Contains(text, `\u`) {
 		return true
@@ -279,7 +279,7 @@ func (r *recognizer) namesOf(record plog.LogRecord) (seen []nameSeen) {
 	return seen
 }
 
-// firstName returns the first event name that a record has, of ours or of others, without looking into its body. It
+// firstName returns the first event name that a record has, configured or not, without looking into its body. It
 // allocates nothing.
 func (r *recognizer) firstName(record plog.LogRecord) string {
 	if name := record.EventName(); name != "" {

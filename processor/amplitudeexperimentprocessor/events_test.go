@@ -419,7 +419,8 @@ func TestLargeAssignment(t *testing.T) {
 				}
 				for operator, of := range event["user_properties"].(attrs) {
 					for name := range of.(attrs) {
-						assert.NotContains(t, properties, name)
+						_, twice := properties[name]
+						assert.False(t, twice, name)
 						properties[name] = operator
 					}
 				}

@@ -120,12 +120,12 @@ var hostileShapes = []hostileShape{
 				r.Attributes().PutStr("variant", fmt.Sprint(i))
 			})
 	}},
-	{"an assignment of flat variants and details", "{}", 4000, func(n int) plog.Logs {
+	{"an assignment of flat variants and details", "{}", 2000, func(n int) plog.Logs {
 		return one("$assignment", ownUser, 2*n, func(i int) (string, func(pcommon.Value)) {
 			return fmt.Sprintf("f%06d.%s", (i/2*7919)%n, []string{"variant", "details"}[i%2]), text("on")
 		})
 	}},
-	{"an assignment of a map, unsorted", "{}", 4000, func(n int) plog.Logs {
+	{"an assignment of a map, unsorted", "{}", 2000, func(n int) plog.Logs {
 		return one("$assignment", ownUser, 1, func(int) (string, func(pcommon.Value)) {
 			return "variants", func(v pcommon.Value) {
 				fill(v.SetEmptyMap(), n, func(i int) (string, func(pcommon.Value)) { return fmt.Sprintf("f%06d", (i*7919)%n), text("on") })
@@ -197,6 +197,60 @@ var hostileShapes = []hostileShape{
 			return "metadata", filled("%06d"+strings.Repeat("k", 1100), n)
 		})
 	}},
+	{"metadata as JSON", "{}", 500, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) { return "metadata", text(objectText(n)) })
+	}},
+	{"variants as JSON", "{}", 2000, func(n int) plog.Logs {
+		return one("$assignment", ownUser, 1, func(int) (string, func(pcommon.Value)) { return "variants", text(objectText(n)) })
+	}},
+	{"groups as JSON", "{}", 500, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) { return "groups", text(objectText(n)) })
+	}},
+	{"one name many times as JSON", "{}", 500, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) {
+			return "metadata", text("{" + strings.Repeat(`"a":{"b":1},`, n) + `"c":1}`)
+		})
+	}},
+	{"JSON that ends early", "{}", 500, func(n int) plog.Logs {
+		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) {
+			return "metadata", text(`{"a":` + strings.Repeat("[1,", n))
+		})
+	}},
+	{"a body of JSON", "parse_json_body: true", 2000, func(n int) plog.Logs {
+		return recordsOn(nil, "", 1, func(_ int, r plog.LogRecord) {
+			r.Body().SetStr(`{"event.name":"$assignment","user_id":"user-12345","variants":` + objectText(n) + "}")
+		})
+	}},
+	{"metadata as JSON on the resource", "limits: {inherited_mib: 1}", 250, inherits("$exposure", "metadata", func(n int) func(pcommon.Value) { return text(objectText(n)) })},
+	{"variants as JSON on the resource", "limits: {inherited_mib: 1}", 250, inherits("$assignment", "variants", func(n int) func(pcommon.Value) { return text(objectText(n)) })},
+	{"groups as JSON on the resource", "limits: {inherited_mib: 1}", 250, inherits("$exposure", "groups", func(n int) func(pcommon.Value) { return text(objectText(n)) })},
+	{"an assignment as evaluate() returns it", "{}", 2000, func(n int) plog.Logs {
+		return one("$assignment", ownUser, 1, func(int) (string, func(pcommon.Value)) {
+			return "variants", func(v pcommon.Value) {
+				fill(v.SetEmptyMap(), n, func(i int) (string, func(pcommon.Value)) {
+					return fmt.Sprintf("f%06d", (i*7919)%n), func(v pcommon.Value) {
+						_ = v.SetEmptyMap().FromRaw(map[string]any{"key": "on", "value": "on", "metadata": map[string]any{"flagVersion": 7, "segmentName": "all", "default": i%2 == 0}})
+					}
+				})
+			}
+		})
+	}},
+	{"an assignment whose metadata is JSON", "{}", 1000, func(n int) plog.Logs {
+		return one("$assignment", ownUser, 1, func(int) (string, func(pcommon.Value)) {
+			return "variants", func(v pcommon.Value) {
+				fill(v.SetEmptyMap(), n, func(i int) (string, func(pcommon.Value)) {
+					return fmt.Sprintf("f%06d", i), func(v pcommon.Value) {
+						_ = v.SetEmptyMap().FromRaw(map[string]any{"key": "on", "metadata": `{"flagVersion":7,"segmentName":"all"}`})
+					}
+				})
+			}
+		})
+	}},
+	{"a variant that is the print of an object", "{}", 4000, func(n int) plog.Logs {
+		return one("$exposure", map[string]string{"user_id": "user-12345", "flag_key": "f"}, 1, func(int) (string, func(pcommon.Value)) {
+			return "variant", text("Layout(" + strings.Repeat("Layout(", n) + ")")
+		})
+	}},
 	{"metadata nested in itself", "{}", 500, func(n int) plog.Logs {
 		return one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) {
 			return "metadata", func(v pcommon.Value) {
@@ -245,7 +299,7 @@ var hostileShapes = []hostileShape{
 			return fmt.Sprintf("amplitude.user_properties.$set.p%06d", i), text("x")
 		})
 	}},
-	{"many flags", "{}", 2000, func(n int) plog.Logs {
+	{"many flags", "{}", 500, func(n int) plog.Logs {
 		return recordsOn(nil, "$exposure", n, func(i int, r plog.LogRecord) {
 			r.Attributes().PutStr("user_id", "user-12345")
 			r.Attributes().PutStr("flag_key", fmt.Sprintf("f%07d", i))
@@ -294,6 +348,17 @@ func resultWithGroups(n int) plog.Logs {
 			}
 		}
 	})
+}
+
+// objectText is JSON of n members.
+func objectText(n int) string {
+	var out strings.Builder
+	out.WriteByte('{')
+	for i := range n {
+		fmt.Fprintf(&out, `"m%06d":"on",`, (i*7919)%n)
+	}
+	out.WriteString(`"last":"on"}`)
+	return out.String()
 }
 
 func shapedAssignment(n int) plog.Logs {

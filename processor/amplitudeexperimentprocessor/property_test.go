@@ -5,6 +5,7 @@ package amplitudeexperimentprocessor
 
 import (
 	"errors"
+	"flag"
 	"math"
 	"strings"
 	"testing"
@@ -18,6 +19,13 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
+
+// Of each of the many configurations rapid draws a few requests; -rapid.checks=1000 looks longer.
+func init() {
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
+	}
+}
 
 // configurations are those under which the properties must hold.
 var configurations = []string{

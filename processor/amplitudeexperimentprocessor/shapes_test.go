@@ -25,7 +25,7 @@ var shapeCases = []eventCase{
 	// Event names: Rust's tracing and .NET's LoggerMessage always fill EventName.
 	{name: "name of a code location", event: "event src/checkout.rs:42", record: exposure(attrs{"event.name": "$exposure"}), want: exposed("my-flag", "on", nil)},
 	{name: "name of a method", event: "LogExposure", record: evaluated(attrs{"otel.event.name": "feature_flag.evaluation"}), want: exposed("my-flag", "on", nil)},
-	{name: "first attribute that is one of ours", event: "LogExposure", record: exposure(attrs{"otel.event.name": "cart.viewed", "event.name": "$exposure"}), want: exposed("my-flag", "on", nil)},
+	{name: "first attribute that names an event", event: "LogExposure", record: exposure(attrs{"otel.event.name": "cart.viewed", "event.name": "$exposure"}), want: exposed("my-flag", "on", nil)},
 	{name: "EventName before attributes", event: "$exposure", record: exposure(attrs{"event.name": "$assignment"}), want: exposed("my-flag", "on", nil)},
 	{name: "names of others", event: "LogExposure", record: exposure(attrs{"otel.event.name": "cart.viewed"}), outcome: "passed"},
 	{name: "name in the body", body: exposure(attrs{"event.name": "$exposure", "level": "info"}), want: exposed("my-flag", "on", nil)},
