@@ -103,7 +103,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	}{
 		{"properties of three users", func(i int) map[string]any {
 			return map[string]any{"event_type": "$identify", "user_id": fmt.Sprintf("user-%05d", i%3), "user_properties": map[string]any{
-				"$set": many(100, func(k int) string { return fmt.Sprintf("p%d-%d-%s", i, k, long) }, long)}}
+				"$set": many(100, func(k int) string { return fmt.Sprintf("p%d-%d-%s", i, k, long) }, long),
+			}}
 		}},
 		{"one property again and again", func(i int) map[string]any {
 			return map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": map[string]any{"$set": map[string]any{"p": fmt.Sprint(i, strings.Repeat(long, 100))}}}
@@ -117,11 +118,13 @@ func TestMemoryIsBounded(t *testing.T) {
 		}},
 		{"properties of three groups", func(i int) map[string]any {
 			return map[string]any{"event_type": "$groupidentify", "user_id": "user-00001", "groups": map[string]any{"org": fmt.Sprint("o", i%3)}, "group_properties": map[string]any{
-				"$set": many(100, func(k int) string { return fmt.Sprintf("p%d-%d-%s", i, k, long) }, long)}}
+				"$set": many(100, func(k int) string { return fmt.Sprintf("p%d-%d-%s", i, k, long) }, long),
+			}}
 		}},
 		{"many groups", func(i int) map[string]any {
 			return map[string]any{"event_type": "$groupidentify", "user_id": "user-00001", "groups": map[string]any{"org": fmt.Sprint("o", i, long)}, "group_properties": map[string]any{
-				"$set": map[string]any{"p": strings.Repeat(long, 20)}}}
+				"$set": map[string]any{"p": strings.Repeat(long, 20)},
+			}}
 		}},
 		{"many group types of one user", func(i int) map[string]any {
 			return map[string]any{"event_type": "e", "user_id": "user-00001", "groups": map[string]any{fmt.Sprint("o", i, strings.Repeat(long, 20)): "x"}}
@@ -216,8 +219,10 @@ func TestRequestGrowsLinearly(t *testing.T) {
 				// The user has met many flags.
 				require.Equal(t, http.StatusOK, postTo(t, s, assignment("user-00001", 5000)))
 				for day := range 50 {
-					e := map[string]any{"event_type": "$exposure", "user_id": "user-00001", "time": int64(1_768_478_400_000) + int64(day)*dayMillis,
-						"event_properties": map[string]any{"flag_key": "f000001", "experiment_key": fmt.Sprint(day), "variant": "a"}}
+					e := map[string]any{
+						"event_type": "$exposure", "user_id": "user-00001", "time": int64(1_768_478_400_000) + int64(day)*dayMillis,
+						"event_properties": map[string]any{"flag_key": "f000001", "experiment_key": fmt.Sprint(day), "variant": "a"},
+					}
 					require.Equal(t, http.StatusOK, postTo(t, s, e))
 				}
 				n := 500 * times

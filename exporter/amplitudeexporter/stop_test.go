@@ -39,14 +39,14 @@ func TestStop(t *testing.T) {
 		// delivered is how many of the events arrive before or at the stop.
 		delivered int
 	}{
-		"outage":                  {answers: []scriptedAnswer{scriptedAnswer{Status: 503, Times: -1}}},
-		"reset":                   {answers: []scriptedAnswer{scriptedAnswer{Reset: true, Times: -1}}},
-		"refused key":             {answers: []scriptedAnswer{scriptedAnswer{Status: 401, Times: -1}}},
-		"throttled project":       {answers: []scriptedAnswer{scriptedAnswer{Status: 429, Times: -1}}},
-		"outage over at the stop": {answers: []scriptedAnswer{scriptedAnswer{Status: 503, Times: -1}}, well: true, delivered: requests * perRequest},
-		"outage, no batches":      {answers: []scriptedAnswer{scriptedAnswer{Status: 503, Times: -1}}, batch: map[string]any{"enabled": false}},
-		"outage, partitions":      {answers: []scriptedAnswer{scriptedAnswer{Status: 503, Times: -1}}, batch: map[string]any{"flush_timeout": "1ms", "min_size": 1, "partition": map[string]any{"metadata_keys": []string{"tenant"}}}},
-		"outage, one large batch": {answers: []scriptedAnswer{scriptedAnswer{Status: 503, Times: -1}}, batch: map[string]any{"flush_timeout": "1h", "min_size": 1000}},
+		"outage":                  {answers: []scriptedAnswer{{Status: 503, Times: -1}}},
+		"reset":                   {answers: []scriptedAnswer{{Reset: true, Times: -1}}},
+		"refused key":             {answers: []scriptedAnswer{{Status: 401, Times: -1}}},
+		"throttled project":       {answers: []scriptedAnswer{{Status: 429, Times: -1}}},
+		"outage over at the stop": {answers: []scriptedAnswer{{Status: 503, Times: -1}}, well: true, delivered: requests * perRequest},
+		"outage, no batches":      {answers: []scriptedAnswer{{Status: 503, Times: -1}}, batch: map[string]any{"enabled": false}},
+		"outage, partitions":      {answers: []scriptedAnswer{{Status: 503, Times: -1}}, batch: map[string]any{"flush_timeout": "1ms", "min_size": 1, "partition": map[string]any{"metadata_keys": []string{"tenant"}}}},
+		"outage, one large batch": {answers: []scriptedAnswer{{Status: 503, Times: -1}}, batch: map[string]any{"flush_timeout": "1h", "min_size": 1000}},
 		"hanging server":          {hang: true},
 		"hanging server, no time": {hang: true, settings: map[string]any{"timeout": 0}},
 		"rate limit":              {settings: map[string]any{"rate_limit": map[string]any{"requests_per_second": 0.001}}, delivered: perRequest},

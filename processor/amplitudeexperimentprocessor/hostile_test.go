@@ -324,8 +324,10 @@ var hostileShapes = []hostileShape{
 	{"a result that becomes exposures with an SDK's insert_id", `{assignment: {emit: exposures}, insert_id: {format: sdk}, limits: {flags: 100000}}`, 500, func(n int) plog.Logs {
 		return one("$assignment", ownUser, 1, func(int) (string, func(pcommon.Value)) { return "variants", filled("f%06d", n) })
 	}},
-	{"results that become exposures and are inherited", "{assignment: {emit: exposures}, limits: {inherited_mib: 1}}", 100,
-		inherits("$assignment", "variants", func(n int) func(pcommon.Value) { return filled("f%06d", n) })},
+	{
+		"results that become exposures and are inherited", "{assignment: {emit: exposures}, limits: {inherited_mib: 1}}", 100,
+		inherits("$assignment", "variants", func(n int) func(pcommon.Value) { return filled("f%06d", n) }),
+	},
 	{"one large body in many records", "{}", 20, func(n int) plog.Logs {
 		return recordsOn(nil, "$exposure", n, func(i int, r plog.LogRecord) {
 			r.Attributes().PutStr("user_id", fmt.Sprintf("user-%05d", i))

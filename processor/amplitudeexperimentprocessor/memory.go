@@ -37,7 +37,8 @@ type memory struct {
 
 func newMemory(cfg *DedupConfig, set processor.Settings, f *factory) (*memory, error) {
 	m := &memory{
-		cfg: cfg, source: f.random(), idle: freelist.New[*reservation](runtime.GOMAXPROCS(0))}
+		cfg: cfg, source: f.random(), idle: freelist.New[*reservation](runtime.GOMAXPROCS(0)),
+	}
 	if !cfg.Enabled {
 		return m, nil
 	}
