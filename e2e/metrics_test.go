@@ -6,6 +6,7 @@ package e2e
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,7 +30,7 @@ type documented struct {
 	labels []string
 }
 
-// TestMetricsAreScrapedAsDocumented moves every metric of the four components, and compares names, types and labels of
+// TestMetricsAreScrapedAsDocumented moves every metric of the components, and compares names, types and labels of
 // a scrape with docs/metrics.md, both ways.
 func TestMetricsAreScrapedAsDocumented(t *testing.T) {
 	collector := harness.Start(t, "testdata/metrics.yaml", harness.Options{})
@@ -43,6 +44,14 @@ func TestMetricsAreScrapedAsDocumented(t *testing.T) {
 	require.NoError(t, err)
 	_, err = collector.PostTraces("application/x-protobuf", "", traces)
 	require.NoError(t, err)
+	for body, want := range map[string]int{
+		// A member that is no field, and an operator that Amplitude ignores.
+		`{"api_key":"sdk-key","events":[{"event_type":"$identify","user_id":"user-9","shade":"red","user_properties":{"$rotate":{"a":1}}}]}`: http.StatusOK,
+		`{"api_key":"unknown","events":[{"event_type":"e","user_id":"user-9"}]}`:                                                             http.StatusBadRequest,
+	} {
+		status, _ := harness.Post("http://"+collector.OTLPGRPC+"/2/httpapi", "application/json", "", []byte(body)) // the receiver amplitude's address here
+		require.Equal(t, want, status)
+	}
 
 	page := metricsPage(t)
 	var scraped string
@@ -79,7 +88,7 @@ func TestMetricsAreScrapedAsDocumented(t *testing.T) {
 				assert.Contains(t, ","+series[1], ","+label+`="`, name)
 			}
 			for _, label := range regexp.MustCompile(`([a-z_]+)="`).FindAllStringSubmatch(series[1], -1) {
-				general := []string{"processor", "exporter", "connector", "extension", "otel_signal"}
+				general := []string{"processor", "exporter", "connector", "extension", "receiver", "otel_signal"}
 				assert.Contains(t, append(general, row.labels...), label[1], name)
 			}
 		}

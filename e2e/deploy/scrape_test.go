@@ -6,6 +6,7 @@ package deploy
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"strings"
@@ -100,6 +101,8 @@ func eventful(t *testing.T) []byte {
 		flags[fmt.Sprintf("flag-%04d", i)] = "on"
 	}
 	flags["broken"] = []any{"no", "variant"}
+	oneChanged := maps.Clone(flags)
+	oneChanged["flag-1099"] = "off"
 	groups := map[string]any{}
 	for i := range 6 {
 		groups[fmt.Sprintf("type-%d", i)] = "acme"
@@ -121,6 +124,8 @@ func eventful(t *testing.T) []byte {
 		exposure("user-000006", "control"),
 		record{event: "$exposure", ago: 72 * time.Hour, attributes: map[string]any{"user_id": "user-000001", "flag_key": "checkout", "variant": "control"}},
 		record{event: "$assignment", attributes: map[string]any{"user_id": "user-000001", "variants": flags}},
+		// Of the two events of all flags, the first is a repeat.
+		record{event: "$assignment", attributes: map[string]any{"user_id": "user-000001", "variants": oneChanged}},
 		record{event: "$exposure", attributes: map[string]any{"user_id": "user-000003", "flag_key": "checkout", "variant": "control", "n": math.NaN(), "nested": nested, "groups": groups}},
 		record{event: "$exposure", attributes: map[string]any{"user_id": "anonymous", "device_id": "device-000001", "flag_key": "checkout", "variant": "control"}},
 		record{event: "$exposure", attributes: map[string]any{"flag_key": "checkout", "variant": "control"}},
