@@ -67,12 +67,14 @@ func (s *experimentsAPI) routes() routes {
 	return routes{"GET /_sandbox/experiments": s.getExperiments}
 }
 
-// getExperiments answers with every run, the busiest first.
+// getExperiments answers with every run, the busiest first, and with how many exposures and assignments were not counted, since
+// more flags, runs or variants came than the sandbox keeps.
 func (s *experimentsAPI) getExperiments(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	views, distinct := []experimentView{}, 0
+	views, distinct, notCounted := []experimentView{}, 0, 0
 	for _, p := range s.order {
 		distinct += len(p.flags.propertied)
+		notCounted += p.flags.overflow
 		for _, x := range p.flags.order {
 			views = append(views, x.view(p.number, p.flags.assigned[x.flag], s.config.Weights[x.flag]))
 		}
@@ -84,6 +86,7 @@ func (s *experimentsAPI) getExperiments(w http.ResponseWriter, _ *http.Request) 
 	writeJSON(w, http.StatusOK, map[string]any{
 		"experiments":           views,
 		"experiment_properties": map[string]int{"used": distinct, "limit": maxExperimentProperties},
+		"not_counted":           notCounted,
 	})
 }
 

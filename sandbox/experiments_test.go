@@ -156,6 +156,26 @@ func TestPropertyBudget(t *testing.T) {
 	assert.Equal(t, 1500, read.Properties.Limit)
 }
 
+// TestExperimentsSayWhatIsNotCounted: more flags come than are kept.
+func TestExperimentsSayWhatIsNotCounted(t *testing.T) {
+	s := newTester(t)
+	var read struct {
+		Experiments []struct{ Flag string } `json:"experiments"`
+		NotCounted  int                     `json:"not_counted"`
+	}
+	const kept, more = 5000, 1000
+	for first := 0; first < kept+more; first += 500 {
+		events := make([]string, 500)
+		for i := range events {
+			events[i] = exposed(first+i, fmt.Sprint("flag-", first+i), "a")
+		}
+		s.v2(events...)
+	}
+	s.get("/_sandbox/experiments", &read)
+	assert.Len(t, read.Experiments, kept)
+	assert.Equal(t, more, read.NotCounted)
+}
+
 // TestPropertiesBeyondLimit warns of each property that is one too many, when it comes first.
 func TestPropertiesBeyondLimit(t *testing.T) {
 	s := newTester(t, with(func(b *sandbox.Behavior) { b.ExperimentPropertyLimit = 2 }))

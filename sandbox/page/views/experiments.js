@@ -25,6 +25,7 @@ export function Experiments({ stats, keys }) {
       <div class="cards">${shown.map((x) => html`<${Run} key=${`${x.project} ${x.flag} ${x.experiment_key}`} of=${x} />`)}</div>
       ${shown.length > 0 && html`<p class="foot"><span>A bar is the share of the users who are in a variant now: each under the latest one, without those who were un-exposed since. The sample-ratio test counts every user under the first variant. The line in a bar is the expected share; <kbd>?</kbd> explains the words.</span></p>`}
       ${data.experiments.length > shown.length && shown.length > 0 && html`<p class="foot"><span>${shown.length} of ${plural(data.experiments.length, "run")} shown, the largest first</span></p>`}
+      ${data.not_counted > 0 && html`<p class="foot"><span>${count(data.not_counted)} not counted: more flags, runs or variants came than the sandbox keeps.</span></p>`}
     </section>`;
 }
 
