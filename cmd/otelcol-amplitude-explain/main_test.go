@@ -18,7 +18,15 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
+
+// TestMain keeps a proxy of the caller's away: doctor would ask it.
+func TestMain(m *testing.M) {
+	cleanenv.Process()
+	os.Exit(m.Run())
+}
 
 var update = flag.Bool("update", false, "write golden files and generated documentation instead of comparing with them")
 
