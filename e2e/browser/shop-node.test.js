@@ -33,7 +33,7 @@ test("what customers saw while the Collector was away arrives once it is there",
   await tried;
   await new Promise((resolve) => away.close(resolve));
   const collector = await startCollector({ port });
-  t.after(collector.stop);
+  t.after(() => collector.stop());
   const api = client(collector.sandbox);
   await api.get("await?count=3&timeout=30s");
   await get("customer-5001", "/checkout"); // twice the same
