@@ -201,11 +201,11 @@ func TestReceiptsOfWhatIsGivenUp(t *testing.T) {
 		settings map[string]any
 		stop     bool
 	}{
-		"max_elapsed_time":         {map[string]any{"sending_queue": queue, "retry_on_failure": brief}, false},
-		"no retries":               {map[string]any{"sending_queue": queue, "retry_on_failure": map[string]any{"enabled": false}}, false},
-		"dead-lettered":            {map[string]any{"sending_queue": queue, "retry_on_failure": brief, "dead_letter": map[string]any{"path": dead}}, false},
-		"stopped during an outage": {map[string]any{"sending_queue": queue, "retry_on_failure": retry, "shutdown_timeout": "30s"}, true},
-		"stopped in the pause before the next try": {map[string]any{"sending_queue": queue, "retry_on_failure": long, "shutdown_timeout": "30s"}, true},
+		"max_elapsed_time":          {map[string]any{"sending_queue": queue, "retry_on_failure": brief}, false},
+		"no retries":                {map[string]any{"sending_queue": queue, "retry_on_failure": map[string]any{"enabled": false}}, false},
+		"dead-lettered":             {map[string]any{"sending_queue": queue, "retry_on_failure": brief, "dead_letter": map[string]any{"path": dead}}, false},
+		"stopped during an outage":  {map[string]any{"sending_queue": queue, "retry_on_failure": retry, "shutdown_timeout": "30s"}, true},
+		"stopped between two tries": {map[string]any{"sending_queue": queue, "retry_on_failure": long, "shutdown_timeout": "30s"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
