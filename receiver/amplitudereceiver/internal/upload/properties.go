@@ -78,30 +78,16 @@ func (r *Reader) value(to pcommon.Value, depth int) error {
 
 func (r *Reader) mapValue(to pcommon.Value, depth int) error {
 	var members xpdata.MapBuilder
-	if _, err := r.in.ReadToken(); err != nil {
+	if err := r.readMembers(func(name []byte) error {
+		if r.tooDeep(depth) {
+			return r.leaveOut(LeftOutDepth)
+		}
+		return r.value(members.AppendEmpty(r.names.attribute(familyNested, name)), depth)
+	}); err != nil {
 		return err
 	}
-	for r.in.PeekKind() != endObject {
-		name, err := r.in.ReadValue()
-		if err != nil {
-			return err
-		}
-		if err := r.count(); err != nil {
-			return err
-		}
-		if r.tooDeep(depth) {
-			if err := r.leaveOut(LeftOutDepth); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := r.value(members.AppendEmpty(r.names.attribute(familyNested, r.unquoted(name))), depth); err != nil {
-			return err
-		}
-	}
 	members.UnsafeIntoMap(to.SetEmptyMap())
-	_, err := r.in.ReadToken()
-	return err
+	return nil
 }
 
 func (r *Reader) sliceValue(to pcommon.Value, depth int) error {
