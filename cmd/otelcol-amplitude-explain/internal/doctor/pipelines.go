@@ -16,39 +16,39 @@ import (
 func (e *examination) configuration() {
 	inPipelines := e.collector.used(func(p pipeline) []string { return p.Processors })
 	for _, p := range e.collector.processors {
-		switch {
-		case p.invalid != nil:
-			e.wrong("processors::"+p.id, "the Collector would not start: %s", oneLine(p.invalid))
-		case !inPipelines[p.id]:
-			e.wrong("processors::"+p.id, "no pipeline has it: name it under service::pipelines")
-		default:
+		if e.starts("processors::"+p.id, p.invalid, inPipelines[p.id]) {
 			e.well("processors::"+p.id, "valid, and in a pipeline")
 		}
 	}
 	inPipelines = e.collector.used(func(p pipeline) []string { return p.Receivers })
 	for _, r := range e.collector.receivers {
-		switch {
-		case r.invalid != nil:
-			e.wrong("receivers::"+r.id, "the Collector would not start: %s", oneLine(r.invalid))
-		case !inPipelines[r.id]:
-			e.wrong("receivers::"+r.id, "no pipeline has it: name it under service::pipelines")
-		default:
+		if e.starts("receivers::"+r.id, r.invalid, inPipelines[r.id]) {
 			e.well("receivers::"+r.id, "valid, and in a pipeline")
 		}
 	}
 	inPipelines = e.collector.used(func(p pipeline) []string { return p.Exporters })
 	for _, x := range e.collector.exporters {
 		switch {
-		case x.invalid != nil:
-			e.wrong("exporters::"+x.id, "the Collector would not start: %s", oneLine(x.invalid))
-		case !inPipelines[x.id]:
-			e.wrong("exporters::"+x.id, "no pipeline has it: name it under service::pipelines")
+		case !e.starts("exporters::"+x.id, x.invalid, inPipelines[x.id]):
 		case x.config.DryRun:
 			e.wrong("exporters::"+x.id, "dry_run is set: nothing is sent")
 		default:
 			e.well("exporters::"+x.id, "valid, and in a pipeline; events go to %s", x.config.EventsURL())
 		}
 	}
+}
+
+// starts tells whether a section is valid and in a pipeline, and says why not.
+func (e *examination) starts(section string, invalid error, inPipeline bool) bool {
+	switch {
+	case invalid != nil:
+		e.wrong(section, "the Collector would not start: %s", oneLine(invalid))
+	case !inPipeline:
+		e.wrong(section, "no pipeline has it: name it under service::pipelines")
+	default:
+		return true
+	}
+	return false
 }
 
 // pipelines examines the order of each pipeline that exposures pass through.
