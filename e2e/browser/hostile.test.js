@@ -1,31 +1,11 @@
 // Whatever stands in an event, the page shows it, and everything else beside it.
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import { browser, view, watch } from "./lib/browser.js";
-import { client, exposure, start } from "./lib/sandbox.js";
+import { test } from "node:test";
+import { view } from "./lib/browser.js";
+import { exposure, start } from "./lib/sandbox.js";
+import { page, server as sandbox, watched } from "./lib/watched.js";
 
-let sandbox, chromium, api, page, problems;
-
-before(async () => {
-  sandbox = await start();
-  chromium = await browser();
-  api = client(sandbox.url);
-}, { timeout: 300_000 });
-
-after(async () => {
-  await chromium?.close();
-  await sandbox?.stop();
-});
-
-beforeEach(async () => {
-  await api.control("reset");
-  ({ page, problems } = await watch(chromium, sandbox.url));
-});
-
-afterEach(async () => {
-  await page.close();
-  assert.deepEqual(problems, []);
-});
+watched(start, (sandbox) => sandbox.url);
 
 const post = (body) => fetch(`${sandbox.url}/2/httpapi`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
 const send = (event) => post(JSON.stringify({ api_key: "sandbox", events: [event] }));

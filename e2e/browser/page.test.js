@@ -1,31 +1,11 @@
 // The page in a browser: every view, and that it stays live.
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import { browser, picture, view, watch } from "./lib/browser.js";
-import { assignment, client, exposure, start, story } from "./lib/sandbox.js";
+import { test } from "node:test";
+import { picture, view } from "./lib/browser.js";
+import { assignment, exposure, start, story } from "./lib/sandbox.js";
+import { api, chromium, page, server as sandbox, watched } from "./lib/watched.js";
 
-let sandbox, chromium, api, page, problems;
-
-before(async () => {
-  sandbox = await start();
-  chromium = await browser();
-  api = client(sandbox.url);
-}, { timeout: 300_000 });
-
-after(async () => {
-  await chromium?.close();
-  await sandbox?.stop();
-});
-
-beforeEach(async () => {
-  await api.control("reset");
-  ({ page, problems } = await watch(chromium, sandbox.url));
-});
-
-afterEach(async () => {
-  await page.close();
-  assert.deepEqual(problems, []);
-});
+watched(start, (sandbox) => sandbox.url);
 
 const open = (name) => view(page, sandbox.url, name);
 const rows = () => page.locator(".events .row");

@@ -1,34 +1,13 @@
 // The view Records: what the Collector decides about each record, and why, in the page of the sandbox that runs in it.
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import { browser, picture, view, watch } from "./lib/browser.js";
+import { test } from "node:test";
+import { picture, view } from "./lib/browser.js";
 import { startCollector } from "./lib/collector.js";
-import { client } from "./lib/sandbox.js";
+import { api, page, server as collector, watched } from "./lib/watched.js";
 
-let collector, chromium, api, page, problems;
-
-before(async () => {
-  collector = await startCollector({ configs: [
-    "yaml:exporters::amplitude::events: [\"[Experiment] Exposure\", \"$$identify\"]",
-  ] });
-  chromium = await browser();
-  api = client(collector.sandbox);
-}, { timeout: 300_000 });
-
-after(async () => {
-  await chromium?.close();
-  await collector?.stop();
-});
-
-beforeEach(async () => {
-  await api.control("reset");
-  ({ page, problems } = await watch(chromium, collector.sandbox));
-});
-
-afterEach(async () => {
-  await page.close();
-  assert.deepEqual(problems, []);
-});
+watched(() => startCollector({ configs: [
+  "yaml:exporters::amplitude::events: [\"[Experiment] Exposure\", \"$$identify\"]",
+] }), (collector) => collector.sandbox);
 
 const attributes = (of) => Object.entries(of).map(([key, value]) => ({ key, value: typeof value === "object" ? { kvlistValue: { values: attributes(value) } } : { stringValue: value } }));
 const record = (eventName, of, age = 0) => ({ eventName, timeUnixNano: `${Date.now() - age}000000`, attributes: attributes(of) });

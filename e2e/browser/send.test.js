@@ -5,34 +5,13 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { browser, picture, view, watch } from "./lib/browser.js";
+import { picture, view } from "./lib/browser.js";
 import { startCollector } from "./lib/collector.js";
-import { client } from "./lib/sandbox.js";
+import { api, chromium, page, server as collector, watched } from "./lib/watched.js";
 
-let collector, chromium, api, page, problems;
-
-before(async () => {
-  collector = await startCollector();
-  chromium = await browser();
-  api = client(collector.sandbox);
-}, { timeout: 300_000 });
-
-after(async () => {
-  await chromium?.close();
-  await collector?.stop();
-});
-
-beforeEach(async () => {
-  await api.control("reset");
-  ({ page, problems } = await watch(chromium, collector.sandbox));
-});
-
-afterEach(async () => {
-  await page.close();
-  assert.deepEqual(problems, []);
-});
+watched(startCollector, (collector) => collector.sandbox);
 
 const sees = (text) => page.getByText(text).first().waitFor();
 const open = (name) => view(page, collector.sandbox, name);
