@@ -187,7 +187,11 @@ func TestHeldIsSaidOnceAMinute(t *testing.T) {
 				r.clock.Advance(heldInterval)
 			}
 			server.then()
-			require.Eventually(t, func() bool { return r.counts("events", "outcome")["delivered"] == 20 }, patience, poll)
+			// Whoever failed alone in a try in which others got through already waits in the slow lane.
+			require.Eventually(t, func() bool {
+				r.clock.Advance(heldInterval)
+				return r.counts("events", "outcome")["delivered"] == 20
+			}, patience, poll)
 		})
 	}
 }
