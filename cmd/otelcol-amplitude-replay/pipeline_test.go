@@ -32,6 +32,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
@@ -86,7 +87,15 @@ type pipeline struct {
 	url, deadLetters string
 	// requests is how many the receiver got, letters how many records were in them.
 	requests, letters atomic.Int64
+	onTheirWay        onTheirWay
 }
+
+// onTheirWay is how many events the exporter took and has not settled.
+type onTheirWay struct{ atomic.Int64 }
+
+func (o *onTheirWay) Claimed(uint64)                           { o.Add(1) }
+func (*onTheirWay) Answered([]uint64, *receipts.Answer)        {}
+func (o *onTheirWay) Settled(uint64, receipts.Outcome, string) { o.Add(-1) }
 
 func newPipeline(t *testing.T, g *gate, processorSettings, exporterSettings map[string]any, peer string) *pipeline {
 	t.Helper()
@@ -110,6 +119,7 @@ func newPipeline(t *testing.T, g *gate, processorSettings, exporterSettings map[
 	require.NoError(t, err)
 	require.NoError(t, x.Start(t.Context(), componenttest.NewNopHost()))
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(receipts.Listen(&p.onTheirWay))
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, err := io.ReadAll(r.Body)
 		assert.NoError(t, err)
@@ -136,7 +146,7 @@ func newPipeline(t *testing.T, g *gate, processorSettings, exporterSettings map[
 func (p *pipeline) replay(t *testing.T, arguments ...string) (string, error) {
 	t.Helper()
 	var out strings.Builder
-	err := run(t.Context(), append([]string{"-file", p.deadLetters, "-endpoint", p.url, "-wait", "5s"}, arguments...), &out)
+	err := run(t.Context(), append([]string{"-file", p.deadLetters, "-endpoint", p.url, "-wait", patience.String()}, arguments...), &out)
 	return out.String(), err
 }
 
