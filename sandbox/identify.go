@@ -94,6 +94,9 @@ func (in *ingestion) identifications(form url.Values, eventType string) answer {
 		if !ok {
 			return plainAnswer(http.StatusBadRequest, formMissingEvent)
 		}
+		if eventType == eventGroupIdentify && (idText(fields["group_type"]) == "" || fields["group_value"] == nil) {
+			return plainAnswer(http.StatusBadRequest, formInvalidEvent)
+		}
 		fields = identificationEvent(fields, eventType)
 		in.events = append(in.events, &event{index: i, raw: encode(fields), fields: fields})
 	}
@@ -129,7 +132,11 @@ func identificationEvent(identification map[string]any, eventType string) map[st
 		delete(fields, "group_value")
 	}
 	if fields[fieldUserID] == nil && fields[fieldDeviceID] == nil {
-		fields[fieldDeviceID] = "group-" + kind
+		name := idText(identification["group_value"])
+		if name == "" {
+			name = string(encode(identification["group_value"]))
+		}
+		fields[fieldDeviceID] = "group-" + kind + "-" + name
 	}
 	return fields
 }

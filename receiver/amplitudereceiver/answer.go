@@ -47,7 +47,6 @@ const (
 )
 
 const (
-	errPath = "Invalid request path"
 	// The pipeline's own answers, which Amplitude does not have.
 	errNotNow = "The Collector cannot take events now: send them again"
 	errNever  = "The Collector's pipeline refuses these events for good"
@@ -64,10 +63,6 @@ func jsonAnswer(status int, body any) answer {
 
 func plainAnswer(status int, text string) answer {
 	return answer{status, "text/plain; charset=utf-8", []byte(text)}
-}
-
-func answerPath() answer {
-	return jsonAnswer(http.StatusBadRequest, errorBody{Code: http.StatusBadRequest, Error: errPath})
 }
 
 func (e endpoint) accepted(at time.Time, size, events int) answer {

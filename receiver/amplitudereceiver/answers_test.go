@@ -77,6 +77,10 @@ func TestAnswers(t *testing.T) {
 		{name: "an identify", path: "/identify", contentType: typeForm, body: url.Values{"api_key": {"sandbox"}, "identification": {`{"user_id":"user-1","user_properties":{"plan":"pro"}}`}}.Encode(), status: 200, want: "success"},
 		{name: "an identify with another key", path: "/identify", contentType: typeForm, body: "api_key=abc123&identification={}", status: 400, want: "invalid_api_key"},
 		{name: "an identify of nothing", path: "/identify", contentType: typeForm, body: "api_key=sandbox", status: 400, want: "missing_event"},
+		{name: "an empty list of identifies", path: "/identify", contentType: typeForm, body: "api_key=sandbox&identification=[]", status: 400, want: "missing_event"},
+		{name: "an identify of no group", path: "/groupidentify", contentType: typeForm, body: `api_key=sandbox&identification={"group_type":"org","group_properties":{"seats":7}}`, status: 400, want: "invalid_event"},
+		{name: "an identify of a group without a type", path: "/groupidentify", contentType: typeForm, body: `api_key=sandbox&identification={"group_value":"acme","group_properties":{"seats":7}}`, status: 400, want: "invalid_event"},
+		{name: "the form of SDKs before the HTTP V2 API", contentType: typeForm, body: "v=2&client=sandbox&e=%5B%5D&upload_time=1&checksum=x", status: 400, want: `{"code":400,"error":"Invalid JSON request body"}`},
 		{name: "an identify of nobody", path: "/identify", contentType: typeForm, body: "api_key=sandbox&identification={}", status: 400, want: "invalid_event"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -127,9 +131,9 @@ func TestGzip(t *testing.T) {
 
 // TestCORS: pages of the configured origins may send, and others may not.
 func TestCORS(t *testing.T) {
-	s := start(t, map[string]any{"cors": map[string]any{"allowed_origins": []any{"https://shop.example"}}})
+	s := start(t, map[string]any{"cors": map[string]any{"allowed_origins": []any{"https://shop.example"}, "allowed_headers": []any{"Content-Type", "Content-Encoding"}}})
 	for origin, want := range map[string]string{"https://shop.example": "https://shop.example", "https://other.example": ""} {
-		_, _, headers := s.do(http.MethodOptions, "/2/httpapi", "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
+		_, _, headers := s.do(http.MethodOptions, "/2/httpapi", "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-encoding,content-type")
 		assert.Equal(t, want, headers.Get("Access-Control-Allow-Origin"))
 		status, _, headers := s.do(http.MethodPost, "/2/httpapi", request(good), "Content-Type", typeJSON, "Origin", origin)
 		assert.Equal(t, http.StatusOK, status)

@@ -64,7 +64,7 @@ func newHandler(set receiver.Settings, config *Config, next consumer.Logs) (*han
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := endpointOf(r)
 	if e == endpointOther {
-		h.reply(w, r, e, answerPath())
+		h.refuse(w, r, e, upload.InvalidPath(), 0)
 		return
 	}
 	received := time.Now()
@@ -164,12 +164,11 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, e endpoint, ref
 // failed answers what confighttp refuses before the request comes here: a body that cannot be unpacked, or a sender that is
 // not who it should be.
 func (h *handler) failed(w http.ResponseWriter, r *http.Request, _ string, status int) {
-	e := endpointOf(r)
-	if status == http.StatusBadRequest {
-		h.refuse(w, r, e, upload.InvalidJSON(), 0)
-		return
+	refusal := upload.InvalidJSON()
+	if status == http.StatusUnauthorized {
+		refusal = upload.Unauthenticated()
 	}
-	h.reply(w, r, e, jsonAnswer(status, errorBody{Code: status, Error: http.StatusText(status)}))
+	h.refuse(w, r, endpointOf(r), refusal, 0)
 }
 
 // reply writes an answer.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/consumer"
@@ -31,7 +32,14 @@ type tester struct {
 	url    string
 	client *http.Client
 	sink   *consumertest.LogsSink
+	// end shuts the receiver down.
+	end func(context.Context) error
 }
+
+// hostWith is a host with extensions.
+type hostWith map[component.ID]component.Component
+
+func (h hostWith) GetExtensions() map[component.ID]component.Component { return h }
 
 // configOf is a configuration with one key of one project, and what is given beside it.
 func configOf(t testing.TB, conf map[string]any) *Config {
@@ -55,19 +63,24 @@ func start(t testing.TB, conf map[string]any) *tester {
 
 func startWith(t testing.TB, set receiver.Settings, conf map[string]any, next consumer.Logs) *tester {
 	t.Helper()
+	return startOn(t, componenttest.NewNopHost(), set, conf, next)
+}
+
+func startOn(t testing.TB, host component.Host, set receiver.Settings, conf map[string]any, next consumer.Logs) *tester {
+	t.Helper()
 	cfg := configOf(t, conf)
 	address, err := loopback.FreeAddress()
 	require.NoError(t, err)
 	cfg.ServerConfig.NetAddr.Endpoint = address
 	r, err := NewFactory().CreateLogs(t.Context(), set, cfg, next)
 	require.NoError(t, err)
-	require.NoError(t, r.Start(context.Background(), componenttest.NewNopHost()))
+	require.NoError(t, r.Start(context.Background(), host))
 	transport := &http.Transport{}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		require.NoError(t, r.Shutdown(context.Background()))
 	})
-	return &tester{t: t, url: "http://" + address, client: &http.Client{Transport: transport}}
+	return &tester{t: t, url: "http://" + address, client: &http.Client{Transport: transport}, end: r.Shutdown}
 }
 
 // do sends a request and returns the answer's status, body and headers.

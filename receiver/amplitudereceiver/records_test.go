@@ -128,6 +128,19 @@ func TestUnknownFieldsRejected(t *testing.T) {
 	assert.Empty(t, s.records())
 }
 
+// TestGroupsAreThrottledEachForItself: identified groups share no device, since Amplitude throttles by device.
+func TestGroupsAreThrottledEachForItself(t *testing.T) {
+	s := start(t, nil)
+	identification := `[{"group_type":"org","group_value":"acme"},{"group_type":"org","group_value":["globex","` + strings.Repeat("x", 1100) + `"]},{"group_type":"team","group_value":"acme"}]`
+	status, text, _ := s.do(http.MethodPost, "/groupidentify", url.Values{"api_key": {"sandbox"}, "identification": {identification}}.Encode(), "Content-Type", typeForm)
+	require.Equal(t, http.StatusOK, status, text)
+	devices := map[any]bool{}
+	for _, record := range s.records() {
+		devices[record.Attributes().AsRaw()["amplitude.device_id"]] = true
+	}
+	assert.Len(t, devices, 3)
+}
+
 // TestForms: identifications are the events that they stand for.
 func TestForms(t *testing.T) {
 	s := start(t, nil)
@@ -142,7 +155,7 @@ func TestForms(t *testing.T) {
 			{"amplitude.user_id": "user-1", "amplitude.user_properties.$set.plan": "pro"}, {"amplitude.device_id": "device-1"},
 		}},
 		{"a group", "/groupidentify", `{"group_value":"acme","group_type":"org","group_properties":{"$set":{"seats":7}}}`, []map[string]any{
-			{"amplitude.device_id": "group-org", "amplitude.groups.org": "acme", "amplitude.group_properties.$set.seats": int64(7)},
+			{"amplitude.device_id": "group-org-acme", "amplitude.groups.org": "acme", "amplitude.group_properties.$set.seats": int64(7)},
 		}},
 		{"groups of a user", "/groupidentify", `[{"group_type":"org","group_value":["a","b"],"user_id":"user-1","group_properties":{"tier":"gold"}}]`, []map[string]any{
 			{"amplitude.user_id": "user-1", "amplitude.groups.org": []any{"a", "b"}, "amplitude.group_properties.$set.tier": "gold"},

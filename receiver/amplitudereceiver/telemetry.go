@@ -90,9 +90,12 @@ func (t *telemetry) taken(ctx context.Context, counts *upload.Counts) {
 	}
 }
 
-// refused says what was wrong, in words that are not the sender's.
+// refused says what was wrong, in words that are not the sender's. Of paths it says nothing: health checks ask for them.
 func (t *telemetry) refused(ctx context.Context, r *upload.Refusal, size int) {
 	t.ReceiverAmplitudeRefusals.Add(ctx, 1, t.refusals[r.Reason])
+	if r.Reason == upload.ReasonInvalidPath {
+		return
+	}
 	t.invalid.Do(func() {
 		fields := make([]string, 0, len(r.Fields))
 		for field := range r.Fields {

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/otel/attribute"
@@ -36,6 +38,8 @@ func TestMetricsAndLog(t *testing.T) {
 	s.post("/2/httpapi", `{"api_key":"secret-key","events":[]}`)
 	s.post("/2/httpapi", `{"api_key":"secret-key","events":[]}`)
 	s.post("/elsewhere", "")
+	s.do(http.MethodGet, "/2/httpapi", "")
+	s.post("/batch", request(`{"event_type":"e","user_id":"2","device_id":"device-1","deep":`+strings.Repeat("[", 41)+strings.Repeat("]", 41)+`}`))
 	s.do(http.MethodPost, "/2/httpapi", "no gzip", "Content-Encoding", "gzip", "Content-Type", typeJSON)
 
 	of := func(labels ...string) attribute.Set {
@@ -50,12 +54,14 @@ func TestMetricsAndLog(t *testing.T) {
 	}
 	metadatatest.AssertEqualReceiverAmplitudeRequests(t, telemetry, []metricdata.DataPoint[int64]{
 		point(1, "endpoint", "httpapi", "status", "200"), point(3, "endpoint", "httpapi", "status", "400"),
-		point(1, "endpoint", "batch", "status", "400"), point(1, "endpoint", "other", "status", "400"),
+		point(1, "endpoint", "batch", "status", "400"), point(1, "endpoint", "batch", "status", "200"), point(2, "endpoint", "other", "status", "400"),
 	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 	metadatatest.AssertEqualReceiverAmplitudeRefusals(t, telemetry, []metricdata.DataPoint[int64]{
-		point(1, "reason", "invalid_field"), point(2, "reason", "invalid_api_key"), point(1, "reason", "invalid_json"),
+		point(1, "reason", "invalid_field"), point(2, "reason", "invalid_api_key"), point(1, "reason", "invalid_json"), point(2, "reason", "invalid_path"),
 	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
-	metadatatest.AssertEqualReceiverAmplitudeLeftOutValues(t, telemetry, []metricdata.DataPoint[int64]{point(1, "reason", "operator")}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+	metadatatest.AssertEqualReceiverAmplitudeLeftOutValues(t, telemetry, []metricdata.DataPoint[int64]{
+		point(1, "reason", "operator"), point(1, "reason", "id"), point(1, "reason", "depth"),
+	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 	metadatatest.AssertEqualReceiverAmplitudeUnknownFields(t, telemetry, []metricdata.DataPoint[int64]{point(2)}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 
 	refused := logs.FilterMessageSnippet("refused").All()
@@ -83,4 +89,29 @@ func TestPipelineMetrics(t *testing.T) {
 		{Value: 2, Attributes: attribute.NewSet(attribute.String("receiver", set.ID.String()), attribute.String("reason", "next"))},
 	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 	require.Len(t, logs.FilterMessageSnippet("does not take events now").All(), 1)
+}
+
+// stranger is an auth extension that lets nobody in.
+type stranger struct {
+	component.StartFunc
+	component.ShutdownFunc
+}
+
+func (stranger) Authenticate(ctx context.Context, _ map[string][]string) (context.Context, error) {
+	return ctx, errors.New("no token")
+}
+
+// TestUnauthenticatedIsCounted: what an auth extension refuses has its reason, too.
+func TestUnauthenticatedIsCounted(t *testing.T) {
+	telemetry := componenttest.NewTelemetry()
+	t.Cleanup(func() { require.NoError(t, telemetry.Shutdown(context.Background())) })
+	set := metadatatest.NewSettings(telemetry)
+	host := hostWith{component.MustNewID("stranger"): stranger{}}
+	s := startOn(t, host, set, map[string]any{"auth": map[string]any{"authenticator": "stranger"}}, consumertest.NewNop())
+	status, text := s.post("/2/httpapi", request(good))
+	assert.Equal(t, http.StatusUnauthorized, status)
+	assert.JSONEq(t, `{"code":401,"error":"Unauthorized"}`, text)
+	metadatatest.AssertEqualReceiverAmplitudeRefusals(t, telemetry, []metricdata.DataPoint[int64]{
+		{Value: 1, Attributes: attribute.NewSet(attribute.String("receiver", set.ID.String()), attribute.String("reason", "unauthenticated"))},
+	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 }

@@ -167,15 +167,23 @@ func (r *Reader) unknown(name []byte) error {
 	if r.set.RejectUnknown {
 		return r.invalid(amplitude.Truncate(string(name), longestFieldName))
 	}
-	if len(r.e.further) > 0 {
+	before := len(r.e.further)
+	if before > 0 {
 		r.e.further = append(r.e.further, ',')
 	}
 	r.e.further, _ = jsontext.AppendQuote(r.e.further, name) // the body is UTF-8
-	r.e.further = append(r.e.further, ':')
 	value, err := r.in.ReadValue()
-	r.e.further = append(r.e.further, value...)
-	r.counts.Unknown++
-	return err
+	switch {
+	case err != nil:
+		return err
+	case deeper(value, amplitude.MaxDepth):
+		r.e.further = r.e.further[:before]
+		r.counts.LeftOut[LeftOutDepth]++
+	default:
+		r.e.further = append(append(r.e.further, ':'), value...)
+		r.counts.Unknown++
+	}
+	return nil
 }
 
 // longestFieldName bounds the names that answers repeat.
@@ -365,6 +373,7 @@ func (r *Reader) settleID(given *id, field, attribute string) bool {
 		r.problems.add(ReasonInvalidID, field, r.e.index)
 	case amplitude.IDTooShort:
 		if r.call.Batch {
+			r.counts.LeftOut[LeftOutID]++
 			return false
 		}
 		r.problems.add(ReasonIDLength, field, r.e.index)

@@ -31,7 +31,7 @@ type formState struct {
 }
 
 // groupDevice begins the device id of an identification of groups, which has no user: Amplitude takes no event without an
-// id, and clients send one of their own making too.
+// id, and clients send one of their own making too. Each group has its own, since Amplitude throttles by device.
 const groupDevice = "group-"
 
 // ReadForm reads the form of a request to /identify or /groupidentify.
@@ -55,9 +55,13 @@ func (r *Reader) ReadForm(form Identifications, call Call) (*Upload, *Refusal) {
 		return nil, refuse(ReasonInvalidEvent)
 	}
 	r.begin(call, amplitude.DefaultMinIDLength)
-	return r.upload(project, text, func(records plog.LogRecordSlice) error {
+	taken, refusal := r.upload(project, text, func(records plog.LogRecordSlice) error {
 		return r.events(records, func(record plog.LogRecord) error { return r.identification(record, form.Group) })
 	})
+	if refusal == nil && taken.Events == 0 {
+		return nil, refuse(ReasonInvalidEvent)
+	}
+	return taken, refusal
 }
 
 // identification reads one identification into the record of the event that it stands for.
@@ -77,14 +81,28 @@ func (r *Reader) identification(record plog.LogRecord, group bool) error {
 	if err != nil {
 		return err
 	}
-	if f := &r.e.form; f.hasValue && f.groupType != "" {
-		f.groupValue.MoveTo(r.put(r.names.attribute(familyGroup, []byte(f.groupType))))
-	}
-	if group && !r.e.user.present && !r.e.device.present {
-		r.e.device = id{text: groupDevice + r.e.form.groupType, present: true}
+	if group {
+		r.group()
 	}
 	r.finish(record)
 	return nil
+}
+
+// group settles which group is identified.
+func (r *Reader) group() {
+	f := &r.e.form
+	switch {
+	case f.groupType == "":
+		r.problems.add(ReasonMissingField, "group_type", r.e.index)
+		return
+	case !f.hasValue:
+		r.problems.add(ReasonMissingField, "group_value", r.e.index)
+		return
+	}
+	if !r.e.user.present && !r.e.device.present {
+		r.e.device = id{text: amplitude.Truncate(groupDevice+f.groupType+"-"+f.groupValue.AsString(), amplitude.MaxStringLength), present: true}
+	}
+	f.groupValue.MoveTo(r.put(r.names.attribute(familyGroup, []byte(f.groupType))))
 }
 
 // groupMember reads a member of an identification of groups.

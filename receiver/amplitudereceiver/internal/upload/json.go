@@ -69,6 +69,32 @@ func wholeNumber(text jsontext.Value) (n int64, ok bool) {
 	return int64(f), true
 }
 
+// deeper tells whether containers of a JSON value are nested in more levels than the limit.
+func deeper(value jsontext.Value, limit int) bool {
+	if kind := value.Kind(); kind != beginObject && kind != beginArray {
+		return false
+	}
+	steps.Add(len(value))
+	level := 0
+	for i := 0; i < len(value); i++ {
+		switch value[i] {
+		case '{', '[':
+			if level++; level > limit {
+				return true
+			}
+		case '}', ']':
+			level--
+		case '"':
+			for i++; value[i] != '"'; i++ { // the value is valid
+				if value[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	return false
+}
+
 // span is a part of a text.
 type span struct{ from, to int64 }
 

@@ -78,12 +78,14 @@ const (
 	LeftOutDepth
 	// LeftOutNumber is a number that is beyond what a double holds.
 	LeftOutNumber
+	// LeftOutID is an id that is too short, beside a good one, on /batch.
+	LeftOutID
 	// NumLeftOut is the number of them.
 	NumLeftOut
 )
 
 // LeftOutNames are the reasons as written in metrics.
-var LeftOutNames = [NumLeftOut]string{"operator", "operand", "group", "flag", "depth", "number"}
+var LeftOutNames = [NumLeftOut]string{"operator", "operand", "group", "flag", "depth", "number", "id"}
 
 // Reader reads requests. It keeps the memory it works in; use it from one goroutine.
 type Reader struct {

@@ -22,6 +22,8 @@ const (
 	ReasonInvalidID
 	ReasonIDLength
 	ReasonInvalidField
+	ReasonInvalidPath
+	ReasonUnauthenticated
 	// NumReasons is the number of them.
 	NumReasons
 )
@@ -29,7 +31,7 @@ const (
 // ReasonNames are the reasons as written in metrics.
 var ReasonNames = [NumReasons]string{
 	"no_body", "invalid_json", "invalid_event", "missing_member", "invalid_api_key", "too_large",
-	"missing_field", "invalid_id", "id_length", "invalid_field",
+	"missing_field", "invalid_id", "id_length", "invalid_field", "invalid_path", "unauthenticated",
 }
 
 // Texts of the "error" member of Amplitude's answers, as documented or seen.
@@ -44,6 +46,9 @@ var texts = [NumReasons]string{
 	ReasonInvalidID:     "Invalid field values on some events",
 	ReasonIDLength:      "Invalid id length for user_id or device_id",
 	ReasonInvalidField:  "Invalid field values on some events",
+	ReasonInvalidPath:   "Invalid request path",
+	// Amplitude asks for no more than the API key, and so has no text for this.
+	ReasonUnauthenticated: http.StatusText(http.StatusUnauthorized),
 }
 
 // Refusal is why a request is not taken, none of its events.
@@ -63,8 +68,11 @@ type Refusal struct {
 
 func refuse(reason Reason) *Refusal {
 	status := http.StatusBadRequest
-	if reason == ReasonTooLarge {
+	switch reason {
+	case ReasonTooLarge:
 		status = http.StatusRequestEntityTooLarge
+	case ReasonUnauthenticated:
+		status = http.StatusUnauthorized
 	}
 	return &Refusal{Reason: reason, Status: status, Text: texts[reason]}
 }
@@ -74,6 +82,12 @@ func TooLarge() *Refusal { return refuse(ReasonTooLarge) }
 
 // InvalidJSON is the refusal of a body that cannot be read.
 func InvalidJSON() *Refusal { return refuse(ReasonInvalidJSON) }
+
+// InvalidPath is the refusal of a path or a method that the API does not have.
+func InvalidPath() *Refusal { return refuse(ReasonInvalidPath) }
+
+// Unauthenticated is the refusal of a sender that is not who it should be.
+func Unauthenticated() *Refusal { return refuse(ReasonUnauthenticated) }
 
 func missing(member string) *Refusal {
 	r := refuse(ReasonMissingMember)
