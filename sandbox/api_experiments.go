@@ -5,9 +5,10 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import (
 	"cmp"
-	"math"
 	"net/http"
 	"slices"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/diagnostics"
 )
 
 // experimentView is one run of a flag as the experiment page shows it.
@@ -126,77 +127,31 @@ func sampleRatio(variants []variantView, weights map[string]float64) srmView {
 		users += v.FirstUsers
 	}
 	tested, unexpected := 0, 0
+	counts, shares := make([]float64, len(variants)), make([]float64, len(variants))
 	for i := range variants {
 		v := &variants[i]
 		if sum > 0 {
 			v.Expected /= sum
 		}
-		want := v.Expected * float64(users)
-		if want == 0 {
+		if counts[i], shares[i] = float64(v.FirstUsers), v.Expected; v.Expected == 0 {
 			unexpected += v.FirstUsers
 			continue
 		}
 		tested++
-		difference := float64(v.FirstUsers) - want
-		out.ChiSquare += difference * difference / want
 	}
+	statistic, p := diagnostics.ChiSquare(counts, shares)
 	switch {
 	case users < srmUsers:
-		out.State, out.ChiSquare = srmTooEarly, 0
+		out.State = srmTooEarly
 	case tested < 2 && unexpected == 0:
-		out.State, out.ChiSquare = srmSingle, 0
+		out.State = srmSingle
 	case unexpected > 0:
-		out.State, out.PValue = srmMismatch, 0
+		out.State, out.ChiSquare, out.PValue = srmMismatch, statistic, 0
 	default:
-		out.PValue = chiSquareTail(out.ChiSquare, tested-1)
-		out.State = srmOK
+		out.State, out.ChiSquare, out.PValue = srmOK, statistic, p
 		if out.PValue < srmAlpha {
 			out.State = srmMismatch
 		}
 	}
 	return out
-}
-
-// chiSquareTail is the probability of a chi-square of at least x with the given degrees of freedom: the regularized
-// upper incomplete gamma function Q(df/2, x/2), by series below its mean and by continued fraction above.
-func chiSquareTail(x float64, df int) float64 {
-	const terms, precision = 500, 1e-15
-	a, z := float64(df)/2, x/2
-	if z <= 0 {
-		return 1
-	}
-	logGamma, _ := math.Lgamma(a)
-	front := math.Exp(a*math.Log(z) - z - logGamma)
-	if z < a+1 {
-		term := 1 / a
-		sum := term
-		for n := 1; n < terms && math.Abs(term) > math.Abs(sum)*precision; n++ {
-			term *= z / (a + float64(n))
-			sum += term
-		}
-		return max(0, 1-front*sum)
-	}
-	const tiny = 1e-300
-	b := z + 1 - a
-	c, d := 1/tiny, 1/b
-	h := d
-	for n := 1; n < terms; n++ {
-		an := -float64(n) * (float64(n) - a)
-		b += 2
-		d = an*d + b
-		if math.Abs(d) < tiny {
-			d = tiny
-		}
-		c = b + an/c
-		if math.Abs(c) < tiny {
-			c = tiny
-		}
-		d = 1 / d
-		step := d * c
-		h *= step
-		if math.Abs(step-1) < precision {
-			break
-		}
-	}
-	return front * h
 }

@@ -1,0 +1,102 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnostics // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/diagnostics"
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zeebo/xxh3"
+)
+
+const (
+	// Alpha is the probability with which a split that is as expected may ever be called a mismatch.
+	Alpha = 0.01
+	// concentration is how many persons the prior is worth: it expects splits that are off by a few points.
+	concentration = 200
+)
+
+// Shares are the expected shares of the variants of a flag.
+type Shares struct {
+	// Of has each variant's share; they add up to 1.
+	Of map[string]float64
+	// text tells the weights, and tag is a hash of it that is never 0.
+	text string
+	tag  uint16
+}
+
+// NewShares makes shares of weights, which are positive; none make no shares.
+func NewShares(weights map[string]float64) *Shares {
+	if len(weights) == 0 {
+		return nil
+	}
+	sum := 0.0
+	for _, weight := range weights {
+		sum += weight
+	}
+	s := &Shares{Of: make(map[string]float64, len(weights))}
+	var text []string
+	for _, variant := range slices.Sorted(maps.Keys(weights)) {
+		s.Of[variant] = weights[variant] / sum
+		text = append(text, strconv.Quote(variant)+": "+strconv.FormatFloat(s.Of[variant], 'g', 10, 64))
+	}
+	s.text = strings.Join(text, ", ")
+	s.tag = max(1, uint16(xxh3.HashString(s.text)))
+	return s
+}
+
+// String tells the shares, sorted by variant.
+func (s *Shares) String() string {
+	if s == nil {
+		return ""
+	}
+	return s.text
+}
+
+// of is the share of a variant, if it is expected.
+func (s *Shares) of(variant string) (share float64, expected bool) {
+	if s == nil {
+		return 0, false
+	}
+	share, expected = s.Of[variant]
+	return share, expected
+}
+
+func (s *Shares) tagOf() uint16 {
+	if s == nil {
+		return 0
+	}
+	return s.tag
+}
+
+// Evidence is the natural logarithm of the Bayes factor against the expected shares, given how many persons met each
+// variant first. Variants that have no share do not count. Where the shares hold, it ever exceeds log(1/alpha) with a probability
+// of at most alpha.
+func Evidence(shares *Shares, persons map[string]int) float64 {
+	total, evidence := 0.0, 0.0
+	for variant, share := range shares.Of {
+		n := float64(persons[variant])
+		prior := concentration * share
+		evidence += lgamma(prior+n) - lgamma(prior) - n*math.Log(share)
+		total += n
+	}
+	return evidence + lgamma(concentration) - lgamma(concentration+total)
+}
+
+func lgamma(x float64) float64 {
+	value, _ := math.Lgamma(x)
+	return value
+}
+
+// levelPrice is what the evidence of a sample of a level has to pay, so that the tests of all levels together ever call a
+// good split bad with the probability of one.
+func levelPrice(level uint8) float64 {
+	return math.Log(float64(level)+1) + math.Log(float64(level)+2)
+}
+
+// PValue is the p-value of evidence, valid if the evidence is the highest of all looks.
+func PValue(evidence float64) float64 { return math.Exp(-max(0, evidence)) }

@@ -1,0 +1,161 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnostics // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/diagnostics"
+
+// Restart says that the shares that are expected of a flag are others than those that were kept with its counts, so its test
+// starts over; who was counted before is not tested.
+type Restart struct{ Flag, Before, Now string }
+
+// Load takes up what a process before kept of a flag. It returns a Restart if other shares are expected now. What is of a flag that is not
+// counted any more is left.
+func (b *Book) Load(key string, content []byte) (*Restart, error) {
+	k, err := decode(content)
+	if err != nil {
+		return nil, err
+	}
+	f := b.flag(key)
+	if f == nil {
+		return nil, nil
+	}
+	defer f.mu.Unlock()
+	return b.merge(f, k, true), nil
+}
+
+// Exchange takes up what other replicas know of a flag, which may be nothing, and returns all that is known now, with its
+// version. News tells that they lack something: that more is known here than in the version that they were told of, or that what they know cannot be read. It returns nil
+// for a flag that is not counted.
+func (b *Book) Exchange(key string, theirs []byte, told uint64) (all []byte, version uint64, news bool) {
+	k, err := decode(theirs)
+	var f *flag
+	if err == nil {
+		f = b.flag(key)
+	} else {
+		f = b.known(key)
+	}
+	if f == nil {
+		return nil, 0, false
+	}
+	defer f.mu.Unlock()
+	news = err != nil || f.shared != told
+	if err == nil {
+		b.merge(f, k, false)
+	}
+	return f.encode(nil, false), f.version(Shared), news
+}
+
+// known returns the flag of a key, locked, or nil if there is none.
+func (b *Book) known(key string) *flag {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	f := b.flags[key]
+	if f != nil {
+		f.mu.Lock()
+	}
+	return f
+}
+
+// merge adds to a flag, which is locked, what was kept; own says that it is of this process in its former life.
+func (b *Book) merge(f *flag, k *kept, own bool) *Restart {
+	f.seen = max(f.seen, k.seen)
+	f.assigned.raise(k.assigned.level)
+	for i := range k.assigned.entries {
+		if e := &k.assigned.entries[i]; f.assign(e.hash, e.day, b.set.MaxPersons) {
+			f.shared++
+		}
+	}
+	same := k.shares == f.shares.String()
+	for i := range k.runs {
+		from := &k.runs[i]
+		r := b.run(f, from.key, from.seen)
+		if r == nil {
+			continue
+		}
+		if same {
+			r.best = max(r.best, from.best)
+		}
+		if own {
+			r.exposures, r.unexposures, r.late = r.exposures+from.exposures, r.unexposures+from.unexposures, r.late+from.late
+		}
+		b.join(f, r, from)
+	}
+	if same {
+		return nil
+	}
+	return &Restart{Flag: f.key, Before: k.shares, Now: f.shares.String()}
+}
+
+// join brings the persons of a run together.
+func (b *Book) join(f *flag, r *run, from *keptRun) {
+	numbers := make([]int, len(from.variants))
+	for i, name := range from.variants {
+		number, ok := b.variant(f, r, name)
+		if numbers[i] = int(number); !ok {
+			numbers[i] = -1
+		}
+	}
+	if from.persons.level > r.persons.level {
+		r.persons.raise(from.persons.level)
+		f.shared++
+	}
+	for i := range from.persons.entries {
+		e := from.persons.entries[i]
+		number := numbers[e.variant]
+		if number < 0 {
+			continue
+		}
+		e.variant = uint8(number)
+		if r.add(e.hash, &e, b.set.MaxPersons) {
+			f.shared++
+		}
+	}
+}
+
+// Scope says what a store is told.
+type Scope uint8
+
+const (
+	// Own is all that this process counts, for its next life.
+	Own Scope = iota
+	// Shared is what replicas share: not the numbers of events.
+	Shared
+)
+
+// version counts what changes of a flag that matters to a scope.
+func (f *flag) version(scope Scope) uint64 {
+	if scope == Shared {
+		return f.shared
+	}
+	return f.shared + f.changes
+}
+
+// Flags are the keys of all flags, in no order.
+func (b *Book) Flags() []string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	keys := make([]string, 0, len(b.flags))
+	for key := range b.flags {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// Encode appends what is known of a flag, and tells its version.
+func (b *Book) Encode(to []byte, key string, scope Scope) (content []byte, version uint64) {
+	f := b.known(key)
+	if f == nil {
+		return nil, 0
+	}
+	defer f.mu.Unlock()
+	return f.encode(to, scope == Own), f.version(scope)
+}
+
+// Version tells the version of a flag; 0 if there is none.
+func (b *Book) Version(key string, scope Scope) uint64 {
+	f := b.known(key)
+	if f == nil {
+		return 0
+	}
+	defer f.mu.Unlock()
+	return f.version(scope)
+}
