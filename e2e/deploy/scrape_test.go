@@ -185,7 +185,9 @@ func invalidKey(t *testing.T) []byte {
 
 // dryRun sends nothing.
 func dryRun(t *testing.T) []byte {
-	c := harness.Start(t, "../testdata/collector.yaml", harness.Options{Sets: []string{"exporters::amplitude::dry_run: true"}})
+	c := harness.Start(t, "../testdata/collector.yaml", harness.Options{Sets: []string{
+		"exporters::amplitude::dry_run: true", "processors::amplitude_experiment::diagnostics::expected::checkout: {control: 1, treatment: 1}",
+	}})
 	c.SendLogs(t, logs(t, numbered(3)...))
 	require.Eventually(t, func() bool {
 		return c.Metric(t, "otelcol_exporter_amplitude_events", `outcome="dry_run"`) == 3

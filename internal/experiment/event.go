@@ -70,6 +70,17 @@ func (e *Event) Key() xxh3.Uint128 { return e.key }
 // OnlyProperties tells that the record is no event of its own: it only sets user properties, as a $identify.
 func (e *Event) OnlyProperties() bool { return e.onlyProperties }
 
+// Exposes tells that the event says which variant of one flag a person met, or that it is in none.
+func (e *Event) Exposes() bool {
+	return e.kind == kindExposure || e.kind == kindEvaluation || e.kind == kindIdentify
+}
+
+// Run is the experiment key that an exposure tells, "" if it tells none.
+func (e *Event) Run() string { return e.exposureFacts.ExperimentKey }
+
+// Assigns tells that the event says which variants a person was assigned to.
+func (e *Event) Assigns() bool { return e.kind == kindAssignment }
+
 // InsertID and IdentifyID are the insert_ids of what Write has written, "" for nothing.
 func (e *Event) InsertID() string   { return e.insertID }
 func (e *Event) IdentifyID() string { return e.identifyID }

@@ -13,6 +13,19 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 )
 
+// Find returns the storage extension of a name.
+func Find(host component.Host, storageID component.ID) (storage.Extension, error) {
+	found, ok := host.GetExtensions()[storageID]
+	if !ok {
+		return nil, fmt.Errorf("storage extension %q not found", storageID)
+	}
+	extension, ok := found.(storage.Extension)
+	if !ok {
+		return nil, fmt.Errorf("extension %q is not a storage extension", storageID)
+	}
+	return extension, nil
+}
+
 // Open opens the client of a component under a name of its own. A damaged file may panic in the library that reads it: that
 // is an error here. The error names the storage, what it is for and, of a file_storage, the file in its directory.
 func Open(ctx context.Context, extension storage.Extension, storageID component.ID, kind component.Kind, owner component.ID, name string) (client storage.Client, err error) {

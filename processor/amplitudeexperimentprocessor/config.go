@@ -64,6 +64,9 @@ type Config struct {
 	InsertID InsertIDConfig `mapstructure:"insert_id"`
 	// Dedup says what a repeat is, and where it is remembered what was sent.
 	Dedup DedupConfig `mapstructure:"dedup"`
+	// Diagnostics counts persons by flag and variant, and tests whether they are split as expected. It is off: flag names as
+	// labels of metrics reveal features that are not released.
+	Diagnostics DiagnosticsConfig `mapstructure:"diagnostics"`
 	// Limits bound what one record or one request may cost, so that none can stall or bloat the Collector for the others.
 	Limits LimitsConfig `mapstructure:"limits"`
 
@@ -264,6 +267,7 @@ func createDefaultConfig() *Config {
 		EventProperties:   EventPropertiesConfig{Include: []string{}},
 		InsertID:          InsertIDConfig{Format: experiment.InsertIDStrong},
 		Dedup:             createDefaultDedupConfig(),
+		Diagnostics:       createDefaultDiagnosticsConfig(),
 		Limits:            LimitsConfig{Flags: 10_000, SubjectRecords: 10_000, InheritedMiB: 16},
 	}
 }

@@ -5,6 +5,7 @@ package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/ote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -127,6 +128,7 @@ type instance struct {
 	cfg       *Config
 	mapper    *experiment.Mapper
 	memory    *memory
+	diagnosis *diagnosis // nil if nothing is counted
 	telemetry *telemetry
 	explainer *explainer
 	now       func() time.Time
@@ -146,9 +148,13 @@ func newInstance(cfg *Config, set processor.Settings, memory *memory, now func()
 	if err != nil {
 		return nil, err
 	}
+	diagnosis, err := newDiagnosis(cfg, set, now)
+	if err != nil {
+		return nil, err
+	}
 	return &instance{
 		id: set.ID, name: set.ID.String(),
-		cfg: cfg, mapper: experiment.New(settings), memory: memory, telemetry: telemetry,
+		cfg: cfg, mapper: experiment.New(settings), memory: memory, diagnosis: diagnosis, telemetry: telemetry,
 		explainer: newExplainer(set.Logger, now), now: now, logger: set.Logger,
 	}, nil
 }
@@ -169,9 +175,12 @@ func (f *factory) start(ctx context.Context, host component.Host, shared *instan
 	if err := shared.memory.start(ctx, host, shared.logger); err != nil {
 		return err
 	}
+	if err := shared.diagnosis.start(ctx, host); err != nil {
+		return errors.Join(err, shared.memory.shutdown(ctx))
+	}
 	shared.started = true
 	shared.telemetry.uncount = tap.Count(&shared.telemetry.counter)
-	return shared.telemetry.observe(shared.memory)
+	return errors.Join(shared.telemetry.observe(shared.memory), shared.telemetry.observeDiagnostics(shared.diagnosis))
 }
 
 // release ends an instance when the last of its pipelines has shut down. What is to be remembered is written.
@@ -192,5 +201,5 @@ func (f *factory) release(ctx context.Context, shared *instance) error {
 		return nil
 	}
 	shared.telemetry.uncount()
-	return shared.memory.shutdown(ctx)
+	return errors.Join(shared.diagnosis.shutdown(ctx), shared.memory.shutdown(ctx))
 }

@@ -80,6 +80,7 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	}
 	accepted = true
 	reservation.accept()
+	p.diagnosis.sent(batch.Events(), begin)
 	watched.Accepted()
 	p.telemetry.done(ctx, &counts)
 	p.explainer.explain(&counts)

@@ -39,6 +39,14 @@ func rises(selector string) string {
 	return fmt.Sprintf("increase(%[1]s[15m]) > 0\nor\n(%[1]s unless %[1]s offset 15m) > 0", selector)
 }
 
+// share is the part of the persons of a run who have a trait, where there are a hundred and more. Replicas that share their counts tell the same,
+// which changes no part.
+func share(trait string) string {
+	return fmt.Sprintf(`sum by (job, flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_traits{trait=%q})
+/
+(sum by (job, flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_persons) >= 100)`, trait)
+}
+
 // Alerts are the rules of deploy/prometheus/alerts.yaml.
 var Alerts = []Alert{
 	{
@@ -146,6 +154,41 @@ sum by (job, instance) (rate(otelcol_processor_amplitude_experiment_records{outc
 sum by (job, instance, processor) (rate(otelcol_processor_amplitude_experiment_records{outcome!~"passed|dropped"}[30m]))`,
 		Summary:     "More than 5 % of the experiment records are rejected.",
 		Description: "{{ $labels.processor }} on {{ $labels.instance }} cannot make events of them. The metric rejected says why.",
+	},
+	{
+		Name: "AmplitudeSampleRatioMismatch", Severity: warning,
+		Query: `min by (job, flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_p_value) <= 0.01
+or
+sum by (job, flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_evidence{scope="replica"}) >= 4.6`,
+		Summary:     "An experiment is not split as configured.",
+		Description: "The persons of the flag {{ $labels.flag }} ({{ $labels.experiment_key }}) are spread over its variants otherwise than diagnostics::expected says. Do not read its results before you know why.",
+	},
+	{
+		Name: "AmplitudeVariantsJump", Severity: warning, For: "30m",
+		Query:       share("changed") + "\n> 0.05",
+		Summary:     "Persons see more than one variant of a flag.",
+		Description: "{{ $value | humanizePercentage }} of the persons of the flag {{ $labels.flag }} ({{ $labels.experiment_key }}) met another variant than their first.",
+	},
+	{
+		Name: "AmplitudeExposedWithoutAssignment", Severity: warning, For: "30m",
+		Query:       share("without_assignment") + "\n> 0.1",
+		Summary:     "Persons are exposed without having been assigned.",
+		Description: "{{ $value | humanizePercentage }} of the persons of the flag {{ $labels.flag }} ({{ $labels.experiment_key }}) have no assignment on the day of their exposure.",
+	},
+	{
+		Name: "AmplitudePersonsPartlyAnonymous", Severity: warning, For: "30m",
+		Query:       share("device_only") + "\n> 0.2\nunless\n" + share("device_only") + "\n> 0.9",
+		Summary:     "An experiment has both users and anonymous devices.",
+		Description: "{{ $value | humanizePercentage }} of the persons of the flag {{ $labels.flag }} ({{ $labels.experiment_key }}) are devices without a user: who is both counts twice.",
+	},
+	{
+		Name: "AmplitudeExposuresLate", Severity: warning, For: "30m",
+		Query: `sum by (job, flag, experiment_key) (increase(otelcol_processor_amplitude_experiment_diagnostics_late_exposures[1h]))
+/
+(sum by (job, flag, experiment_key) (increase(otelcol_processor_amplitude_experiment_diagnostics_events{kind="exposure"}[1h])) >= 100)
+> 0.1`,
+		Summary:     "Exposures of a flag come late.",
+		Description: "{{ $value | humanizePercentage }} of the exposures of the flag {{ $labels.flag }} ({{ $labels.experiment_key }}) came after something newer.",
 	},
 	{
 		Name: "AmplitudeFlagsNearLimit", Severity: warning, For: "10m",

@@ -20,6 +20,16 @@ func quantiles(metric string) []Query {
 	return queries
 }
 
+// fleet is one of the diagnostics of replicas that share their counts: each tells the same, but for when it looked.
+func fleet(by, metric string) string {
+	return fmt.Sprintf(`max by (flag, experiment_key%s) (otelcol_processor_amplitude_experiment_diagnostics_%s{scope="fleet"})`, by, metric)
+}
+
+// replicas is the same of replicas that count each for itself.
+func replicas(by, metric string) string {
+	return fmt.Sprintf(`sum by (flag, experiment_key%s) (otelcol_processor_amplitude_experiment_diagnostics_%s{scope="replica"})`, by, metric)
+}
+
 // Dashboard shows what goes in, what became of it, and what waits.
 var Dashboard = []Row{
 	{Title: "At a glance", Panels: []Panel{
@@ -110,6 +120,48 @@ var Dashboard = []Row{
 		}},
 		{Title: "Time for a batch", Unit: "s", Queries: []Query{
 			{`histogram_quantile(0.99, sum by (le) (rate(otelcol_processor_internal_duration_bucket{processor=~"amplitude_experiment.*"}[$__rate_interval])))`, "p99"},
+		}},
+	}},
+	{Title: "Experiments: counts and sample ratio (off by default)", Panels: []Panel{
+		{
+			Title: "Evidence of a sample ratio mismatch", Description: "Of flags with expected shares. From 4.6 on, the split is not as expected, however often one looks.", Limit: 4.6,
+			Queries: []Query{{fleet("", "evidence") + " or " + replicas("", "evidence"), "{{flag}} {{experiment_key}}"}},
+		},
+		{Title: "P-value", Description: "The lowest of all looks. A mismatch at 0.01 and below.", Queries: []Query{
+			{`min by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_p_value)`, "{{flag}} {{experiment_key}}"},
+		}},
+		{Title: "Share of a variant, beside the expected one", Description: "Difference, among the persons who met the variant first.", Unit: "percentunit", Queries: []Query{
+			{
+				`sum by (flag, experiment_key, variant) (otelcol_processor_amplitude_experiment_diagnostics_persons) / on (flag, experiment_key) group_left() ` +
+					`sum by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_persons) - on (flag, experiment_key, variant) ` +
+					`max by (flag, experiment_key, variant) (otelcol_processor_amplitude_experiment_diagnostics_expected_share)`, "{{flag}} {{experiment_key}}: {{variant}}",
+			},
+		}},
+		{Title: "Exposed persons by first variant", Description: "The twenty largest.", Queries: []Query{
+			{"topk(20, " + fleet(", variant", "persons") + " or " + replicas(", variant", "persons") + ")", "{{flag}} {{experiment_key}}: {{variant}}"},
+		}},
+		{Title: "Who changed variant, is anonymous, or has no assignment", Description: "Part of the exposed persons.", Unit: "percentunit", Queries: []Query{
+			{
+				`sum by (flag, experiment_key, trait) (otelcol_processor_amplitude_experiment_diagnostics_traits{trait=~"changed|device_only|without_assignment"}) / on (flag, experiment_key) group_left() ` +
+					`sum by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_persons)`, "{{flag}} {{experiment_key}}: {{trait}}",
+			},
+		}},
+		{Title: "From assignment to exposure", Description: "Part of the assigned persons who were exposed.", Unit: "percentunit", Queries: []Query{
+			{
+				`sum by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_traits{trait="assigned_exposed"}) / ` +
+					`sum by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_traits{trait="assigned"})`, "{{flag}} {{experiment_key}}",
+			},
+		}},
+		{Title: "Exposures and un-exposures of flags", Description: "The twenty busiest.", Unit: "cps", Queries: []Query{
+			{"topk(20, " + rate("flag, experiment_key, kind", `otelcol_processor_amplitude_experiment_diagnostics_events`) + ")", "{{flag}} {{experiment_key}}: {{kind}}"},
+			{"topk(20, " + rate("flag, experiment_key", `otelcol_processor_amplitude_experiment_diagnostics_late_exposures`) + ")", "{{flag}} {{experiment_key}}: late"},
+		}},
+		{Title: "How exact", Description: "Part of the persons who are remembered one by one. Below 1, numbers of persons are estimates.", Unit: "percentunit", Queries: []Query{
+			{`min by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_sampled_share)`, "{{flag}} {{experiment_key}}"},
+		}},
+		{Title: "Not counted, and not kept", Description: "Nothing here is the good state.", Unit: "cps", Queries: []Query{
+			{rate("reason", `otelcol_processor_amplitude_experiment_diagnostics_not_counted`), "not counted: {{reason}}"},
+			{rate("store", `otelcol_processor_amplitude_experiment_diagnostics_failures`), "failures: {{store}}"},
 		}},
 	}},
 	{Title: "De-duplication", Panels: []Panel{

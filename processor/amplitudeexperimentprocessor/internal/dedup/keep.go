@@ -6,12 +6,10 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
@@ -23,13 +21,9 @@ func (l *Ledger) openJournal(ctx context.Context, host component.Host) error {
 	if l.set.Storage == nil {
 		return nil
 	}
-	found, ok := host.GetExtensions()[*l.set.Storage]
-	if !ok {
-		return fmt.Errorf("storage extension %q not found", l.set.Storage)
-	}
-	extension, ok := found.(storage.Extension)
-	if !ok {
-		return fmt.Errorf("extension %q is not a storage extension", l.set.Storage)
+	extension, err := storageclient.Find(host, *l.set.Storage)
+	if err != nil {
+		return err
 	}
 	client, err := storageclient.Open(ctx, extension, *l.set.Storage, component.KindProcessor, l.set.Owner, "dedup")
 	if err != nil {

@@ -56,7 +56,8 @@ type redisStore struct {
 	ttl     time.Duration
 }
 
-func openRedis(set RedisSettings, ttl time.Duration) *redisStore {
+// Client returns a client that waits for a time-out once, and connects when it is used.
+func (set *RedisSettings) Client() redis.UniversalClient {
 	options := set.Options
 	options.MaxRetries = -1 // a batch waits once
 	options.DialTimeout = connectTimeout
@@ -64,7 +65,11 @@ func openRedis(set RedisSettings, ttl time.Duration) *redisStore {
 	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = connectTimeout, connectTimeout, set.Timeout
 	options.ContextTimeoutEnabled = true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	s := &redisStore{client: redis.NewUniversalClient(&options), script: redis.NewScript(tellSource), ttl: ttl}
+	return redis.NewUniversalClient(&options)
+}
+
+func openRedis(set RedisSettings, ttl time.Duration) *redisStore {
+	s := &redisStore{client: set.Client(), script: redis.NewScript(tellSource), ttl: ttl}
 	_, s.cluster = s.client.(*redis.ClusterClient)
 	return s
 }

@@ -34,6 +34,16 @@ type TelemetryBuilder struct {
 	ProcessorAmplitudeExperimentDedupRedisBypassed       metric.Int64ObservableCounter
 	ProcessorAmplitudeExperimentDedupRedisFailures       metric.Int64ObservableCounter
 	ProcessorAmplitudeExperimentDedupStorageFailures     metric.Int64ObservableCounter
+	ProcessorAmplitudeExperimentDiagnosticsEvents        metric.Int64ObservableCounter
+	ProcessorAmplitudeExperimentDiagnosticsEvidence      metric.Float64ObservableGauge
+	ProcessorAmplitudeExperimentDiagnosticsExpectedShare metric.Float64ObservableGauge
+	ProcessorAmplitudeExperimentDiagnosticsFailures      metric.Int64ObservableCounter
+	ProcessorAmplitudeExperimentDiagnosticsLateExposures metric.Int64ObservableCounter
+	ProcessorAmplitudeExperimentDiagnosticsNotCounted    metric.Int64ObservableCounter
+	ProcessorAmplitudeExperimentDiagnosticsPValue        metric.Float64ObservableGauge
+	ProcessorAmplitudeExperimentDiagnosticsPersons       metric.Int64ObservableGauge
+	ProcessorAmplitudeExperimentDiagnosticsSampledShare  metric.Float64ObservableGauge
+	ProcessorAmplitudeExperimentDiagnosticsTraits        metric.Int64ObservableGauge
 	ProcessorAmplitudeExperimentEvaluationsWithoutReason metric.Int64Counter
 	ProcessorAmplitudeExperimentExtraEvents              metric.Int64Counter
 	ProcessorAmplitudeExperimentExtraRepeats             metric.Int64Counter
@@ -142,6 +152,156 @@ func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDedupStorag
 	return nil
 }
 
+// RegisterProcessorAmplitudeExperimentDiagnosticsEventsCallback sets callback for observable ProcessorAmplitudeExperimentDiagnosticsEvents metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDiagnosticsEventsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAmplitudeExperimentDiagnosticsEvents, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentDiagnosticsEvents)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAmplitudeExperimentDiagnosticsEvidenceCallback sets callback for observable ProcessorAmplitudeExperimentDiagnosticsEvidence metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDiagnosticsEvidenceCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorAmplitudeExperimentDiagnosticsEvidence, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentDiagnosticsEvidence)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAmplitudeExperimentDiagnosticsExpectedShareCallback sets callback for observable ProcessorAmplitudeExperimentDiagnosticsExpectedShare metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDiagnosticsExpectedShareCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorAmplitudeExperimentDiagnosticsExpectedShare, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentDiagnosticsExpectedShare)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAmplitudeExperimentDiagnosticsFailuresCallback sets callback for observable ProcessorAmplitudeExperimentDiagnosticsFailures metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDiagnosticsFailuresCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAmplitudeExperimentDiagnosticsFailures, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentDiagnosticsFailures)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAmplitudeExperimentDiagnosticsLateExposuresCallback sets callback for observable ProcessorAmplitudeExperimentDiagnosticsLateExposures metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDiagnosticsLateExposuresCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAmplitudeExperimentDiagnosticsLateExposures, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentDiagnosticsLateExposures)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAmplitudeExperimentDiagnosticsNotCountedCallback sets callback for observable ProcessorAmplitudeExperimentDiagnosticsNotCounted metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDiagnosticsNotCountedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAmplitudeExperimentDiagnosticsNotCounted, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentDiagnosticsNotCounted)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAmplitudeExperimentDiagnosticsPValueCallback sets callback for observable ProcessorAmplitudeExperimentDiagnosticsPValue metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDiagnosticsPValueCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorAmplitudeExperimentDiagnosticsPValue, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentDiagnosticsPValue)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAmplitudeExperimentDiagnosticsPersonsCallback sets callback for observable ProcessorAmplitudeExperimentDiagnosticsPersons metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDiagnosticsPersonsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAmplitudeExperimentDiagnosticsPersons, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentDiagnosticsPersons)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAmplitudeExperimentDiagnosticsSampledShareCallback sets callback for observable ProcessorAmplitudeExperimentDiagnosticsSampledShare metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDiagnosticsSampledShareCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorAmplitudeExperimentDiagnosticsSampledShare, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentDiagnosticsSampledShare)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAmplitudeExperimentDiagnosticsTraitsCallback sets callback for observable ProcessorAmplitudeExperimentDiagnosticsTraits metric.
+func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentDiagnosticsTraitsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAmplitudeExperimentDiagnosticsTraits, obs: o})
+		return nil
+	}, builder.ProcessorAmplitudeExperimentDiagnosticsTraits)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorAmplitudeExperimentPropertyFlapsCallback sets callback for observable ProcessorAmplitudeExperimentPropertyFlaps metric.
 func (builder *TelemetryBuilder) RegisterProcessorAmplitudeExperimentPropertyFlapsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -165,6 +325,16 @@ type observerInt64 struct {
 
 func (oi *observerInt64) Observe(value int64, opts ...metric.ObserveOption) {
 	oi.obs.ObserveInt64(oi.inst, value, opts...)
+}
+
+type observerFloat64 struct {
+	embedded.Float64Observer
+	inst metric.Float64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerFloat64) Observe(value float64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveFloat64(oi.inst, value, opts...)
 }
 
 // Shutdown unregister all registered callbacks for async instruments.
@@ -219,6 +389,66 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_amplitude_experiment_dedup_storage_failures",
 		metric.WithDescription("Reads and writes of the de-duplication state that the storage extension refused. [Development]"),
 		metric.WithUnit("{operation}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentDiagnosticsEvents, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_amplitude_experiment_diagnostics_events",
+		metric.WithDescription("Exposures and un-exposures that were sent on, by flag and run. Each replica counts its own; a restart with `dedup::storage` goes on. [Development]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentDiagnosticsEvidence, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_amplitude_experiment_diagnostics_evidence",
+		metric.WithDescription("Evidence that persons are not split over the variants as expected, as the natural logarithm of a Bayes factor. [Development]"),
+		metric.WithUnit("{nat}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentDiagnosticsExpectedShare, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_amplitude_experiment_diagnostics_expected_share",
+		metric.WithDescription("Expected share of a variant, as configured. [Development]"),
+		metric.WithUnit("{share}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentDiagnosticsFailures, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_amplitude_experiment_diagnostics_failures",
+		metric.WithDescription("Reads and writes of the counts that the storage extension or Redis refused. [Development]"),
+		metric.WithUnit("{operation}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentDiagnosticsLateExposures, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_amplitude_experiment_diagnostics_late_exposures",
+		metric.WithDescription("Exposures that were sent for the history only, by flag and run; see `late`. [Development]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentDiagnosticsNotCounted, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_amplitude_experiment_diagnostics_not_counted",
+		metric.WithDescription("Exposures and assignments of flags that `diagnostics` names and that a bound kept from being counted, by reason. [Development]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentDiagnosticsPValue, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_amplitude_experiment_diagnostics_p_value",
+		metric.WithDescription("P-value of the sequential test of the split against the expected shares, the lowest of all looks since these shares are expected. [Development]"),
+		metric.WithUnit("{probability}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentDiagnosticsPersons, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_amplitude_experiment_diagnostics_persons",
+		metric.WithDescription("Persons who were exposed, by flag, run and the variant that they met first. [Development]"),
+		metric.WithUnit("{person}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentDiagnosticsSampledShare, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_amplitude_experiment_diagnostics_sampled_share",
+		metric.WithDescription("Part of the persons of a run who are remembered one by one. [Development]"),
+		metric.WithUnit("{share}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAmplitudeExperimentDiagnosticsTraits, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_amplitude_experiment_diagnostics_traits",
+		metric.WithDescription("Persons of a run who have something in common. [Development]"),
+		metric.WithUnit("{person}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentEvaluationsWithoutReason, err = builder.meter.Int64Counter(

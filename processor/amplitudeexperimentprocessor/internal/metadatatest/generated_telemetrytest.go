@@ -115,6 +115,154 @@ func AssertEqualProcessorAmplitudeExperimentDedupStorageFailures(t *testing.T, t
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
+func AssertEqualProcessorAmplitudeExperimentDiagnosticsEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_diagnostics_events",
+		Description: "Exposures and un-exposures that were sent on, by flag and run. Each replica counts its own; a restart with `dedup::storage` goes on. [Development]",
+		Unit:        "{event}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_diagnostics_events")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentDiagnosticsEvidence(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_diagnostics_evidence",
+		Description: "Evidence that persons are not split over the variants as expected, as the natural logarithm of a Bayes factor. [Development]",
+		Unit:        "{nat}",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_diagnostics_evidence")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentDiagnosticsExpectedShare(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_diagnostics_expected_share",
+		Description: "Expected share of a variant, as configured. [Development]",
+		Unit:        "{share}",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_diagnostics_expected_share")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentDiagnosticsFailures(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_diagnostics_failures",
+		Description: "Reads and writes of the counts that the storage extension or Redis refused. [Development]",
+		Unit:        "{operation}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_diagnostics_failures")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentDiagnosticsLateExposures(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_diagnostics_late_exposures",
+		Description: "Exposures that were sent for the history only, by flag and run; see `late`. [Development]",
+		Unit:        "{event}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_diagnostics_late_exposures")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentDiagnosticsNotCounted(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_diagnostics_not_counted",
+		Description: "Exposures and assignments of flags that `diagnostics` names and that a bound kept from being counted, by reason. [Development]",
+		Unit:        "{event}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_diagnostics_not_counted")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentDiagnosticsPValue(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_diagnostics_p_value",
+		Description: "P-value of the sequential test of the split against the expected shares, the lowest of all looks since these shares are expected. [Development]",
+		Unit:        "{probability}",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_diagnostics_p_value")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentDiagnosticsPersons(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_diagnostics_persons",
+		Description: "Persons who were exposed, by flag, run and the variant that they met first. [Development]",
+		Unit:        "{person}",
+		Data: metricdata.Gauge[int64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_diagnostics_persons")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentDiagnosticsSampledShare(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_diagnostics_sampled_share",
+		Description: "Part of the persons of a run who are remembered one by one. [Development]",
+		Unit:        "{share}",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_diagnostics_sampled_share")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorAmplitudeExperimentDiagnosticsTraits(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_amplitude_experiment_diagnostics_traits",
+		Description: "Persons of a run who have something in common. [Development]",
+		Unit:        "{person}",
+		Data: metricdata.Gauge[int64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_amplitude_experiment_diagnostics_traits")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualProcessorAmplitudeExperimentEvaluationsWithoutReason(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_evaluations_without_reason",
