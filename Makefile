@@ -125,15 +125,15 @@ check: need-go ## What has to hold before a change is merged: generated files cu
 screenshots: need-go ## Make the pictures of docs/images again, from the page as it is (needs Node.js and Chromium)
 	cd e2e/browser && npm ci --no-fund --no-audit && npm run screenshots
 
-# promtool comes out of Debian's package prometheus, without the server that the package would start.
+# promtool and prometheus come out of Debian's package prometheus, without the service that the package would start.
 .PHONY: deps
-deps: ## Install the Debian packages that tests use (as root): redis-server, chromium, promtool
+deps: ## Install the Debian packages that tests use (as root): redis-server, chromium, promtool, prometheus
 	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "make deps installs Debian packages: run it as root on Debian or Ubuntu. Elsewhere install redis-server, promtool and Chromium yourself."; exit 1; }
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server chromium
-	@command -v promtool >/dev/null || { set -e -o pipefail; echo "==> installing promtool, which the tests of alerts and dashboard run"; \
+	@command -v promtool >/dev/null && command -v prometheus >/dev/null || { set -e -o pipefail; echo "==> installing promtool and prometheus, which the tests of alerts and dashboard run"; \
 		cd "$$(mktemp -d)" && apt-get -o APT::Sandbox::User=root download -qq prometheus && \
-		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - -C /usr/local ./usr/bin/promtool --strip-components=2 && rm prometheus_*.deb; }
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - -C /usr/local ./usr/bin/promtool ./usr/bin/prometheus --strip-components=2 && rm prometheus_*.deb; }
 
 ##@ Prove
 
