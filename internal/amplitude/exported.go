@@ -6,12 +6,15 @@ package amplitude // import "github.com/otelcol-amplitude/otelcol-amplitude/inte
 import (
 	"strings"
 	"sync"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
 // exported is what an exporter of this process lets leave.
 type exported struct {
 	minIDLength    int
 	onlyExperiment bool
+	events         pattern.List
 }
 
 // exporters are those that run in this process.
@@ -24,7 +27,7 @@ var exporters = struct {
 // UTF-16 code units, and lets events leave whose names match one of the patterns. The exporter calls the returned
 // function when it stops; again does nothing.
 func Export(minIDLength int, events []string) (stop func()) {
-	entry := &exported{minIDLength, OnlyExperimentEvents(events)}
+	entry := &exported{minIDLength, OnlyExperimentEvents(events), pattern.NewList(events)}
 	exporters.Lock()
 	defer exporters.Unlock()
 	exporters.running[entry] = struct{}{}
@@ -59,6 +62,26 @@ func ExportedOnlyExperiment() bool {
 		}
 	}
 	return len(exporters.running) > 0
+}
+
+// NotExported returns those of the names of events, or patterns of names, that no exporter of this process lets leave; none
+// if no exporter runs.
+func NotExported(names []string) (kept []string) {
+	exporters.Lock()
+	defer exporters.Unlock()
+	if len(exporters.running) == 0 {
+		return nil
+	}
+	for _, name := range names {
+		leaves := false
+		for entry := range exporters.running {
+			leaves = leaves || entry.events.Match(name) // a pattern stands for one of its names
+		}
+		if !leaves {
+			kept = append(kept, name)
+		}
+	}
+	return kept
 }
 
 // OnlyExperimentEvents tells whether patterns of event names can match no other names than those of Amplitude

@@ -4,6 +4,7 @@
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
 import (
+	"math"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -13,7 +14,8 @@ import (
 
 // answer is what a field was found to be.
 type answer struct {
-	// number is the answer of a boolean (0, 1) or session field; of a value it is isBoolean if that is one.
+	// number is the answer of a boolean (0, 1) or session field, or the bits of an amount; of a value it is isBoolean if that
+	// is one.
 	number int64
 	// text is the answer of a text field.
 	text string
@@ -40,6 +42,8 @@ const (
 	refusedNotName
 	refusedNotScalar
 	refusedBadVariant
+	refusedNotNumber
+	refusedNotCurrency
 	// The problems of ids, in the order of [RejectReason].
 	refusedEmptyID
 	refusedPlaceholder
@@ -94,7 +98,19 @@ func (a *answer) read(of field, value pcommon.Value, ids idRules) refusal {
 			return refusedNotTime
 		}
 		a.number = ms
-	case fieldFlagKey:
+	case fieldRevenue, fieldPrice, fieldQuantity:
+		amount, ok := number(value)
+		if !ok || (of == fieldQuantity && amount != math.Trunc(amount)) {
+			return refusedNotNumber
+		}
+		a.number = int64(math.Float64bits(amount))
+	case fieldCurrency:
+		code, ok := currencyCode(value)
+		if !ok {
+			return refusedNotCurrency
+		}
+		a.text = code
+	case fieldFlagKey, fieldTracked, fieldOutcomeID:
 		text, ok := keyText(value)
 		if !ok {
 			return refusedNotName

@@ -26,6 +26,8 @@ type Batch struct {
 	events  []Event
 	// nearMisses are records of others that were meant as events.
 	nearMisses NearMisses
+	// outcomes are what the batch took of the minute's outcomes.
+	outcomes minuteShare
 }
 
 func newBatch(m *Mapper) *Batch {
@@ -60,6 +62,7 @@ func (b *Batch) Read(ctx context.Context, ld plog.Logs, arrival time.Time, recor
 					r.shaped, r.reshaped = is.shaped && p.set.AcceptShaped, is.shaped && !p.set.AcceptShaped
 					r.propertyClaimed = is.unlisted && record.EventName() != amplitude.EventRawExposure
 					firstLeftOut := len(p.leftOut)
+					r.name, r.tracking = is.name, is.tracking
 					p.parse(r, record, is.body, now)
 					r.trace.decided(r, p.flags[r.flags.start:r.flags.end], p.leftOut[firstLeftOut:])
 				} else {
@@ -76,6 +79,9 @@ func (b *Batch) Read(ctx context.Context, ld plog.Logs, arrival time.Time, recor
 		b.nearMisses = p.nearMisses.search(ld, b.size, arrival)
 	}
 	b.settleTwins(now)
+	if err := b.limitOutcomes(arrival); err != nil {
+		return b.size, err
+	}
 	b.makeEvents()
 	return b.size, nil
 }
@@ -87,6 +93,7 @@ func (b *Batch) Events() []Event { return b.events }
 func (b *Batch) End() {
 	b.size = 0
 	b.nearMisses = NearMisses{}
+	b.outcomes = minuteShare{}
 	b.records = reuse(b.records)
 	b.events = reuse(b.events)
 	b.encoder = reuseText(b.encoder)

@@ -8,7 +8,8 @@
 //	Batch.Read       batch.go
 //	  recognize      recognize.go    what kind of record it is, by its event name alone
 //	  field values   fieldvalues.go  which attribute gives which field (fields.go), and how its value reads (answer.go, text.go)
-//	  interpret      interpret.go    what it says, and whether that makes an event: exposure.go, evaluation.go, assignment.go
+//	  interpret      interpret.go    what it says, and whether that makes an event: exposure.go, evaluation.go, assignment.go,
+//	                                outcomeevent.go
 //	  identify       identify.go     who it was; groups.go, client.go, eventtime.go
 //	  events         event.go        the events it becomes, each with the key that tells repeats (key.go)
 //	(the caller's memory decides: Event.Verdict)

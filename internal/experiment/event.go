@@ -67,6 +67,9 @@ func (e *Event) SetsProperty(flag *Flag) bool {
 // Key is the hash of subject and result together, which insert_id holds.
 func (e *Event) Key() xxh3.Uint128 { return e.key }
 
+// IsOutcome tells that the event is an outcome: it counts each time it comes, and Amplitude alone drops the second of an insert_id.
+func (e *Event) IsOutcome() bool { return e.kind == kindOutcome }
+
 // OnlyProperties tells that the record is no event of its own: it only sets user properties, as a $identify.
 func (e *Event) OnlyProperties() bool { return e.onlyProperties }
 
@@ -97,6 +100,8 @@ func (b *Batch) makeEvents() {
 		first := len(b.events)
 		flags := p.flags[r.flags.start:r.flags.end]
 		switch {
+		case r.kind == kindOutcome:
+			b.addEvent(r, kindOutcome, nil, exposureFacts{})
 		case r.kind != kindAssignment:
 			b.addEvent(r, r.kind, flags, r.exposureFacts)
 		case r.outcome != Exposure:
@@ -160,7 +165,7 @@ func (b *Batch) addEvent(r *parsedRecord, kind recordKind, flags []Flag, facts e
 	e.Window = p.set.Window.Number(r.Time)
 	e.setsProperties = p.set.setsProperties(kind)
 	b.encoder = e.hash(b.encoder, e.setsProperties)
-	e.onlyProperties = kind == kindIdentify || (kind != kindAssignment && !r.shaped && flags[0].Unassigned && p.set.Exposure.Unassigned == UnassignedIdentify)
+	e.onlyProperties = kind == kindIdentify || (len(flags) == 1 && kind != kindAssignment && !r.shaped && flags[0].Unassigned && p.set.Exposure.Unassigned == UnassignedIdentify)
 }
 
 // splitFlags splits the flags of an assignment so that no event has more properties than Amplitude's

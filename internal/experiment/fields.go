@@ -40,6 +40,12 @@ const (
 	fieldSessionID
 	fieldGroups
 	fieldClientAddress
+	fieldTracked
+	fieldOutcomeID
+	fieldRevenue
+	fieldPrice
+	fieldQuantity
+	fieldCurrency
 	// fieldGroup is the first of the configured groups.
 	fieldGroup
 )
@@ -148,8 +154,15 @@ func newFieldTable(set *Settings, groupTypes []string, kind recordKind) *fieldTa
 	case kindAssignment:
 		add(fieldVariants, set.Assignment.Variants...)
 		add(fieldEnvironment, append(slices.Clone(set.Assignment.Environment), amplitude.PropertyEnvironmentName)...)
+	case kindOutcome:
+		add(fieldTracked, set.Outcomes.Tracking.Name...)
+		add(fieldOutcomeID, set.Outcomes.InsertID...)
+		add(fieldRevenue, set.Outcomes.Revenue...)
+		add(fieldPrice, set.Outcomes.Price...)
+		add(fieldQuantity, set.Outcomes.Quantity...)
+		add(fieldCurrency, set.Outcomes.Currency...)
 	}
-	if kind != kindAssignment {
+	if kind != kindAssignment && kind != kindOutcome {
 		// What it holds is read from the map itself.
 		add(fieldMetadata, amplitude.RawMetadata)
 		add(fieldMetadataDefault, amplitude.RawMetadata+"."+metadataDefault)
@@ -244,7 +257,7 @@ func (t *fieldTable) isTaken(p *parsedRecord, name string, value pcommon.Value) 
 	for _, r := range t.lookup(name) {
 		switch r.field {
 		case fieldInside, fieldEvent:
-		case fieldReason, fieldProvider, fieldDefaultMarker, fieldErrorType, fieldInExperiment, fieldSessionID, fieldEnvironment, fieldClientAddress:
+		case fieldReason, fieldProvider, fieldDefaultMarker, fieldErrorType, fieldInExperiment, fieldSessionID, fieldEnvironment, fieldClientAddress, fieldOutcomeID:
 		case fieldContextID:
 			if p.contextID != "" && isText(value, p.contextID) {
 				return true
@@ -261,7 +274,7 @@ func (t *fieldTable) isTaken(p *parsedRecord, name string, value pcommon.Value) 
 }
 
 // fields is a set of fields, a bit each.
-type fields uint32
+type fields uint64
 
 func setOf(list ...field) (set fields) {
 	for _, f := range list {

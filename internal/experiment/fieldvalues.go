@@ -44,7 +44,7 @@ type fieldValues struct {
 	answers  [numFields]answer
 	// badVariant: a variant was given that can be none.
 	badVariant bool
-	// unusable are the fields that a record or its body gives as something that they can not be.
+	// unusable are the fields that a record or its body gives as something that they can not be: maps, amounts, a currency.
 	unusable fields
 	// idProblem is the first problem with an id that was not taken.
 	idProblem RejectReason
@@ -82,7 +82,7 @@ func (v *fieldValues) isTrue(f field) bool { return v.found(f) && v.answers[f].n
 func (v *fieldValues) reset(inherited *fieldValues) {
 	v.answered = inherited.answered
 	for left := inherited.answered; left != 0; left &= left - 1 {
-		f := bits.TrailingZeros32(uint32(left))
+		f := bits.TrailingZeros64(uint64(left))
 		v.ranks[f], v.answers[f] = inherited.ranks[f], inherited.answers[f]
 	}
 	v.badVariant = inherited.badVariant
@@ -255,7 +255,7 @@ func (r *reader) consider(t *fieldTable, v *fieldValues, to ref, at level, name 
 		r.ignoredIDs[problem]++
 	case why == refusedBadVariant && to.field == fieldVariant:
 		v.badVariant = true
-	case why == refusedNotMap && at < levelScope:
+	case (why == refusedNotMap || why == refusedNotNumber || why == refusedNotCurrency) && at < levelScope:
 		v.unusable |= 1 << to.field
 	}
 }

@@ -23,13 +23,13 @@ const (
 
 // copiedFields are the fields of text that an event repeats.
 var copiedFields = setOf(fieldFlagKey, fieldVariant, fieldValue, fieldExperimentKey, fieldMetadataExperimentKey,
-	fieldEnvironment, fieldUserID, fieldDeviceID, fieldContextID)
+	fieldEnvironment, fieldUserID, fieldDeviceID, fieldContextID, fieldTracked, fieldOutcomeID)
 
 // weigh counts what each record copies of inherited fields.
 func (v *fieldValues) weigh() {
 	v.weight, v.flagsWeight = 0, 0
 	for left := v.answered & (copiedFields | groupFields); left != 0; left &= left - 1 {
-		a := &v.answers[bits.TrailingZeros32(uint32(left))]
+		a := &v.answers[bits.TrailingZeros64(uint64(left))]
 		v.weight += len(a.text)
 		for _, value := range a.values {
 			v.weight += len(value)

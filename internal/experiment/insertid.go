@@ -18,12 +18,15 @@ import (
 // hashDigits is the length of a 128-bit hash in hexadecimal.
 const hashDigits = 32
 
-// appendInsertID appends "<user_id> <device_id> <hash> <window>": the same for the same event, on every replica and
+// appendInsertID appends "<user_id> <device_id> <hash> <window>", of an outcome without the window: the same for the same event, on every replica and
 // after every restart.
 func (e *Event) appendInsertID(dst []byte) []byte {
 	dst = e.appendIDs(dst)
 	sum := e.key.Bytes()
 	dst = hex.AppendEncode(dst, sum[:])
+	if e.kind == kindOutcome {
+		return dst // the same one on another day is no other
+	}
 	dst = append(dst, ' ')
 	return strconv.AppendInt(dst, int64(e.Window), 10)
 }
@@ -58,10 +61,18 @@ func (e *Event) appendIDs(dst []byte) []byte {
 	return append(dst, ' ')
 }
 
+// What the insert_id of an outcome is made of, for those that explain.
+const (
+	insertIDOutcome = "outcome_id"
+	insertIDContent = "content"
+)
+
 const millisPerDay = 24 * 60 * 60 * 1000
 
-// hasSDKInsertID tells whether the Node SDK has an insert_id for such an event: not for those of clients.
-func (e *Event) hasSDKInsertID() bool { return e.kind != kindImpression && e.customEvent == "" }
+// hasSDKInsertID tells whether the Node SDK has an insert_id for such an event: not for those of clients, nor for outcomes.
+func (e *Event) hasSDKInsertID() bool {
+	return e.kind != kindImpression && e.kind != kindOutcome && e.customEvent == ""
+}
 
 // appendSDKInsertID appends the insert_id that Amplitude's Node SDK makes for the same result, so
 // that an event sent by both counts once: "<user_id> <device_id> <hash> <UTC day>", the hash being

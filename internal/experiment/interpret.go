@@ -78,6 +78,9 @@ type parsedRecord struct {
 	// Time is the time of the event in milliseconds since the Unix epoch.
 	Time int64
 
+	// outcomeFacts are those of an outcome.
+	outcomeFacts
+
 	// value is the variant if the flag's value stands for it.
 	value       string
 	environment string
@@ -158,6 +161,8 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 	case kindEvaluation:
 		p.flags = extend(p.flags)
 		decided = p.evaluation(v, r, &p.flags[firstFlag])
+	case kindOutcome:
+		decided = p.outcome(v, r, record)
 	case kindIdentify:
 		p.flags = extend(p.flags)
 		decided = p.identify(v, r, &p.flags[firstFlag])
@@ -198,7 +203,7 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 	if r.client = p.clients.of(p.reader.resource); !p.inherits(v.weight + r.client.size()) {
 		return rejected(RejectInheritedLimit)
 	}
-	if !p.claimNames(r.kind, firstFlag, now) {
+	if r.kind != kindOutcome && !p.claimNames(r.kind, firstFlag, now) {
 		return rejected(RejectPropertyLimit)
 	}
 	firstGroup := len(p.groups)
@@ -211,7 +216,7 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 		}
 	}
 	r.ip = userIP(v, r.client)
-	r.trace.surroundings(p, r, v, p.groups[firstGroup:], &p.flags[firstFlag], record, now)
+	r.trace.surroundings(p, r, v, p.groups[firstGroup:], p.flags[firstFlag:], record, now)
 	return decided
 }
 

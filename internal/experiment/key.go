@@ -19,6 +19,7 @@ const (
 	subjectAssignment = 'A'
 	subjectImpression = 'I'
 	subjectCustom     = 'C'
+	subjectOutcome    = 'O'
 )
 
 // What the result of a flag does to its user property; part of an assignment's result.
@@ -68,9 +69,12 @@ func (e encoder) who(kind byte, who *Identity, groups []Group) encoder {
 func (e *Event) hash(memory encoder, setsProperties bool) encoder {
 	var text encoder
 	var subject int
-	if e.kind == kindAssignment {
+	switch e.kind {
+	case kindAssignment:
 		text, subject = e.encodeAssignment(memory, setsProperties)
-	} else {
+	case kindOutcome:
+		text, subject = e.encodeOutcome(memory)
+	default:
 		text, subject = e.encodeExposure(memory)
 	}
 	steps.Add(len(text) / bytesPerStep)

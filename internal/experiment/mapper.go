@@ -24,8 +24,11 @@ type Mapper struct {
 	include     pattern.List
 	// customEvents are the names that metadata may give an event.
 	customEvents pattern.List
-	nearMisses   *nearMissFinder
-	twins        twinMemory
+	// outcomeProperties are the patterns of the attribute names that travel with an outcome.
+	outcomeProperties pattern.List
+	outcomeLimit      *minuteLimit
+	nearMisses        *nearMissFinder
+	twins             twinMemory
 	// idle keeps a batch for each CPU.
 	idle freelist.List[*Batch]
 }
@@ -42,11 +45,14 @@ func New(set Settings) *Mapper {
 
 		customEvents: pattern.NewList(set.Exposure.CustomEvents),
 
+		outcomeProperties: pattern.NewList(set.Outcomes.Properties),
+		outcomeLimit:      newMinuteLimit(set.Outcomes.MaxPerMinute),
+
 		idle: freelist.New[*Batch](runtime.GOMAXPROCS(0)),
 	}
 	m.names.isCustom = m.isCustom
 	m.nearMisses = newNearMissFinder(&set, m.names)
-	for _, kind := range []recordKind{kindExposure, kindEvaluation, kindAssignment, kindImpression, kindIdentify} {
+	for _, kind := range []recordKind{kindExposure, kindEvaluation, kindAssignment, kindImpression, kindIdentify, kindOutcome} {
 		m.tables[kind] = newFieldTable(&set, m.groupTypes, kind)
 	}
 	m.offVariants[kindExposure] = set.Exposure.OffVariants

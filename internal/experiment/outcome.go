@@ -14,6 +14,7 @@ const (
 	Unexposure
 	Assignment
 	Impression
+	OutcomeEvent
 	AlreadyShaped
 	Duplicate
 	Repaired
@@ -23,7 +24,7 @@ const (
 )
 
 var outcomeNames = [NumOutcomes]string{
-	"passed", "dropped", "exposure", "unexposure", "assignment", "impression", "already_shaped", "duplicate", "repaired", "skipped", "rejected",
+	"passed", "dropped", "exposure", "unexposure", "assignment", "impression", "outcome_event", "already_shaped", "duplicate", "repaired", "skipped", "rejected",
 }
 
 // String returns the outcome as the word that metrics count by.
@@ -43,7 +44,7 @@ func rejected(reason RejectReason) decision { return decision{outcome: Rejected,
 // leaves tells whether the record becomes events.
 func (d decision) leaves() bool {
 	switch d.outcome {
-	case Exposure, Unexposure, Assignment, Impression, AlreadyShaped:
+	case Exposure, Unexposure, Assignment, Impression, OutcomeEvent, AlreadyShaped:
 		return true
 	default:
 		return false
@@ -75,6 +76,8 @@ const (
 	SkipNothingToSet
 	SkipSuperseded
 	SkipNoExposure
+	SkipUnlistedOutcome
+	SkipNoOutcome
 	NumSkipReasons
 )
 
@@ -82,7 +85,7 @@ var skipNames = [NumSkipReasons]string{
 	"error_type", "error", "disabled", "default", "static", "off", "offline", "defaultvalue",
 	"unknownfeature", "cyclicprerequisite", "prerequisite_failed", "other_reason",
 	"no_flag_key", "no_variant", "no_flags", "track_exposure", "unassigned", "nothing_to_set", "superseded",
-	"no_exposure",
+	"no_exposure", "unlisted_outcome", "no_outcome_name",
 }
 
 // String returns the reason as the word that metrics count by.
@@ -108,6 +111,8 @@ var skipHints = [NumSkipReasons]string{
 	SkipUnassigned:         "the user is in no variant, and exposure.unassigned is drop",
 	SkipNothingToSet:       "the user is in no variant, exposure.unassigned is identify, and there is no user property to unset",
 	SkipNoExposure:         "assignment.emit is exposures, and each flag of the result is at its default, has no variant, or asks not to be tracked (metadata.trackExposure): Amplitude's SDKs say nothing either; both sends the assignment, too",
+	SkipUnlistedOutcome:    "a tracking call names an outcome that outcomes.events does not list: add the name if it is to be sent, which counts toward event volume",
+	SkipNoOutcome:          "no attribute of outcomes.tracking.name is on the tracking call: add it in the application, or its name to the configuration",
 	SkipSuperseded:         "the same evaluation came as feature_flag.evaluation, too, which decides: two hooks are registered; take out the one that writes feature_flag",
 }
 
@@ -135,13 +140,14 @@ const (
 	RejectInheritedLimit
 	RejectBadVariants
 	RejectBadGroups
+	RejectOutcomeLimit
 	NumRejectReasons
 )
 
 var rejectNames = [NumRejectReasons]string{
 	"no_id", "empty_id", "placeholder_id", "short_id", "long_id", "not_an_id",
 	"no_flag_key", "long_flag_key", "bad_variant", "property_limit", "flag_limit", "bad_metadata", "subject_limit", "inherited_limit",
-	"bad_variants", "bad_groups",
+	"bad_variants", "bad_groups", "outcome_limit",
 }
 
 // String returns the reason as the word that metrics count by.
@@ -162,9 +168,10 @@ var rejectHints = [NumRejectReasons]string{
 	RejectSubjectLimit:  "a request has more records of one user and flag than limits.subject_records: look for an application that reports in a loop, or raise it",
 	RejectInheritedLimit: "the records of a request repeat more of their scopes and resources than limits.inherited_mib: put flags and long texts " +
 		"on the records that they are about, or raise it",
-	RejectBadMetadata: "metadata is neither a map nor the text of a JSON object, so that its default marker cannot be read: correct it in the application, or rename the attribute if it is something else",
-	RejectBadVariants: "an attribute of assignment.variants is neither a map nor the text of a JSON object: correct it in the application",
-	RejectBadGroups:   "groups is neither a map from group type to group nor the text of such a JSON object: correct it in the application, or rename the attribute if it is something else",
+	RejectBadMetadata:  "metadata is neither a map nor the text of a JSON object, so that its default marker cannot be read: correct it in the application, or rename the attribute if it is something else",
+	RejectBadVariants:  "an attribute of assignment.variants is neither a map nor the text of a JSON object: correct it in the application",
+	RejectOutcomeLimit: "more outcomes in a minute than outcomes.max_per_minute: raise it if they are real, or set outcomes.over_limit to wait, which asks senders to send again",
+	RejectBadGroups:    "groups is neither a map from group type to group nor the text of such a JSON object: correct it in the application, or rename the attribute if it is something else",
 }
 
 // Hint tells what an operator can do about a rejection.

@@ -17,7 +17,11 @@ import (
 // keep removes every attribute but those that the allow-list lets travel as event properties, and makes these fit
 // Amplitude's limits. own is how many event properties the event has besides. It returns how many do not fit.
 func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
-	if len(w.include) == 0 {
+	include := w.include
+	if e.kind == kindOutcome {
+		include = w.outcomeProperties
+	}
+	if len(include) == 0 {
 		w.stash.takeAll(attributes)
 		return 0
 	}
@@ -26,7 +30,7 @@ func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
 	bad := false
 	t := w.tables[e.parsedRecord.kind]
 	stays := func(name string, value pcommon.Value) bool {
-		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || slices.Contains(w.set.EventName, name) || t.isTaken(e.parsedRecord, name, value) || !w.include.Match(name) {
+		if value.Type() == pcommon.ValueTypeEmpty || !mayTravel(name) || slices.Contains(w.set.EventName, name) || t.isTaken(e.parsedRecord, name, value) || !include.Match(name) {
 			return false
 		}
 		if _, twice := w.kept[name]; twice {

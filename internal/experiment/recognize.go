@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
@@ -26,6 +27,8 @@ const (
 	kindImpression
 	// kindIdentify is an un-exposure that an edge Collector sent as $identify.
 	kindIdentify
+	// kindOutcome is what a user did that an experiment is measured by. It tells of no flag.
+	kindOutcome
 	numKinds
 )
 
@@ -46,8 +49,11 @@ type recognition struct {
 	kind recordKind
 	// shaped: it is an event already. unlisted: its name is known for that alone.
 	shaped, unlisted bool
-	// older: an evaluation under the older of the conventions' names.
-	older bool
+	// older: an evaluation under the older of the conventions' names. tracking: a call of OpenFeature's track, which names the
+	// outcome in an attribute.
+	older, tracking bool
+	// name is the event name of an outcome.
+	name string
 	// claims: a record of others says something under "amplitude.".
 	claims bool
 	// body is the body, or the map that its text holds as JSON.
@@ -62,6 +68,11 @@ type recognizer struct {
 	attributes []string
 	// lengths has, by the first byte of a name, a bit for each length, modulo 64, that a name worth comparing has.
 	lengths [256]uint64
+	// outcomes are the names of records that are outcomes, and renamed the names that their events get; tracking has those of
+	// calls of OpenFeature's track.
+	outcomes pattern.List
+	renamed  map[string]struct{}
+	tracking map[string]struct{}
 	// isCustom tells whether another Collector may have made an event of this name.
 	isCustom func(name string) bool
 	// parseBody reads a body that is the text of a JSON object.
@@ -78,6 +89,8 @@ func newRecognizer(set *Settings) *recognizer {
 			amplitude.EventAssignment:  kindAssignment,
 		},
 		attributes: set.EventName,
+		renamed:    map[string]struct{}{},
+		tracking:   map[string]struct{}{},
 		isCustom:   func(string) bool { return false },
 		parseBody:  set.ParseJSONBody,
 	}
@@ -94,6 +107,16 @@ func newRecognizer(set *Settings) *recognizer {
 	if set.Impression.Enabled {
 		add(kindImpression, set.Impression.EventNames)
 		r.own[amplitude.EventRawImpression], r.own[amplitude.EventImpression] = kindImpression, kindImpression
+	}
+	if set.Outcomes.enabled() {
+		r.outcomes = pattern.NewList(set.Outcomes.Events)
+		for _, to := range set.Outcomes.Rename {
+			r.renamed[to] = struct{}{}
+		}
+		add(kindOutcome, set.Outcomes.Tracking.EventNames)
+		for _, name := range set.Outcomes.Tracking.EventNames {
+			r.tracking[name] = struct{}{}
+		}
 	}
 	compare := func(name string) { r.lengths[name[0]] |= 1 << (len(name) % lengthBits) }
 	for _, name := range r.attributes {
@@ -133,17 +156,17 @@ func (r *recognizer) recognize(record plog.LogRecord) (is recognition) {
 // take recognizes a record by a name, if that is a configured event name.
 func (r *recognizer) take(is *recognition, name string, record plog.LogRecord) bool {
 	kind := r.listed[name]
-	if kind == kindNone {
-		if kind = r.own[name]; kind == kindNone && r.isCustom(name) {
-			kind = kindExposure
-		}
-		if kind == kindNone || !isShaped(kind, record) {
-			return false
-		}
+	switch {
+	case kind != kindNone:
+		is.shaped = isShaped(kind, record)
+	case r.isShapedName(&kind, name) && isShaped(kind, record):
 		is.unlisted = kind != kindIdentify
 		is.shaped = true
-	} else {
+	case r.isOutcome(name):
+		kind = kindOutcome
 		is.shaped = isShaped(kind, record)
+	default:
+		return false
 	}
 	if is.body.Type() == pcommon.ValueTypeStr && r.parseBody {
 		if object, ok := parseObject(is.body.Str()); ok {
@@ -151,13 +174,34 @@ func (r *recognizer) take(is *recognition, name string, record plog.LogRecord) b
 		}
 	}
 	is.kind = kind
+	if kind == kindOutcome {
+		is.name = name
+		_, is.tracking = r.tracking[name]
+	}
 	is.older = kind == kindEvaluation && name == olderEvaluation
 	return true
 }
 
+// isShapedName tells whether a name that is not listed is one that an event has that another Collector made, and of which kind.
+func (r *recognizer) isShapedName(kind *recordKind, name string) bool {
+	*kind = r.own[name]
+	if *kind == kindNone && r.isCustom(name) {
+		*kind = kindExposure
+	}
+	if _, renamed := r.renamed[name]; *kind == kindNone && renamed {
+		*kind = kindOutcome
+	}
+	return *kind != kindNone
+}
+
+// isOutcome tells whether a record of this name is an outcome: never one of Amplitude's own, whatever a pattern says.
+func (r *recognizer) isOutcome(name string) bool {
+	return len(r.outcomes) > 0 && name != "" && name[0] != '$' && name[0] != '[' && r.outcomes.Match(name)
+}
+
 // isOurs tells whether a record can have a name and be recognized by it.
 func (r *recognizer) isOurs(name string) bool {
-	return r.listed[name] != kindNone || r.own[name] != kindNone
+	return r.listed[name] != kindNone || r.own[name] != kindNone || r.isOutcome(name)
 }
 
 // scan returns the first configured event name in a map of attributes, and whether the map may say anything under "amplitude.".
@@ -241,6 +285,11 @@ func (r *recognizer) mentions(text string) bool {
 	}
 	for name := range r.listed {
 		if strings.Contains(text, name) {
+			return true
+		}
+	}
+	for i := range r.outcomes {
+		if strings.Contains(text, r.outcomes[i].Head()) {
 			return true
 		}
 	}

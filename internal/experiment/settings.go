@@ -25,6 +25,9 @@ const (
 	OtherPass = "pass"
 	OtherDrop = "drop"
 
+	OverLimitDrop = "drop"
+	OverLimitWait = "wait"
+
 	PresetAuto = "auto"
 	PresetNone = "none"
 
@@ -42,6 +45,7 @@ type Settings struct {
 	Evaluation EvaluationSettings
 	Assignment AssignmentSettings
 	Impression ImpressionSettings
+	Outcomes   OutcomeSettings
 	Identity   IdentitySettings
 	// EventName are the attributes that may hold the event name.
 	EventName []string
@@ -113,6 +117,30 @@ type ImpressionSettings struct {
 	Enabled    bool
 	EventNames []string
 }
+
+// OutcomeSettings say which records are outcomes, and what their events tell.
+type OutcomeSettings struct {
+	// Events are the patterns of the names that are outcomes; without any there are none.
+	Events       []string
+	Rename       map[string]string
+	Tracking     TrackingSettings
+	InsertID     []string
+	Properties   []string
+	Revenue      []string
+	Price        []string
+	Quantity     []string
+	Currency     []string
+	MaxPerMinute int
+	OverLimit    string
+}
+
+// TrackingSettings say how calls of OpenFeature's track are recognized, and where they name the outcome.
+type TrackingSettings struct {
+	EventNames []string
+	Name       []string
+}
+
+func (s *OutcomeSettings) enabled() bool { return len(s.Events) > 0 }
 
 // AssignmentSettings say how assignments are recognized and written.
 type AssignmentSettings struct {

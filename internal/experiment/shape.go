@@ -20,7 +20,10 @@ import (
 type writer struct {
 	set     *Settings
 	include pattern.List
-	tables  [numKinds]*fieldTable
+	// outcomeProperties are what include is of outcomes.
+	outcomeProperties pattern.List
+
+	tables [numKinds]*fieldTable
 
 	stash   stash
 	builder xpdata.MapBuilder
@@ -42,7 +45,7 @@ type writer struct {
 
 func newWriter(m *Mapper) writer {
 	return writer{
-		set: m.set, include: m.include, tables: m.tables,
+		set: m.set, include: m.include, outcomeProperties: m.outcomeProperties, tables: m.tables,
 		stash: newStash(), kept: map[string]struct{}{}, nothing: pcommon.NewValueEmpty(),
 	}
 }
@@ -58,8 +61,11 @@ func (w *writer) forget() {
 // write writes an event into a record, and returns how many properties do not fit it.
 func (w *writer) write(e *Event, record plog.LogRecord, insertID string) (leftOut int) {
 	w.stash.begin(e)
-	if e.kind == kindAssignment {
+	switch e.kind {
+	case kindAssignment:
 		return w.assignment(e, record, insertID)
+	case kindOutcome:
+		return w.outcome(e, record, insertID)
 	}
 	return w.exposure(e, record, insertID, sink{attributes: record.Attributes()})
 }

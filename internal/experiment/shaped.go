@@ -58,6 +58,7 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord, now int64) d
 		return rejected(RejectFlagLimit)
 	}
 	switch {
+	case r.kind == kindOutcome:
 	case r.kind == kindIdentify:
 		p.flags = p.flags[:first+len(p.sortFlags(p.flags[first:]))]
 	case r.kind == kindAssignment:

@@ -17,7 +17,10 @@ const (
 	stashUserID
 	stashDeviceID
 	stashMetadata
-	numStash
+	stashCurrency
+	// stashAmount is the first of amountFields.
+	stashAmount
+	numStash = stashAmount + len(amountFields)
 )
 
 // stash keeps the texts of an event whose attributes are about to go, so that they can be moved to their new names
@@ -45,7 +48,7 @@ func newStash() stash {
 func (s *stash) begin(e *Event) {
 	s.full = [numStash]bool{}
 	s.event, s.flag = e, noFlag
-	if e.kind != kindAssignment {
+	if e.kind != kindAssignment && e.kind != kindOutcome {
 		s.flag = &e.Flags[0]
 	}
 	if e.hasMetadata {
@@ -56,6 +59,7 @@ func (s *stash) begin(e *Event) {
 // take stashes the value of an attribute that goes, if it is a text of the event.
 func (s *stash) take(value pcommon.Value) {
 	if value.Type() != pcommon.ValueTypeStr {
+		s.takeAmount(value)
 		return
 	}
 	var place int
@@ -72,11 +76,41 @@ func (s *stash) take(value pcommon.Value) {
 		place = stashDeviceID
 	case text == s.event.ExperimentKey && !s.full[stashExperimentKey]:
 		place = stashExperimentKey
+	case text == s.event.currency && !s.full[stashCurrency]:
+		place = stashCurrency
 	default:
 		return
 	}
 	value.MoveTo(s.values[place])
 	s.full[place] = true
+}
+
+// takeAmount stashes a number that is one of an outcome's, in the type that the event has it in.
+func (s *stash) takeAmount(value pcommon.Value) {
+	for i, one := range amountFields {
+		if s.event.given&(1<<i) == 0 || s.full[stashAmount+i] {
+			continue
+		}
+		if one.whole && value.Type() == pcommon.ValueTypeInt && value.Int() == int64(s.event.amounts[i]) ||
+			!one.whole && value.Type() == pcommon.ValueTypeDouble && value.Double() == s.event.amounts[i] {
+			value.MoveTo(s.values[stashAmount+i])
+			s.full[stashAmount+i] = true
+			return
+		}
+	}
+}
+
+// putAmount gives a stashed number to an attribute of the event, or writes it there.
+func (s *stash) putAmount(i int, to pcommon.Value) {
+	switch place := stashAmount + i; {
+	case s.full[place]:
+		s.values[place].MoveTo(to)
+		s.full[place] = false
+	case amountFields[i].whole:
+		to.SetInt(int64(s.event.amounts[i]))
+	default:
+		to.SetDouble(s.event.amounts[i])
+	}
 }
 
 // takeAll empties the attributes of a record.

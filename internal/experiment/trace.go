@@ -74,7 +74,7 @@ func (t *Trace) recognized(names *recognizer, record plog.LogRecord, as recordKi
 
 var kindNames = [numKinds]string{
 	kindNone: "none", kindExposure: "exposure", kindEvaluation: "evaluation", kindAssignment: "assignment",
-	kindImpression: "impression", kindIdentify: "identify",
+	kindImpression: "impression", kindIdentify: "identify", kindOutcome: "outcome",
 }
 
 // claimed tells of an attribute that was stripped.
@@ -101,11 +101,11 @@ func (t *Trace) foreign(m *Mapper, record plog.LogRecord) {
 
 // whyForeign says why a record is not recognized, and what is nearly so.
 func (m *Mapper) whyForeign(name string, record plog.LogRecord) string {
-	set := &m.set.Evaluation
+	set := m.set
 	switch {
 	case name == amplitude.EventIdentify:
 		return "an $identify is ours only if an edge Collector made it of an un-exposure"
-	case !set.Enabled && slices.Contains(set.EventNames, name):
+	case !set.Evaluation.Enabled && slices.Contains(set.Evaluation.EventNames, name):
 		return "evaluation.enabled is false"
 	}
 	kind, near, isNear := m.nearMisses.look(record)
@@ -118,6 +118,8 @@ func (m *Mapper) whyForeign(name string, record plog.LogRecord) string {
 		return fmt.Sprintf("it has no event name, though it has %s: did you mean %q?", printable.Text(near.Found), near.Meant)
 	case name == "":
 		return "it has no event name: neither EventName, nor " + strings.Join(m.set.EventName, ", nor ") + ", as an attribute or in a body that is a map"
+	case set.Outcomes.enabled():
+		return "its event name is neither in any event_names nor in outcomes.events"
 	default:
 		return "its event name is not in any event_names"
 	}
@@ -179,7 +181,9 @@ func (t *Trace) leftBehind(m *Mapper, kind recordKind, event plog.LogRecord) {
 		switch {
 		case !mayTravel(name):
 			because = "attributes of this name never travel"
-		case !m.include.Match(name):
+		case kind == kindOutcome && !m.outcomeProperties.Match(name):
+			because = "not in outcomes.properties"
+		case kind != kindOutcome && !m.include.Match(name):
 			because = "not in event_properties.include"
 		}
 		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: printable.Text(name), Because: because})
@@ -234,6 +238,8 @@ func rejection(reason RejectReason) string {
 		return "the assignment has more than limits.flags flags"
 	case RejectSubjectLimit:
 		return "the request has limits.subject_records records of the same user and flag before it"
+	case RejectOutcomeLimit:
+		return "outcomes.max_per_minute have gone out in this minute"
 	case RejectInheritedLimit:
 		return "the records of the request repeat more of their scopes and resources than limits.inherited_mib"
 	default:
@@ -321,14 +327,18 @@ func (t *Trace) unassigned(set *Settings, kind recordKind, flag *Flag, decided d
 }
 
 // surroundings tells what an event says beside its flags.
-func (t *Trace) surroundings(p *parser, r *parsedRecord, v *fieldValues, groups []Group, flag *Flag, record plog.LogRecord, now int64) {
+func (t *Trace) surroundings(p *parser, r *parsedRecord, v *fieldValues, groups []Group, flags []Flag, record plog.LogRecord, now int64) {
 	if t == nil {
 		return
 	}
 	t.groups(groups)
 	t.client(p.reader.resource, v, r)
 	t.time(record.Timestamp(), record.ObservedTimestamp(), r.Time, now)
-	t.property(p.set, r.kind, flag)
+	if r.kind == kindOutcome {
+		t.rule("user_property", "left alone", "an outcome sets none")
+		return
+	}
+	t.property(p.set, r.kind, &flags[0])
 }
 
 // groups tells the groups of the event.

@@ -78,6 +78,14 @@ func (e *Event) describeInsertID(set *Settings, record plog.LogRecord) *explain.
 		id.Format = "kept"
 	case e.onlyProperties && e.Verdict.IdentifyNumber != 0:
 		return &explain.InsertID{Value: id.Value, Format: "identify"}
+	case e.kind == kindOutcome:
+		hash := e.key.Bytes()
+		id.Format, id.Hash, id.Window = insertIDContent, hex.EncodeToString(hash[:]), 0
+		if e.id != "" {
+			id.Format = insertIDOutcome
+		}
+		id.IDsHashed = !strings.HasPrefix(id.Value, e.UserID+" "+e.DeviceID+" ")
+		return id
 	case set.InsertIDFormat == InsertIDSDK && e.hasSDKInsertID():
 		id.Format = InsertIDSDK
 		id.Window = int32(floorDiv(e.Time, millisPerDay))

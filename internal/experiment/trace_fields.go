@@ -41,6 +41,12 @@ var fieldNames = [...]string{
 	fieldSessionID:             "session_id",
 	fieldGroups:                "groups",
 	fieldClientAddress:         attrClientAddress,
+	fieldTracked:               "tracking.name",
+	fieldOutcomeID:             "insert_id",
+	fieldRevenue:               "revenue",
+	fieldPrice:                 "price",
+	fieldQuantity:              "quantity",
+	fieldCurrency:              "currency",
 }
 
 func (m *Mapper) fieldName(f field) string {
@@ -177,6 +183,8 @@ var refusalNames = [numRefusals]string{
 	refusedNotTime:     "not the milliseconds of a time",
 	refusedNotName:     "blank, or neither text nor a whole number",
 	refusedNotScalar:   "blank, or no text, number or boolean",
+	refusedNotNumber:   "no number",
+	refusedNotCurrency: "no code of three letters",
 	refusedBadVariant:  rejectNames[RejectBadVariant],
 	refusedEmptyID:     rejectNames[RejectEmptyID],
 	refusedPlaceholder: rejectNames[RejectPlaceholderID],

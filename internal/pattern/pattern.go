@@ -28,6 +28,9 @@ func New(text string) Pattern {
 	return Pattern{head: parts[0], between: parts[1:last], tail: parts[last], open: true}
 }
 
+// Head is the text that every match begins with.
+func (p *Pattern) Head() string { return p.head }
+
 // Match tells whether all of name is what the pattern says. It takes time in proportion to the length of name for
 // each star.
 func (p *Pattern) Match(name string) bool {

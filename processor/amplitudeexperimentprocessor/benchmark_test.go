@@ -48,6 +48,38 @@ func exposureWorkload(b *testing.B, batchNumber int) plog.Logs {
 	return ld
 }
 
+// outcomeWorkload makes batches of orders with an id each, of 10,000 users, with as many attributes as evaluations have.
+func outcomeWorkload(b *testing.B, batchNumber int) plog.Logs {
+	b.Helper()
+	ld := contentWorkload(b, batchNumber)
+	for i, r := range recordsOf(ld) {
+		r.Attributes().PutStr("order.id", fmt.Sprintf("order-%08d", batchNumber*benchRecords+i))
+	}
+	return ld
+}
+
+// contentWorkload makes batches of orders without an id.
+func contentWorkload(b *testing.B, batchNumber int) plog.Logs {
+	b.Helper()
+	ld := plog.NewLogs()
+	ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+	for i := range benchRecords {
+		n := batchNumber*benchRecords + i
+		r := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
+		r.SetEventName("order.placed")
+		setMillis(r, testTime+int64(n))
+		a := r.Attributes()
+		a.PutStr("user.id", fmt.Sprintf("user-%08d", n%benchUsers))
+		a.PutDouble("revenue", 19.5)
+		a.PutStr("currency", "EUR")
+		a.PutInt("order.items", 3)
+		a.PutStr("shop.country", "DE")
+		a.PutStr("payment.method", "card")
+		a.PutStr("session.id", "f0b4871cd41578174c2ad12b3256e7b7")
+	}
+	return ld
+}
+
 // assignmentWorkload makes batches of assignments of ten flags.
 func assignmentWorkload(b *testing.B, batchNumber int) plog.Logs {
 	b.Helper()
@@ -129,6 +161,13 @@ func BenchmarkExposures(b *testing.B) { run(b, "", exposureWorkload, true) }
 // BenchmarkExposuresWithoutDedup shows what reading and writing cost without the memory.
 func BenchmarkExposuresWithoutDedup(b *testing.B) {
 	run(b, "dedup: {enabled: false}", exposureWorkload, true)
+}
+
+// BenchmarkOutcomes: every record becomes an event; its insert_id is made of an id or of all that the record says.
+func BenchmarkOutcomes(b *testing.B) {
+	const yaml = "outcomes: {events: [order.placed], properties: [order.items], insert_id: [order.id]}"
+	b.Run("ID", func(b *testing.B) { run(b, yaml, outcomeWorkload, true) })
+	b.Run("Content", func(b *testing.B) { run(b, yaml, contentWorkload, true) })
 }
 
 // BenchmarkAssignments: every record becomes an event of ten flags.

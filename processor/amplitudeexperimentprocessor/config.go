@@ -24,6 +24,8 @@ var (
 	_ confmap.Validator = (*EvaluationConfig)(nil)
 	_ confmap.Validator = (*AssignmentConfig)(nil)
 	_ confmap.Validator = (*ImpressionConfig)(nil)
+	_ confmap.Validator = (*OutcomesConfig)(nil)
+	_ confmap.Validator = (*TrackingConfig)(nil)
 	_ confmap.Validator = (*IdentityConfig)(nil)
 	_ confmap.Validator = (*EventPropertiesConfig)(nil)
 	_ confmap.Validator = (*InsertIDConfig)(nil)
@@ -45,6 +47,8 @@ type Config struct {
 	Assignment AssignmentConfig `mapstructure:"assignment"`
 	// Impression says whether records that tell of an impression of a web experiment are read and sent.
 	Impression ImpressionConfig `mapstructure:"impression"`
+	// Outcomes says which records tell what a user did that an experiment is measured by, such as an order, and are sent, too.
+	Outcomes OutcomesConfig `mapstructure:"outcomes"`
 	// Identity says where the ids of an event are found.
 	Identity IdentityConfig `mapstructure:"identity"`
 	// AcceptShaped trusts whoever writes here with everything that an event may hold: a record that has `amplitude.insert_id`
@@ -252,6 +256,7 @@ func createDefaultConfig() *Config {
 
 			SetUserProperties: true,
 		},
+		Outcomes:   createDefaultOutcomesConfig(),
 		Impression: ImpressionConfig{EventNames: []string{amplitude.EventRawImpression, amplitude.EventImpression}},
 		Identity: IdentityConfig{
 			UserID:      []string{amplitude.AttrUserID, "user.id", "enduser.id", "user_id"},
@@ -286,6 +291,7 @@ func (cfg *Config) mapping(flagsSeen func(int, experiment.Unseen)) (experiment.S
 		Evaluation:        experiment.EvaluationSettings(cfg.Evaluation),
 		Assignment:        experiment.AssignmentSettings(cfg.Assignment),
 		Impression:        experiment.ImpressionSettings(cfg.Impression),
+		Outcomes:          cfg.Outcomes.settings(),
 		Identity:          experiment.IdentitySettings(cfg.Identity),
 		EventName:         cfg.EventName,
 		ParseJSONBody:     cfg.ParseJSONBody,
@@ -322,12 +328,18 @@ func (cfg *Config) Validate() error {
 		{"evaluation", cfg.Evaluation.EventNames},
 		{"assignment", cfg.Assignment.EventNames},
 		{"impression", cfg.Impression.EventNames},
+		{"outcomes.tracking", cfg.Outcomes.Tracking.EventNames},
 	} {
 		for _, name := range section.names {
 			if other, taken := owner[name]; taken && other != section.name {
 				errs = append(errs, fmt.Errorf("`event_names` of %s and of %s must differ (got %q in both)", other, section.name, name))
 			}
 			owner[name] = section.name
+		}
+	}
+	for _, name := range cfg.Outcomes.Events {
+		if section, taken := owner[name]; taken {
+			errs = append(errs, fmt.Errorf("`events` of outcomes must not have a name that is in `event_names` of %s (got %q)", section, name))
 		}
 	}
 	return errors.Join(errs...)

@@ -172,6 +172,7 @@ func (f *factory) start(ctx context.Context, host component.Host, shared *instan
 		return nil
 	}
 	shared.compareIDLength()
+	shared.sayOutcomes()
 	if err := shared.memory.start(ctx, host, shared.logger); err != nil {
 		return err
 	}

@@ -46,6 +46,11 @@ var skipCases = func() []reasonCase {
 		{reason: "no_exposure", config: "assignment: {emit: exposures}", event: "$assignment", record: attrs{"user_id": "user-12345", "variants": attrs{"my-flag": "off"}}},
 		{reason: "nothing_to_set", config: "{exposure: {unassigned: identify}, set_user_properties: false}", event: "$exposure", record: exposure(attrs{"variant": "off"})},
 	}
+	const outcomes = "outcomes: {events: [order.placed]}"
+	cases = append(cases,
+		reasonCase{reason: "unlisted_outcome", config: outcomes, event: "feature_flag.track", record: attrs{"user_id": "user-12345", "feature_flag.event_name": "page.viewed"}},
+		reasonCase{reason: "no_outcome_name", config: outcomes, event: "feature_flag.track", record: attrs{"user_id": "user-12345"}},
+	)
 	for reason := experiment.SkipError; reason < experiment.SkipOtherReason; reason++ {
 		cases = append(cases, reasonCase{reason: reason.String(), event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.reason": reason.String()})})
 	}
@@ -69,6 +74,7 @@ var rejectCases = []reasonCase{
 	{reason: "flag_limit", config: "limits: {flags: 1}", event: "$assignment", record: attrs{"user_id": "user-12345", "variants": attrs{"one": "on", "two": "on"}}},
 	{reason: "subject_limit", config: "limits: {subject_records: 1}", event: "$exposure", record: exposure(nil), twice: true},
 	{reason: "inherited_limit", config: "limits: {inherited_mib: 1}", event: "$assignment", record: attrs{"user_id": "user-12345"}, resource: attrs{"variants": manyFlags(6000)}},
+	{reason: "outcome_limit", config: "outcomes: {events: [order.placed], max_per_minute: 1}", event: "order.placed", record: attrs{"user_id": "user-12345"}, twice: true},
 }
 
 // manyFlags is a map of n flags.
@@ -110,6 +116,7 @@ func TestLogLines(t *testing.T) {
 				one.config = "{}"
 			}
 			p, _, logs := logged(t, one.config)
+			logs.TakeAll() // what is said at the start
 			if one.before != nil {
 				require.NoError(t, p.ConsumeLogs(t.Context(), batch(t, one.event, one.before)))
 			}

@@ -6,6 +6,7 @@ package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/ote
 import (
 	"context"
 	"fmt"
+	"iter"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -164,14 +165,12 @@ func (m *memory) reserve(ctx context.Context, events []experiment.Event, recorde
 // tell puts the verdicts into words that are told to whoever watches.
 func (m *memory) tell(events []experiment.Event, r *reservation) {
 	for i := range events {
-		told := events[i].Told
-		if told == nil {
-			continue
-		}
-		if told.Verdict == "" {
+		if told := events[i].Told; told != nil && told.Verdict == "" {
 			m.explain(&events[i], nil)
 		}
-		if r != nil && told.Verdict == explain.VerdictRepeat {
+	}
+	for i, e := range remembered(events) {
+		if told := e.Told; r != nil && told != nil && told.Verdict == explain.VerdictRepeat {
 			told.Because += knownWords(r.known[i])
 		}
 	}
@@ -194,8 +193,8 @@ func knownWords(known dedup.Known) string {
 
 func (r *reservation) decide(ctx context.Context, events []experiment.Event, watched bool) {
 	r.records, r.flags = r.records[:0], r.flags[:0]
-	for i := range events {
-		r.add(&events[i])
+	for _, e := range remembered(events) {
+		r.add(e)
 	}
 	r.verdicts = slices.Grow(r.verdicts[:0], len(r.records))[:len(r.records)]
 	r.decisions = slices.Grow(r.decisions[:0], len(r.flags))[:len(r.flags)]
@@ -205,8 +204,25 @@ func (r *reservation) decide(ctx context.Context, events []experiment.Event, wat
 	}
 	r.batch = r.memory.ledger.ReserveKnowing(ctx, r.records, r.flags, r.verdicts, r.decisions, r.known)
 	at := 0
-	for i := range events {
-		at += r.answer(&events[i], r.verdicts[i], r.decisions[at:])
+	for i, e := range remembered(events) {
+		at += r.answer(e, r.verdicts[i], r.decisions[at:])
+	}
+}
+
+// remembered are the events that are decided about, each with its place among them: all but outcomes, of which Amplitude alone drops
+// the second of an insert_id.
+func remembered(events []experiment.Event) iter.Seq2[int, *experiment.Event] {
+	return func(yield func(int, *experiment.Event) bool) {
+		place := 0
+		for i := range events {
+			if events[i].IsOutcome() {
+				continue
+			}
+			if !yield(place, &events[i]) {
+				return
+			}
+			place++
+		}
 	}
 }
 
@@ -282,8 +298,8 @@ func (r *reservation) handOver(ctx context.Context, events []experiment.Event) c
 	if r == nil || r.batch.Copies() == 0 {
 		return ctx
 	}
-	for i := range events {
-		e, verdict := &events[i], r.verdicts[i]
+	for i, e := range remembered(events) {
+		verdict := r.verdicts[i]
 		if verdict.Event != 0 {
 			r.batch.Name(verdict.Event, receipts.Key(e.InsertID()))
 		}
@@ -327,6 +343,11 @@ func (r *reservation) end() {
 func (m *memory) explain(e *experiment.Event, history *explain.History) {
 	told, verdict := e.Told, e.Verdict
 	if told == nil {
+		return
+	}
+	if e.IsOutcome() {
+		told.Verdict = explain.VerdictSend
+		told.Because = "outcomes are not remembered: Amplitude drops the second of an insert_id"
 		return
 	}
 	result := explain.Result{Subject: e.Subject, Result: e.Result, Window: e.Window, Late: verdict.Late}

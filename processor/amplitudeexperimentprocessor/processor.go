@@ -61,6 +61,7 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	defer func() {
 		// Also after a panic.
 		if !accepted {
+			batch.Refused()
 			reservation.release()
 			watched.Refused(err)
 		}

@@ -68,7 +68,7 @@ var Dashboard = []Row{
 	}},
 	{Title: "Processor: exposures and assignments", Panels: []Panel{
 		{Title: "Exposures, un-exposures, assignments", Unit: "cps", Queries: []Query{
-			{rate("outcome", `otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|impression|already_shaped"}`), "{{outcome}}"},
+			{rate("outcome", `otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|impression|outcome_event|already_shaped"}`), "{{outcome}}"},
 			{`sum(rate(otelcol_processor_amplitude_experiment_late[$__rate_interval]))`, "late"},
 			{`sum(rate(otelcol_processor_amplitude_experiment_extra_events[$__rate_interval]))`, "extra events of one record"},
 		}},

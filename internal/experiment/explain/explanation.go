@@ -136,7 +136,7 @@ type Event struct {
 // InsertID is the insert_id of an event and what it is made of.
 type InsertID struct {
 	Value string `json:"value"`
-	// Format is strong or sdk, "kept" if the record brought it, or "identify".
+	// Format is strong or sdk, of an outcome "outcome_id" or "content", "kept" if the record brought it, or "identify".
 	Format string `json:"format"`
 	// Window is the number of the day, or of the configured window; Day the date of a day.
 	Window int32  `json:"window"`

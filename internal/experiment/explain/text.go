@@ -190,6 +190,10 @@ func (l *lines) insertID(id *InsertID) {
 		l.add("", "%s, the hash of Amplitude's SDK, %s", ids, window)
 	case "identify":
 		l.add("", "%s, and a number of its own: setting a property again is harmless", ids)
+	case "outcome_id":
+		l.add("", "%s, hash of the event's name and the outcome's id", ids)
+	case "content":
+		l.add("", "%s, hash of the event's name and of all that the record says", ids)
 	default:
 		l.add("", "%s, hash of subject and result, %s", ids, window)
 	}

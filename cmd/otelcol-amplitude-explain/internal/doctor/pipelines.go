@@ -129,7 +129,7 @@ func (e *examination) allowed(subject string, p pipeline) {
 		if one.invalid != nil || !slices.Contains(p.Processors, one.id) {
 			continue
 		}
-		made := slices.Clone(one.config.Exposure.CustomEvents)
+		made := slices.Concat(one.config.Exposure.CustomEvents, one.config.Outcomes.EventTypes())
 		if one.config.Impression.Enabled && one.config.Exposure.Wire == experiment.WireRaw {
 			made = append(made, amplitude.EventRawImpression)
 		}

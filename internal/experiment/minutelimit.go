@@ -1,0 +1,107 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// minuteLimit bounds how many outcomes go out in a minute of the clock. What a batch takes it gives back if the batch is refused:
+// its sender still has it, and sends it again.
+type minuteLimit struct {
+	most int // 0: no limit
+
+	mu     sync.Mutex
+	minute int64
+	taken  int
+}
+
+// minuteShare is what a batch took.
+type minuteShare struct {
+	minute int64
+	n      int
+}
+
+func newMinuteLimit(most int) *minuteLimit { return &minuteLimit{most: most} }
+
+// take takes up to n of what the minute has left. With all, it takes all or nothing: more than a minute has at once only when
+// nothing was taken yet, and then from the minutes that follow.
+func (l *minuteLimit) take(n int, now time.Time, all bool) minuteShare {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if minute := now.Unix() / secondsPerMinute; minute > l.minute {
+		// What was taken beyond a minute counts against those after it.
+		passed := minute - l.minute
+		l.minute = minute
+		if passed > int64(l.taken/l.most) {
+			l.taken = 0
+		} else {
+			l.taken = max(0, l.taken-int(passed)*l.most)
+		}
+	}
+	switch left := max(0, l.most-l.taken); {
+	case n <= left || (all && l.taken == 0):
+	case all:
+		n = 0
+	default:
+		n = left
+	}
+	l.taken += n
+	return minuteShare{l.minute, n}
+}
+
+// giveBack returns a share that was not used. One of an earlier minute is worth nothing anymore.
+func (l *minuteLimit) giveBack(share minuteShare) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if share.minute == l.minute {
+		l.taken = max(0, l.taken-share.n)
+	}
+}
+
+const secondsPerMinute = 60
+
+// limitOutcomes rejects the outcomes of a batch beyond those of the minute, or, where the settings say to wait, refuses the batch.
+func (b *Batch) limitOutcomes(now time.Time) error {
+	p := &b.parser
+	if p.outcomeLimit.most == 0 {
+		return nil
+	}
+	n := 0
+	for i := range b.records {
+		if r := &b.records[i]; r.kind == kindOutcome && r.leaves() {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	wait := p.set.Outcomes.OverLimit == OverLimitWait
+	b.outcomes = p.outcomeLimit.take(n, now, wait)
+	if wait && b.outcomes.n < n {
+		return fmt.Errorf("the minute has no room for %d more outcomes (outcomes::max_per_minute is %d): send the request again in the next minute", n, p.outcomeLimit.most)
+	}
+	left := b.outcomes.n
+	for i := range b.records {
+		r := &b.records[i]
+		if r.kind != kindOutcome || !r.leaves() {
+			continue
+		}
+		if left--; left < 0 {
+			r.decision = rejected(RejectOutcomeLimit)
+			r.trace.decided(r, nil, nil)
+		}
+	}
+	return nil
+}
+
+// Refused gives back what the batch took of the minute's outcomes: the next component refused it.
+func (b *Batch) Refused() {
+	if b.outcomes.n > 0 {
+		b.parser.outcomeLimit.giveBack(b.outcomes)
+		b.outcomes = minuteShare{}
+	}
+}
