@@ -118,6 +118,7 @@ func eventful(t *testing.T) []byte {
 		exposure("user-000001", "treatment"),
 		exposure("user-000002", "off"),
 		exposure(`"user-000007"`, "control"),
+		record{event: "order.placed", attributes: map[string]any{"user_id": "user-000001"}},
 		record{event: "$impression", attributes: map[string]any{"user_id": "user-000001", "flag_key": "checkout", "variant": "control"}},
 		exposure("user-000006", "control"),
 		exposure("user-000006", "treatment"),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
@@ -38,7 +39,9 @@ type batchEvent struct {
 	user, device event.Identity
 	// receipt is the key of the event's receipt, 0 without an insert_id.
 	receipt uint64
-	state   state
+	// billable tells that it counts toward event volume.
+	billable bool
+	state    state
 	// wait is how long a throttled event has to rest.
 	wait time.Duration
 	// beyond tells that it is in the slow lane beyond the share of its user or device.
@@ -92,7 +95,7 @@ func (b *batch) add(ref records.Ref) {
 		return
 	}
 	b.json = json
-	e := batchEvent{Ref: ref, start: start, end: len(json), user: user, device: device}
+	e := batchEvent{Ref: ref, start: start, end: len(json), user: user, device: device, billable: amplitude.Billable(ref.Record.EventName())}
 	if id, ok := b.encoder.InsertID(); ok {
 		e.receipt = receipts.Key(id)
 	}

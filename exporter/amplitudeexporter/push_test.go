@@ -85,6 +85,7 @@ func TestDryRun(t *testing.T) {
 	entries := r.logs.FilterMessage("Dry run: nothing was sent").All()
 	require.Len(t, entries, 1)
 	assert.Equal(t, int64(3), entries[0].ContextMap()["events"])
+	assert.Equal(t, int64(0), entries[0].ContextMap()["billable"], "exposures cost nothing")
 }
 
 // TestDryRunShowsAnEvent: one of each flush, without an id wherever it stands.

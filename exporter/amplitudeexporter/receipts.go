@@ -86,14 +86,18 @@ func (x *amplitudeExporter) settled(record plog.LogRecord, outcome receipts.Outc
 	}
 }
 
-// settledAll tells for each event of a batch in a state what became of it, for good, and returns how many there are.
-func (x *amplitudeExporter) settledAll(b *batch, in state, outcome receipts.Outcome) (count int) {
+// settledAll tells for each event of a batch in a state what became of it, for good, and returns how many there
+// are, and how many of them count toward event volume.
+func (x *amplitudeExporter) settledAll(b *batch, in state, outcome receipts.Outcome) (count, billable int) {
 	var keys []uint64
 	for i := range b.events {
 		if b.events[i].state != in {
 			continue
 		}
 		count++
+		if b.events[i].billable {
+			billable++
+		}
 		if key := b.events[i].receipt; key != 0 {
 			if keys == nil {
 				keys = make([]uint64, 0, len(b.events)-i)
@@ -102,7 +106,7 @@ func (x *amplitudeExporter) settledAll(b *batch, in state, outcome receipts.Outc
 		}
 	}
 	x.book.SettleAll(keys, outcome)
-	return count
+	return count, billable
 }
 
 // tell tells whoever listens what becomes of an event, with the reason if it is not delivered. Of that it is called before

@@ -22,13 +22,14 @@ import (
 // again. What cannot be written to the dead letter file stays: an event pending, a record that is none in batch.rejected.
 func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 	x.judgeSuspects(d)
-	delivered := x.settledAll(d.batch, stateDelivered, receipts.Delivered)
+	delivered, billable := x.settledAll(d.batch, stateDelivered, receipts.Delivered)
 	if x.cfg.DryRun {
 		x.tel.events(ctx, outcomeDryRun, delivered)
-		x.log.Info("Dry run: nothing was sent", zap.Int("events", delivered), zap.Int("bytes", len(d.batch.json)))
+		x.log.Info("Dry run: nothing was sent", zap.Int("events", delivered), zap.Int("billable", billable), zap.Int("bytes", len(d.batch.json)))
 		x.showEvent(d.batch)
 	} else if delivered > 0 {
 		x.tel.events(ctx, outcomeDelivered, delivered)
+		x.tel.billable(ctx, billable)
 		x.health.firstDelivery(delivered)
 	}
 	x.tellDelivered(d.batch)

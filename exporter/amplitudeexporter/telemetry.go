@@ -88,6 +88,12 @@ func (t *telemetry) events(ctx context.Context, outcome, n int) {
 	}
 }
 
+func (t *telemetry) billable(ctx context.Context, n int) {
+	if n > 0 {
+		t.ExporterAmplitudeBillableEvents.Add(ctx, int64(n), t.all)
+	}
+}
+
 func (t *telemetry) undelivered(ctx context.Context, r event.Reason, n int) {
 	t.ExporterAmplitudeUndeliveredEvents.Add(ctx, int64(n), t.reasons[r])
 }

@@ -19,6 +19,17 @@ const (
 	EventGroupIdentify = "$groupidentify"
 )
 
+// Billable tells whether an event of this type counts toward the event volume of a project: all but exposures, assignments, and
+// changes of properties, of which Amplitude says that they do not.
+func Billable(eventType string) bool {
+	switch eventType {
+	case EventRawExposure, EventExposure, EventAssignment, EventIdentify, EventGroupIdentify:
+		return false
+	default:
+		return true
+	}
+}
+
 // Experiment event and user properties.
 const (
 	// ExperimentPrefix starts the name of every property that belongs to Amplitude Experiment.

@@ -72,6 +72,10 @@ var Dashboard = []Row{
 			{`sum(rate(otelcol_processor_amplitude_experiment_late[$__rate_interval]))`, "late"},
 			{`sum(rate(otelcol_processor_amplitude_experiment_extra_events[$__rate_interval]))`, "extra events of one record"},
 		}},
+		{
+			Title: "Billable events", Description: "Delivered events that count toward event volume, an hour.",
+			Queries: []Query{{`sum by (exporter) (increase(otelcol_exporter_amplitude_billable_events[1h]))`, "{{exporter}}"}},
+		},
 		{Title: "Repeats", Description: "Share of the experiment records that were repeats, and of the events of records that became some.", Unit: "percentunit", Queries: []Query{
 			{
 				`sum(rate(otelcol_processor_amplitude_experiment_records{outcome=~"duplicate|repaired"}[$__rate_interval])) / ` +

@@ -29,6 +29,7 @@ type TelemetryBuilder struct {
 	mu                                  sync.Mutex
 	registrations                       []metric.Registration
 	ExporterAmplitudeArrivalLateness    metric.Float64Histogram
+	ExporterAmplitudeBillableEvents     metric.Int64Counter
 	ExporterAmplitudeDeadLettersDropped metric.Int64Counter
 	ExporterAmplitudeDeadLettersWaiting metric.Int64ObservableGauge
 	ExporterAmplitudeDroppedValues      metric.Int64Counter
@@ -145,6 +146,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithDescription("Time from the arrival of events in the exporter to the answer of Amplitude that took them, also over a restart with a queue on disk. Events that came together count once. [Development]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400, 604800}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterAmplitudeBillableEvents, err = builder.meter.Int64Counter(
+		"otelcol_exporter_amplitude_billable_events",
+		metric.WithDescription("Delivered events that count toward the event volume of the project, all but exposures, assignments and changes of properties. [Development]"),
+		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeDeadLettersDropped, err = builder.meter.Int64Counter(

@@ -33,6 +33,7 @@ func TestSetupTelemetry(t *testing.T) {
 		return nil
 	}))
 	tb.ExporterAmplitudeArrivalLateness.Record(context.Background(), 1)
+	tb.ExporterAmplitudeBillableEvents.Add(context.Background(), 1)
 	tb.ExporterAmplitudeDeadLettersDropped.Add(context.Background(), 1)
 	tb.ExporterAmplitudeDroppedValues.Add(context.Background(), 1)
 	tb.ExporterAmplitudeEventLateness.Record(context.Background(), 1)
@@ -47,6 +48,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterAmplitudeUnreadableRequests.Add(context.Background(), 1)
 	AssertEqualExporterAmplitudeArrivalLateness(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterAmplitudeBillableEvents(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterAmplitudeDeadLettersDropped(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
