@@ -36,6 +36,28 @@ type variantView struct {
 	FirstUsers int     `json:"first_users"` // who met it first; what the sample-ratio test counts
 	Exposures  int     `json:"exposures"`
 	Expected   float64 `json:"expected_share"`
+	// Met counts the distinct users who were in the variant at some time, and Outcomes the events that they sent while they were: a look
+	// at test data, and no analysis.
+	Met      int           `json:"users_met"`
+	Outcomes []outcomeView `json:"outcomes"`
+}
+
+// outcomeView is what users who were in a variant did.
+type outcomeView struct {
+	EventType string  `json:"event_type"`
+	Events    int     `json:"events"`
+	Users     int     `json:"users"`
+	Share     float64 `json:"share"` // of the users who were in the variant at some time
+}
+
+// outcomesOf are the events of a variant's users, by their names.
+func outcomesOf(v *variantCount) []outcomeView {
+	views := []outcomeView{}
+	for eventType, n := range v.outcomes {
+		views = append(views, outcomeView{eventType, n.events, n.users, float64(n.users) / float64(max(1, v.met))})
+	}
+	slices.SortFunc(views, func(a, b outcomeView) int { return cmp.Compare(a.EventType, b.EventType) })
+	return views
 }
 
 // States of a sample-ratio test.
@@ -98,11 +120,11 @@ func (x *experiment) view(project, assignments int, weights map[string]float64) 
 		Variants: []variantView{},
 	}
 	for _, one := range x.variants {
-		v.Variants = append(v.Variants, variantView{Variant: one.key, Users: one.users, FirstUsers: one.first, Exposures: one.exposures})
+		v.Variants = append(v.Variants, variantView{Variant: one.key, Users: one.users, FirstUsers: one.first, Exposures: one.exposures, Met: one.met, Outcomes: outcomesOf(one)})
 	}
 	for key := range weights {
 		if !slices.ContainsFunc(v.Variants, func(one variantView) bool { return one.Variant == key }) {
-			v.Variants = append(v.Variants, variantView{Variant: key})
+			v.Variants = append(v.Variants, variantView{Variant: key, Outcomes: []outcomeView{}})
 		}
 	}
 	slices.SortFunc(v.Variants, func(a, b variantView) int { return cmp.Compare(a.Variant, b.Variant) })

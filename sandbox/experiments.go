@@ -39,6 +39,8 @@ type variantCount struct {
 	users     int // users whose latest variant it is, without those who were un-exposed since
 	first     int // users who met it first
 	exposures int
+	met       int // distinct users who were in it at some time
+	outcomes  map[string]*outcomeCount
 }
 
 // userFlag is what one user did with one run of a flag.
@@ -49,6 +51,8 @@ type userFlag struct {
 	out         bool  // the latest exposure was of no variant
 	assigned    int64 // day of the newest assignment, plus 1
 	missing     int64 // day counted in unassigned, plus 1
+	met         []*variantCount
+	did         map[did]struct{}
 }
 
 // experiments are the runs of a project.
@@ -102,6 +106,9 @@ func (x *experiments) observe(e *entry, u *user) {
 		for _, flag := range e.flags {
 			x.assignment(u, flag, day)
 		}
+	case eventImpression:
+	default:
+		x.outcome(e, u)
 	}
 }
 
@@ -181,6 +188,7 @@ func (x *experiments) exposure(e *entry, u *user, flag string, day int64) {
 		return
 	}
 	v.exposures++
+	f.meet(v)
 	if f.last != nil && f.out {
 		f.last.users++ // back where it was, and from there
 		r.left--

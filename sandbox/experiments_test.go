@@ -31,6 +31,12 @@ type experiment struct {
 		Users      int
 		FirstUsers int     `json:"first_users"`
 		Expected   float64 `json:"expected_share"`
+		Met        int     `json:"users_met"`
+		Outcomes   []struct {
+			EventType     string `json:"event_type"`
+			Events, Users int
+			Share         float64
+		}
 	}
 	SRM struct {
 		State  string
@@ -126,6 +132,32 @@ func TestExperiment(t *testing.T) {
 	assert.Equal(t, []int{3, 1}, []int{x.Variants[0].Users, x.Variants[1].Users}, "back in another variant; in one for the first time")
 	assert.Zero(t, x.Left)
 	assert.Equal(t, 3, x.Changes)
+}
+
+// TestOutcomesByVariant counts other events under the variant that their user is in when they come.
+func TestOutcomesByVariant(t *testing.T) {
+	s := newTester(t)
+	bought := func(user int) string { return fmt.Sprintf(`{"event_type":"Order Placed","user_id":"user-%d"}`, user) }
+	s.v2(
+		bought(1), // in no variant yet
+		exposed(1, "f", "a"), exposed(2, "f", "a"), exposed(3, "f", "b"), exposed(4, "f", "b"),
+		bought(1), bought(1), bought(3), bought(5),
+		exposed(3, "f", "a"), bought(3), // under both, one after the other
+		exposed(4, "f", ""), bought(4), // out by now
+		`{"event_type":"[Experiment] Impression","user_id":"user-1","event_properties":{"[Experiment] Flag Key":"f"}}`,
+		`{"event_type":"$identify","user_id":"user-1","user_properties":{"plan":"pro"}}`,
+	)
+	got := s.experiments()
+	require.Len(t, got, 1)
+	require.Len(t, got[0].Variants, 2)
+	a, b := got[0].Variants[0], got[0].Variants[1]
+	require.Len(t, a.Outcomes, 1)
+	assert.Equal(t, "Order Placed", a.Outcomes[0].EventType)
+	assert.Equal(t, []int{3, 2, 3}, []int{a.Outcomes[0].Events, a.Outcomes[0].Users, a.Met})
+	assert.InDelta(t, 2.0/3, a.Outcomes[0].Share, 1e-9)
+	require.Len(t, b.Outcomes, 1)
+	assert.Equal(t, []int{1, 1, 2}, []int{b.Outcomes[0].Events, b.Outcomes[0].Users, b.Met})
+	assert.InDelta(t, 0.5, b.Outcomes[0].Share, 1e-9)
 }
 
 func TestRunsAreApart(t *testing.T) {

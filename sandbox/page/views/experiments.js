@@ -29,6 +29,24 @@ export function Experiments({ stats, keys }) {
     </section>`;
 }
 
+// What the users of each variant did, where they did anything.
+function Outcomes({ of: x }) {
+  const rows = x.variants.flatMap((v) => v.outcomes.map((o) => ({ variant: v.variant, ...o })));
+  if (rows.length === 0) return null;
+  rows.sort((a, b) => a.event_type.localeCompare(b.event_type) || a.variant.localeCompare(b.variant));
+  return html`
+    <table class="bars" aria-label=${`Outcomes by variant of ${x.flag}`}>
+      <thead><tr><th scope="col">Outcome</th><th scope="col">Variant</th><th scope="col">Events</th><th scope="col">Users</th></tr></thead>
+      <tbody>${rows.map((o) => html`
+        <tr key=${`${o.event_type} ${o.variant}`}>
+          <th scope="row" title=${o.event_type}>${o.event_type}</th><td>${o.variant}</td>
+          <td class="number">${count(o.events)}</td><td class="number muted">${count(o.users)}, ${percent(o.share)} of the exposed</td>
+        </tr>`)}
+      </tbody>
+    </table>
+    <p class="muted small">A look at test data, and no analysis: events of users who were in a variant when they came.</p>`;
+}
+
 function Budget({ used, limit }) {
   const level = used > limit ? "over" : used > 0.8 * limit ? "near" : "fine";
   return html`<div class=${`budget ${level}`} title="Amplitude keeps up to 1,500 experiment user properties in a project">
@@ -67,6 +85,7 @@ function Run({ of: x }) {
           ${x.variants.length === 0 && html`<tr><td class="muted">Only exposures without a variant so far.</td></tr>`}
         </tbody>
       </table>
+      <${Outcomes} of=${x} />
       <dl class="numbers">
         <div><dt>Users</dt><dd>${count(x.users)}</dd></div>
         <div><dt>Exposures</dt><dd>${count(x.exposures)}</dd></div>
