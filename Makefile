@@ -190,6 +190,10 @@ fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a
 		done; \
 	done
 
+.PHONY: outcomes
+outcomes: $(BINARY) ## Send exposures and orders of USERS users (10,000) while everything fails, and look for an order that was lost, doubled or early
+	OUTCOME_USERS=$(or $(USERS),10000) $(GO) test -count=1 -v -timeout 30m -run TestOutcomesFollowExposures ./e2e
+
 .PHONY: chaos
 chaos: need-redis $(BINARY) bin/otelcol-amplitude-replay $(if $(RACE),$(BINARY)-race) ## Kill, cut off and refuse everything around the Collector, then look for a lost event (SECONDS=90, SEED=n repeats a run, RACE=1 looks for data races in the Collector too)
 	E2E_COLLECTOR=$(if $(RACE),$(notdir $(BINARY))-race) CHAOS_SECONDS=$(or $(SECONDS),90) CHAOS_SEED=$(SEED) $(GO) test -count=1 -v -timeout 60m -run TestNothingIsLost ./e2e/chaos
