@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
 const (
@@ -147,6 +148,7 @@ func variantText(value pcommon.Value, isValue bool) (string, variantState) {
 		}
 		return number, variantUsable
 	}
+	steps.Add(len(text) / bytesPerStep)
 	limit := amplitude.MaxStringLength
 	if isValue {
 		limit = maxValueVariant
@@ -166,6 +168,7 @@ func textVariant(text string, isValue bool, limit int) (string, variantState) {
 			text = content
 		}
 	}
+	steps.Add(len(text) * len(printForms) / bytesPerStep)
 	switch trimmed := strings.TrimSpace(text); {
 	case trimmed == "", isValue && trimmed == jsonNull:
 		return "", variantMissing

@@ -246,9 +246,33 @@ var hostileShapes = []hostileShape{
 			}
 		})
 	}},
-	{"a variant that is the print of an object", "{}", 4000, func(n int) plog.Logs {
+	// The first is read to its end by every form of a print-out: a name that goes on and on, and none of their marks until then.
+	{"a variant that is almost the print of an object", "{}", 4000, func(n int) plog.Logs {
 		return one("$exposure", map[string]string{"user_id": "user-12345", "flag_key": "f"}, 1, func(int) (string, func(pcommon.Value)) {
-			return "variant", text("Layout(" + strings.Repeat("Layout(", n) + ")")
+			return "variant", text(strings.Repeat("app.Layout", n) + "@")
+		})
+	}},
+	{"variants that are almost the prints of objects", "{}", 100, func(n int) plog.Logs {
+		return recordsOn(nil, "$exposure", n, func(i int, r plog.LogRecord) {
+			r.Attributes().PutStr("user_id", fmt.Sprintf("user-%05d", i))
+			r.Attributes().PutStr("flag_key", "f")
+			r.Attributes().PutStr("variant", strings.Repeat("app.Layout", 100)+"[")
+		})
+	}},
+	{"the print of an object nested in itself", "{}", 4000, func(n int) plog.Logs {
+		return one("$exposure", map[string]string{"user_id": "user-12345", "flag_key": "f"}, 1, func(int) (string, func(pcommon.Value)) {
+			return "variant", text(strings.Repeat("Layout(", n) + strings.Repeat(")", n))
+		})
+	}},
+	{"the print of an object on the resource", "{}", 500, func(n int) plog.Logs {
+		return recordsOn(func(m pcommon.Map) {
+			m.PutStr("flag_key", "f")
+			m.PutStr("variant", strings.Repeat("app.Layout", 30*n)+"[")
+		}, "$exposure", n, func(i int, r plog.LogRecord) { r.Attributes().PutStr("user_id", fmt.Sprintf("user-%05d", i)) })
+	}},
+	{"the print of an object in each of many attributes", "exposure: {variant: [v0, v1, v2, v3]}", 500, func(n int) plog.Logs {
+		return one("$exposure", map[string]string{"user_id": "user-12345", "flag_key": "f"}, 4, func(i int) (string, func(pcommon.Value)) {
+			return fmt.Sprintf("v%d", i), text(`"` + strings.Repeat(`\u003cLayout`, n) + `"`)
 		})
 	}},
 	{"metadata nested in itself", "{}", 500, func(n int) plog.Logs {
