@@ -34,8 +34,8 @@ const ReasonLate = "late"
 
 // Listener chooses the records whose decisions are explained after all.
 type Listener interface {
-	// Passes is asked about every record, in order: whether no more of a class is wanted, which costs next to nothing.
-	Passes(class uint8) bool
+	// Passes is asked about the next n records, all of one class: whether none of them is wanted, which costs next to nothing.
+	Passes(class uint8, n int) bool
 	// Wants is asked about those of which more may be wanted.
 	Wants(*Decided) bool
 	// Explains gets the explanation of a record that it wants. [Batch.Write] completes it.
@@ -47,29 +47,42 @@ type Listener interface {
 func (b *Batch) Tell(ld plog.Logs, arrival time.Time, to Listener) {
 	t := teller{batch: b, now: arrival.UnixMilli(), to: to}
 	defer t.end()
-	position, next := 0, 0
+	others, position, next := b.classOf(nil), 0, 0
 	for i, resource := range ld.ResourceLogs().All() {
 		for j, scope := range resource.ScopeLogs().All() {
-			for k, record := range scope.LogRecords().All() {
-				var r *parsedRecord
+			records := scope.LogRecords()
+			for k, n := 0, records.Len(); k < n; k, position = k+1, position+1 {
+				r, class := (*parsedRecord)(nil), others
 				if next < len(b.records) && b.records[next].position == position {
 					r = &b.records[next]
+					class = b.classOf(r)
 					next++
-				}
-				position++
-				class := b.classOf(r)
-				if to.Passes(class) {
+					if to.Passes(class, 1) {
+						continue
+					}
+				} else if run := b.othersFrom(position, next, n-k); to.Passes(others, run) {
+					// Most records are others: they are not looked at one by one.
+					k, position = k+run-1, position+run-1
 					continue
 				}
 				t.one = b.decided(r, resource.Resource().Attributes(), class)
 				if !to.Wants(&t.one) {
 					continue
 				}
+				record := records.At(k)
 				trace := startTrace(&t.recorder, record, i, j, k)
 				to.Explains(&t.one, t.explain(trace, r, resource, scope, record))
 			}
 		}
 	}
+}
+
+// othersFrom is how many of n records from a position on are others; next is the first after it that is not.
+func (b *Batch) othersFrom(position, next, n int) int {
+	if next == len(b.records) {
+		return n
+	}
+	return min(n, b.records[next].position-position)
 }
 
 // classOf numbers what became of a record; nil is one of others.
@@ -124,6 +137,11 @@ func ClassWords(class uint8) (outcome, reason string) {
 	default:
 		return "", ReasonLate
 	}
+}
+
+// ClassIsOthers tells whether a class is that of other records, of which nothing is read.
+func ClassIsOthers(class uint8) bool {
+	return Outcome(class) == Passed || Outcome(class) == Dropped
 }
 
 // teller reads records again. Its batch gives it memory, and ends without being counted.

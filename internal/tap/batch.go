@@ -36,10 +36,10 @@ func NewBatch(processor string, arrival time.Time) *Batch {
 	return &Batch{processor: processor, arrival: arrival, now: time.Now()}
 }
 
-// Passes tells whether nobody has room for a record of a class, and counts it then.
-func (b *Batch) Passes(class uint8) bool {
+// Passes tells whether nobody has room for n records of a class, and counts them then.
+func (b *Batch) Passes(class uint8, n int) bool {
 	if b.full[class] {
-		b.left[class]++
+		b.left[class] += n
 	}
 	return b.full[class]
 }
@@ -54,7 +54,7 @@ func (b *Batch) Wants(one *experiment.Decided) bool {
 		if !w.filter.takesClass(one.Outcome.String(), one.Reason) {
 			continue
 		}
-		full = full && !w.filter.looksCloser()
+		full = full && (!w.filter.looksCloser() || !w.filter.mayMatch(one.Class))
 		switch {
 		case !w.filter.matches(one):
 		case w.limit.allows(one.Class, b.now):
@@ -75,7 +75,7 @@ func (b *Batch) countLeft() {
 		}
 		outcome, reason := experiment.ClassWords(uint8(class))
 		for _, w := range shared.watchers {
-			if w.filter.takesClass(outcome, reason) {
+			if w.filter.takesClass(outcome, reason) && w.filter.mayMatch(uint8(class)) {
 				w.limit.saw(uint8(class), n, b.now)
 				w.miss(n)
 			}

@@ -65,6 +65,11 @@ func (f *Filter) takesClass(outcome, reason string) bool {
 // looksCloser tells whether the class alone does not decide.
 func (f *Filter) looksCloser() bool { return f.Service != "" || f.Flag != "" || f.User != "" }
 
+// mayMatch tells whether a record of this class can match: others have neither a flag nor an id that was read.
+func (f *Filter) mayMatch(class uint8) bool {
+	return !experiment.ClassIsOthers(class) || (f.Flag == "" && f.User == "")
+}
+
 // matches compares the rest of a record as the processor decided about it.
 func (f *Filter) matches(one *experiment.Decided) bool {
 	switch {

@@ -200,7 +200,8 @@ func (r *reservation) decide(ctx context.Context, events []experiment.Event, wat
 	r.decisions = slices.Grow(r.decisions[:0], len(r.flags))[:len(r.flags)]
 	r.known = r.known[:0]
 	if watched {
-		r.known = make([]dedup.Known, len(r.records))
+		r.known = slices.Grow(r.known, len(r.records))[:len(r.records)]
+		clear(r.known)
 	}
 	r.batch = r.memory.ledger.ReserveKnowing(ctx, r.records, r.flags, r.verdicts, r.decisions, r.known)
 	at := 0

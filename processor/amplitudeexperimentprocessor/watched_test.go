@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -202,4 +203,55 @@ func TestWatchedRepeats(t *testing.T) {
 	require.Len(t, told, 1)
 	assert.Contains(t, told[0].Why, "it was delivered, and last told at 2026-01-15T12:00:0")
 	assert.True(t, told[0].Ended)
+}
+
+// TestWatchedAmongOthers: records of others are told in their place, and counted where there is no room for them; who asks for
+// a flag or a user misses none of them.
+func TestWatchedAmongOthers(t *testing.T) {
+	r := start(t, configOf(t, "{}"), nil)
+	var want []string
+	mixed := func() plog.Logs {
+		want = nil
+		ld := plog.NewLogs()
+		for resource, counts := range [][]int{{0, 3, 0}, {}, {2, 0, 1, 4}} {
+			rl := ld.ResourceLogs().AppendEmpty()
+			for scope, others := range counts {
+				records := rl.ScopeLogs().AppendEmpty().LogRecords()
+				for i := range others {
+					one := records.AppendEmpty()
+					one.SetEventName(fmt.Sprintf("other.%d.%d.%d", resource, scope, i))
+					want = append(want, one.EventName())
+					if i%2 == 1 {
+						continue
+					}
+					one = records.AppendEmpty()
+					one.SetEventName("$exposure")
+					setMillis(one, testTime)
+					require.NoError(t, one.Attributes().FromRaw(exposure(attrs{"user_id": fmt.Sprintf("user-%d%d%d", resource, scope, i)})))
+					want = append(want, "$exposure")
+				}
+			}
+		}
+		return ld
+	}
+	told := func(filter tap.Filter, perSecond int) (names []string, missed uint64) {
+		w, err := tap.Watch(filter, perSecond)
+		require.NoError(t, err)
+		defer w.Close()
+		require.NoError(t, r.ConsumeLogs(t.Context(), mixed()))
+		decisions, missed := w.Read()
+		for i := range decisions {
+			names = append(names, decisions[i].EventName)
+		}
+		return names, missed
+	}
+	names, missed := told(tap.Filter{}, 1000)
+	assert.Equal(t, want, names)
+	assert.Zero(t, missed)
+	names, missed = told(tap.Filter{}, 1)
+	assert.Len(t, names, 1)
+	assert.EqualValues(t, len(want)-1, missed)
+	names, missed = told(tap.Filter{Flag: "my-flag", User: "user-232"}, 1000)
+	assert.Equal(t, []string{"$exposure"}, names)
+	assert.Zero(t, missed, "others are no records of this flag")
 }
