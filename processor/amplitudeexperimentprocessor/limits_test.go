@@ -261,3 +261,21 @@ func TestFlagsOfShapedEventsCount(t *testing.T) {
 	assert.Len(t, gateway.send(t, edge.sink.AllLogs()[0]), 5, "what is an event already is not refused")
 	assert.Equal(t, 5, gateway.counter(t, "otelcol_processor_amplitude_experiment_flags", "", ""))
 }
+
+// TestFlagsInMetricsAreBounded: whoever may write records cannot make a time series of each name that comes to mind.
+func TestFlagsInMetricsAreBounded(t *testing.T) {
+	const flags = 150
+	r := start(t, configOf(t, "{}"), nil)
+	for _, variant := range []string{"a", "b"} {
+		ld := plog.NewLogs()
+		for i := range flags {
+			record(t, ld, "$exposure", exposure(attrs{"flag_key": fmt.Sprintf("flag-%04d", i), "variant": variant}))
+		}
+		r.send(t, ld)
+	}
+	const changes = "otelcol_processor_amplitude_experiment_variant_changes"
+	assert.Equal(t, flags, r.counter(t, changes, "", ""))
+	assert.Equal(t, 1, r.counter(t, changes, "flag", "flag-0099"))
+	assert.Zero(t, r.counter(t, changes, "flag", "flag-0100"))
+	assert.Equal(t, flags-100, r.counter(t, changes, "flag", "other"))
+}

@@ -1,0 +1,70 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package docs
+
+import (
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z0-9]\w*)\(`)
+	testNamed    = regexp.MustCompile("`((?:Test|Fuzz)[A-Z0-9][A-Za-z0-9_]*|[\\w./-]+\\.test\\.js)`")
+)
+
+// TestNamedTestsExist: a page that names a test as its proof names one that is there.
+func TestNamedTestsExist(t *testing.T) {
+	there := map[string]bool{}
+	for _, file := range files(t) {
+		there[file] = true
+		if !strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text := readFile(t, file)
+		for _, found := range testFunction.FindAllStringSubmatch(text, -1) {
+			there[found[1]] = true
+		}
+	}
+	named := 0
+	for _, file := range files(t) {
+		if path.Ext(file) != ".md" {
+			continue
+		}
+		for _, found := range testNamed.FindAllStringSubmatch(readFile(t, file), -1) {
+			named++
+			assert.True(t, there[found[1]] || there[path.Join(path.Dir(file), found[1])], "%s names %s, which there is not", file, found[1])
+		}
+	}
+	assert.Greater(t, named, 100)
+}
+
+// TestThreatsNameTheirTests: in the threat model each row of who can write what, and each thing that cannot be done to the
+// service of others, names the test that shows it.
+func TestThreatsNameTheirTests(t *testing.T) {
+	text := readFile(t, "docs/threat-model.md")
+	section := func(title string) string {
+		_, rest, found := strings.Cut(text, "\n## "+title+"\n")
+		require.True(t, found, title)
+		rest, _, _ = strings.Cut(rest, "\n## ")
+		return rest
+	}
+	rows := strings.Split(section("Who can write what, and where"), "\n| ")[3:]
+	require.Greater(t, len(rows), 8)
+	for _, row := range rows {
+		row, _, _ = strings.Cut(row, "\n\n")
+		cells := strings.Split(row, "|")
+		assert.Regexp(t, testNamed, cells[3], "what cannot be done: %s", row)
+	}
+	claims := append(strings.Split(section("Denial of service"), "\n* ")[1:], strings.Split(section("Personal data"), "\n* ")[1:]...)
+	claims = append(claims, section("Secrets"))
+	require.Greater(t, len(claims), 9)
+	for _, claim := range claims {
+		assert.Regexp(t, testNamed, claim)
+	}
+}
