@@ -1,7 +1,7 @@
 // The view Records: what the Collector decides about each record, and why, in the page of the sandbox that runs in it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { picture, view } from "./lib/browser.js";
+import { picture, pictureOf, view } from "./lib/browser.js";
 import { startCollector } from "./lib/collector.js";
 import { api, page, server as collector, watched } from "./lib/watched.js";
 
@@ -33,6 +33,16 @@ async function open(filter = "") {
   await told;
 }
 
+// openedPicture opens a row, and takes a picture of what it says.
+async function openedPicture(name, line) {
+  await line.click();
+  const opened = page.locator(".record.open");
+  await opened.locator(".detail").getByText("Why", { exact: true }).or(opened.locator("pre")).first().waitFor();
+  await pictureOf(page, opened, `cause-${name}`, 240);
+  await line.click();
+  await opened.waitFor({ state: "detached" });
+}
+
 const rows = () => page.locator(".records .line");
 const row = (...texts) => texts.reduce((found, text) => found.filter({ hasText: text }), rows());
 const seen = (...texts) => row(...texts).first().waitFor();
@@ -55,22 +65,27 @@ test("ten wrong records each find their cause on the page", async () => {
   await send(record("$assignment", { user_id: "user-assigned", variants: { search: "semantic" } }));
   await send(exposure("user-throttled", "checkout", "control"));
   await send(exposure("user-refused", "checkout", "control"), exposure("user-67890", "checkout", "control")); // one batch: the other shows that it is not the sender
-  for (const cause of [
-    ["“$exposures”", "dropped", "did you mean \"$exposure\"?"],
-    ["dropped", "$exposures"],
-    ["rejected", "short_id", "user_id 42 from user_id is refused: short_id"],
-    ["user-static", "skipped", "static", "\"static\" is in evaluation.skip_reasons"],
-    ["user-novariant", "skipped", "no_variant", "no attribute gives a variant"],
-    ["user-json", "rejected", "bad_variant", "is refused: bad_variant"],
-    ["user-12345", "exposure", "late", "something newer is known of the same user and flag", "none is changed"],
-    ["user-12345", "duplicate", "an earlier record told the same"],
-    ["user-assigned", "assignment", "Not delivered", "not_allowed"],
-    ["user-throttled", "429", "On its way"],
-    ["user-refused", "400", "Not delivered"],
-    ["user-67890", "200", "Delivered"],
-  ]) await seen(...cause);
+  const causes = {
+    "wrong-name": ["“$exposures”", "dropped", "did you mean \"$exposure\"?"],
+    "short-id": ["rejected", "short_id", "user_id 42 from user_id is refused: short_id"],
+    static: ["user-static", "skipped", "static", "\"static\" is in evaluation.skip_reasons"],
+    "no-variant": ["user-novariant", "skipped", "no_variant", "no attribute gives a variant"],
+    "json-text": ["user-json", "rejected", "bad_variant", "is refused: bad_variant"],
+    late: ["user-12345", "exposure", "late", "something newer is known of the same user and flag", "none is changed"],
+    repeat: ["user-12345", "duplicate", "an earlier record told the same"],
+    "not-allowed": ["user-assigned", "assignment", "Not delivered", "not_allowed"],
+    throttled: ["user-throttled", "429", "On its way"],
+    refused: ["user-refused", "400", "Not delivered"],
+  };
+  for (const cause of Object.values(causes)) await seen(...cause);
+  await seen("user-67890", "200", "Delivered");
   await picture(page, "records", undefined, true);
+  for (const [name, cause] of Object.entries(causes)) await openedPicture(name, row(...cause).first());
 
+  for (const [of, hint] of [["not_allowed", /not delivered: not_allowed: no pattern of the exporter's events/], ["user-refused", /not delivered: refused 400; .* not this event/], ["user-throttled", /on its way; 429 .* sent again by itself/]]) {
+    await row(of).click();
+    assert.match(await page.locator(".record .detail").innerText(), hint);
+  }
   await row("short_id").click();
   const detail = page.locator(".record .detail");
   assert.match(await detail.innerText(), /What to do\s+the id is shorter than identity\.min_id_length/);
@@ -80,6 +95,8 @@ test("ten wrong records each find their cause on the page", async () => {
   assert.match(await detail.locator("pre").innerText(), /becomes[\s\S]*insert_id[\s\S]*"event_type": "\[Experiment\] Exposure"[\s\S]*became of it[\s\S]*delivered; 200/);
   await detail.getByText("as event").waitFor();
   await picture(page, "record");
+  await row("user-12345", "late").click();
+  await detail.getByText("Stored as event").waitFor(); // its first tries were refused with others of their requests
   await detail.getByRole("link", { name: "user-12345" }).click();
   await page.getByText("treatment").first().waitFor();
 });

@@ -10,6 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 )
 
 // TestEncodeEvent: a single event is encoded as one of a batch is, and one that cannot be sent says why.
@@ -52,4 +55,12 @@ func largeAttributes() map[string]any {
 		attributes[strings.Repeat("x", i+1)] = strings.Repeat("y", 1000)
 	}
 	return attributes
+}
+
+// TestEveryReasonIsExplained: who watches a record is told what the reason of its event means.
+func TestEveryReasonIsExplained(t *testing.T) {
+	for _, reason := range event.ReasonNames[1:] {
+		assert.NotEmpty(t, tap.UndeliveredHints[reason], reason)
+	}
+	assert.Len(t, tap.UndeliveredHints, len(event.ReasonNames)-1, "none that the exporter does not know")
 }

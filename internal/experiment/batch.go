@@ -67,7 +67,7 @@ func (b *Batch) Read(ctx context.Context, ld plog.Logs, arrival time.Time, recor
 					r.trace.decided(r, p.flags[r.flags.start:r.flags.end], p.leftOut[firstLeftOut:])
 				} else {
 					if is.claims && !p.set.AcceptShaped && p.set.OtherRecords == OtherPass {
-						p.claims.strip(record, trace)
+						p.strip(record, b.size, trace)
 					}
 					trace.foreign(p.Mapper, record)
 				}
@@ -110,6 +110,7 @@ func (p *parser) forget() {
 	p.unset = reuse(p.unset)
 	p.propertied = reuse(p.propertied)
 	p.claims = Claims{}
+	p.stripped = reuse(p.stripped)
 	p.inherited, p.groupsLeftOut = 0, 0
 	p.suspects = [NumIDSuspects]int{}
 	p.clients = clientCache{}

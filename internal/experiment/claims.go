@@ -68,14 +68,26 @@ func claimOf(name string) (Claim, bool) {
 	return ClaimField, true
 }
 
-// strip takes the claims out of a record that passes, and counts them.
-func (c *Claims) strip(record plog.LogRecord, t *Trace) {
+// stripped is an attribute that was taken out of the record at a position.
+type stripped struct {
+	position int
+	name     string
+}
+
+// maxStripped bounds how many of them are told to who watches.
+const maxStripped = 1000
+
+// strip takes the claims out of the record at a position, which passes, counts them, and notes them for who watches.
+func (p *parser) strip(record plog.LogRecord, position int, t *Trace) {
 	steps.Add(record.Attributes().Len())
 	record.Attributes().RemoveIf(func(name string, _ pcommon.Value) bool {
 		claim, claimed := claimOf(name)
 		if claimed {
-			c.add(claim, name)
+			p.claims.add(claim, name)
 			t.claimed(name)
+			if len(p.stripped) < maxStripped {
+				p.stripped = append(p.stripped, stripped{position, name})
+			}
 		}
 		return claimed
 	})

@@ -113,6 +113,7 @@ type parser struct {
 	// exposures are those of the flags of assignments.
 	exposures []flagExposure
 	claims    Claims
+	stripped  []stripped
 
 	// maxFlags is how long flags may get with the record in hand. exposes: its flags become exposures.
 	maxFlags int

@@ -4,6 +4,8 @@
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -71,7 +73,7 @@ func (b *Batch) Tell(ld plog.Logs, arrival time.Time, to Listener) {
 				}
 				record := records.At(k)
 				trace := startTrace(&t.recorder, record, i, j, k)
-				to.Explains(&t.one, t.explain(trace, r, resource, scope, record))
+				to.Explains(&t.one, t.explain(trace, r, position, resource, scope, record))
 			}
 		}
 	}
@@ -161,10 +163,14 @@ func (t *teller) end() {
 }
 
 // explain traces what is read of a record, and adds what was decided about it.
-func (t *teller) explain(trace *Trace, r *parsedRecord, resource plog.ResourceLogs, scope plog.ScopeLogs, record plog.LogRecord) *explain.Explanation {
+func (t *teller) explain(trace *Trace, r *parsedRecord, position int, resource plog.ResourceLogs, scope plog.ScopeLogs, record plog.LogRecord) *explain.Explanation {
 	b := t.batch
 	switch {
 	case r == nil:
+		at, _ := slices.BinarySearchFunc(b.parser.stripped, position, func(one stripped, position int) int { return cmp.Compare(one.position, position) })
+		for ; at < len(b.parser.stripped) && b.parser.stripped[at].position == position; at++ {
+			trace.claimed(b.parser.stripped[at].name)
+		}
 		trace.foreign(b.parser.Mapper, record)
 		return trace.x
 	case r.trace != nil: // whoever sent it asked, too

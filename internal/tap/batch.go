@@ -165,7 +165,7 @@ func (b *Batch) Refused(err error) {
 		t.explanation = &x
 		t.Outcome, t.Reason, t.Why, t.Hint = OutcomeRefused, "", why, "whoever sent it still has it, and sends it again"
 		for i := range t.Events {
-			if e := &t.Events[i]; !e.ended() {
+			if e := &t.Events[i]; !e.ended() || e.State == StateUnfollowed {
 				e.State = StateRefused
 				shared.unfollow(follow{t, i}, StateRefused)
 			}

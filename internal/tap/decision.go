@@ -69,7 +69,7 @@ const (
 	StateDelivered    = "delivered"     // Amplitude has it
 	StateNotDelivered = "not_delivered" // Amplitude does not get it
 	StateUnknown      = "unknown"       // Amplitude may have it: no answer came
-	StateUnfollowed   = "unfollowed"    // too much was on its way to follow it
+	StateUnfollowed   = "unfollowed"    // it has no insert_id to be followed by, or too much was on its way
 )
 
 // Event is one event of a record.
@@ -81,6 +81,8 @@ type Event struct {
 	State      string     `json:"state"`
 	// Why says why it is a repeat, or what was wrong with it.
 	Why string `json:"why,omitempty"`
+	// Hint says what that means, or what to do, where it does not arrive as a matter of course.
+	Hint string `json:"hint,omitempty"`
 	// Request is the last one that it was in.
 	Request *Request `json:"request,omitempty"`
 	// JSON is what the exporter sent.
@@ -209,6 +211,9 @@ func (d *Decision) addEvent(record plog.LogRecord, at int, identify bool) {
 			}
 			e.Properties = append(e.Properties, one)
 		}
+	}
+	if e.key == 0 {
+		e.State = StateUnfollowed // nothing tells it from others
 	}
 	d.Events = append(d.Events, e)
 }

@@ -49,6 +49,7 @@ func show(d *Decision, showIDs bool, detail string) Shown {
 	}
 	s := Shown{Decision: shown}
 	for i := range s.Events {
+		s.Events[i].Hint = s.Events[i].hint()
 		s.Became = append(s.Became, s.Events[i].became())
 	}
 	switch detail {
@@ -98,6 +99,9 @@ func (s *Shown) text(flat []json.RawMessage) []byte {
 			kind = "event"
 		}
 		text = fmt.Appendf(text, "    %-20s  %s\n", kind, became)
+		if hint := s.Events[i].Hint; hint != "" {
+			text = fmt.Appendf(text, "    %-20s  %s\n", "", hint)
+		}
 	}
 	return append(text, '\n')
 }
@@ -108,6 +112,9 @@ func (e *Event) became() string {
 		StateRepeat: "not sent", StateHandedOn: "handed on", StateRefused: "refused by the next component", StateTaken: "on its way",
 		StateDelivered: "delivered", StateNotDelivered: "not delivered", StateUnknown: "nobody knows: no answer came", StateUnfollowed: "no longer followed",
 	}[e.State]
+	if e.State == StateUnfollowed && e.key == 0 {
+		words = "handed on, and not followed"
+	}
 	if e.Why != "" && e.State == StateNotDelivered {
 		words += ": " + e.Why
 	}

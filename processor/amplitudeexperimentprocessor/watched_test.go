@@ -205,6 +205,33 @@ func TestWatchedRepeats(t *testing.T) {
 	assert.True(t, told[0].Ended)
 }
 
+// TestWatchedClaims: who watches is told what was taken out of a record of others, and that such a record is not followed.
+func TestWatchedClaims(t *testing.T) {
+	batch := func() plog.Logs {
+		ld := plog.NewLogs()
+		record(t, ld, "cart.viewed", map[string]any{"amplitude.insert_id": "mine", "total": 3})
+		record(t, ld, "$exposure", exposure(nil))
+		record(t, ld, "cart.paid", map[string]any{"amplitude.user_properties.$set.plan": "gold", "amplitude.revenue": 7, "total": 3})
+		return ld
+	}
+	recorder := &explain.Recorder{}
+	require.NoError(t, start(t, configOf(t, "{}"), nil).ConsumeLogs(explain.NewContext(t.Context(), recorder), batch()))
+	w := watch(t, "outcome=passed")
+	require.NoError(t, start(t, configOf(t, "{}"), nil).ConsumeLogs(t.Context(), batch()))
+	told := w.until(t, atLeast(2))
+	want := recorder.Take()
+	require.Len(t, told, 2)
+	assert.Equal(t, want[0].NotCarried, told[0].Explanation.NotCarried)
+	assert.Equal(t, want[2].NotCarried, told[1].Explanation.NotCarried)
+	assert.Len(t, told[1].Explanation.NotCarried, 2)
+	for _, one := range told {
+		assert.True(t, one.Ended)
+		require.Len(t, one.Events, 1)
+		assert.Equal(t, tap.StateUnfollowed, one.Events[0].State)
+		assert.Contains(t, one.Events[0].Hint, "no amplitude.insert_id")
+	}
+}
+
 // TestWatchedAmongOthers: records of others are told in their place, and counted where there is no room for them; who asks for
 // a flag or a user misses none of them.
 func TestWatchedAmongOthers(t *testing.T) {

@@ -45,8 +45,19 @@ export async function view(page, origin, name) {
 
 // picture saves a screenshot where SCREENSHOTS says; without it there are none.
 export async function picture(page, name, of = "sandbox-", fullPage = false) {
+  await save(page, `${of}${name}`, { fullPage });
+}
+
+// pictureOf saves one of a part of the page: so much of its height, since what follows is long.
+export async function pictureOf(page, part, name, height) {
+  await part.evaluate((element) => scrollTo(0, element.getBoundingClientRect().top + scrollY - 80)); // below what stays at the top
+  const box = await part.boundingBox();
+  await save(page, name, { clip: { ...box, height: Math.min(box.height, height) } });
+}
+
+async function save(page, name, options) {
   const folder = process.env.SCREENSHOTS;
   if (!folder) return;
   mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: path.join(folder, `${of}${name}.png`), fullPage });
+  await page.screenshot({ path: path.join(folder, `${name}.png`), ...options });
 }

@@ -151,7 +151,7 @@ function Flags({ of: r }) {
 
 const states = {
   handed_on: ["Handed on", ""], taken: ["On its way", ""], delivered: ["Delivered", "good"], not_delivered: ["Not delivered", "bad"],
-  refused: ["Refused", "bad"], unknown: ["No answer came", "bad"], unfollowed: ["No longer followed", ""],
+  refused: ["Refused", "bad"], unknown: ["No answer came", "bad"], unfollowed: ["Not followed", ""],
 };
 
 // Sent is the rest of the way: the event, the request that it left in, and the properties that it sets.
@@ -163,7 +163,7 @@ function Sent({ events }) {
     <span role="cell" class="sent"><${Name} text=${first.type} />${events.length > 1 && html` <small class="muted">and ${events.length - 1} more</small>`}<small class=${`state ${kind}`}>${label}</small></span>
     <span role="cell" class="sent">${first.request
       ? html`<span class=${`status ${first.request.status === "200" ? "good" : first.request.status === "429" ? "warn" : "bad"}`}>${first.request.status}</span><small class="muted">${plural(first.request.events, "event")}, ${first.request.took_ms.toFixed(1)} ms${first.request.tries > 1 && `, try ${first.request.tries}`}</small>`
-      : html`<small class="muted">${first.state === "not_delivered" ? "none" : "waits"}</small>`}${first.why && first.state !== "delivered" && html`<small class="problem">${first.why}</small>`}</span>
+      : html`<small class="muted">${{ not_delivered: "none", unfollowed: "unknown" }[first.state] ?? "waits"}</small>`}${first.why && first.state !== "delivered" && html`<small class="problem">${first.why}</small>`}</span>
     <span role="cell" class="sent">${properties.length === 0
       ? html`<small class="muted">none is changed</small>`
       : properties.slice(0, 2).map((p) => html`<span class="property"><${Name} text=${p.name} /> → ${p.value ? html`<strong>${p.value}</strong>` : html`<span class="muted">unset</span>`}</span>`)}
@@ -175,6 +175,7 @@ function Detail({ record: r }) {
     <div class="detail">
       ${r.why && html`<p class="because"><strong>Why</strong> ${r.why}</p>`}
       ${r.hint && html`<p class="because"><strong>What to do</strong> ${r.hint}</p>`}
+      ${(r.events ?? []).map((e, i) => e.hint && html`<p class="because"><strong>What became of it</strong> ${r.became?.[i]}: ${e.hint}</p>`)}
       ${(r.looked_for ?? []).length > 0 && html`<p class="because"><strong>An id was looked for in</strong> ${r.looked_for.join(", ")}</p>`}
       ${(r.events ?? []).filter((e) => e.insert_id).map((e) => html`<${Arrived} key=${e.insert_id} event=${e} />`)}
       <pre class="json" tabindex="0">${r.text}</pre>
@@ -182,12 +183,12 @@ function Detail({ record: r }) {
     </div>`;
 }
 
-// Arrived finds the event among those that the sandbox got.
+// Arrived finds the event among those that the sandbox got: the last of its tries.
 function Arrived({ event: e }) {
   const [found, setFound] = useState(null);
   useEffect(() => {
     get(`events?${query({ text: e.insert_id, verdict: "all", newest: true, limit: 20 })}`)
-      .then(({ events }) => setFound(events.find((one) => one.insert_id === e.insert_id) ?? null), () => {});
+      .then(({ events }) => setFound(events.findLast((one) => one.insert_id === e.insert_id) ?? null), () => {});
   }, [e.insert_id, e.state]);
   if (!found) return null;
   const s = found.sandbox;
