@@ -26,6 +26,8 @@ type Decided struct {
 	// Identity and Flags are what was read, as far as it was.
 	Identity
 	Flags []Flag
+	// Parts is how many flags and attributes it has: telling of a record takes work for each.
+	Parts int
 }
 
 // NumClasses is how many outcomes, with their reasons, there are.
@@ -67,12 +69,14 @@ func (b *Batch) Tell(ld plog.Logs, arrival time.Time, to Listener) {
 					k, position = k+run-1, position+run-1
 					continue
 				}
+				record := records.At(k)
 				t.one = b.decided(r, resource.Resource().Attributes(), class)
+				t.one.Parts = len(t.one.Flags) + record.Attributes().Len()
 				if !to.Wants(&t.one) {
 					continue
 				}
-				record := records.At(k)
 				trace := startTrace(&t.recorder, record, i, j, k)
+				trace.watched = true
 				to.Explains(&t.one, t.explain(trace, r, position, resource, scope, record))
 			}
 		}

@@ -24,6 +24,8 @@ type Trace struct {
 	history *explain.History
 	// attributes are the names of the record's own, which it loses when its event is written.
 	attributes []string
+	// watched tells that it is for who watches, and not to be shown whole.
+	watched bool
 }
 
 // startTrace returns the trace of a record, or nil if it is not to be explained.
@@ -96,7 +98,7 @@ func (t *Trace) foreign(m *Mapper, record plog.LogRecord) {
 		return
 	}
 	t.x.Outcome = Passed.String()
-	t.x.Events = []explain.Event{{Sent: true, Record: copyRecord(record)}}
+	t.x.Events = []explain.Event{{Sent: true, Record: t.copyForeign(record)}}
 }
 
 // whyForeign says why a record is not recognized, and what is nearly so.
@@ -188,6 +190,18 @@ func (t *Trace) leftBehind(m *Mapper, kind recordKind, event plog.LogRecord) {
 		}
 		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: printable.Text(name), Because: because})
 	}
+}
+
+// copyForeign copies a record of others: for who watches, only its name and what is told of it. It may be large.
+func (t *Trace) copyForeign(record plog.LogRecord) plog.LogRecord {
+	if !t.watched {
+		return copyRecord(record)
+	}
+	kept := plog.NewLogRecord()
+	kept.SetEventName(record.EventName())
+	record.Attributes().CopyTo(kept.Attributes())
+	kept.Attributes().RemoveIf(func(name string, _ pcommon.Value) bool { return !strings.HasPrefix(name, amplitude.AttrPrefix) })
+	return kept
 }
 
 func copyRecord(record plog.LogRecord) plog.LogRecord {

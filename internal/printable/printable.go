@@ -5,8 +5,11 @@
 package printable // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 
 import (
+	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -27,8 +30,11 @@ func Cut(text string) string {
 
 // Text cuts a text and escapes what a terminal or a viewer of logs could take for more than text, such as control
 // characters and marks that turn the direction of writing.
-func Text(text string) string {
-	text = Cut(text)
+func Text(text string) string { return Escape(Cut(text)) }
+
+// Escape does that to a whole text.
+func Escape(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
 	if strings.IndexFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) < 0 {
 		return text
 	}
@@ -42,4 +48,26 @@ func Text(text string) string {
 		safe.WriteString(quoted[1 : len(quoted)-1])
 	}
 	return safe.String()
+}
+
+// JSON escapes the same in a text of JSON, whose lines and blanks stay.
+func JSON(text []byte) []byte {
+	unfit := func(r rune) bool { return r != '\n' && r != '\t' && !strconv.IsPrint(r) }
+	if bytes.IndexFunc(text, unfit) < 0 {
+		return text
+	}
+	safe := make([]byte, 0, len(text)+len(text)/8)
+	for _, r := range string(text) {
+		if !unfit(r) {
+			safe = utf8.AppendRune(safe, r)
+			continue
+		}
+		if r > 0xFFFF {
+			high, low := utf16.EncodeRune(r)
+			safe = fmt.Appendf(safe, `\u%04x`, high)
+			r = low
+		}
+		safe = fmt.Appendf(safe, `\u%04x`, r)
+	}
+	return safe
 }

@@ -4,12 +4,14 @@
 package printable_test
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
@@ -44,5 +46,15 @@ func TestAnyText(t *testing.T) {
 		assert.True(t, utf8.ValidString(shown))
 		assert.Equal(t, -1, strings.IndexFunc(shown, func(r rune) bool { return !strconv.IsPrint(r) }))
 		assert.LessOrEqual(t, len(printable.Cut(text)), 3*printable.MaxBytes+len("…"))
+
+		// JSON stays the same JSON.
+		quoted, err := json.Marshal(text)
+		require.NoError(t, err)
+		safe := printable.JSON(append(quoted, '\n'))
+		assert.Equal(t, -1, strings.IndexFunc(string(safe), func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }))
+		var before, after string
+		require.NoError(t, json.Unmarshal(quoted, &before))
+		require.NoError(t, json.Unmarshal(safe, &after))
+		assert.Equal(t, before, after)
 	})
 }

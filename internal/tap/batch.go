@@ -57,7 +57,7 @@ func (b *Batch) Wants(one *experiment.Decided) bool {
 		full = full && (!w.filter.looksCloser() || !w.filter.mayMatch(one.Class))
 		switch {
 		case !w.filter.matches(one):
-		case w.limit.allows(one.Class, b.now):
+		case w.limit.allows(one.Class, one.Parts, b.now):
 			b.to = append(b.to, w)
 		default:
 			w.miss(1)

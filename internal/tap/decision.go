@@ -46,6 +46,8 @@ type Decision struct {
 	explanation *explain.Explanation
 	// ids are the texts that are masked.
 	ids []string
+	// bytes is about what all this takes in memory.
+	bytes int
 }
 
 // Flag is the result of one flag.
@@ -131,7 +133,7 @@ func (e *Event) ended() bool {
 // fill takes over what the explanation says, once it is complete.
 func (d *Decision) fill() {
 	x := d.explanation
-	d.EventName = x.Recognized.EventName
+	d.EventName = printable.Text(x.Recognized.EventName)
 	if d.Hint == "" {
 		d.Hint = x.Hint
 	}
@@ -155,6 +157,19 @@ func (d *Decision) fill() {
 		}
 	}
 	d.collectIDs()
+	d.weigh()
+}
+
+// weigh estimates what the decision takes in memory: pdata and the words about them are several times their size on the wire.
+func (d *Decision) weigh() {
+	const ofOne, ofWords, timesWire = 4 << 10, 256, 8
+	x, wire := d.explanation, &plog.ProtoMarshaler{}
+	d.bytes = ofOne + ofWords*(len(x.Facts)+len(x.Rules)+len(x.Events)+len(x.NotCarried))
+	for i := range x.Events {
+		if x.Events[i].Sent {
+			d.bytes += timesWire * wire.LogRecordSize(x.Events[i].Record)
+		}
+	}
 }
 
 func (d *Decision) fact(f *explain.Fact) {

@@ -18,6 +18,9 @@ const (
 	maxQueued   = 1000
 	// maxFollowed bounds the events that are followed to their receipts.
 	maxFollowed = 4000
+	// maxQueuedBytes and maxFollowedBytes bound about what the same may take in memory.
+	maxQueuedBytes   = 16 << 20
+	maxFollowedBytes = 32 << 20
 )
 
 var errTooMany = errors.New("too many watch already: end one of them")
@@ -32,6 +35,8 @@ type hub struct {
 	// followed are the events whose receipts are awaited, by their keys, and order the same, the oldest first.
 	followed map[uint64][]follow
 	order    []follow
+	// bytes is about what they take.
+	bytes int
 	// unlisten ends the listening to receipts.
 	unlisten func()
 }
@@ -41,6 +46,9 @@ type follow struct {
 	told  *told
 	event int
 }
+
+// bytes is its part of what the decision takes.
+func (f follow) bytes() int { return f.told.bytes / len(f.told.Events) }
 
 // told is a decision with those who were told of it.
 type told struct {
@@ -62,6 +70,7 @@ type Watcher struct {
 	// are not told, for their number or because the watcher does not read.
 	queue  []*told
 	queued map[*told]struct{}
+	bytes  int
 	missed uint64
 	closed bool
 
@@ -96,7 +105,7 @@ func (w *Watcher) Close() {
 	if before == 1 && len(h.watchers) == 0 {
 		h.watching.Store(false)
 		h.unlisten()
-		h.followed, h.order = nil, nil
+		h.followed, h.order, h.bytes = nil, nil, 0
 	}
 }
 
@@ -114,7 +123,8 @@ func (w *Watcher) Read() (decisions []Decision, missed uint64) {
 		decisions[i].Events = slices.Clone(one.Events)
 	}
 	missed = w.missed
-	w.queue, w.missed = w.queue[:0], 0
+	clear(w.queue)
+	w.queue, w.bytes, w.missed = w.queue[:0], 0, 0
 	clear(w.queued)
 	return decisions, missed
 }
@@ -125,12 +135,14 @@ func (t *told) tell() {
 		if _, there := w.queued[t]; there || w.closed || !w.filter.takes(t.Outcome) {
 			continue
 		}
-		if len(w.queue) >= maxQueued {
+		for len(w.queue) >= maxQueued || (len(w.queue) > 0 && w.bytes+t.bytes > maxQueuedBytes) {
 			delete(w.queued, w.queue[0])
-			w.queue = append(w.queue[:0], w.queue[1:]...)
+			w.bytes -= w.queue[0].bytes
+			w.queue = slices.Delete(w.queue, 0, 1)
 			w.miss(1)
 		}
 		w.queue = append(w.queue, t)
+		w.bytes += t.bytes
 		w.queued[t] = struct{}{}
 		w.rouse()
 	}
@@ -156,11 +168,12 @@ func (h *hub) follow(t *told) {
 		if key == 0 {
 			continue
 		}
-		if len(h.order) >= maxFollowed {
+		one := follow{t, i}
+		for len(h.order) >= maxFollowed || (len(h.order) > 0 && h.bytes+one.bytes() > maxFollowedBytes) {
 			h.unfollow(h.order[0], StateUnfollowed)
 		}
-		one := follow{t, i}
 		h.order = append(h.order, one)
+		h.bytes += one.bytes()
 		h.followed[key] = append(h.followed[key], one)
 	}
 }
@@ -173,7 +186,10 @@ func (h *hub) unfollow(one follow, state string) {
 	} else {
 		h.followed[e.key] = left
 	}
-	h.order = slices.DeleteFunc(h.order, func(f follow) bool { return f == one })
+	if at := slices.Index(h.order, one); at >= 0 {
+		h.order = slices.Delete(h.order, at, at+1)
+		h.bytes -= one.bytes()
+	}
 	if !e.ended() {
 		e.State = state
 	}

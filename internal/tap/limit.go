@@ -39,8 +39,11 @@ func (l *limit) saw(class uint8, n int, now time.Time) {
 	l.total += float64(n)
 }
 
-// allows counts a record that comes now, and tells whether it is let through.
-func (l *limit) allows(class uint8, now time.Time) bool {
+// partsPerPlace is how many flags and attributes take the place of one more record, since telling of each takes work.
+const partsPerPlace = 100
+
+// allows counts a record of so many parts that comes now, and tells whether it is let through.
+func (l *limit) allows(class uint8, parts int, now time.Time) bool {
 	l.saw(class, 1, now)
 	keep := int(float64(len(l.let)/reserved) * l.seen[class] / l.total)
 	// With so many left the second is not used up: the one let through before them is long enough ago.
@@ -48,7 +51,9 @@ func (l *limit) allows(class uint8, now time.Time) bool {
 	if now.Sub(oldest) < time.Second && !oldest.IsZero() {
 		return false
 	}
-	l.let[l.next] = now
-	l.next = (l.next + 1) % len(l.let)
+	for range min(1+parts/partsPerPlace, len(l.let)-keep) {
+		l.let[l.next] = now
+		l.next = (l.next + 1) % len(l.let)
+	}
 	return true
 }

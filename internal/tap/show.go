@@ -4,6 +4,7 @@
 package tap // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -54,7 +55,12 @@ func show(d *Decision, showIDs bool, detail string) Shown {
 	}
 	switch detail {
 	case detailText:
-		s.Text = string(s.text(flat))
+		s.Text = cut(s.text(flat))
+		for i := range s.Events {
+			if len(s.Events[i].JSON) > maxText {
+				s.Events[i].JSON = nil
+			}
+		}
 	case detailJSON:
 		s.Explanation = s.explanation
 	default:
@@ -63,6 +69,17 @@ func show(d *Decision, showIDs bool, detail string) Shown {
 		}
 	}
 	return s
+}
+
+// maxText bounds the explanation of one record, of which a page keeps many.
+const maxText = 64 << 10
+
+func cut(text []byte) string {
+	if len(text) <= maxText {
+		return string(text)
+	}
+	whole := bytes.LastIndexByte(text[:maxText], '\n') + 1
+	return fmt.Sprintf("%s… %d bytes more: otelcol-amplitude-explain shows all of it\n", text[:whole], len(text)-whole)
 }
 
 // flatJSON is what the next component gets, as JSON.

@@ -4,13 +4,17 @@
 package tap
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
@@ -29,12 +33,12 @@ func TestLimit(t *testing.T) {
 	scarceLet, scarceSeen := 0, 0
 	for i := range 50_000 { // ten a millisecond, for five seconds
 		now := begin.Add(time.Duration(i) * 100 * time.Microsecond)
-		if l.allows(frequent, now) {
+		if l.allows(frequent, 1, now) {
 			let = append(let, now)
 		}
 		if i%2500 == 1234 { // four a second
 			scarceSeen++
-			if l.allows(scarce, now) {
+			if l.allows(scarce, 1, now) {
 				let = append(let, now)
 				scarceLet++
 			}
@@ -46,9 +50,9 @@ func TestLimit(t *testing.T) {
 		require.GreaterOrEqual(t, let[i].Sub(let[i-perSecond]), time.Second)
 	}
 	one := newLimit(1)
-	assert.True(t, one.allows(frequent, begin))
-	assert.False(t, one.allows(scarce, begin.Add(time.Millisecond)))
-	assert.True(t, one.allows(scarce, begin.Add(time.Second)))
+	assert.True(t, one.allows(frequent, 1, begin))
+	assert.False(t, one.allows(scarce, 1, begin.Add(time.Millisecond)))
+	assert.True(t, one.allows(scarce, 1, begin.Add(time.Second)))
 }
 
 func TestMask(t *testing.T) {
@@ -174,4 +178,53 @@ func TestClassWords(t *testing.T) {
 		assert.False(t, seen[outcome+" "+reason])
 		seen[outcome+" "+reason] = true
 	}
+}
+
+// TestLargeRecordsAreBounded: of records that are large, as an assignment of ten thousand flags is, fewer are told, and fewer kept.
+func TestLargeRecordsAreBounded(t *testing.T) {
+	const large, small = uint8(1), uint8(2)
+	l, now := newLimit(100), time.Unix(1_700_000_000, 0)
+	assert.True(t, l.allows(large, 10_000, now))
+	assert.False(t, l.allows(large, 10_000, now))
+	assert.True(t, l.allows(small, 20, now), "what is rare gets through beside it")
+	assert.True(t, l.allows(large, 10_000, now.Add(time.Second)))
+	assert.True(t, newLimit(1).allows(large, 10_000, now))
+
+	w, err := Watch(Filter{}, 1000)
+	require.NoError(t, err)
+	defer w.Close()
+	const records = 20
+	var decided []*told
+	for i := range records {
+		b := NewBatch("p", time.Now())
+		record := plog.NewLogRecord()
+		record.Attributes().PutStr("amplitude.insert_id", fmt.Sprint("id ", i))
+		record.Attributes().PutStr("note", strings.Repeat("x", 1<<20))
+		one := experiment.Decided{Outcome: experiment.Exposure, Resource: pcommon.NewMap(), Parts: 2}
+		require.True(t, b.Wants(&one))
+		b.Explains(&one, &explain.Explanation{Outcome: "exposure", Events: []explain.Event{{Sent: true, Record: record}}})
+		decided = append(decided, b.told...)
+		b.HandOver()
+	}
+	each := decided[0].bytes
+	require.Greater(t, each, 1<<20)
+	assert.Len(t, shared.order, maxFollowedBytes/each)
+	assert.Equal(t, StateUnfollowed, decided[0].Events[0].State)
+	assert.True(t, decided[0].Ended)
+	assert.Equal(t, StateHandedOn, decided[records-1].Events[0].State)
+	decisions, missed := w.Read()
+	assert.LessOrEqual(t, len(decisions), maxQueuedBytes/each)
+	assert.NotEmpty(t, decisions)
+	assert.Positive(t, missed)
+	shared.unfollow(shared.order[0], StateUnknown)
+	assert.Len(t, shared.order, maxFollowedBytes/each-1)
+	for len(shared.order) > 0 {
+		shared.unfollow(shared.order[0], StateUnknown)
+	}
+	assert.Zero(t, shared.bytes)
+
+	assert.Equal(t, "short\n", cut([]byte("short\n")))
+	long := cut(bytes.Repeat([]byte("line\n"), maxText))
+	assert.LessOrEqual(t, len(long), maxText+200)
+	assert.Regexp(t, `line\n… \d+ bytes more: otelcol-amplitude-explain shows all of it\n$`, long)
 }

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -34,7 +35,7 @@ func watch(t *testing.T, query string) *watching {
 	t.Helper()
 	h := tap.NewHandler(tap.Settings{MaxPerSecond: 1000, ShowIDs: true, Logger: zap.NewNop()})
 	server := httptest.NewServer(h)
-	response, err := http.Get(server.URL + "?detail=json&" + query) //nolint:bodyclose // closed below
+	response, err := http.Get(server.URL + "?" + query + "&detail=json") //nolint:bodyclose // closed below
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	t.Cleanup(func() {
@@ -229,6 +230,51 @@ func TestWatchedClaims(t *testing.T) {
 		require.Len(t, one.Events, 1)
 		assert.Equal(t, tap.StateUnfollowed, one.Events[0].State)
 		assert.Contains(t, one.Events[0].Hint, "no amplitude.insert_id")
+	}
+}
+
+// TestWatchedTextIsSafe: whatever a record says, a terminal that shows what is told of it shows text and nothing else.
+func TestWatchedTextIsSafe(t *testing.T) {
+	const hostile = "\x1b[2J\u202e\u009b31m\x00\r<script>alert(1)</script>\xff"
+	w := watch(t, "detail=text")
+	r := start(t, configOf(t, `{event_properties: {include: ["*"]}, identity: {groups: {org: org}}}`), nil)
+	ld := plog.NewLogs()
+	for _, event := range []string{"$exposure", "$assignment", "feature_flag.evaluation", "[Experiment] Exposure", hostile, "$exposure" + hostile, ""} {
+		record(t, ld, event, attrs{
+			"user_id": "user" + hostile, "device_id": "device" + hostile, "flag_key": "flag" + hostile, "variant": "a" + hostile, "org": "org" + hostile,
+			"feature_flag.key": "flag" + hostile, "feature_flag.result.variant": "b" + hostile, "variants": attrs{"flag" + hostile: "c" + hostile},
+			"metadata": attrs{"segmentName" + hostile: hostile, "segmentName": hostile}, "key" + hostile: "value" + hostile, "amplitude.user_properties.$set." + hostile: hostile,
+		})
+		record(t, ld, event, attrs{"user_id": "\x1b", "flag_key": "flag", "variant": "{" + hostile + "}", "variants": hostile, "metadata": hostile, "feature_flag.result.reason": hostile})
+	}
+	for _, rl := range ld.ResourceLogs().All() {
+		rl.Resource().Attributes().PutStr("service.name", "shop"+hostile)
+	}
+	require.NoError(t, r.ConsumeLogs(t.Context(), ld))
+	told := w.until(t, atLeast(14))
+	require.Len(t, told, 14)
+	for _, one := range told {
+		texts := []string{strings.ReplaceAll(one.Text, "\n", ""), one.Service, one.EventName, one.Reason, one.Why, one.Hint, strings.Join(one.LookedFor, "")}
+		texts = append(texts, one.Became...)
+		for _, flag := range one.Flags {
+			texts = append(texts, flag.Key, flag.Variant)
+		}
+		for _, id := range []*tap.ID{one.User, one.Device} {
+			if id != nil {
+				texts = append(texts, id.Value, id.From)
+			}
+		}
+		for _, event := range one.Events {
+			texts = append(texts, event.Type, event.Why)
+			for _, property := range event.Properties {
+				texts = append(texts, property.Operator, property.Name, property.Value)
+			}
+		}
+		for _, text := range texts {
+			for _, char := range text {
+				assert.True(t, strconv.IsPrint(char), "%q in %q", char, text)
+			}
+		}
 	}
 }
 

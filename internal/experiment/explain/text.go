@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
 // lines writes labeled lines in two columns, under headings.
@@ -170,11 +172,11 @@ func (l *lines) object(label string, of json.RawMessage) {
 		l.add(label, "%s", of)
 		return
 	}
-	l.text = fmt.Appendf(l.text, "%s%s\n%s%s\n", margin, label, margin, indented.Bytes())
+	l.text = fmt.Appendf(l.text, "%s%s\n%s%s\n", margin, label, margin, printable.JSON(indented.Bytes()))
 }
 
 func (l *lines) insertID(id *InsertID) {
-	l.add("insert_id", "%s", orQuotes(id.Value))
+	l.add("insert_id", "%s", orQuotes(printable.Escape(id.Value)))
 	window := fmt.Sprintf("window %d", id.Window)
 	if id.Day != "" {
 		window = fmt.Sprintf("day %d (%s)", id.Window, id.Day)
