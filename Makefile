@@ -154,7 +154,7 @@ web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk 
 
 # The tests of the documentation that take longer: with the commands of all pages, and a Collector with contributors' components.
 .PHONY: docs-test
-docs-test: $(BINARY) $(COMMANDS) bin/shop-go bin/demo ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
+docs-test: $(BINARY) $(COMMANDS) bin/shop-go bin/demo bin/otelcol-amplitude-scale bin/kafka ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
 	$(GO) test -count=1 -tags docs -timeout 20m ./e2e/docs
 	@echo "links to elsewhere, which no test follows:"
 	@git ls-files '*.md' | grep -v testdata/ | xargs grep -ohE 'https?://[^][ )>"`]+' | grep -vE '//(127\.0\.0\.1|localhost)' | sort -u | sed 's/^/  /'
@@ -214,11 +214,11 @@ powercut: $(BINARY) ## Cut the power of a disk under the Collector (Linux, as ro
 	$(GO) test -count=1 -v -tags powercut -timeout 10m ./e2e/powercut
 
 .PHONY: scale-test
-scale-test: need-redis $(BINARY) bin/otelcol-amplitude-scale ## Run the layouts of examples/scale-out: a load balancer, 2 and 4 replicas, edge and gateway, Kafka's configuration (SCALE_SEED=n repeats a run)
-	SCALE_SEED=$(SCALE_SEED) $(GO) test -count=1 -tags scale -timeout 10m ./e2e/scale
+scale-test: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Run the layouts of examples/scale-out: a load balancer, 2 and 4 replicas, edges and gateway, Kafka (SHORT=1: fewer users; SCALE_SEED=n repeats a run)
+	SCALE_SEED=$(SCALE_SEED) $(GO) test -count=1 -tags scale -timeout 10m $(if $(SHORT),-short) ./e2e/scale
 
 .PHONY: scale-bench
-scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale ## Print the figures of docs/scaling.md: 1, 2 and 4 processes, Redis, bytes on disk (5 minutes of a quiet machine)
+scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Print the figures of docs/scaling.md: 1, 2 and 4 processes, Redis, bytes on disk (5 minutes of a quiet machine)
 	$(GO) test -count=1 -v -tags scalebench -timeout 20m -run TestFigures ./e2e/scale
 
 .PHONY: bench
@@ -277,6 +277,10 @@ bin/otelcol-amplitude-scale: examples/scale-out/builder-config.yaml $(SOURCES) |
 bin/shop-go: $(wildcard examples/shop-go/*.go) examples/go.mod | need-go
 	@echo "==> building $@"
 	@$(GO) build -C examples -o ../$@ ./shop-go
+
+bin/kafka: $(wildcard examples/kafka/*.go) examples/go.mod | need-go
+	@echo "==> building $@"
+	@$(GO) build -C examples -o ../$@ ./kafka
 
 bin/demo: $(wildcard examples/demo/*.go internal/cleanenv/*) examples/go.mod | need-go
 	@echo "==> building $@"

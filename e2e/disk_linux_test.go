@@ -41,7 +41,7 @@ func TestFullDiskMakesSendersWait(t *testing.T) {
 	assert.NotContains(t, l.Logs(), "panic:")
 
 	setDisk(t, l.PID(), "unlimited")
-	require.NoError(t, sandboxDelete(l.far.Sandbox, "/_sandbox/faults"))
+	l.far.SandboxDelete(t, "/_sandbox/faults")
 	require.Eventually(t, func() bool { return l.try(t, exposures(refused, 100)) }, patience, 50*time.Millisecond)
 	l.storedOnce(t, refused+100)
 

@@ -138,16 +138,3 @@ func TestStorageThatCannotBeOpened(t *testing.T) {
 		})
 	}
 }
-
-// sandboxDelete calls the sandbox's control API.
-func sandboxDelete(address, path string) error {
-	request, err := http.NewRequest(http.MethodDelete, "http://"+address+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	return response.Body.Close()
-}

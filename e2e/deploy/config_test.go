@@ -5,15 +5,19 @@ package deploy
 
 import (
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
@@ -81,6 +85,8 @@ func TestConfigurationsAreValid(t *testing.T) {
 		{"chart", "helm/values.yaml", []string{"--config", values}},
 		// The Collector merges configurations as Helm merges values.
 		{"chart with replicas", "helm/values-replicas.yaml", []string{"--config", values, "--config", extract(t, in("helm", "values-replicas.yaml"))}},
+		{"chart of gateways", "helm/values-gateway.yaml", []string{"--config", values, "--config", extract(t, in("helm", "values-gateway.yaml"))}},
+		{"chart of edges", "helm/values-edge.yaml", []string{"--config", extract(t, in("helm", "values-edge.yaml"))}},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -132,6 +138,49 @@ func TestAcknowledgedIsOnDisk(t *testing.T) {
 		require.NoError(t, yaml.Unmarshal(content, &cfg))
 		assert.True(t, cfg.Extensions["file_storage"].Fsync, file)
 	}
+}
+
+// TestTiersOfTheChart runs an edge and a gateway with the configurations of the chart's values.
+func TestTiersOfTheChart(t *testing.T) {
+	values, gatewayValues, edgeValues := extract(t, in("helm", "values.yaml")), extract(t, in("helm", "values-gateway.yaml")), extract(t, in("helm", "values-edge.yaml"))
+	far := harness.Start(t, "../testdata/sandbox.yaml", harness.Options{})
+	start := func(config string, more, sets []string) *harness.Collector {
+		a, dir := harness.NewAddresses(t), t.TempDir()
+		_, port, err := net.SplitHostPort(a.Metrics)
+		require.NoError(t, err)
+		return harness.Start(t, config, harness.Options{
+			Addresses: a, Dir: dir, More: more, Env: []string{"MY_POD_IP=127.0.0.1", "AMPLITUDE_API_KEY=e2e-key"},
+			Sets: append([]string{
+				"receivers::otlp::protocols::http::endpoint: " + a.OTLPHTTP, "receivers::otlp::protocols::grpc::endpoint: " + a.OTLPGRPC,
+				"extensions::health_check::endpoint: " + a.Health,
+				"service::telemetry::metrics::readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: " + port + "}}}}]",
+			}, sets...),
+		})
+	}
+	dir := t.TempDir()
+	gateway := start(values, []string{gatewayValues}, []string{
+		"exporters::amplitude::endpoint: http://" + far.Sandbox + "/2/httpapi",
+		"exporters::amplitude::dead_letter::path: " + filepath.Join(dir, "letters.jsonl"),
+		"extensions::file_storage::directory: " + filepath.Join(dir, "storage"),
+	})
+	edge := start(edgeValues, nil, []string{"exporters::otlp_http::endpoint: http://" + gateway.OTLPHTTP})
+	for range 2 {
+		logs := plog.NewLogs()
+		record := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+		record.SetEventName("$exposure")
+		record.SetTimestamp(pcommon.NewTimestampFromTime(time.Now().Add(-time.Minute).Truncate(24 * time.Hour)))
+		record.Attributes().PutStr("user_id", "user-000001")
+		record.Attributes().PutStr("flag_key", "tiers")
+		record.Attributes().PutStr("variant", "on")
+		edge.SendLogs(t, logs)
+	}
+	assert.Len(t, far.WaitForEvents(t, 1), 1)
+	outcome := func(of *harness.Collector, name string) float64 {
+		return of.Metric(t, "otelcol_processor_amplitude_experiment_records", `outcome="`+name+`"`)
+	}
+	assert.InDelta(t, 2, outcome(edge, "exposure"), 0, "an edge has no memory")
+	assert.InDelta(t, 1, outcome(gateway, "already_shaped"), 0, "the gateway takes the event as it is")
+	assert.InDelta(t, 1, outcome(gateway, "duplicate"), 0, "and drops the repeat")
 }
 
 // TestHealthcheck runs the image's HEALTHCHECK against a Collector that is there, and one that is gone.

@@ -34,6 +34,18 @@ func (e Event) Text(field string) string {
 // What the sandbox adds about the receipt is left out.
 func (c *Collector) Events(t testing.TB) []Event {
 	t.Helper()
+	events := c.Arrived(t)
+	slices.SortStableFunc(events, func(a, b Event) int {
+		at, _ := a["time"].(float64)
+		bt, _ := b["time"].(float64)
+		return cmp.Or(cmp.Compare(at, bt), cmp.Compare(a.Text("insert_id"), b.Text("insert_id")))
+	})
+	return events
+}
+
+// Arrived returns what the sandbox has stored, in the order of arrival.
+func (c *Collector) Arrived(t testing.TB) []Event {
+	t.Helper()
 	var page struct {
 		Events []Event `json:"events"`
 	}
@@ -41,11 +53,6 @@ func (c *Collector) Events(t testing.TB) []Event {
 	for _, event := range page.Events {
 		delete(event, "sandbox")
 	}
-	slices.SortStableFunc(page.Events, func(a, b Event) int {
-		at, _ := a["time"].(float64)
-		bt, _ := b["time"].(float64)
-		return cmp.Or(cmp.Compare(at, bt), cmp.Compare(a.Text("insert_id"), b.Text("insert_id")))
-	})
 	return page.Events
 }
 
@@ -71,6 +78,44 @@ func (c *Collector) UserProperties(t testing.TB, id string) map[string]any {
 	}
 	c.sandboxGet(t, "/_sandbox/users/"+url.PathEscape(id), &user)
 	return user.Properties
+}
+
+// Stored returns how many events the sandbox has stored since its start.
+func (c *Collector) Stored(t testing.TB) int {
+	t.Helper()
+	var stats struct {
+		Verdicts map[string]int `json:"verdicts"`
+	}
+	c.sandboxGet(t, "/_sandbox/stats", &stats)
+	return stats.Verdicts["stored"]
+}
+
+// Experiments returns the variant of each user for each flag now, by user id.
+func (c *Collector) Experiments(t testing.TB) map[string]map[string]string {
+	t.Helper()
+	var page struct {
+		Users []struct {
+			ID          string            `json:"user_id"`
+			Experiments map[string]string `json:"experiments"`
+		} `json:"users"`
+	}
+	c.sandboxGet(t, "/_sandbox/users?limit=1000000", &page)
+	users := make(map[string]map[string]string, len(page.Users))
+	for _, user := range page.Users {
+		users[user.ID] = user.Experiments
+	}
+	return users
+}
+
+// SandboxDelete calls the sandbox's control API, for instance "/_sandbox/faults" to end all faults.
+func (c *Collector) SandboxDelete(t testing.TB, path string) {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodDelete, "http://"+c.Sandbox+path, http.NoBody)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, 2, response.StatusCode/100, "%s answered %d", path, response.StatusCode)
 }
 
 // SandboxPost calls the sandbox's control API, for instance "/_sandbox/faults".

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
 const (
@@ -34,12 +35,13 @@ type cluster struct {
 	front    *harness.Collector
 	replicas []*harness.Collector
 	options  []harness.Options
+	redis    *redistest.Server // what the replicas share; nil: nothing
 }
 
 func start(t *testing.T, n int) *cluster {
 	t.Helper()
 	c := &cluster{far: harness.Start(t, "../testdata/sandbox.yaml", harness.Options{})}
-	c.add(t, n)
+	c.add(t, n, "gateway.yaml")
 	c.front = c.startFront(t)
 	return c
 }
@@ -52,9 +54,20 @@ func (c *cluster) add(t *testing.T, n int, more ...string) {
 		for _, file := range more {
 			options.More = append(options.More, harness.ScaleOut(file))
 		}
+		if c.redis != nil {
+			shareRedis(&options, c.redis)
+		}
 		c.options = append(c.options, options)
 		c.replicas = append(c.replicas, harness.Start(t, harness.ScaleOut("replica.yaml"), options))
 	}
+}
+
+// shareRedis makes a replica one of those that share a Redis. The machine of a test may be busy: the timeout of 50ms is for those
+// that are not.
+func shareRedis(options *harness.Options, redis *redistest.Server) {
+	options.More = append(options.More, harness.ScaleOut("redis-replica.yaml"))
+	options.Env = append(options.Env, "REDIS_ENDPOINT="+redis.Address)
+	options.Sets = append(options.Sets, "processors::amplitude_experiment::dedup::redis::timeout: 2s")
 }
 
 // startFront starts a front that knows the replicas there are now.
@@ -69,6 +82,16 @@ func (c *cluster) startFront(t *testing.T) *harness.Collector {
 		Program: program, Addresses: a,
 		Env:  []string{"FRONT_HTTP=" + a.OTLPHTTP, "FRONT_HEALTH=" + a.Health},
 		Sets: []string{"exporters::load_balancing::resolver::static::hostnames: [" + strings.Join(names, ", ") + "]"},
+	})
+}
+
+// edge starts a Collector of the first tier, with changes to its configuration.
+func (c *cluster) edge(t *testing.T, config string, sets ...string) *harness.Collector {
+	t.Helper()
+	a := harness.NewAddresses(t)
+	return harness.Start(t, harness.ScaleOut(config), harness.Options{
+		Program: program, Addresses: a, Sets: sets,
+		Env: []string{"EDGE_HTTP=" + a.OTLPHTTP, "EDGE_HEALTH=" + a.Health, "GATEWAY=http://" + c.replicas[0].OTLPHTTP},
 	})
 }
 
@@ -101,11 +124,11 @@ func (c *cluster) spread(t *testing.T, order []int, clients int) {
 	working.Wait()
 }
 
-// forwarded counts the events that left each replica's processor.
+// forwarded counts the events, as the front shaped them, that left each replica's processor.
 func (c *cluster) forwarded(t *testing.T) (each []float64, sum float64) {
 	t.Helper()
 	for _, replica := range c.replicas {
-		n := replica.Metric(t, "otelcol_processor_amplitude_experiment_records", `outcome="exposure"`)
+		n := replica.Metric(t, "otelcol_processor_amplitude_experiment_records", `outcome="already_shaped"`)
 		each, sum = append(each, n), sum+n
 	}
 	return each, sum
@@ -129,10 +152,16 @@ func (c *cluster) storedOnce(t *testing.T) {
 
 func shuffled(t *testing.T) []int {
 	t.Helper()
+	return rand.New(rand.NewPCG(seedOf(t), 0)).Perm(total)
+}
+
+// seedOf is SCALE_SEED, or another one each time.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
 	seed, err := strconv.ParseUint(os.Getenv("SCALE_SEED"), 10, 64)
 	if err != nil {
-		seed = rand.Uint64()
+		seed = rand.Uint64N(1_000_000)
 	}
 	t.Logf("SCALE_SEED=%d repeats this order", seed)
-	return rand.New(rand.NewPCG(seed, 0)).Perm(total)
+	return seed
 }

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -96,8 +97,19 @@ func send(t *testing.T, bodies [][]byte, targets ...*harness.Collector) {
 	working.Wait()
 }
 
+// process is one of those whose processor time counts.
+type process interface{ PID() int }
+
+// those are Collectors as processes.
+func those(all ...*harness.Collector) (processes []process) {
+	for _, one := range all {
+		processes = append(processes, one)
+	}
+	return processes
+}
+
 // cpu is the processor time that the processes have used so far, in seconds.
-func cpu(t *testing.T, processes ...*harness.Collector) (seconds float64) {
+func cpu(t *testing.T, processes ...process) (seconds float64) {
 	t.Helper()
 	for _, process := range processes {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process.PID()))
@@ -158,56 +170,114 @@ func (f figures) print(title string) {
 	}
 }
 
+// layout is what takes records, what sends events to the sink, and the processes whose time counts, tier by tier.
+type layout struct {
+	targets, last []*harness.Collector
+	tiers         [][]process
+}
+
 // measure sends new exposures and then the same as repeats; it returns each's records per second and what CPU
-// seconds a million of them take of each group of processes.
-func measure(t *testing.T, far *sink, targets []*harness.Collector, groups ...[]*harness.Collector) (values []float64) {
+// seconds a million of them take of each tier.
+func measure(t *testing.T, far *sink, l layout) (values []float64) {
 	t.Helper()
 	bodies := requests(t)
-	for _, wanted := range []int64{subjects, 0} {
-		begin, before := time.Now(), make([]float64, len(groups))
-		for i, group := range groups {
-			before[i] = cpu(t, group...)
+	taken := func() (n float64) {
+		for _, one := range l.last {
+			n += one.Metric(t, "otelcol_processor_amplitude_experiment_records")
 		}
-		from := far.events.Load()
-		send(t, bodies, targets...)
+		return n
+	}
+	for _, wanted := range []int64{subjects, 0} {
+		before := make([]float64, len(l.tiers))
+		for i, tier := range l.tiers {
+			before[i] = cpu(t, tier...)
+		}
+		from, already, begin := far.events.Load(), taken(), time.Now()
+		send(t, bodies, l.targets...)
 		far.wait(t, from+wanted)
+		require.Eventually(t, func() bool { return taken() >= already+subjects }, 2*time.Minute, 20*time.Millisecond)
 		values = append(values, subjects/time.Since(begin).Seconds())
-		for i, group := range groups {
-			values = append(values, (cpu(t, group...)-before[i])*1e6/subjects)
+		for i, tier := range l.tiers {
+			values = append(values, (cpu(t, tier...)-before[i])*1e6/subjects)
 		}
 	}
 	return values
 }
 
+// layouts are those of docs/scaling.md, of n processes where the events are sent to Amplitude.
+var layouts = []struct {
+	name  string
+	start func(t *testing.T, n int, far *sink) layout
+}{
+	{"processes | new/s | CPU s per million | repeats/s | CPU s per million", func(t *testing.T, n int, far *sink) layout {
+		all := replicas(t, n, far, nil)
+		return layout{all, all, [][]process{those(all...)}}
+	}},
+	{"front | new/s | CPU front | CPU replicas | repeats/s | CPU front | CPU replicas", func(t *testing.T, n int, far *sink) layout {
+		c := &cluster{replicas: replicas(t, n, far, nil, "gateway.yaml")}
+		front := []*harness.Collector{c.startFront(t)}
+		return layout{front, c.replicas, [][]process{those(front...), those(c.replicas...)}}
+	}},
+	{"edges and gateways | new/s | CPU edges | CPU gateways | repeats/s | CPU edges | CPU gateways", func(t *testing.T, n int, far *sink) layout {
+		all := replicas(t, n, far, nil, "gateway.yaml")
+		var edges []*harness.Collector
+		for _, gateway := range all {
+			edges = append(edges, (&cluster{replicas: []*harness.Collector{gateway}}).edge(t, "edge.yaml"))
+		}
+		return layout{edges, all, [][]process{those(edges...), those(all...)}}
+	}},
+	{"Kafka | new/s | CPU edge | CPU kfake | CPU gateways | repeats/s | CPU edge | CPU kfake | CPU gateways", func(t *testing.T, n int, far *sink) layout {
+		b := startBroker(t)
+		edge := []*harness.Collector{startKafkaEdge(t, b)}
+		all := replicas(t, n, far, func(options *harness.Options) {
+			options.Env = append(options.Env, "KAFKA="+b.address, fmt.Sprintf("REPLICA_NAME=gateway-%s", options.Addresses.Health))
+		}, "kafka-gateway.yaml")
+		require.Eventually(t, func() bool { return ownedBy(t, all...) == numberOfPartitions }, patience, pause, "all partitions have a gateway")
+		return layout{edge, all, [][]process{those(edge...), {b}, those(all...)}}
+	}},
+}
+
 func TestFigures(t *testing.T) {
-	t.Run("processes", func(t *testing.T) {
-		table := figures{}
-		for round := range rounds {
-			for _, n := range []int{1, 2, 4} {
-				t.Run(fmt.Sprint(round, n), func(t *testing.T) {
-					far := newSink(t)
-					all := replicas(t, n, far, nil)
-					table.add(fmt.Sprint(n, " processes"), measure(t, far, all, all)...)
-				})
+	for _, l := range layouts {
+		name, _, _ := strings.Cut(l.name, " |")
+		t.Run(name, func(t *testing.T) {
+			table := figures{}
+			for round := range rounds {
+				for _, n := range []int{1, 2, 4} {
+					t.Run(fmt.Sprint(round, n), func(t *testing.T) {
+						far := newSink(t)
+						table.add(strconv.Itoa(n), measure(t, far, l.start(t, n, far))...)
+					})
+				}
 			}
-		}
-		table.print("processes | new/s | CPU s per million | repeats/s | CPU s per million")
-	})
-	t.Run("front", func(t *testing.T) {
-		table := figures{}
-		for range rounds {
-			far := newSink(t)
-			c := &cluster{replicas: replicas(t, 2, far, nil)}
-			front := []*harness.Collector{c.startFront(t)}
-			table.add("load_balancing before 2", measure(t, far, front, front, c.replicas)...)
-			for _, process := range append(front, c.replicas...) {
-				process.Kill()
-			}
-		}
-		table.print("front | new/s | CPU front | CPU replicas | repeats/s | CPU front | CPU replicas")
-	})
+			table.print(l.name)
+		})
+	}
 	t.Run("redis", redisFigures)
 	t.Run("queue", queueFigures)
+	t.Run("topic", topicFigures)
+}
+
+// topicFigures prints what an event takes in Kafka.
+func topicFigures(t *testing.T) {
+	b := startBroker(t)
+	edge := startKafkaEdge(t, b)
+	send(t, requests(t), edge)
+	messages, size := b.read(t), int64(0)
+	require.NoError(t, filepath.WalkDir(b.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".dat" {
+			return err
+		}
+		file, err := entry.Info()
+		size += file.Size()
+		return err
+	}))
+	bytes := 0
+	for _, one := range messages {
+		bytes += len(one.Value)
+	}
+	fmt.Printf("topic: %d messages for %d events, %.0f bytes for each event, %.0f compressed\n",
+		len(messages), subjects, float64(bytes)/subjects, float64(size)/subjects)
 }
 
 func redisFigures(t *testing.T) {
@@ -227,14 +297,11 @@ func redisFigures(t *testing.T) {
 		require.FailNow(t, "Redis does not tell "+name)
 		return 0
 	}
-	all := replicas(t, 2, far, func(options *harness.Options) {
-		options.Env = append(options.Env, "REDIS_ENDPOINT="+server.Address)
-		options.Sets = append(options.Sets, "processors::amplitude_experiment::dedup::redis::timeout: 2s")
-	}, "redis-replica.yaml")
+	all := replicas(t, 2, far, func(options *harness.Options) { shareRedis(options, server) })
 	memory := info("memory", "used_memory")
 	require.NoError(t, client.ConfigResetStat(t.Context()).Err())
 	busy := info("cpu", "used_cpu_user") + info("cpu", "used_cpu_sys")
-	values := measure(t, far, all, all)
+	values := measure(t, far, layout{all, all, [][]process{those(all...)}})
 	keys, err := client.DBSize(t.Context()).Result()
 	require.NoError(t, err)
 	require.EqualValues(t, subjects, keys)

@@ -81,7 +81,7 @@ func TestReplicasAreAdded(t *testing.T) {
 	c.storedOnce(t)
 	_, before := c.forwarded(t)
 	c.front.Stop(t)
-	c.add(t, 2)
+	c.add(t, 2, "gateway.yaml")
 	c.front = c.startFront(t)
 	c.spread(t, order, clients)
 	_, after := c.forwarded(t)
