@@ -144,6 +144,7 @@ func TestOutcomesByVariant(t *testing.T) {
 		bought(1), bought(1), bought(3), bought(5),
 		exposed(3, "f", "a"), bought(3), // under both, one after the other
 		exposed(4, "f", ""), bought(4), // out by now
+		`{"event_type":"$identify","user_id":"user-2","user_properties":{"$set":{"[Experiment] f":"b"}}}`, bought(2), // the property decides
 		`{"event_type":"[Experiment] Impression","user_id":"user-1","event_properties":{"[Experiment] Flag Key":"f"}}`,
 		`{"event_type":"$identify","user_id":"user-1","user_properties":{"plan":"pro"}}`,
 	)
@@ -156,8 +157,8 @@ func TestOutcomesByVariant(t *testing.T) {
 	assert.Equal(t, []int{3, 2, 3}, []int{a.Outcomes[0].Events, a.Outcomes[0].Users, a.Met})
 	assert.InDelta(t, 2.0/3, a.Outcomes[0].Share, 1e-9)
 	require.Len(t, b.Outcomes, 1)
-	assert.Equal(t, []int{1, 1, 2}, []int{b.Outcomes[0].Events, b.Outcomes[0].Users, b.Met})
-	assert.InDelta(t, 0.5, b.Outcomes[0].Share, 1e-9)
+	assert.Equal(t, []int{2, 2, 3}, []int{b.Outcomes[0].Events, b.Outcomes[0].Users, b.Met})
+	assert.InDelta(t, 2.0/3, b.Outcomes[0].Share, 1e-9)
 }
 
 func TestRunsAreApart(t *testing.T) {

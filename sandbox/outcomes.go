@@ -29,28 +29,32 @@ func (f *userFlag) meet(v *variantCount) {
 	}
 }
 
-// outcome counts an event under the variants that its user is in by now.
+// outcome counts an event under the variants that its user is in by now: those of the user properties, by which Amplitude segments.
 func (x *experiments) outcome(e *entry, u *user) {
 	if u.flagCount > outcomeRuns {
 		x.overflow++
 		return
 	}
-	for _, state := range u.flags {
+	for flag, state := range u.flags {
+		variant, in := u.properties[experimentPrefix+flag].(string)
+		if !in {
+			continue
+		}
 		for _, f := range state.runs {
 			steps(1)
 			if f.last == nil || f.out {
 				continue
 			}
-			if !x.outcomeIn(f, e.eventType, u) {
+			if v := x.variant(f.in, variant); v == nil || !x.outcomeIn(f, v, e.eventType, u) {
 				x.overflow++
 			}
 		}
 	}
 }
 
-// outcomeIn counts an event under the variant of one run; false when there is no room for it.
-func (x *experiments) outcomeIn(f *userFlag, eventType string, u *user) bool {
-	v := f.last
+// outcomeIn counts an event under a variant of one run; false when there is no room for it.
+func (x *experiments) outcomeIn(f *userFlag, v *variantCount, eventType string, u *user) bool {
+	f.meet(v)
 	count := v.outcomes[eventType]
 	if count == nil {
 		if len(v.outcomes) >= outcomeTypes || !x.holds(len(eventType)) {
