@@ -39,6 +39,7 @@ func runDemo(t *testing.T, config string, env ...string) (string, error) {
 		require.NoError(t, os.Symlink(harness.Binary(t, program), filepath.Join(dir, "bin", program)))
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.example.yaml"), []byte(config), 0o600))
+	require.NoError(t, os.Symlink(filepath.Join(harness.Root(), "examples"), filepath.Join(dir, "examples")))
 	cmd := harness.Isolated(harness.Binary(t, "demo"), "-once")
 	cmd.Dir, cmd.Env = dir, cleanenv.Environ(env...)
 	out, err := cmd.CombinedOutput()
@@ -63,6 +64,7 @@ func TestDemoInAnyEnvironment(t *testing.T) {
 			out, err := runDemo(t, config, hostile...)
 			require.NoError(t, err, out)
 			assert.Contains(t, out, "Everything arrived as the shop says")
+			assert.Contains(t, out, "orders by variant of checkout-flow:  control ")
 		})
 	}
 }

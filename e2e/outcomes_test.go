@@ -75,7 +75,9 @@ func TestOutcomesFollowExposures(t *testing.T) {
 	sender := harness.Start(t, "testdata/sender.yaml", options)
 	target := harness.Collector{Addresses: options.Addresses}
 	far.SandboxPost(t, "/_sandbox/faults", []map[string]any{
-		{"times": 2, "action": "ingest_then_reset"}, {"times": 2, "action": "status", "code": 500}, {"times": 1, "action": "ingest_then_status", "code": 502},
+		{"times": 2, "action": "ingest_then_reset"},
+		{"times": 2, "action": "status", "code": 500},
+		{"times": 1, "action": "ingest_then_status", "code": 502},
 		{"times": -1, "action": "status", "code": 503}, // away, until the fault is deleted
 	})
 
@@ -84,7 +86,7 @@ func TestOutcomesFollowExposures(t *testing.T) {
 	var done sync.WaitGroup
 	for s := range senders {
 		done.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(s), 5)) //nolint:gosec // a test
+			r := rand.New(rand.NewPCG(uint64(s), 5))
 			post := func(of []shopper, orders bool) {
 				body, err := told(of, orders)
 				for assert.NoError(t, err) && t.Context().Err() == nil {

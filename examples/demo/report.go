@@ -28,6 +28,9 @@ type summary struct {
 	Repeats     int                          `json:"repeats"`
 	Skipped     int                          `json:"skipped"`
 	Users       map[string]map[string]string `json:"users"`
+	// Orders are all, and those of the users in each variant of checkout-flow.
+	Orders          int            `json:"orders"`
+	OrdersByVariant map[string]int `json:"orders_by_variant"`
 	// PageRepeats are the repeats dropped as the sandbox's page counts them.
 	PageRepeats int `json:"-"`
 }
@@ -71,9 +74,13 @@ func readArrived(ctx context.Context, sent summary) (summary, error) {
 	}
 	arrived.Exposures = stats.EventsByType["[Experiment] Exposure"]
 	arrived.Assignments = stats.EventsByType["[Experiment] Assignment"]
+	arrived.Orders = stats.EventsByType[orderPlaced]
 	arrived.PageRepeats = stats.Records["duplicate"] + stats.Records["repaired"]
 	var err error
 	if arrived.Repeats, err = readRepeats(ctx); err != nil {
+		return arrived, err
+	}
+	if arrived.OrdersByVariant, err = readOrders(ctx); err != nil {
 		return arrived, err
 	}
 	for id := range sent.Users {
@@ -94,6 +101,45 @@ func readArrived(ctx context.Context, sent summary) (summary, error) {
 		arrived.Users[id] = properties
 	}
 	return arrived, nil
+}
+
+// orderPlaced is what the shops' orders are called in Amplitude, and boughtIn the flag by whose variants they are told apart.
+const (
+	orderPlaced = "Order Placed"
+	boughtIn    = "checkout-flow"
+)
+
+// readOrders reads from the sandbox's experiments how many orders came of the users in each variant.
+func readOrders(ctx context.Context) (map[string]int, error) {
+	var page struct {
+		Experiments []struct {
+			Flag     string `json:"flag"`
+			Variants []struct {
+				Variant  string `json:"variant"`
+				Outcomes []struct {
+					EventType string `json:"event_type"`
+					Events    int    `json:"events"`
+				} `json:"outcomes"`
+			} `json:"variants"`
+		} `json:"experiments"`
+	}
+	if err := getJSON(ctx, sandboxURL+"/_sandbox/experiments", &page); err != nil {
+		return nil, err
+	}
+	orders := map[string]int{}
+	for _, experiment := range page.Experiments {
+		if experiment.Flag != boughtIn {
+			continue
+		}
+		for _, variant := range experiment.Variants {
+			for _, outcome := range variant.Outcomes {
+				if outcome.EventType == orderPlaced {
+					orders[variant.Variant] += outcome.Events
+				}
+			}
+		}
+	}
+	return orders, nil
 }
 
 func getJSON(ctx context.Context, address string, into any) error {
@@ -139,6 +185,8 @@ func compare(sent, arrived summary) (differences []string) {
 	}
 	differ("exposures", sent.Exposures, arrived.Exposures)
 	differ("assignments", sent.Assignments, arrived.Assignments)
+	differ("orders", sent.Orders, arrived.Orders)
+	differ("orders by variant of "+boughtIn, fmt.Sprint(sent.OrdersByVariant), fmt.Sprint(arrived.OrdersByVariant)) // a nil map prints as an empty one
 	differ("repeats dropped", sent.Repeats, arrived.Repeats)
 	differ("repeats dropped, on the page", sent.Repeats, arrived.PageRepeats)
 	for _, id := range slices.Sorted(maps.Keys(sent.Users)) {
@@ -156,6 +204,7 @@ func printReport(w io.Writer, sent, arrived summary, differences []string) {
 	}{
 		{"exposures", sent.Exposures, arrived.Exposures},
 		{"assignments", sent.Assignments, arrived.Assignments},
+		{"orders", sent.Orders, arrived.Orders},
 		{"repeats dropped", sent.Repeats, arrived.Repeats},
 		{"users", len(sent.Users), len(arrived.Users)},
 	} {
@@ -164,6 +213,13 @@ func printReport(w io.Writer, sent, arrived summary, differences []string) {
 	_ = table.Flush()
 	fmt.Fprintf(w, "%d log records in all, %d of them evaluations of a flag that is the same for everybody\n", sent.Records, sent.Skipped)
 
+	if len(arrived.OrdersByVariant) > 0 {
+		fmt.Fprintf(w, "orders by variant of %s:", boughtIn)
+		for _, variant := range slices.Sorted(maps.Keys(arrived.OrdersByVariant)) {
+			fmt.Fprintf(w, "  %s %d", variant, arrived.OrdersByVariant[variant])
+		}
+		fmt.Fprintln(w)
+	}
 	if users := slices.Sorted(maps.Keys(arrived.Users)); len(users) > 0 {
 		id := users[0]
 		fmt.Fprintf(w, "\nexperiment properties of %s\n", id)

@@ -32,7 +32,7 @@ type shop struct {
 }
 
 var shops = map[string]shop{
-	"shop-go": {target: "run", says: "50 shoppers, about 3 seconds", visit: []string{"bin/shop-go"}},
+	"shop-go": {target: "run", says: "50 shoppers, about 3 seconds", visit: []string{"bin/shop-go"}, configs: []string{"examples/shop-go/collector.yaml"}},
 	"shop-node": {
 		target: "shop-node", says: "30 shoppers",
 		visit: []string{"node", "examples/shop-node/visit.js"},

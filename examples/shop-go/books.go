@@ -24,6 +24,9 @@ type Summary struct {
 	Repeats int `json:"repeats"`
 	// Skipped are evaluations of flags that are the same for everybody.
 	Skipped int `json:"skipped"`
+	// Orders is how many orders were placed, and OrdersByVariant how many by those in each variant of checkout-flow.
+	Orders          int            `json:"orders"`
+	OrdersByVariant map[string]int `json:"orders_by_variant"`
 	// Users maps each user_id to the experiment properties that it should end with.
 	Users map[string]map[string]string `json:"users"`
 }
@@ -46,7 +49,7 @@ type books struct {
 }
 
 func newBooks() *books {
-	return &books{told: map[result]bool{}, summary: Summary{Users: map[string]map[string]string{}}}
+	return &books{told: map[result]bool{}, summary: Summary{Users: map[string]map[string]string{}, OrdersByVariant: map[string]int{}}}
 }
 
 func (b *books) evaluated(user, flag, variant string, at time.Time) {
@@ -58,6 +61,14 @@ func (b *books) evaluated(user, flag, variant string, at time.Time) {
 		return
 	}
 	b.exposed(user, flag, variant, at)
+}
+
+func (b *books) ordered(variant string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.summary.Records++
+	b.summary.Orders++
+	b.summary.OrdersByVariant[variant]++
 }
 
 func (b *books) unexposed(user, flag string, at time.Time) {

@@ -70,6 +70,17 @@ func assignment(userID string, variants map[string]string, at time.Time) log.Rec
 	return record
 }
 
+// order is the record that a shopper has bought something.
+func order(userID, id string, items int64, revenue float64, at time.Time) log.Record {
+	var record log.Record
+	record.SetTimestamp(at)
+	record.SetEventName("order.placed")
+	record.AddAttributes(
+		attribute.String("user.id", userID), attribute.String("order.id", id), attribute.Int64("order.items", items),
+		attribute.Float64("revenue", revenue), attribute.String("currency", "EUR"))
+	return record
+}
+
 // unexposure is the record that a shopper has left an experiment: an exposure without a variant.
 func unexposure(userID, flag string, at time.Time) log.Record {
 	var record log.Record

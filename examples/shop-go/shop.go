@@ -79,19 +79,35 @@ func (s *shop) visit(ctx context.Context, who *shopper, n int) error {
 		s.logger.Emit(ctx, unexposure(who.id, recommendations, now))
 		s.books.unexposed(who.id, recommendations, now)
 	}
-	return s.view(ctx, who, freeShipping)
+	if err := s.view(ctx, who, freeShipping); err != nil {
+		return err
+	}
+	return s.buy(ctx, who, n)
+}
+
+// buy lets every second shopper buy something, and three of four of those whose checkout has one page.
+func (s *shop) buy(ctx context.Context, who *shopper, n int) error {
+	variant, err := resolve(checkoutFlow, who)
+	if err != nil {
+		return err
+	}
+	if (variant == "one-page" && n%4 == 3) || (variant != "one-page" && n%2 == 1) {
+		return nil
+	}
+	items := int64(1 + n%3)
+	now := time.Now()
+	s.logger.Emit(ctx, order(who.id, fmt.Sprintf("order-%04d", n+1), items, 19.5*float64(items), now))
+	s.books.ordered(variant)
+	return nil
 }
 
 // signIn evaluates all experiments at once, as a server does when it renders the first page.
 func (s *shop) signIn(ctx context.Context, who *shopper) error {
 	variants := make(map[string]string, len(experiments))
 	for _, flag := range experiments {
-		// The provider is asked directly: these evaluations are an assignment, not an exposure.
-		detail := flags()[flag]
-		value, _ := detail.Resolve("", openfeature.FlattenedContext{openfeature.TargetingKey: who.id})
-		variant, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("flag %q gave %v to %s, not a variant", flag, value, who.id)
+		variant, err := resolve(flag, who)
+		if err != nil {
+			return err
 		}
 		variants[flag] = variant
 	}
@@ -99,6 +115,17 @@ func (s *shop) signIn(ctx context.Context, who *shopper) error {
 	s.logger.Emit(ctx, assignment(who.id, variants, now))
 	s.books.assigned(who.id, variants, now)
 	return nil
+}
+
+// resolve asks the provider directly: it is no exposure.
+func resolve(flag string, who *shopper) (string, error) {
+	detail := flags()[flag]
+	value, _ := detail.Resolve("", openfeature.FlattenedContext{openfeature.TargetingKey: who.id})
+	variant, ok := value.(string)
+	if !ok {
+		return "", fmt.Errorf("flag %q gave %v to %s, not a variant", flag, value, who.id)
+	}
+	return variant, nil
 }
 
 // view shows the shopper what the flags decide; each evaluation is an exposure.

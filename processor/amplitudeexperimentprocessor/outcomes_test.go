@@ -253,7 +253,7 @@ func TestOutcomesOverTwoCollectors(t *testing.T) {
 
 // Whatever the records are, no event leaves whose name the configuration does not have, and none has operations on user properties.
 func TestUnnamedOutcomesNeverLeave(t *testing.T) {
-	rng := rand.New(rand.NewPCG(7, 11)) //nolint:gosec // a test
+	rng := rand.New(rand.NewPCG(7, 11))
 	words := []string{"order", "placed", "checkout", "failed", "$identify", "[Experiment] Exposure", "feature_flag.track", "Order Placed", "", "*", "."}
 	word := func() string {
 		var parts []string
@@ -296,7 +296,7 @@ func TestOutcomesPerMinute(t *testing.T) {
 		t.Cleanup(func() { require.NoError(t, p.Shutdown(t.Context())) })
 		return func(n int) error {
 			ld := plog.NewLogs()
-			record(t, ld, "$exposure", map[string]any{"flag_key": "f", "variant": "on", "user_id": fmt.Sprint("shopper-", rand.Uint64())}) //nolint:gosec // a test
+			record(t, ld, "$exposure", map[string]any{"flag_key": "f", "variant": "on", "user_id": fmt.Sprint("shopper-", rand.Uint64())})
 			for i := range n {
 				record(t, ld, "order.placed", map[string]any{"user_id": "shopper-1", "n": i})
 			}
