@@ -451,6 +451,14 @@ func TestLimits(t *testing.T) {
 		{"what exposures of one result repeat", "{assignment: {emit: exposures}, limits: {inherited_mib: 1}}", resultWithGroups(2000), rejected, "inherited_limit", 1, 0},
 		{"groups", "{}", hostileShapes[4].make(8), "otelcol_processor_amplitude_experiment_groups_left_out", "", 3, 1},
 		{"keys of a map", "{}", one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) { return "metadata", filled("m%06d", 1030) }), "otelcol_processor_amplitude_experiment_properties_left_out", "", 6, 1},
+		{"maps within maps", "event_properties: {include: [deep]}", one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) {
+			return "deep", func(v pcommon.Value) {
+				for range 60 {
+					v = v.SetEmptyMap().PutEmpty("d")
+				}
+				v.SetStr("end")
+			}
+		}), "otelcol_processor_amplitude_experiment_properties_left_out", "", 1, 1},
 		{"keys that are the same when repaired", "{}", one("$exposure", ownExposure, 2, func(i int) (string, func(pcommon.Value)) {
 			return "metadata", func(v pcommon.Value) {
 				v.SetEmptyMap().PutStr("\xff", "first")
