@@ -28,6 +28,25 @@ type experimentView struct {
 	Last          int64         `json:"last"`
 	Variants      []variantView `json:"variants"`
 	SRM           srmView       `json:"srm"`
+	// Diagnostics are what the processor's diagnostics would say; nil beyond the flags of which they are kept.
+	Diagnostics *diagnosticsView `json:"diagnostics,omitempty"`
+	Timeline    *timelineView    `json:"timeline,omitempty"`
+}
+
+// diagnosticsView is what the processor's diagnostics say of a run, by the same code.
+type diagnosticsView struct {
+	Persons           int     `json:"persons"`
+	Changed           int     `json:"changed"`
+	DeviceOnly        int     `json:"device_only"`
+	Assigned          int     `json:"assigned"`
+	AssignedExposed   int     `json:"assigned_exposed"`
+	WithoutAssignment int     `json:"without_assignment"`
+	Late              int64   `json:"late_exposures"`
+	SampledShare      float64 `json:"sampled_share"`
+	Tested            bool    `json:"tested"` // shares are configured
+	Mismatch          bool    `json:"mismatch"`
+	Evidence          float64 `json:"evidence"`
+	PValue            float64 `json:"p_value"` // of the sequential test, the lowest of all looks
 }
 
 type variantView struct {
@@ -98,8 +117,11 @@ func (s *experimentsAPI) getExperiments(w http.ResponseWriter, _ *http.Request) 
 	for _, p := range s.order {
 		distinct += len(p.flags.propertied)
 		notCounted += p.flags.overflow
+		diagnosed := p.flags.diagnosed()
 		for _, x := range p.flags.order {
-			views = append(views, x.view(p.number, p.flags.assigned[x.flag], s.config.Weights[x.flag]))
+			view := x.view(p.number, p.flags.assigned[x.flag], s.config.Weights[x.flag])
+			view.Diagnostics = diagnosed[[2]string{x.flag, x.run}]
+			views = append(views, view)
 		}
 	}
 	s.mu.Unlock()
@@ -113,11 +135,24 @@ func (s *experimentsAPI) getExperiments(w http.ResponseWriter, _ *http.Request) 
 	})
 }
 
+// diagnosed are the diagnostics of each run.
+func (x *experiments) diagnosed() map[[2]string]*diagnosticsView {
+	views := map[[2]string]*diagnosticsView{}
+	for _, c := range x.book.Read() {
+		views[[2]string{c.Flag, c.Run}] = &diagnosticsView{
+			Persons: c.Persons, Changed: c.Changed, DeviceOnly: c.DeviceOnly, Assigned: c.Assigned, AssignedExposed: c.ExposedAssigned,
+			WithoutAssignment: c.WithoutAssignment, Late: c.Late, SampledShare: c.SampledShare,
+			Tested: c.Verdict.Tested, Mismatch: c.Verdict.Mismatch(), Evidence: c.Verdict.Evidence, PValue: c.Verdict.PValue,
+		}
+	}
+	return views
+}
+
 func (x *experiment) view(project, assignments int, weights map[string]float64) experimentView {
 	v := experimentView{
 		Project: project, Flag: x.flag, ExperimentKey: x.run, Users: x.users, Exposures: x.exposures, Unexposures: x.unexposures,
 		Changes: x.changes, Jumpers: x.jumpers, Left: x.left, Assignments: assignments, Unassigned: x.unassigned, First: x.first, Last: x.last,
-		Variants: []variantView{},
+		Variants: []variantView{}, Timeline: x.timeline.view(x.variants),
 	}
 	for _, one := range x.variants {
 		v.Variants = append(v.Variants, variantView{Variant: one.key, Users: one.users, FirstUsers: one.first, Exposures: one.exposures, Met: one.met, Outcomes: outcomesOf(one)})

@@ -80,11 +80,11 @@ func (up *upload) apply(e *event) *entry {
 		out.verdict = Identify
 	case up.unsetsOnly(e):
 		out.verdict, out.reason = Identify, "without a variant it only unsets the user property"
-		p.flags.observe(out, u)
+		p.flags.observe(out, u, e)
 	default:
 		out.verdict = Stored
 		u.events++
-		p.flags.observe(out, u)
+		p.flags.observe(out, u, e)
 	}
 	for _, property := range p.flags.properties(out, b.ExperimentPropertyLimit) {
 		warn(cut(property, namesShown) + " is beyond the " + strconv.Itoa(b.ExperimentPropertyLimit) + " experiment user properties of a project: Amplitude supports no more")

@@ -4,9 +4,13 @@
 package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/zeebo/xxh3"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/diagnostics"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
 // Bounds of what the experiment view counts, so that hostile names cannot fill the memory.
@@ -15,6 +19,10 @@ const (
 	experimentVariants   = 100
 	experimentProperties = 20_000
 	userFlags            = 2 * maxExperimentProperties
+
+	// Of what the processor's diagnostics would say.
+	diagnosedFlags    = 100
+	diagnosedVariants = 20
 )
 
 const dayMillis = 24 * 60 * 60 * 1000
@@ -31,6 +39,7 @@ type experiment struct {
 	left        int // users whose latest exposure is of no variant, after one of a variant
 	unassigned  int // (user, day) exposures without an assignment on that day
 	first, last int64
+	timeline    timeline
 }
 
 // variantCount is one variant of a run.
@@ -63,12 +72,18 @@ type experiments struct {
 	propertied map[xxh3.Uint128]struct{}
 	held       holding
 	overflow   int // what was not counted because a bound was reached
+	// book counts as the processor's diagnostics do.
+	book *diagnostics.Book
 }
 
-func newExperiments(limit int64) *experiments {
+func newExperiments(limit int64, weights map[string]map[string]float64) *experiments {
 	return &experiments{
 		runs: map[[2]string]*experiment{}, assigned: map[string]int{}, propertied: map[xxh3.Uint128]struct{}{},
 		held: holding{limit: limit},
+		book: diagnostics.NewBook(diagnostics.Settings{
+			Flags: pattern.NewList([]string{pattern.Star}), Expected: weights, MaxFlags: diagnosedFlags, MaxVariants: diagnosedVariants,
+			MaxAllVariants: diagnosedFlags * diagnosedVariants, MaxPersons: diagnostics.DefaultPersons,
+		}),
 	}
 }
 
@@ -95,8 +110,9 @@ func (x *experiments) properties(e *entry, limit int) (beyond []string) {
 }
 
 // observe counts an event that was stored.
-func (x *experiments) observe(e *entry, u *user) {
+func (x *experiments) observe(e *entry, u *user, of *event) {
 	day := e.eventTime / dayMillis
+	x.diagnose(e, int32(day), of)
 	switch e.eventType {
 	case eventExposure:
 		if len(e.flags) == 1 {
@@ -109,6 +125,26 @@ func (x *experiments) observe(e *entry, u *user) {
 	case eventImpression:
 	default:
 		x.outcome(e, u)
+	}
+}
+
+// diagnose counts an event as the processor's diagnostics do: one that leaves the user's properties alone is late, and a flag of which
+// an assignment unsets the property assigns the user to no variant.
+func (x *experiments) diagnose(e *entry, day int32, of *event) {
+	who, now := diagnostics.PersonOf(e.userID, e.deviceID), e.receivedAt.UnixMilli()
+	switch {
+	case e.eventType == eventExposure && len(e.flags) == 1:
+		late, _ := of.fields[fieldSkipUserPropertiesSync].(bool)
+		x.book.Expose(&diagnostics.Exposure{
+			Flag: e.flags[0], Run: e.run, Variant: e.variant, Person: who, Day: day, Time: e.eventTime, Late: late,
+		}, now)
+	case e.eventType == eventAssignment:
+		unset, _ := of.object(fieldUserProperties)[opUnset].(map[string]any)
+		for _, flag := range e.flags {
+			if _, unassigned := unset[experimentPrefix+flag]; !unassigned {
+				x.book.Assign(flag, who, day, now)
+			}
+		}
 	}
 }
 
@@ -189,6 +225,7 @@ func (x *experiments) exposure(e *entry, u *user, flag string, day int64) {
 	}
 	v.exposures++
 	f.meet(v)
+	r.timeline.add(slices.Index(r.variants, v), e.eventTime)
 	if f.last != nil && f.out {
 		f.last.users++ // back where it was, and from there
 		r.left--

@@ -38,6 +38,19 @@ type experiment struct {
 			Share         float64
 		}
 	}
+	Diagnostics *struct {
+		Persons, Changed, Assigned int
+		DeviceOnly                 int `json:"device_only"`
+		AssignedExposed            int `json:"assigned_exposed"`
+		WithoutAssignment          int `json:"without_assignment"`
+		LateExposures              int `json:"late_exposures"`
+		Tested, Mismatch           bool
+		PValue                     float64 `json:"p_value"`
+	}
+	Timeline struct {
+		From, Step int64
+		Variants   map[string][]int
+	}
 	SRM struct {
 		State  string
 		PValue float64 `json:"p_value"`
@@ -219,4 +232,54 @@ func TestPropertiesBeyondLimit(t *testing.T) {
 		warned = append(warned, slices.Contains(e.Meta.Warnings, too))
 	}
 	assert.Equal(t, []bool{false, false, true, false, false}, warned)
+}
+
+// TestDiagnosticsOfTheSandbox says of a run what the processor would.
+func TestDiagnosticsOfTheSandbox(t *testing.T) {
+	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) {
+		c.Weights = map[string]map[string]float64{"f": {"a": 1, "b": 1}}
+	}))
+	assigned := func(user int, operator string) string {
+		return fmt.Sprintf(`{"event_type":"[Experiment] Assignment","user_id":"user-%d","event_properties":{"[Experiment] f.variant":"a"},"user_properties":{%q:{"[Experiment] f":"a"}}}`, user, operator)
+	}
+	events := []string{
+		assigned(1, "$set"), assigned(2, "$set"), assigned(3, "$unset"),
+		exposed(1, "f", "a"), exposed(1, "f", "b"), exposed(1, "f", ""),
+		`{"event_type":"$exposure","device_id":"device-1","event_properties":{"flag_key":"f","variant":"b"},"$skip_user_properties_sync":true}`,
+	}
+	for user := range 200 {
+		events = append(events, exposed(1000+user, "f", "a"))
+	}
+	s.v2(events...)
+	d := s.experiments()[0].Diagnostics
+	require.NotNil(t, d)
+	assert.Equal(t, 202, d.Persons)
+	assert.Equal(t, 1, d.Changed)
+	assert.Equal(t, 1, d.DeviceOnly)
+	assert.Equal(t, 2, d.Assigned)
+	assert.Equal(t, 1, d.AssignedExposed)
+	assert.Equal(t, 201, d.WithoutAssignment)
+	assert.Equal(t, 1, d.LateExposures)
+	assert.True(t, d.Tested)
+	assert.True(t, d.Mismatch)
+	assert.Less(t, d.PValue, 1e-9)
+}
+
+// TestTimeline adds exposures up, in steps that grow with the time that they cover.
+func TestTimeline(t *testing.T) {
+	s := newTester(t)
+	at := func(variant string, minute int) string {
+		return fmt.Sprintf(`{"event_type":"$exposure","user_id":"user-%d","time":%d,"event_properties":{"flag_key":"f","variant":%q}}`,
+			1000+minute, start.Add(time.Duration(minute)*time.Minute).UnixMilli(), variant)
+	}
+	s.v2(at("a", -100), at("a", -300), at("b", -200), at("a", 0), at("b", -1))
+	line := s.experiments()[0].Timeline
+	require.NotEmpty(t, line.Variants["a"])
+	steps := len(line.Variants["a"])
+	assert.LessOrEqual(t, steps, 60)
+	assert.Greater(t, steps, 20)
+	assert.Equal(t, []int{1, 3}, []int{line.Variants["a"][0], line.Variants["a"][steps-1]})
+	assert.Equal(t, []int{0, 2}, []int{line.Variants["b"][0], line.Variants["b"][steps-1]})
+	assert.True(t, slices.IsSorted(line.Variants["a"]))
+	assert.GreaterOrEqual(t, line.Step*int64(steps), (300 * time.Minute).Milliseconds())
 }

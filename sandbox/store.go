@@ -51,7 +51,7 @@ func (s *store) clear() {
 		one := &project{
 			number: i + 1, apiKey: p.APIKey, region: p.Region,
 			identities: newIdentities(r.Users, r.PropertyBytes/heldShare), dedupe: dedupe{limit: r.DedupeKeys},
-			groups: newGroups(share), flags: newExperiments(share),
+			groups: newGroups(share), flags: newExperiments(share, s.config.Weights),
 		}
 		s.projects[one.apiKey] = one
 		s.order = append(s.order, one)

@@ -161,10 +161,16 @@ test("experiment: variants, ratio, changes, the budget of properties", async () 
   const card = (name) => page.locator(".run").filter({ has: page.getByRole("heading", { name }) });
   await card("checkout-button").getByText("Ratio as expected").waitFor();
   await card("shipping-banner").getByText(/Sample ratio mismatch, p < 0.0001/).waitFor();
+  await card("checkout-button").locator(".numbers").getByText("2 users").waitFor(); // the page shows what came so far
+  await card("search-ranking").locator(".numbers").getByText("1 user out").waitFor();
   assert.match(await card("checkout-button").locator(".numbers").innerText(), /Variant changes\s+2\s+2 users/);
   assert.match(await card("search-ranking").locator(".numbers").innerText(), /Un-exposures\s+1/);
   assert.match(await page.locator(".budget").innerText(), /3 of 1,500/);
   assert.equal(await card("search-ranking").locator("rect.bar").count(), 3);
+  assert.match(await card("checkout-button").locator(".diagnostics").innerText(), /Changed\s+2/, "what the processor's diagnostics would say");
+  assert.equal(await card("search-ranking").locator("polyline.line").count(), 3, "a line for each variant");
+  await api.send([{ event_type: "[Experiment] Assignment", user_id: "shopper-9999", event_properties: { "[Experiment] checkout-button.variant": "control" } }]);
+  await card("checkout-button").locator(".funnel").getByText(/^Assigned [1-9]/).waitFor();
   await picture(page, "experiments");
   await api.send([exposure("new-1", "brand-new", "a"), exposure("new-2", "brand-new", "b")]);
   await card("brand-new").getByText("Too early").waitFor();

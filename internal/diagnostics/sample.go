@@ -106,23 +106,30 @@ func (s *sample) put(hash uint64, limit int) (e *entry, added bool) {
 	if !s.takes(hash) {
 		return nil, false
 	}
-	if e = s.find(hash); e != nil {
-		return e, false
+	at := -1
+	if len(s.slots) > 0 {
+		if at = s.place(hash); s.slots[at].hash != 0 {
+			return &s.slots[at], false
+		}
 	}
-	for s.used >= limit && s.level < maxLevel {
-		s.level++
-		s.rebuild(len(s.slots))
+	if s.used >= limit && s.level < maxLevel {
+		for s.used >= limit && s.level < maxLevel {
+			s.level++
+			s.rebuild(len(s.slots))
+		}
+		if at = -1; !s.takes(hash) {
+			return nil, false
+		}
 	}
-	if !s.takes(hash) {
-		return nil, false
+	const quarters = 4
+	if s.used >= len(s.slots)-len(s.slots)/quarters {
+		s.rebuild(max(minSlots, 2*len(s.slots)))
+		at = -1
 	}
-	const threeQuarters = 4
-	if len(s.slots) < minSlots {
-		s.rebuild(minSlots)
-	} else if s.used >= len(s.slots)-len(s.slots)/threeQuarters {
-		s.rebuild(2 * len(s.slots))
+	if at < 0 {
+		at = s.place(hash)
 	}
-	e = &s.slots[s.place(hash)]
+	e = &s.slots[at]
 	e.hash = hash
 	s.used++
 	return e, true

@@ -158,6 +158,11 @@ func run(b *testing.B, yaml string, workload func(*testing.B, int) plog.Logs, di
 // BenchmarkExposures: every record becomes an event.
 func BenchmarkExposures(b *testing.B) { run(b, "", exposureWorkload, true) }
 
+// BenchmarkExposuresDiagnosed: every record is counted, too.
+func BenchmarkExposuresDiagnosed(b *testing.B) {
+	run(b, "diagnostics: {flags: ['*'], expected: {experiment-00: {control: 1, treatment: 1}}}", exposureWorkload, true)
+}
+
 // BenchmarkExposuresWithoutDedup shows what reading and writing cost without the memory.
 func BenchmarkExposuresWithoutDedup(b *testing.B) {
 	run(b, "dedup: {enabled: false}", exposureWorkload, true)

@@ -93,6 +93,42 @@ function Run({ of: x }) {
         <div><dt>Un-exposures</dt><dd>${count(x.unexposures)}${x.users_unexposed > 0 && html` <small>${plural(x.users_unexposed, "user")} out</small>`}</dd></div>
         <div class=${x.assignments > 0 && x.exposures_without_assignment > 0 ? "warned" : ""}><dt>Unassigned</dt><dd title=${x.assignments > 0 ? "Users exposed on a day without an assignment of the flag" : "No assignment of this flag has been sent"}>${x.assignments > 0 ? count(x.exposures_without_assignment) : "–"}</dd></div>
       </dl>
+      ${x.timeline && html`<${Timeline} of=${x} />`}
+      ${x.diagnostics && html`<${Diagnostics} of=${x.diagnostics} />`}
       <p class="muted small">${x.first > 0 && `${dateTime(x.first)} to ${dateTime(x.last)} · `}${x.srm.weights === "configured" ? "expected shares from the configuration" : "equal shares expected"}</p>
     </article>`;
+}
+
+// Timeline draws the exposures of each variant up to each moment.
+function Timeline({ of: x }) {
+  const { from, step, variants } = x.timeline;
+  const lines = x.variants.map((v, i) => ({ variant: v.variant, tone: i % 6, values: variants[v.variant] })).filter((line) => line.values);
+  const steps = Math.max(...lines.map((line) => line.values.length));
+  const most = Math.max(1, ...lines.map((line) => line.values.at(-1)));
+  const points = (values) => [0, ...values].map((n, i) => `${(100 * i) / steps},${30 - (28 * n) / most}`).join(" ");
+  return html`
+    <figure class="timeline">
+      <svg viewBox="0 0 100 30" preserveAspectRatio="none" role="img" aria-label=${`Cumulative exposures of ${x.flag} by variant: ${lines.map((line) => `${line.variant} ${count(line.values.at(-1))}`).join(", ")}`}>
+        ${lines.map((line) => html`<polyline key=${line.variant} class=${`line tone-${line.tone}`} points=${points(line.values)} />`)}
+      </svg>
+      <figcaption class="muted small">Exposures in all, ${dateTime(from)} to ${dateTime(from + step * steps)}</figcaption>
+    </figure>`;
+}
+
+// Diagnostics are the words of the processor's metrics of the same name.
+function Diagnostics({ of: d }) {
+  const share = (n, all) => html`${count(n)}${all > 0 && html` <small>${percent(n / all)}</small>`}`;
+  return html`
+    ${d.assigned > 0 && html`
+      <p class="funnel small"><span>Assigned ${count(d.assigned)}</span>
+        <meter min="0" max=${d.assigned} value=${d.assigned_exposed} aria-label="Part of the assigned persons who were exposed"></meter>
+        <span>exposed ${share(d.assigned_exposed, d.assigned)}</span></p>`}
+    <dl class="diagnostics">
+      <div><dt title="Persons are users, or devices without one; the processor's diagnostics count the same">Persons</dt><dd>${d.sampled_share < 1 && "about "}${count(d.persons)}</dd></div>
+      <div><dt>Changed</dt><dd>${share(d.changed, d.persons)}</dd></div>
+      <div><dt>Device only</dt><dd>${share(d.device_only, d.persons)}</dd></div>
+      <div><dt>No assignment</dt><dd title="Persons without an assignment on the day of their latest exposure">${d.assigned > 0 ? share(d.without_assignment, d.persons) : "–"}</dd></div>
+      <div><dt>Late</dt><dd title="Exposures that leave the user property alone">${count(d.late_exposures)}</dd></div>
+      ${d.tested && html`<div class=${d.mismatch ? "warned" : ""}><dt title="Valid however often one looks">At any look</dt><dd>${pValue(d.p_value)}</dd></div>`}
+    </dl>`;
 }
