@@ -234,8 +234,8 @@ func kafka(t *testing.T, withRedis bool) {
 		p.clock.Load(), len(p.all), p.failed.Load(), k.readBy, len(disorder))
 	p.report(t, 1, again, k.edges...)
 	p.settle(t, k.far, k.running()...)
-	wrong := p.awaitWrong(t, k.far, func(who *person) bool {
-		return !withRedis && moved(who.id) && (who.returned() || slices.Contains(disorder, who.id))
-	})
+	// Without Redis somebody who has moved is a stranger to the new gateway, which may read again what the former one has read, and
+	// set what was true then behind what the former one sends.
+	wrong := p.awaitWrong(t, k.far, func(who *person) bool { return !withRedis && moved(who.id) && len(who.events()) > 1 })
 	t.Logf("after the next report the properties of %s are wrong", told(wrong))
 }

@@ -164,11 +164,6 @@ func (p *person) events() (variants []string) {
 	return variants
 }
 
-// returned tells whether somebody has left a variant and come back to it.
-func (p *person) returned() bool {
-	return len(slices.Compact(slices.Clone(p.reports))) > len(p.events())
-}
-
 // findings are people of whom something is wrong; disorder has their ids alone.
 type findings struct {
 	lost, doubled, invented, disorder []string
