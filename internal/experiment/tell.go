@@ -188,9 +188,11 @@ func (t *teller) explain(trace *Trace, r *parsedRecord, position int, resource p
 	p.clients = clientCache{}
 	is := p.Mapper.names.recognize(record)
 	firstLeftOut := len(p.leftOut)
-	p.parse(&parsedRecord{
+	again := &parsedRecord{
 		trace: trace, kind: r.kind, shaped: r.shaped, reshaped: r.reshaped, propertyClaimed: r.propertyClaimed, older: r.older,
-	}, record, is.body, t.now)
+	}
+	again.name, again.tracking = is.name, is.tracking
+	p.parse(again, record, is.body, t.now)
 	r.trace = trace
 	trace.decided(r, b.parser.flags[r.flags.start:r.flags.end], p.leftOut[firstLeftOut:])
 	if r.decision == skipped(SkipSuperseded) {

@@ -128,6 +128,56 @@ func stringOf(v any) string {
 	return text
 }
 
+// TestWatchedOutcomes: outcomes are told as they are explained, with what they are at Amplitude and why others are none.
+func TestWatchedOutcomes(t *testing.T) {
+	const yaml = outcomesYAML + "  max_per_minute: 3\n"
+	orders := func() plog.Logs {
+		ld := plog.NewLogs()
+		record(t, ld, "order.placed", map[string]any{"user.id": "shopper-1", "order.id": "o-1", "order.items": 3, "revenue": "much", "card.number": "4111"})
+		record(t, ld, "feature_flag.track", map[string]any{"feature_flag.event_name": "checkout.failed", "feature_flag.context.id": "shopper-1"})
+		record(t, ld, "feature_flag.track", map[string]any{"feature_flag.event_name": "page.viewed", "feature_flag.context.id": "shopper-1"})
+		record(t, ld, "feature_flag.track", map[string]any{"feature_flag.context.id": "shopper-1"})
+		record(t, ld, "order.placed", map[string]any{"order.id": "o-2"})
+		record(t, ld, "order.placed", map[string]any{"user.id": "shopper-2", "order.id": "o-3", "revenue": 7.5})
+		record(t, ld, "order.placed", map[string]any{"user.id": "shopper-3", "order.id": "o-4"})
+		return ld
+	}
+	recorder := &explain.Recorder{}
+	require.NoError(t, start(t, configOf(t, yaml), nil).ConsumeLogs(explain.NewContext(t.Context(), recorder), orders()))
+	want := recorder.Take()
+
+	before := tap.Totals()
+	w := watch(t, "")
+	r := start(t, configOf(t, yaml), nil)
+	require.NoError(t, r.ConsumeLogs(t.Context(), orders()))
+	told := w.until(t, atLeast(len(want)))
+	require.Len(t, told, 7)
+	for i, expected := range []struct{ outcome, reason, eventType string }{
+		{"outcome_event", "", "Order Placed"},
+		{"outcome_event", "", "checkout.failed"},
+		{"skipped", "unlisted_outcome", ""},
+		{"skipped", "no_outcome_name", ""},
+		{"rejected", "no_id", ""},
+		{"outcome_event", "", "Order Placed"},
+		{"rejected", "outcome_limit", ""},
+	} {
+		assert.Equal(t, expected.outcome, told[i].Outcome, i)
+		assert.Equal(t, expected.reason, told[i].Reason, i)
+		assert.Equal(t, comparable(t, want[i]), comparable(t, told[i].Explanation), i)
+		if expected.eventType == "" {
+			continue
+		}
+		if assert.Len(t, told[i].Events, 1, i) {
+			assert.Equal(t, expected.eventType, told[i].Events[0].Type, i)
+			assert.Empty(t, told[i].Events[0].Properties, "an outcome changes no user property")
+		}
+	}
+	after := tap.Totals()
+	for _, outcome := range []string{"outcome_event", "skipped", "rejected"} {
+		assert.EqualValues(t, r.outcome(t, outcome), after.Records[outcome]-before.Records[outcome], outcome)
+	}
+}
+
 // TestWatchedCounts: the counts are those of the metrics, whoever watches, and a batch that is refused is told as such.
 func TestWatchedCounts(t *testing.T) {
 	before := tap.Totals()
