@@ -4,6 +4,7 @@
 package amplitudeexperimentprocessor
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -20,7 +21,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor/processortest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
@@ -350,4 +354,66 @@ func TestOutcomeEventTypes(t *testing.T) {
 	assert.Equal(t, []string{"Order Placed", "checkout.*"}, cfg.Outcomes.EventTypes())
 	cfg = configOf(t, `{outcomes: {events: ["order.*"], rename: {order.placed: Order Placed}}}`)
 	assert.Equal(t, []string{"Order Placed", "order.*"}, cfg.Outcomes.EventTypes())
+}
+
+// At its start the processor says what is sent and how much that can be, and warns of what no exporter lets leave.
+func TestOutcomesAreSaidAtTheStart(t *testing.T) {
+	for _, test := range []struct {
+		name, yaml string
+		exporters  [][]string // what each of them lets leave
+		said       []any      // the events that are said to be sent
+		month      any
+		warned     []any // the events that are warned of
+	}{
+		{name: "no outcomes", yaml: "{}", exporters: [][]string{{"[Experiment] *"}}},
+		{
+			name: "the exporter's defaults let none leave", yaml: outcomesYAML, exporters: [][]string{{"[Experiment] *", "$exposure", "$identify"}},
+			said: []any{"Order Placed", "checkout.*"}, month: "no limit: set outcomes::max_per_minute", warned: []any{"Order Placed", "checkout.*"},
+		},
+		{
+			name: "one of them, by the name that Amplitude knows", yaml: outcomesYAML + "  max_per_minute: 10\n", exporters: [][]string{{"[Experiment] *", "Order Placed"}},
+			said: []any{"Order Placed", "checkout.*"}, month: int64(432_000), warned: []any{"checkout.*"},
+		},
+		{
+			name: "the record's name is not what leaves", yaml: outcomesYAML, exporters: [][]string{{"[Experiment] *", "order.placed", "checkout.*"}},
+			said: []any{"Order Placed", "checkout.*"}, month: "no limit: set outcomes::max_per_minute", warned: []any{"Order Placed"},
+		},
+		{
+			name: "several exporters share them", yaml: outcomesYAML, exporters: [][]string{{"Order Placed"}, {"checkout.*"}},
+			said: []any{"Order Placed", "checkout.*"}, month: "no limit: set outcomes::max_per_minute",
+		},
+		{
+			name: "no exporter of this Collector: another one sends", yaml: outcomesYAML,
+			said: []any{"Order Placed", "checkout.*"}, month: "no limit: set outcomes::max_per_minute",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, events := range test.exporters {
+				t.Cleanup(amplitude.Export(5, events))
+			}
+			core, lines := observer.New(zap.InfoLevel)
+			set := processortest.NewNopSettings(metadata.Type)
+			set.Logger = zap.New(core)
+			p, err := NewFactory().CreateLogs(t.Context(), set, configOf(t, test.yaml), consumertest.NewNop())
+			require.NoError(t, err)
+			require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
+			t.Cleanup(func() { require.NoError(t, p.Shutdown(context.Background())) })
+
+			said := lines.FilterMessageSnippet("outcomes are sent").All()
+			if test.said == nil {
+				assert.Empty(t, said)
+			} else if assert.Len(t, said, 1) {
+				assert.Equal(t, test.said, said[0].ContextMap()["events"])
+				assert.Equal(t, test.month, said[0].ContextMap()["at_most_per_month"])
+			}
+			warned := lines.FilterMessageSnippet("lets these outcomes leave").All()
+			if test.warned == nil {
+				assert.Empty(t, warned)
+			} else if assert.Len(t, warned, 1) {
+				assert.Equal(t, zap.WarnLevel, warned[0].Level)
+				assert.Equal(t, test.warned, warned[0].ContextMap()["events"])
+				assert.Contains(t, warned[0].ContextMap()["hint"], "`events` of the exporter")
+			}
+		})
+	}
 }
