@@ -40,7 +40,7 @@ function Outcomes({ of: x }) {
       <tbody>${rows.map((o) => html`
         <tr key=${`${o.event_type} ${o.variant}`}>
           <th scope="row" title=${o.event_type}>${o.event_type}</th><td>${o.variant}</td>
-          <td class="number">${count(o.events)}</td><td class="number muted">${count(o.users)}, ${percent(o.share)} of the exposed</td>
+          <td class="number">${count(o.events)}</td><td class="number muted">${count(o.users)}, ${percent(o.share)}<span class="expected"> of the exposed</span></td>
         </tr>`)}
       </tbody>
     </table>
