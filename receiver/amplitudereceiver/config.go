@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
@@ -33,6 +34,8 @@ const (
 	defaultEndpoint = "127.0.0.1:8586"
 	// defaultMaxBodySize is what Amplitude's batch API takes.
 	defaultMaxBodySize = 20 << 20
+	// defaultReadTimeout is for 20 MB at the pace of a poor line.
+	defaultReadTimeout = time.Minute
 )
 
 // Config says where the receiver listens, for which projects, and what it takes.
@@ -77,6 +80,7 @@ func createDefaultConfig() component.Config {
 	server := confighttp.NewDefaultServerConfig()
 	server.NetAddr.Endpoint = defaultEndpoint
 	server.MaxRequestBodySize = defaultMaxBodySize
+	server.ReadTimeout = defaultReadTimeout
 	return &Config{
 		ServerConfig: server, UnknownFields: unknownKeep, MinIDLength: amplitude.DefaultMinIDLength, ClientIP: clientIPOff,
 	}

@@ -28,8 +28,10 @@ const (
 	// maxBytesV2 and maxBytesBatch are the larger readings of "1 MB" and "20 MB".
 	maxBytesV2    = 1 << 20
 	maxBytesBatch = 20 << 20
-	// largestKept bounds the buffers that are kept for the next request.
-	largestKept = maxBytesV2 + bytes.MinRead
+	// largestKept bounds the buffers that are kept for the next request. They double as they grow.
+	largestKept = 2 * maxBytesV2
+	// promised bounds the memory that is taken for the length that a request announces, before its body comes.
+	promised = 64 << 10
 	// drained bounds what is read of a body beyond its limit, so that the client sees the answer and not a reset.
 	drained = 64 << 20
 )
@@ -42,7 +44,12 @@ type handler struct {
 	addresses *addresses
 	readers   freelist.List[*upload.Reader]
 	buffers   freelist.List[*bytes.Buffer]
+	// ending is done, by end, when the receiver shuts down.
+	ending context.Context
+	end    context.CancelFunc
 }
+
+var errEnding = errors.New("the receiver shuts down before a request has come whole")
 
 func newHandler(set receiver.Settings, config *Config, next consumer.Logs) (*handler, error) {
 	telemetry, err := newTelemetry(set)
@@ -54,7 +61,9 @@ func newHandler(set receiver.Settings, config *Config, next consumer.Logs) (*han
 		return nil, err
 	}
 	idle := 2 * runtime.GOMAXPROCS(0)
+	ending, end := context.WithCancel(context.Background())
 	return &handler{
+		ending: ending, end: end,
 		config: config, next: next, telemetry: telemetry, addresses: addresses,
 		readers: freelist.New[*upload.Reader](idle), buffers: freelist.New[*bytes.Buffer](idle),
 	}, nil
@@ -70,7 +79,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	received := time.Now()
 	buffer := h.buffer()
 	defer h.release(buffer)
-	if refusal := h.read(buffer, r, e); refusal != nil {
+	switch refusal := h.read(buffer, w, r, e); {
+	case refusal != nil && h.ending.Err() != nil:
+		h.notTaken(w, r, e, 0, errEnding)
+		return
+	case refusal != nil:
 		h.refuse(w, r, e, refusal, buffer.Len())
 		return
 	}
@@ -81,18 +94,20 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.consume(r.Context(), taken); err != nil {
-		h.notTaken(w, r, e, taken, err)
+		h.notTaken(w, r, e, taken.Events, err)
 		return
 	}
 	h.telemetry.taken(r.Context(), &taken.Counts)
 	h.reply(w, r, e, e.accepted(received, buffer.Len(), taken.Events))
 }
 
-// read reads the body, and all of one that is too large as far as that is bounded.
-func (h *handler) read(buffer *bytes.Buffer, r *http.Request, e endpoint) *upload.Refusal {
+// read reads the body, and all of one that is too large as far as that is bounded. It waits no longer for a client that
+// stalls once the receiver shuts down, which would wait for it.
+func (h *handler) read(buffer *bytes.Buffer, w http.ResponseWriter, r *http.Request, e endpoint) *upload.Refusal {
+	defer context.AfterFunc(h.ending, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })()
 	limit := e.maxBytes()
-	if n := r.ContentLength; n > 0 && n <= min(limit, maxBytesV2) {
-		buffer.Grow(int(n) + bytes.MinRead)
+	if n := r.ContentLength; n > 0 && n <= limit {
+		buffer.Grow(int(min(n, promised)) + bytes.MinRead)
 	}
 	_, err := buffer.ReadFrom(io.LimitReader(r.Body, limit+1))
 	tooLarge := new(http.MaxBytesError)
@@ -150,10 +165,10 @@ func (h *handler) consume(ctx context.Context, taken *upload.Upload) error {
 
 // notTaken answers for the next component. What it does not take now clients send again; of what it never will, each event is
 // listed as invalid, which makes every client give it up at once.
-func (h *handler) notTaken(w http.ResponseWriter, r *http.Request, e endpoint, taken *upload.Upload, err error) {
+func (h *handler) notTaken(w http.ResponseWriter, r *http.Request, e endpoint, events int, err error) {
 	permanent := consumererror.IsPermanent(err)
 	h.telemetry.notTaken(r.Context(), err, permanent)
-	h.reply(w, r, e, e.notTaken(permanent, taken.Events))
+	h.reply(w, r, e, e.notTaken(permanent, events))
 }
 
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, e endpoint, refusal *upload.Refusal, size int) {

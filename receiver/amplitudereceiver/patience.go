@@ -15,9 +15,7 @@ var errMiddleware = errors.New("a middleware in front of this receiver refuses r
 func (h *handler) patient(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(&patientWriter{ResponseWriter: w, instead: func() {
-			h.telemetry.notTaken(r.Context(), errMiddleware, false)
-			e := endpointOf(r)
-			h.reply(w, r, e, e.notTaken(false, 0))
+			h.notTaken(w, r, endpointOf(r), 0, errMiddleware)
 		}}, r)
 	})
 }

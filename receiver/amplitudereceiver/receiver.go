@@ -87,9 +87,10 @@ func (r *amplitudeReceiver) listenError(err error) error {
 	return fmt.Errorf("the receiver cannot listen on %s: set another endpoint for %s: %w", endpoint, r.set.ID, err)
 }
 
-// Shutdown ends once the requests that are being answered have their answers.
+// Shutdown ends once the requests that have come whole have their answers.
 func (r *amplitudeReceiver) Shutdown(ctx context.Context) error {
 	defer r.handler.telemetry.Shutdown()
+	r.handler.end()
 	if r.server == nil {
 		return nil
 	}
