@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -63,7 +64,7 @@ type fault map[string]any
 // TestEverythingThatIsWatchedIsThere takes Collectors through what can happen to them and looks for each metric,
 // label and label value that the dashboard or an alert names in what Prometheus would scrape.
 func TestEverythingThatIsWatchedIsThere(t *testing.T) {
-	scrapes := [][]byte{eventful(t), invalidKey(t), dryRun(t), fullQueue(t)}
+	scrapes := [][]byte{eventful(t), invalidKey(t), dryRun(t), fullQueue(t), sdks(t)}
 	for _, scrape := range scrapes {
 		checkMetrics(t, scrape)
 	}
@@ -204,6 +205,23 @@ func fullQueue(t *testing.T) []byte {
 	status, err := c.PostLogs("application/x-protobuf", "", body)
 	require.Error(t, err)
 	assert.Equal(t, 503, status)
+	return c.Scrape(t)
+}
+
+// sdks has a receiver for Amplitude's SDKs, and a queue that is soon full.
+func sdks(t *testing.T) []byte {
+	c := harness.Start(t, "testdata/sdks.yaml", harness.Options{})
+	post := func(path, event string) int {
+		// The receiver has the address of OTLP over gRPC.
+		status, _ := harness.Post("http://"+c.OTLPGRPC+path, "application/json", "", []byte(`{"api_key":"sdk-key","events":[`+event+`]}`))
+		return status
+	}
+	// A member that is no field, and an operator that Amplitude ignores.
+	require.Equal(t, http.StatusOK, post("/2/httpapi", `{"event_type":"e","user_id":"user-1","shade":"red","user_properties":{"$rotate":{"a":1}}}`))
+	require.Equal(t, http.StatusBadRequest, post("/", `{"event_type":"e","user_id":"user-1"}`))
+	require.Eventually(t, func() bool {
+		return post("/2/httpapi", `{"event_type":"e","user_id":"user-1"}`) == http.StatusServiceUnavailable
+	}, wait, 20*time.Millisecond)
 	return c.Scrape(t)
 }
 

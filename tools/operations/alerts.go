@@ -135,9 +135,19 @@ otelcol_exporter_queue_size > 0.1 * otelcol_exporter_queue_capacity`,
 	},
 	{
 		Name: "AmplitudeSendersRefused", Severity: warning, For: "5m",
-		Query:       `sum by (job, instance, receiver) (rate(otelcol_receiver_refused_log_records[5m]) + rate(otelcol_receiver_failed_log_records[5m])) > 0`,
+		Query: `sum by (job, instance, receiver) (rate(otelcol_receiver_refused_log_records[5m]) + rate(otelcol_receiver_failed_log_records[5m])) > 0
+or
+sum by (job, instance, receiver) (rate(otelcol_receiver_amplitude_refusals{reason="next"}[5m])) > 0`,
 		Summary:     "Applications are refused.",
 		Description: "{{ $labels.receiver }} on {{ $labels.instance }} refuses records: memory_limiter, or a full queue. Applications lose what they cannot buffer.",
+	},
+	{
+		Name: "AmplitudeUploadsRefused", Severity: warning, For: "30m",
+		Query: `sum by (job, instance, receiver) (rate(otelcol_receiver_amplitude_refusals{reason!~"next|invalid_path"}[30m]))
+> 0.05 *
+sum by (job, instance, receiver) (rate(otelcol_receiver_amplitude_requests{endpoint!="other"}[30m]))`,
+		Summary:     "More than 5 % of the requests of Amplitude's SDKs are refused.",
+		Description: "{{ $labels.receiver }} on {{ $labels.instance }} cannot take them, and clients give up what is in them. The metric receiver_amplitude_refusals says why.",
 	},
 	{
 		Name: "AmplitudeNoEvents", Severity: warning, For: "30m",

@@ -36,6 +36,7 @@ type Metric struct {
 var ourMetadata = []string{
 	"processor/amplitudeexperimentprocessor/metadata.yaml",
 	"exporter/amplitudeexporter/metadata.yaml",
+	"receiver/amplitudereceiver/metadata.yaml",
 }
 
 // theirMetadata are the parts of the Collector whose metrics are watched too. They have one version.
@@ -56,6 +57,7 @@ var scopeLabels = []struct {
 	{"exporter_", []string{"exporter"}},
 	{"processor_amplitude_experiment_", []string{"processor"}},
 	{"processor_", []string{"processor"}},
+	{"receiver_amplitude_", []string{"receiver"}},
 	{"receiver_", []string{"receiver", "transport"}},
 }
 

@@ -215,6 +215,18 @@ var Dashboard = []Row{
 			{rate("exporter, instance", `otelcol_exporter_enqueue_failed_log_records`), "{{exporter}} {{instance}}"},
 		}},
 	}},
+	{Title: "Receiver amplitude: Amplitude's SDKs", Panels: []Panel{
+		{Title: "Requests by status", Description: "200: the pipeline has taken the events. 503: it does not now, and clients repeat.", Unit: "cps", Queries: []Query{
+			{rate("endpoint, status", `otelcol_receiver_amplitude_requests`), "{{endpoint}} {{status}}"},
+		}},
+		{Title: "Requests refused, by reason", Unit: "cps", Stacked: true, Queries: []Query{
+			{rate("reason", `otelcol_receiver_amplitude_refusals`), "{{reason}}"},
+		}},
+		{Title: "Parts of events", Description: "Values left out, which Amplitude ignores too or no event can have, and members that are no field and travel along.", Unit: "cps", Queries: []Query{
+			{rate("reason", `otelcol_receiver_amplitude_left_out_values`), "left out: {{reason}}"},
+			{rate("receiver", `otelcol_receiver_amplitude_unknown_fields`), "no field: {{receiver}}"},
+		}},
+	}},
 	{Title: "Receiver and process", Panels: []Panel{
 		{Title: "Receiver", Unit: "cps", Queries: []Query{
 			{rate("receiver, transport", `otelcol_receiver_accepted_log_records`), "accepted {{receiver}} {{transport}}"},
