@@ -22,9 +22,11 @@ const (
 	variantKey      = "key"
 	variantValue    = "value"
 	variantMetadata = "metadata"
-	// variantExperimentKey is where client SDKs have the experiment key.
-	variantExperimentKey = "expKey"
 )
+
+// variantExperimentKeys are where client SDKs have the experiment key of a variant (Variant.expKey), and Amplitude's pages on
+// the evaluation API and on new runs of an experiment.
+var variantExperimentKeys = [...]string{"expKey", "experiment_key", "experimentKey"}
 
 // assignment reads what several flags evaluated to: a map of variants, or flat attributes.
 func (p *parser) assignment(v *fieldValues, r *parsedRecord) decision {

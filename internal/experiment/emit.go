@@ -105,14 +105,16 @@ func takeMetadata(events []Event) {
 	}
 }
 
-// entryExperimentKey reads the experiment key where client SDKs have it.
+// entryExperimentKey reads the experiment key beside the variant, where client SDKs and the evaluation API have it.
 func entryExperimentKey(entry pcommon.Value) string {
 	if entry.Type() != pcommon.ValueTypeMap {
 		return ""
 	}
-	if value, ok := entry.Map().Get(variantExperimentKey); ok {
-		if text, ok := experimentKeyText(value); ok {
-			return text
+	for _, name := range variantExperimentKeys {
+		if value, ok := entry.Map().Get(name); ok {
+			if text, ok := experimentKeyText(value); ok {
+				return text
+			}
 		}
 	}
 	return ""

@@ -196,8 +196,8 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 	case r.UserID == "" && r.DeviceID == "":
 		return rejected(v.idProblem)
 	}
-	p.suspect(r.UserID)
-	p.suspect(r.DeviceID)
+	p.suspect(r, amplitude.FieldUserID, r.UserID)
+	p.suspect(r, amplitude.FieldDeviceID, r.DeviceID)
 	if v.found(fieldSessionID) {
 		r.session = v.answers[fieldSessionID].number
 	}
@@ -222,12 +222,13 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 }
 
 // suspect counts an id that looks as if it were not written as the flag's evaluation has it.
-func (p *parser) suspect(id string) {
+func (p *parser) suspect(r *parsedRecord, field, id string) {
 	if id == "" {
 		return
 	}
 	if kind := suspectID(id); kind != notSuspect {
 		p.suspects[kind]++
+		r.trace.rule(field, kind.String(), kind.Hint())
 	}
 }
 

@@ -98,12 +98,15 @@ func surrounded(id string) bool {
 
 // unquoted takes off one pair of quotes, escaped or not, if there is something between them.
 func unquoted(id string) string {
-	for _, quote := range [...]string{`\"`, `"`, `'`, "`"} {
-		if inner, ok := strings.CutPrefix(id, quote); ok {
-			if inner, ok = strings.CutSuffix(inner, quote); ok && strings.TrimSpace(inner) != "" {
+	for _, quote := range quotes {
+		if inner, ok := strings.CutPrefix(id, quote[0]); ok {
+			if inner, ok = strings.CutSuffix(inner, quote[1]); ok && strings.TrimSpace(inner) != "" {
 				return inner
 			}
 		}
 	}
 	return id
 }
+
+// quotes are pairs that stand around an id; the typographic ones come of spreadsheets and documents.
+var quotes = [...][2]string{{`\"`, `\"`}, {`"`, `"`}, {`'`, `'`}, {"`", "`"}, {"“", "”"}, {"‘", "’"}}

@@ -184,6 +184,24 @@ func TestUserPropertiesOfExposures(t *testing.T) {
 	assert.NotContains(t, fold(out[0]), "user_properties")
 }
 
+// TestExperimentKeysOfResults: the experiment key is read by each name that Amplitude's SDKs and its evaluation API give it.
+func TestExperimentKeysOfResults(t *testing.T) {
+	for name, entry := range map[string]attrs{
+		"an SDK for servers":         variant("on", attrs{"experimentKey": "run-2"}),
+		"an SDK for clients":         {"key": "on", "expKey": "run-2"},
+		"a new run in the API":       {"key": "on", "experiment_key": "run-2"},
+		"the API's word in one case": {"key": "on", "experimentKey": "run-2"},
+		"the metadata's first":       {"key": "on", "experiment_key": "run-1", "metadata": attrs{"experimentKey": "run-2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, configOf(t, "{assignment: {emit: exposures}}"), nil)
+			out := r.send(t, result(t, testTime, attrs{"a": entry}))
+			require.Len(t, out, 1)
+			assert.Equal(t, "run-2", fold(out[0])["event_properties"].(attrs)["[Experiment] Experiment Key"])
+		})
+	}
+}
+
 // TestRawExposuresOfAResult go out as Amplitude's raw event where the wire is raw.
 func TestRawExposuresOfAResult(t *testing.T) {
 	r := start(t, configOf(t, "{assignment: {emit: exposures}, exposure: {wire: raw}}"), nil)

@@ -18,7 +18,7 @@ const (
 // TestSuspectIDs counts ids that are hardly those of the evaluation, and takes them as they are.
 func TestSuspectIDs(t *testing.T) {
 	for id, kind := range map[string]string{
-		`"user-12345"`: "quoted", `'user-12345'`: "quoted", `\"user-12345\"`: "quoted", "`user-12345`": "quoted", `"` + upperUUID + `"`: "quoted",
+		`"user-12345"`: "quoted", `'user-12345'`: "quoted", `\"user-12345\"`: "quoted", "`user-12345`": "quoted", "“user-12345”": "quoted", "‘user-12345’": "quoted", `"` + upperUUID + `"`: "quoted",
 		upperUUID: "upper_case_uuid", "c8f9e604-f01a-4bd9-95c6-8e5357df265D": "upper_case_uuid",
 		"urn:uuid:" + lowerUUID: "surrounding_text", lowerUUID + ",": "surrounding_text", "user " + upperUUID: "surrounding_text",
 		"Optional(user-12345)": "surrounding_text", `{"id":12345}`: "surrounding_text", "<user-12345>": "surrounding_text", "user_id=12345": "surrounding_text", "UserId:12345": "surrounding_text",
@@ -58,7 +58,7 @@ func TestSuspectIDsAreHinted(t *testing.T) {
 
 func TestNormalizeUnquote(t *testing.T) {
 	for id, want := range map[string]string{
-		`"user-12345"`: "user-12345", ` 'user-12345' `: "user-12345", `\"user-12345\"`: "user-12345", "user-12345": "user-12345", `"user-12345`: `"user-12345`,
+		`"user-12345"`: "user-12345", ` 'user-12345' `: "user-12345", `\"user-12345\"`: "user-12345", "“user-12345”": "user-12345", "user-12345": "user-12345", `"user-12345`: `"user-12345`,
 	} {
 		r := start(t, configOf(t, "identity: {normalize: [unquote]}"), nil)
 		out := r.send(t, batch(t, "$exposure", exposure(attrs{"user_id": id, "device_id": `"` + lowerUUID + `"`})))
