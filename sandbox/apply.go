@@ -313,7 +313,7 @@ func (up *upload) applyProperties(out *entry, u *user, ops map[string]any, e *ev
 	}
 	if len(ops) > 0 {
 		if u.countUpdate(out.receivedAt, up.behavior.PropUpdateLimit) {
-			u.properties.applyOperators(ops, up.behavior.NullProperties, &u.held, func(c Change) {
+			u.properties.applyOperators(ops, b, &u.held, func(c Change) {
 				if !c.Changed {
 					return
 				}
@@ -404,7 +404,7 @@ func (up *upload) applyGroups(p *project, u *user, groups map[string]any, e *eve
 		if e.eventType() == eventGroupIdentify {
 			for _, value := range values {
 				g := p.groups.of(groupKey(cut(kind, up.behavior.StringLimit), cut(asText(value), up.behavior.StringLimit)))
-				g.applyOperators(e.object(fieldGroupProperties), up.behavior.NullProperties, &g.held, func(Change) {}, warn)
+				g.applyOperators(e.object(fieldGroupProperties), &up.behavior, &g.held, func(Change) {}, warn)
 			}
 			continue
 		}

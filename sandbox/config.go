@@ -40,6 +40,9 @@ const (
 	NullIgnore = "ignore"
 	NullSet    = "set"
 
+	PlainLast  = "last"
+	PlainFirst = "first"
+
 	UnassignedEvent = "event" // it is stored, and the user property is unset
 	UnassignedUnset = "unset" // only the user property is unset
 
@@ -165,6 +168,8 @@ type Behavior struct {
 	PropUpdateLimit int `json:"prop_update_limit" mapstructure:"prop_update_limit"`
 	// NullProperties is what a plain property that is null does: nothing, or set null.
 	NullProperties string `json:"null_properties" mapstructure:"null_properties"`
+	// PlainProperties is when plain properties of an event are set that has operators too: last, or first.
+	PlainProperties string `json:"plain_properties" mapstructure:"plain_properties"`
 	// BigNumbers is how numbers beyond 2^53 are kept.
 	BigNumbers string `json:"big_numbers" mapstructure:"big_numbers"`
 
@@ -297,6 +302,7 @@ func DefaultBehavior() Behavior {
 		MaxDepth:               maxNesting,
 		PropUpdateLimit:        propertyUpdatesHourly,
 		NullProperties:         NullIgnore,
+		PlainProperties:        PlainLast,
 		BigNumbers:             NumbersExact,
 		EventOperators:         true,
 		PropertyOrder:          OrderArrival,
@@ -439,6 +445,7 @@ func (b *Behavior) validate() error {
 		oneOf("index_mode", b.IndexMode, IndexAll, IndexFirst),
 		oneOf("dedupe_key", b.DedupeKey, DedupeDeviceInsert, DedupeInsert),
 		oneOf("null_properties", b.NullProperties, NullIgnore, NullSet),
+		oneOf("plain_properties", b.PlainProperties, PlainLast, PlainFirst),
 		oneOf("big_numbers", b.BigNumbers, NumbersExact, NumbersFloat64),
 		oneOf("property_order", b.PropertyOrder, OrderArrival, OrderTime),
 		oneOf("raw_exposure", b.RawExposure, RawExposureTransform, RawExposureKeep),

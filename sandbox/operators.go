@@ -37,36 +37,51 @@ type properties map[string]any
 // $setOnce, $add, $append, $prepend, $preInsert, $postInsert, $remove, then plain keys. record is called for each
 // property that an operation addressed, warn for what is ignored.
 // What finds no room in held is ignored.
-func (p properties) applyOperators(ops map[string]any, nulls string, held *holding, record func(Change), warn func(string)) {
+func (p properties) applyOperators(ops map[string]any, b *Behavior, held *holding, record func(Change), warn func(string)) {
 	w := writer{p, held, record, warn}
+	if b.PlainProperties == PlainFirst {
+		w.plain(ops, b.NullProperties)
+		w.operations(ops)
+		return
+	}
+	w.operations(ops)
+	w.plain(ops, b.NullProperties)
+}
+
+// operations applies the operators, in Amplitude's order.
+func (w *writer) operations(ops map[string]any) {
 	for _, op := range operators {
 		argument, present := ops[op]
 		if !present {
 			continue
 		}
 		if op == opClearAll {
-			for _, name := range slices.Sorted(maps.Keys(p)) {
+			for _, name := range slices.Sorted(maps.Keys(w.p)) {
 				w.write(name, nil, false, op)
 			}
 			continue
 		}
 		members, ok := argument.(map[string]any)
 		if !ok {
-			warn(op + " must be an object: ignored")
+			w.warn(op + " must be an object: ignored")
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(members)) {
 			w.apply(op, name, members[name])
 		}
 	}
+}
+
+// plain sets the properties that stand beside the operators.
+func (w *writer) plain(ops map[string]any, nulls string) {
 	for _, name := range slices.Sorted(maps.Keys(ops)) {
 		value := ops[name]
 		switch {
 		case slices.Contains(operators, name):
 		case strings.HasPrefix(name, "$"):
-			warn("unknown operator " + quoted(name) + ": ignored")
+			w.warn("unknown operator " + quoted(name) + ": ignored")
 		case value == nil && nulls == NullIgnore:
-			warn("property " + quoted(name) + " is null: ignored")
+			w.warn("property " + quoted(name) + " is null: ignored")
 		default:
 			w.write(name, value, true, "set")
 		}

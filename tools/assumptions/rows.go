@@ -201,6 +201,20 @@ var rows = []row{
 		},
 	},
 	{
+		id: "plain-last", assumed: "plain",
+		turn: `{"plain_properties": "first"}`, turned: "operator",
+		what:      "Of a plain user property and a `$set` of the same one in an event, the plain one stays.",
+		source:    "A comment in the source of Amplitude's TypeScript SDK, which names the server's code; the Identify page forbids mixing them.",
+		otherwise: "An event with both, sent through the receiver `amplitude`, would leave another value than without a Collector. Amplitude's SDKs send none.",
+		send: func(ctx context.Context, p *probe, user string) error {
+			return p.must(ctx, identify(user, user+" plain", event{"$set": event{"check_amplitude_text": "operator"}, "check_amplitude_text": "plain"}))
+		},
+		read: func(a *activity) string {
+			text, _ := a.properties["check_amplitude_text"].(string)
+			return text
+		},
+	},
+	{
 		id: "big-number", assumed: "exact",
 		turn: `{"big_numbers": "float64"}`, turned: "rounded",
 		what:      "Whole numbers beyond 2^53 are kept exactly.",
@@ -402,7 +416,7 @@ var rows = []row{
 		turn: `{"unknown_keys": "reject"}`, turned: "400",
 		what:      "A key of an event that Amplitude does not know is ignored.",
 		source:    "Requests of RudderStack that got a 200.",
-		otherwise: "Nothing changes: the processor and the exporter refuse unknown fields.",
+		otherwise: "Events that SDKs send with one are refused with a Collector as without. Set `unknown_fields: reject` of the receiver `amplitude`, which tells the SDK; what the processor makes has none.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.send(ctx, p.plain("unknown-keys", event{"check_amplitude": "a"}))
 			return a.accepted(), err
