@@ -26,7 +26,7 @@ type part struct {
 }
 
 // parts are all measurements, in the order of the page.
-var parts = []part{{cmdline.Processor, processorSuites}, {cmdline.Exporter, exporterSuites}, {cmdline.Growth, growth}, {cmdline.Collector, endToEnd}}
+var parts = []part{{cmdline.Processor, processorSuites}, {cmdline.Exporter, exporterSuites}, {cmdline.Receiver, receiverSuite}, {cmdline.Growth, growth}, {cmdline.Collector, endToEnd}}
 
 func main() {
 	o, err := cmdline.Parse(os.Args[1:], os.Stderr)

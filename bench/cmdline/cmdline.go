@@ -17,11 +17,12 @@ import (
 const (
 	Processor = "processor"
 	Exporter  = "exporter"
+	Receiver  = "receiver"
 	Growth    = "growth"
 	Collector = "collector"
 )
 
-var names = []string{Processor, Exporter, Growth, Collector}
+var names = []string{Processor, Exporter, Receiver, Growth, Collector}
 
 // Options say what is measured, and how long.
 type Options struct {

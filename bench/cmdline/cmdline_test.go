@@ -21,7 +21,7 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, cmdline.Options{Rounds: 3, Batches: 100, Users: 10_000_000, Parts: []string{cmdline.Exporter, cmdline.Growth}}, o)
 
 	_, err = cmdline.Parse([]string{"-parts", "exporters"}, &out)
-	require.ErrorContains(t, err, `there is no part "exporters": name processor, exporter, growth, collector`)
+	require.ErrorContains(t, err, `there is no part "exporters": name processor, exporter, receiver, growth, collector`)
 	assert.Empty(t, out.String())
 
 	_, err = cmdline.Parse([]string{"-h"}, &out)
