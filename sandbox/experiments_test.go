@@ -283,3 +283,15 @@ func TestTimeline(t *testing.T) {
 	assert.True(t, slices.IsSorted(line.Variants["a"]))
 	assert.GreaterOrEqual(t, line.Step*int64(steps), (300 * time.Minute).Milliseconds())
 }
+
+// TestTimelineLeavesOutWhatIsNoDate: a browser shows no time beyond what a Date holds.
+func TestTimelineLeavesOutWhatIsNoDate(t *testing.T) {
+	const longest = 864e13
+	s := newTester(t)
+	for i, at := range []string{"1e308", "9000000000000000000", "-9000000000000000000", fmt.Sprint(start.UnixMilli())} {
+		s.v2(fmt.Sprintf(`{"event_type":"$exposure","user_id":"user-%d","time":%s,"event_properties":{"flag_key":"f","variant":"a"}}`, 1000+i, at))
+		line := s.experiments()[0].Timeline
+		assert.LessOrEqual(t, line.From+line.Step*int64(len(line.Variants["a"])), int64(longest), at)
+		assert.GreaterOrEqual(t, line.From, int64(-longest), at)
+	}
+}

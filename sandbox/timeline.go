@@ -11,6 +11,8 @@ const (
 	timelineVariants = 6
 	// timelineStep is the shortest step, in milliseconds.
 	timelineStep = 1000
+	// timelineEnd bounds the times of a timeline, in milliseconds before and after 1970: what a browser's Date holds.
+	timelineEnd = 8_640_000_000_000_000
 )
 
 // timeline counts the exposures of a run in steps of event time, which grow so that there are never too many.
@@ -27,9 +29,9 @@ type timelineView struct {
 	Variants map[string][]int64 `json:"variants"`
 }
 
-// add counts an exposure of a variant, by its number in order of appearance.
+// add counts an exposure of a variant, by its number in order of appearance. A time that is no date has no place in a timeline.
 func (l *timeline) add(variant int, at int64) {
-	if variant >= timelineVariants {
+	if variant >= timelineVariants || at < -timelineEnd || at > timelineEnd {
 		return
 	}
 	if l.counts == nil {

@@ -2,8 +2,11 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hour12: false });
 const numbers = new Intl.NumberFormat("en");
 
-export const time = (ms) => clock.format(ms);
-export const dateTime = (ms) => full.format(ms);
+// A time may be any number that an event gives; beyond what a Date holds it is shown as one.
+const lastDate = 864e13;
+const shown = (format) => (ms) => (Math.abs(ms) <= lastDate ? format.format(ms) : `${ms} ms`);
+export const time = shown(clock);
+export const dateTime = shown(full);
 export const count = (n) => numbers.format(n ?? 0);
 export const percent = (x) => `${(100 * x).toFixed(1)} %`;
 
