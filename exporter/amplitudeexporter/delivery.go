@@ -64,7 +64,6 @@ type delivery struct {
 	patient bool
 	// status is that of the failure, 0 without an answer.
 	status int
-	sent   int
 }
 
 // lane delivers its events one request after the other.

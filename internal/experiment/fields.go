@@ -82,9 +82,6 @@ const (
 	levelNested level = 1
 )
 
-// where is the level without what is added to it.
-func (l level) where() level { return l &^ (levelBody - 1) }
-
 // place returns the level of a name by its place in the list.
 func (l level) place(place uint8) level { return l + level(place)<<1 }
 
