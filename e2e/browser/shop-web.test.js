@@ -15,7 +15,7 @@ let collector, shop, chromium, api, page, problems, visit, made;
 
 before(async () => {
   const [port] = await freePorts(1);
-  collector = await startCollector({ configs: ["examples/shop-web/collector.yaml"], env: { SHOP_ORIGIN: `http://127.0.0.1:${port}` } });
+  collector = await startCollector({ configs: ["examples/shop-web/collector.yaml", "examples/orders.yaml"], env: { SHOP_ORIGIN: `http://127.0.0.1:${port}` } });
   shop = await open({ port, collector: collector.otlp });
   chromium = await browser();
   api = client(collector.sandbox);
@@ -45,7 +45,10 @@ beforeEach(async () => {
 
 afterEach(async () => {
   // Nothing may be on its way when the next test begins: neither from the page nor from the Collector.
-  await page.waitForFunction(() => document.querySelectorAll('#sent :is([data-state="taken"], [data-state="refused"])').length === globalThis.exposures);
+  await page.waitForFunction(() => {
+    const orders = [...document.querySelectorAll('#sent [data-field="flag"]')].filter(({ textContent }) => textContent === "order.placed").length;
+    return document.querySelectorAll('#sent :is([data-state="taken"], [data-state="refused"])').length === globalThis.exposures + orders;
+  });
   await page.close();
   const count = await exposuresMade() - made;
   if (count > 0) await arrived(count);
@@ -164,6 +167,24 @@ test("a reload shows the same and adds nothing", async () => {
   await visit.signsOut(); // a new browser: one more event, behind which no repeat can be on its way
   rows.push((await visit.sent(4))[3]);
   assert.deepEqual(await stored(5), rows.map(exposure));
+});
+
+test("an order comes after what was seen before it, under the same ids", async () => {
+  await visit.comes(shop.url);
+  await visit.signsIn("customer-6001");
+  await visit.opensCheckout();
+  await visit.closesCheckout();
+  await visit.sent(3);
+  await visit.buys();
+  const [order] = (await visit.sent(4)).slice(3);
+  assert.deepEqual([order.flag, order.variant, order.user, order.device], ["order.placed", "", "customer-6001", await device()]);
+  await api.get(`await?event_type=${encodeURIComponent("Order Placed")}&count=1&timeout=15s`);
+  const [event] = (await api.get("events")).events.filter(({ event_type }) => event_type === "Order Placed");
+  assert.deepEqual([event.user_id, event.device_id, event.revenue, event.currency, event.event_properties], ["customer-6001", await device(), 39, "EUR", { "order.items": 1 }]);
+  const { experiments } = await api.get("experiments");
+  const { "checkout-flow": variant } = await visit.sees();
+  const checkout = experiments.find(({ flag }) => flag === "checkout-flow").variants.find((one) => one.variant === variant);
+  assert.deepEqual(checkout.outcomes.map(({ event_type, events, users }) => [event_type, events, users]), [["Order Placed", 1, 1]]);
 });
 
 test("leaving the page right away loses nothing", async () => {

@@ -31,20 +31,23 @@ type shop struct {
 	ports []port
 }
 
+// orders is the configuration by which a shop's orders are outcomes.
+const orders = "examples/orders.yaml"
+
 var shops = map[string]shop{
-	"shop-go": {target: "run", says: "50 shoppers, about 3 seconds", visit: []string{"bin/shop-go"}, configs: []string{"examples/shop-go/collector.yaml"}},
+	"shop-go": {target: "run", says: "50 shoppers, about 3 seconds", visit: []string{"bin/shop-go"}, configs: []string{orders}},
 	"shop-node": {
 		target: "shop-node", says: "30 shoppers",
 		visit: []string{"node", "examples/shop-node/visit.js"},
-		serve: []string{"node", "examples/shop-node/main.js"},
+		serve: []string{"node", "examples/shop-node/main.js"}, configs: []string{orders},
 		ports: []port{{"127.0.0.1:8586", "the shop"}},
 	},
 	"shop-web": {
-		target: "shop-web", says: "Chromium looks at every part of the page, signs in, comes again",
+		target: "shop-web", says: "Chromium looks at every part of the page, signs in, comes again, buys",
 		visit:   []string{"node", "examples/shop-web/visit.js"},
 		visitor: true,
 		serve:   []string{"node", "examples/shop-web/serve.js"},
-		configs: []string{"examples/shop-web/collector.yaml"},
+		configs: []string{"examples/shop-web/collector.yaml", orders},
 		ports:   []port{{"127.0.0.1:8587", "the shop's page"}},
 	},
 }

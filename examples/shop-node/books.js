@@ -5,7 +5,7 @@
 // property says the last.
 // The form is that of examples/shop-go/books.go.
 export function openBooks() {
-  const books = { records: 0, exposures: 0, assignments: 0, repeats: 0, skipped: 0, users: {} };
+  const books = { records: 0, exposures: 0, assignments: 0, repeats: 0, skipped: 0, orders: 0, orders_by_variant: {}, users: {} };
   const told = new Set();
   return {
     // skipped: somebody saw a flag that is the same for everybody.
@@ -24,6 +24,12 @@ export function openBooks() {
         books.exposures++;
       }
       (books.users[user || device] ??= {})[`[Experiment] ${flag}`] = variant;
+    },
+    // ordered: somebody bought something, in this variant of checkout-flow.
+    ordered(variant) {
+      books.records++;
+      books.orders++;
+      books.orders_by_variant[variant] = (books.orders_by_variant[variant] ?? 0) + 1;
     },
     // became: a browser that nobody knew was signed in, and is counted for the user from then on.
     became(device, user) {

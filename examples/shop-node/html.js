@@ -12,6 +12,8 @@ export const signInForm = `<form action="/sign-in">
   <label>Your customer id <input name="user" value="customer-1001" minlength="5" required></label> <button>Sign in</button>
 </form>`;
 
+export const orderForm = (id) => `<form method="post" action="/order?id=${escape(id)}"><button>Buy a saucepan, 39.00</button></form>`;
+
 export const page = (title, parts) => `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

@@ -11,13 +11,18 @@ export class Outbox {
   #exporter;
   #tell;
   #limit;
+  #inOrder;
+  #turn = Promise.resolve();
   #held = 0;
 
   // tell(records, state) hears "sending", "waiting", "taken", "refused" or "lost". No more than limit records are held.
-  constructor(exporter, { tell = () => {}, limit = 100_000 } = {}) {
+  // inOrder: a batch leaves when the one before it was taken or refused, so that no order overtakes what its customer saw.
+  // Not for a page: when it is left, what waits is lost.
+  constructor(exporter, { tell = () => {}, limit = 100_000, inOrder = false } = {}) {
     this.#exporter = exporter;
     this.#tell = tell;
     this.#limit = limit;
+    this.#inOrder = inOrder;
   }
 
   export(records, done) {
@@ -27,11 +32,16 @@ export class Outbox {
       return;
     }
     this.#held += records.length;
-    this.#attempt(records, (state, result) => {
-      this.#held -= records.length;
-      this.#tell(records, state);
-      done(result);
-    }, firstPause);
+    const send = () => new Promise((next) => {
+      this.#attempt(records, (state, result) => {
+        this.#held -= records.length;
+        next();
+        this.#tell(records, state);
+        done(result);
+      }, firstPause);
+    });
+    if (this.#inOrder) this.#turn = this.#turn.then(send);
+    else send();
   }
 
   #attempt(records, end, pause) {

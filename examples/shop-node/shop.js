@@ -1,11 +1,13 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The shop: two pages on node:http. Nothing in it knows about telemetry or Amplitude.
+// The shop: three pages on node:http. All that it knows of telemetry is whom to tell of an order.
+import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import { AsyncLocalStorageTransactionContextPropagator, OpenFeature } from "@openfeature/server-sdk";
 import { provider } from "./flags.js";
-import { page, part, signInForm } from "./html.js";
+import { orderForm, page, part, signInForm } from "./html.js";
+import { ordered } from "./telemetry.js";
 
 const flags = OpenFeature.getClient("shop-node");
 
@@ -24,6 +26,7 @@ const pages = {
   "/checkout": async () => page("Checkout", [
     await shows("checkout-flow", { control: "Step 1 of 3: your address", "one-page": "Address, payment and confirmation" }),
     await shows("free-shipping", { control: "Shipping: 4.90", free: "Shipping: free" }),
+    orderForm(randomUUID()),
     `<a href="/">Back to the shop</a>`,
   ]),
 };
@@ -56,12 +59,20 @@ async function answer(request, response) {
     return response.writeHead(303, { Location: "/", "Set-Cookie": `user=${encodeURIComponent(user)}; HttpOnly; SameSite=Lax; Path=/` }).end();
   }
   const render = Object.hasOwn(pages, pathname) && pages[pathname];
-  if (!render) return html(404, page("There is no such page", [`<a href="/">To the shop</a>`]));
+  if (!render && pathname !== "/order") return html(404, page("There is no such page", [`<a href="/">To the shop</a>`]));
   const user = customer(request);
   if (!user) return html(200, page("Kitchen shop", [signInForm]));
+  if (pathname === "/order") return html(...order(request, user, searchParams.get("id") ?? ""));
   // Every flag of this request is evaluated for its customer. The id must be the one your product analytics uses.
   const context = { targetingKey: user, forced_variant: searchParams.get("variant") ?? "" };
   return OpenFeature.setTransactionContext(context, async () => html(200, await render()));
+}
+
+// order takes an order, whose id is that of the form: sent twice, it is the same order.
+function order({ method }, user, id) {
+  if (method !== "POST" || !/^[0-9a-f-]{36}$/.test(id)) return [400, page("No order", [`<a href="/checkout">To the checkout</a>`])];
+  ordered({ user, id, items: 1, revenue: 39 });
+  return [200, page("Thank you", [`<p>Your order is on its way.</p>`, `<a href="/">Back to the shop</a>`])];
 }
 
 // customer reads who signed in. A real shop verifies this.

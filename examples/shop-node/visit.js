@@ -14,22 +14,27 @@ const books = openBooks();
 async function get(user, path) {
   const response = await fetch(shop.url + path, { headers: { Cookie: `user=${user}` } });
   if (!response.ok) throw new Error(`${path} answered ${response.status}`);
-  const seen = {};
-  for (const [, flag, variant] of (await response.text()).matchAll(/data-flag="([^"]*)" data-variant="([^"]*)"/g)) {
+  const seen = {}, text = await response.text();
+  for (const [, flag, variant] of text.matchAll(/data-flag="([^"]*)" data-variant="([^"]*)"/g)) {
     seen[flag] = variant;
     if (flag === "holiday-banner") books.skipped();
     else books.saw({ user }, flag, variant);
   }
-  return seen;
+  return { seen, order: /action="([^"]*order[^"]*)"/.exec(text)?.[1] };
 }
 
 async function visit(user, n) {
   for (let views = 0; views <= n % 4; views++) await get(user, "/");
-  const { "checkout-flow": variant } = await get(user, "/checkout");
+  const { seen: { "checkout-flow": variant }, order } = await get(user, "/checkout");
   if (n % 10 === 4) { // support moves the shopper to the other checkout, and back again
     await get(user, `/checkout?variant=${variant === "control" ? "one-page" : "control"}`);
     await get(user, "/checkout");
   }
+  // Every second shopper buys, and three of four of those whose checkout has one page.
+  if (variant === "one-page" ? n % 4 === 3 : n % 2 === 1) return;
+  const response = await fetch(shop.url + order, { method: "POST", headers: { Cookie: `user=${user}` } });
+  if (!response.ok) throw new Error(`${order} answered ${response.status}`);
+  books.ordered(variant);
 }
 
 const shoppers = Array.from({ length: 30 }, (_, n) => `customer-${1001 + n}`);

@@ -37,6 +37,11 @@ export function visitor(page) {
       await page.keyboard.press("Escape");
       await page.locator("dialog[open]").waitFor({ state: "detached" });
     },
+    async buys() {
+      await page.getByRole("button", { name: "Buy a saucepan" }).click();
+      await page.getByRole("button", { name: "Place the order" }).click();
+      await page.locator("dialog[open]").waitFor({ state: "detached" });
+    },
     // sees is what the page shows or has ready: flag -> variant.
     sees: () => page.locator("[data-flag]").evaluateAll((all) => Object.fromEntries(all.map(({ dataset }) => [dataset.flag, dataset.variant]))),
     // sent waits until the Collector took so many records, and returns the page's own table of them, oldest first.

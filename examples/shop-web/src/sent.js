@@ -25,11 +25,11 @@ export function tell(records, state) {
 }
 
 function add(record) {
-  const { hrTime, attributes } = record;
+  const { hrTime, attributes, eventName } = record;
   const row = document.createElement("tr");
   const time = new Date(hrTime[0] * 1_000 + hrTime[1] / 1e6);
   const texts = {
-    time: time.toTimeString().slice(0, 8), flag: attributes["feature_flag.key"], variant: attributes["feature_flag.result.variant"],
+    time: time.toTimeString().slice(0, 8), flag: attributes["feature_flag.key"] ?? eventName, variant: attributes["feature_flag.result.variant"] ?? "",
     user: attributes["user.id"] ?? "", device: attributes["device.id"],
   };
   for (const [name, text] of Object.entries(texts)) {

@@ -5,7 +5,7 @@ import { OpenFeature } from "@openfeature/web-sdk";
 import { provider } from "./flags.js";
 import { deviceId, evaluationContext, signIn, signOut, userId } from "./identity.js";
 import { tell } from "./sent.js";
-import { start } from "./telemetry.js";
+import { ordered, start } from "./telemetry.js";
 
 const $ = (selector) => document.querySelector(selector);
 
@@ -61,6 +61,7 @@ $("#sign-out").addEventListener("click", async () => {
   $("#user").focus();
 });
 $("#buy").addEventListener("click", () => $("#checkout").showModal());
+$("#place").addEventListener("click", () => ordered(evaluationContext(), { id: crypto.randomUUID(), items: 1, revenue: 39 }));
 
 await OpenFeature.setContext(evaluationContext());
 await OpenFeature.setProviderAndWait(provider);

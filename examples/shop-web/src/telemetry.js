@@ -1,8 +1,8 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The file to carry over, with exposure.js and ../../shop-node/outbox.js: what is seen becomes OpenTelemetry log records, sent
-// to a Collector straight from the browser.
+// The file to carry over, with exposure.js and ../../shop-node/outbox.js: what is seen, and bought, becomes OpenTelemetry log
+// records, sent to a Collector straight from the browser.
 import { EventHook } from "@openfeature/open-telemetry-hooks";
 import { OpenFeature } from "@openfeature/web-sdk";
 import { logs } from "@opentelemetry/api-logs";
@@ -35,3 +35,10 @@ export function start(collector, tell) {
     excludeAttributes: ["feature_flag.context.id"],
   })));
 }
+
+// ordered writes that somebody has bought something: under the ids that flags are evaluated with (see identity.js), and with the
+// logger of the hook, as in ../../shop-node/telemetry.js.
+export const ordered = ({ deviceId, userId }, { id, items, revenue }) => logs.getLogger("@openfeature/open-telemetry-hooks", "1.0.0").emit({
+  eventName: "order.placed",
+  attributes: { "device.id": deviceId, ...(userId && { "user.id": userId }), "order.id": id, "order.items": items, revenue, currency: "EUR" },
+});
