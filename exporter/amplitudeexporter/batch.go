@@ -48,6 +48,8 @@ type batchEvent struct {
 	beyond bool
 	// failure is why an undeliverable, failing or suspect event failed.
 	failure event.Failure
+	// early tells of a suspect that it was refused before anything was accepted.
+	early bool
 }
 
 // happened is the event's time, 0 if it has none.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/bits"
 	"net/http"
 	"slices"
@@ -90,6 +91,35 @@ func (d *delivery) run(ctx context.Context, lanes [][]int32) {
 	}
 	d.runLane(ctx, lanes[0])
 	others.Wait()
+	for i := range d.toConfirm() {
+		d.batch.events[i].state = statePending
+		d.runLane(ctx, []int32{i})
+	}
+}
+
+// toConfirm yields the events that were refused alone before anything else was accepted: the refusals may have ended in between, so
+// that each is sent once more. One that a later event of its user or device has overtaken waits for the next try.
+func (d *delivery) toConfirm() iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		if d.accepted == 0 {
+			return
+		}
+		for i := range d.batch.events {
+			e := &d.batch.events[i]
+			refused := e.state == stateSuspect && e.failure.Reason != event.ReasonFailing // one that failed is tried again anyway
+			if refused && e.early && !d.overtaken(i) && !yield(int32(i)) {
+				return
+			}
+		}
+	}
+}
+
+// overtaken tells whether a later event of the same user or device was accepted.
+func (d *delivery) overtaken(i int) bool {
+	e := &d.batch.events[i]
+	return slices.ContainsFunc(d.batch.events[i+1:], func(later batchEvent) bool {
+		return later.state == stateDelivered && (later.user == e.user && e.user != 0 || later.device == e.device && e.device != 0)
+	})
 }
 
 func (d *delivery) runLane(ctx context.Context, indexes []int32) {
@@ -178,7 +208,7 @@ func (l *lane) probe(res response, sent []int32) (next [][]int32, goOn bool) {
 			// It may be set aside, and then those of its user and device have to stay behind it.
 			l.throttle(e, slowBackOff)
 		}
-		e.state, e.failure = stateSuspect, event.Failure{Reason: cmp.Or(res.reason, event.ReasonFailing), Status: res.status}
+		e.state, e.failure, e.early = stateSuspect, event.Failure{Reason: cmp.Or(res.reason, event.ReasonFailing), Status: res.status}, !accepted
 		if accepted && (res.action == actionRetry || l.elsewhere) {
 			e.state, e.wait = stateFailing, slowBackOff
 		}
@@ -279,7 +309,7 @@ func (l *lane) refuse(res response, sent []int32) (next [][]int32, goOn bool) {
 		e := &l.batch.events[sent[0]]
 		e.state, e.failure = stateSuspect, event.Failure{Reason: res.reason, Status: res.status}
 		l.mu.Lock()
-		l.refusal = &res
+		l.refusal, e.early = &res, l.accepted == 0
 		l.mu.Unlock()
 	}
 	if l.refusals > l.allowed {

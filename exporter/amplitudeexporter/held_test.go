@@ -166,6 +166,28 @@ func TestLongListOfThrottledIDs(t *testing.T) {
 	assert.Equal(t, map[string]int{"delivered": 1, "throttled": 1900}, r.counts("events", "outcome"))
 }
 
+// TestRefusalsThatEndInTheMiddle of a try, between the refusal of an event that is sent alone and the first one that gets through:
+// it is sent once more, or tried again if a later event of its user has overtaken it, and so nothing is given up.
+func TestRefusalsThatEndInTheMiddle(t *testing.T) {
+	for _, answer := range held {
+		for times := range 12 {
+			oneUser := times%2 == 1
+			t.Run(fmt.Sprint(answer.Status, answer.Text, string(answer.Body), " ", times/2+1, " times, of one user: ", oneUser), func(t *testing.T) {
+				answer := answer
+				answer.Times = times/2 + 1
+				server := newScript(t, answer)
+				r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
+				logs := numbered(4)
+				for i := 0; oneUser && i < 4; i++ {
+					setUser(logs, i, "user-00000")
+				}
+				require.Eventually(t, func() bool { return r.ConsumeLogs(t.Context(), logs) == nil }, patience, poll)
+				assert.Zero(t, r.counts("events", "outcome")["dropped"])
+			})
+		}
+	}
+}
+
 // TestHeldIsSaidOnceAMinute: one line, at the first answer, whatever the answers are and however many tries there are.
 func TestHeldIsSaidOnceAMinute(t *testing.T) {
 	for _, answer := range held {

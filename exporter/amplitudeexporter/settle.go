@@ -189,7 +189,7 @@ func (x *amplitudeExporter) explainNotAllowed(p records.Ref) {
 		zap.String("event_name", printable.Text(p.Record.EventName())), service)
 }
 
-// judgeSuspects decides about events that were refused, or failed, when they were alone. If anything else got through,
+// judgeSuspects decides about events that were refused, or failed, when they were alone. If anything else got through before that,
 // the event is to blame.
 // If nothing did, the sender may be to blame, and the events are tried again: until it has happened to several batches in
 // a row if it is Amplitude that refuses, forever if it is something on the way.
@@ -218,7 +218,7 @@ func (x *amplitudeExporter) judgeSuspects(d *delivery) {
 		case e.state == stateFailing && d.failures != nil && d.failures(i)+1 >= maxFailures:
 			e.state = stateUndeliverable
 		case e.state != stateSuspect:
-		case guilty && e.failure.Reason != event.ReasonFailing:
+		case guilty && e.failure.Reason != event.ReasonFailing && !(e.early && d.accepted > 0):
 			e.state = stateUndeliverable
 		default:
 			// Whatever failed before anything got through may have been an outage that is over.
