@@ -114,12 +114,17 @@ func (d *delivery) toConfirm() iter.Seq[int32] {
 	}
 }
 
-// overtaken tells whether a later event of the same user or device was accepted.
+// overtaken tells whether a later event of the same user or device was accepted. It looks at the whole batch, and is asked of a few
+// events only: each lane stops after lane.allowed refusals.
 func (d *delivery) overtaken(i int) bool {
 	e := &d.batch.events[i]
-	return slices.ContainsFunc(d.batch.events[i+1:], func(later batchEvent) bool {
-		return later.state == stateDelivered && (later.user == e.user && e.user != 0 || later.device == e.device && e.device != 0)
-	})
+	for k := i + 1; k < len(d.batch.events); k++ {
+		later := &d.batch.events[k]
+		if later.state == stateDelivered && (later.user == e.user && e.user != 0 || later.device == e.device && e.device != 0) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *delivery) runLane(ctx context.Context, indexes []int32) {
@@ -208,16 +213,13 @@ func (l *lane) probe(res response, sent []int32) (next [][]int32, goOn bool) {
 			// It may be set aside, and then those of its user and device have to stay behind it.
 			l.throttle(e, slowBackOff)
 		}
-		e.state, e.failure, e.early = stateSuspect, event.Failure{Reason: cmp.Or(res.reason, event.ReasonFailing), Status: res.status}, !accepted
+		l.suspect(e, &res, !accepted)
 		if accepted && (res.action == actionRetry || l.elsewhere) {
 			e.state, e.wait = stateFailing, slowBackOff
 		}
 		if !accepted {
 			l.lone++
 		}
-		l.mu.Lock()
-		l.refusal = &res
-		l.mu.Unlock()
 	}
 	switch l.refusals++; {
 	case !accepted && (!probing || l.lone >= maxLone || l.refusals > l.allowed), accepted && l.refusals > l.allowed:
@@ -306,11 +308,10 @@ func (l *lane) refuse(res response, sent []int32) (next [][]int32, goOn bool) {
 	l.refusals++
 	if len(sent) == 1 {
 		// Something on the way may refuse the sender and not the event: that is known once all lanes are done.
-		e := &l.batch.events[sent[0]]
-		e.state, e.failure = stateSuspect, event.Failure{Reason: res.reason, Status: res.status}
 		l.mu.Lock()
-		l.refusal, e.early = &res, l.accepted == 0
+		early := l.accepted == 0
 		l.mu.Unlock()
+		l.suspect(&l.batch.events[sent[0]], &res, early)
 	}
 	if l.refusals > l.allowed {
 		l.fail(statusError{res}, max(res.wait, refusalWait))
@@ -350,6 +351,15 @@ func (l *lane) withoutThrottled(run []int32) []int32 {
 		l.throttle(e, max(userWait, deviceWait))
 		return true
 	})
+}
+
+// suspect marks an event that was refused alone; early tells that nothing had been accepted before.
+func (d *delivery) suspect(e *batchEvent, res *response, early bool) {
+	e.state, e.early = stateSuspect, early
+	e.failure = event.Failure{Reason: cmp.Or(res.reason, event.ReasonFailing), Status: res.status}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refusal = res
 }
 
 // markUndeliverable marks an event that can never be delivered.

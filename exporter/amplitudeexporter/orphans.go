@@ -72,8 +72,8 @@ func (x *amplitudeExporter) findOrphans(ctx context.Context, host component.Host
 	if queue == nil || queue.StorageID == nil {
 		return
 	}
-	extension, ok := host.GetExtensions()[*queue.StorageID].(storage.Extension)
-	if !ok {
+	extension, err := storageclient.Find(host, *queue.StorageID)
+	if err != nil {
 		return
 	}
 	own := configured.of(*queue.StorageID)

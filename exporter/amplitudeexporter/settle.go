@@ -189,9 +189,8 @@ func (x *amplitudeExporter) explainNotAllowed(p records.Ref) {
 		zap.String("event_name", printable.Text(p.Record.EventName())), service)
 }
 
-// judgeSuspects decides about events that were refused, or failed, when they were alone. If anything else got through before that,
-// the event is to blame.
-// If nothing did, the sender may be to blame, and the events are tried again: until it has happened to several batches in
+// judgeSuspects decides about events that were refused, or failed, when they were alone. If anything else got through before
+// that, the event is to blame. If nothing did, the sender may be to blame, and the events are tried again: until it has happened to several batches in
 // a row if it is Amplitude that refuses, forever if it is something on the way.
 func (x *amplitudeExporter) judgeSuspects(d *delivery) {
 	x.mu.Lock()

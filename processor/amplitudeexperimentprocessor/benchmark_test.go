@@ -24,17 +24,25 @@ const (
 	benchUsers   = 10_000
 )
 
+// workload makes a batch of records, of which fill makes the one with number n of all batches.
+func workload(batchNumber int, fill func(n int, r plog.LogRecord)) plog.Logs {
+	ld := plog.NewLogs()
+	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	for i := range benchRecords {
+		n := batchNumber*benchRecords + i
+		r := records.AppendEmpty()
+		setMillis(r, testTime+int64(n))
+		fill(n, r)
+	}
+	return ld
+}
+
 // exposureWorkload makes batches of evaluations: 50 flags, 10,000 users, four other attributes each.
 // No two records of all batches have the same user, flag and variant.
 func exposureWorkload(b *testing.B, batchNumber int) plog.Logs {
 	b.Helper()
-	ld := plog.NewLogs()
-	ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
-	for i := range benchRecords {
-		n := batchNumber*benchRecords + i
-		r := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
+	return workload(batchNumber, func(n int, r plog.LogRecord) {
 		r.SetEventName("feature_flag.evaluation")
-		setMillis(r, testTime+int64(n))
 		a := r.Attributes()
 		a.PutStr("feature_flag.key", fmt.Sprintf("experiment-%02d", (n/benchUsers)%benchFlags))
 		a.PutStr("feature_flag.result.variant", []string{"control", "treatment"}[n%2])
@@ -44,8 +52,7 @@ func exposureWorkload(b *testing.B, batchNumber int) plog.Logs {
 		a.PutStr("feature_flag.set.id", "shop/production")
 		a.PutStr("feature_flag.version", "12")
 		a.PutStr("session.id", "f0b4871cd41578174c2ad12b3256e7b7")
-	}
-	return ld
+	})
 }
 
 // outcomeWorkload makes batches of orders with an id each, of 10,000 users, with as many attributes as evaluations have.
@@ -61,13 +68,8 @@ func outcomeWorkload(b *testing.B, batchNumber int) plog.Logs {
 // contentWorkload makes batches of orders without an id.
 func contentWorkload(b *testing.B, batchNumber int) plog.Logs {
 	b.Helper()
-	ld := plog.NewLogs()
-	ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
-	for i := range benchRecords {
-		n := batchNumber*benchRecords + i
-		r := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
+	return workload(batchNumber, func(n int, r plog.LogRecord) {
 		r.SetEventName("order.placed")
-		setMillis(r, testTime+int64(n))
 		a := r.Attributes()
 		a.PutStr("user.id", fmt.Sprintf("user-%08d", n%benchUsers))
 		a.PutDouble("revenue", 19.5)
@@ -76,27 +78,20 @@ func contentWorkload(b *testing.B, batchNumber int) plog.Logs {
 		a.PutStr("shop.country", "DE")
 		a.PutStr("payment.method", "card")
 		a.PutStr("session.id", "f0b4871cd41578174c2ad12b3256e7b7")
-	}
-	return ld
+	})
 }
 
 // assignmentWorkload makes batches of assignments of ten flags.
 func assignmentWorkload(b *testing.B, batchNumber int) plog.Logs {
 	b.Helper()
-	ld := plog.NewLogs()
-	ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
-	for i := range benchRecords {
-		n := batchNumber*benchRecords + i
-		r := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
+	return workload(batchNumber, func(n int, r plog.LogRecord) {
 		r.SetEventName("$assignment")
-		setMillis(r, testTime+int64(n))
 		r.Attributes().PutStr("user_id", fmt.Sprintf("user-%08d", n))
 		variants := r.Attributes().PutEmptyMap("variants")
 		for flag := range 10 {
 			variants.PutStr(fmt.Sprintf("experiment-%02d", flag), []string{"control", "treatment", "off"}[(n+flag)%3])
 		}
-	}
-	return ld
+	})
 }
 
 // foreignWorkload makes batches of ordinary log records.
