@@ -107,7 +107,8 @@ func TestSDKBombs(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("RLIMIT_DATA is Linux's")
 	}
-	c := startForSDKs(t, harness.Options{DataLimit: containerBytes, Env: []string{"GOMEMLIMIT=800MiB"}})
+	deployment := harness.DeploymentOf(t, "config.example.yaml")
+	c := startForSDKs(t, harness.Options{DataLimit: deployment.Memory, Env: deployment.Environ()})
 	sdks := "http://" + c.OTLPGRPC
 	const limit = 2 << 20
 	of := func(from, part, to string) []byte {

@@ -31,9 +31,6 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// containerBytes is the memory that compose, the unit and the chart give the Collector.
-const containerBytes = 1 << 30
-
 // varint is the length of a field of protobuf.
 func varint(n int) (out []byte) {
 	for ; n > 127; n >>= 7 {
@@ -90,11 +87,11 @@ var bombs = []struct {
 // The first two differ most; make bombs tries them all.
 var shipped = []string{
 	"config.example.yaml", "examples/scale-out/edge.yaml",
-	"deploy/docker/config.yaml", "deploy/systemd/config.yaml", "deploy/helm/values.yaml",
+	"deploy/docker/config.yaml", "deploy/systemd/config.yaml", "deploy/helm/values.yaml", "deploy/helm/values-edge.yaml",
 	"examples/span-events.yaml", "examples/emitters/plain-exposure.yaml", "examples/shop-web/collector.yaml",
 }
 
-// TestShippedConfigurationsSurviveBombs: within the memory of its container each shipped configuration answers four bombs at
+// TestShippedConfigurationsSurviveBombs: within the memory of its container, with the settings of Go that it is deployed with, each shipped configuration answers four bombs at
 // once, and serves others meanwhile.
 func TestShippedConfigurationsSurviveBombs(t *testing.T) {
 	if runtime.GOOS != "linux" {
@@ -258,7 +255,7 @@ func startShipped(t *testing.T, name, amplitude, gateway string) (c *harness.Col
 	require.NoError(t, err)
 	require.NoError(t, yaml.Unmarshal(text, &content))
 	at := harness.NewAddresses(t)
-	dir := t.TempDir()
+	dir, deployment := t.TempDir(), harness.DeploymentOf(t, name)
 	sets := []string{
 		"receivers::otlp::protocols::http::endpoint: " + at.OTLPHTTP,
 		"extensions::health_check::endpoint: " + at.Health,
@@ -281,15 +278,19 @@ func startShipped(t *testing.T, name, amplitude, gateway string) (c *harness.Col
 	}
 	// Of the machine's memory a percentage says nothing here: it is that of the container.
 	if content.Processors["memory_limiter"]["limit_percentage"] != nil {
+		mib := deployment.Memory >> 20
 		for _, limiter := range []string{"processors", "extensions"} {
-			sets = append(sets, limiter+"::memory_limiter: {limit_percentage: 0, spike_limit_percentage: 0, limit_mib: 819, spike_limit_mib: 204}")
+			sets = append(sets, fmt.Sprintf("%s::memory_limiter: {limit_percentage: 0, spike_limit_percentage: 0, limit_mib: %d, spike_limit_mib: %d}", limiter, mib*8/10, mib*2/10))
 		}
+	}
+	if content.Exporters["otlp_http"] != nil && strings.HasPrefix(name, "deploy/") {
+		sets = append(sets, "exporters::otlp_http::endpoint: "+gateway)
 	}
 	limit = content.Receivers.OTLP.Protocols.HTTP.Limit
 	require.NotZero(t, limit)
 	return harness.Start(t, path, harness.Options{
-		Addresses: at, Dir: dir, More: more, Sets: sets, DataLimit: containerBytes,
-		Env: []string{"GOMEMLIMIT=800MiB", "AMPLITUDE_API_KEY=sandbox", "MY_POD_IP=127.0.0.1", "GATEWAY=" + gateway},
+		Addresses: at, Dir: dir, More: more, Sets: sets, DataLimit: deployment.Memory,
+		Env: append(deployment.Environ(), "AMPLITUDE_API_KEY=sandbox", "MY_POD_IP=127.0.0.1", "GATEWAY="+gateway),
 	}), limit
 }
 
