@@ -14,6 +14,10 @@ OURS    := $(shell sed -e '/^$$/d' -e '/^\#/d' -e 's/\*$$/%/' internal/cleanenv/
 unexport $(filter-out HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY,$(filter $(OURS),$(.VARIABLES)))
 # A go.work in a folder above would exclude our modules.
 export GOWORK := off
+# Continuous integration exports RERUN_FAILS, a file, so that tests that fail run once more and the file names them.
+GOTEST  := $(if $(RERUN_FAILS),$(CURDIR)/tools/rerun/rerun.sh,$(GO) test)
+# $(call npm-test,FOLDER): the same for tests in Node.js, where all of the folder run again.
+npm-test = cd $(1) && { npm test$(if $(RERUN_FAILS), || { echo "==> $(1) failed and runs once more"; npm test && echo "$(1)" >>"$(RERUN_FAILS)"; }); }
 BINARY  := bin/otelcol-amplitude
 # go.mod requires the oldest core that the components work with; this is what we build and ship.
 NEWEST  := -modfile=$(CURDIR)/newest.mod
@@ -67,8 +71,8 @@ quick: need-go ## Test the packages that differ from main and what imports them,
 MODULE := $(strip $(foreach module,$(MODULES),$(if $(filter ./$(module) ./$(module)/%,$(PACKAGE)),$(module))))
 .PHONY: test
 test: need-go $(if $(filter ./...,$(PACKAGE)),need-test-tools) $(if $(filter ./... ./e2e%,$(PACKAGE)),$(BINARY) $(COMMANDS) bin/shop-go bin/demo) ## Run all tests, unit and end to end, with the race detector (PACKAGE=./internal/amplitude RUN=TestName: those only)
-	$(GO) $(if $(MODULE),-C $(MODULE)) test $(if $(MODULE),,$(NEWEST)) -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(if $(MODULE),$(patsubst ./$(MODULE)%,.%,$(PACKAGE)),$(PACKAGE))
-	$(if $(filter ./...,$(PACKAGE)),for module in $(MODULES); do $(GO) -C "$$module" test $(if $(RUN),-run '$(RUN)') ./... || exit 1; done)
+	$(if $(MODULE),cd $(MODULE) && )$(GOTEST) $(if $(MODULE),,$(NEWEST)) -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(if $(MODULE),$(patsubst ./$(MODULE)%,.%,$(PACKAGE)),$(PACKAGE))
+	$(if $(filter ./...,$(PACKAGE)),for module in $(MODULES); do (cd "$$module" && $(GOTEST) $(if $(RUN),-run '$(RUN)') ./...) || exit 1; done)
 
 .PHONY: generate
 generate: need-go ## Regenerate what is made from each metadata.yaml, references and schemas in docs, dashboard and alerts
@@ -143,19 +147,19 @@ e2e: need-test-tools $(BINARY) $(COMMANDS) bin/shop-go bin/demo ## Run the end-t
 
 .PHONY: bombs
 bombs: $(BINARY) ## Send requests that inflate a hundredfold to every shipped configuration, within the memory of its container (Linux)
-	SHIPPED=all $(GO) test $(NEWEST) -count=1 -timeout 20m -run TestShippedConfigurationsSurviveBombs ./e2e
+	SHIPPED=all $(GOTEST) $(NEWEST) -count=1 -timeout 20m -run TestShippedConfigurationsSurviveBombs ./e2e
 
 .PHONY: web
 web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web examples/experiment-web examples/experiment-react-native) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
-	cd e2e/amplitude-sdk && npm test
-	cd e2e/browser && npm test
+	$(call npm-test,e2e/amplitude-sdk)
+	$(call npm-test,e2e/browser)
 	$(MAKE) shop-node ONCE=1
 	$(MAKE) shop-web ONCE=1
 
 # The tests of the documentation that take longer: with the commands of all pages, and a Collector with contributors' components.
 .PHONY: docs-test
 docs-test: $(BINARY) $(COMMANDS) bin/shop-go bin/demo bin/otelcol-amplitude-scale bin/kafka ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
-	$(GO) test -count=1 -tags docs -timeout 20m ./e2e/docs
+	$(GOTEST) -count=1 -tags docs -timeout 20m ./e2e/docs
 	@echo "links to elsewhere, which no test follows:"
 	@git ls-files '*.md' | grep -v testdata/ | xargs grep -ohE 'https?://[^][ )>"`]+' | grep -vE '//(127\.0\.0\.1|localhost)' | sort -u | sed 's/^/  /'
 
@@ -164,7 +168,7 @@ docs-test: $(BINARY) $(COMMANDS) bin/shop-go bin/demo bin/otelcol-amplitude-scal
 .PHONY: compat
 compat: need-go need-redis ## Prove the oldest and the newest core: unit tests, a distribution built in an empty folder, programs for every platform (SHORT=1: unit tests on the oldest, the demo for Windows)
 ifdef SHORT
-	$(GO) test -short $(COMPONENTS)
+	$(GOTEST) -short $(COMPONENTS)
 	GOOS=windows $(GO) -C examples vet ./demo
 else
 	GOTOOLCHAIN=go$$(sed -n 's/^go //p' go.mod) $(GO) test $(COMPONENTS)
@@ -215,7 +219,7 @@ powercut: $(BINARY) ## Cut the power of a disk under the Collector (Linux, as ro
 
 .PHONY: scale-test
 scale-test: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Run the layouts of examples/scale-out: a load balancer, 2 and 4 replicas, edges and gateway, Kafka (SHORT=1: fewer users; SCALE_SEED=n repeats a run)
-	SCALE_SEED=$(SCALE_SEED) $(GO) test -count=1 -tags scale -timeout 10m $(if $(SHORT),-short) ./e2e/scale
+	SCALE_SEED=$(SCALE_SEED) $(GOTEST) -count=1 -tags scale -timeout 10m $(if $(SHORT),-short) ./e2e/scale
 
 .PHONY: scale-bench
 scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Print the figures of docs/scaling.md: 1, 2 and 4 processes, Redis, bytes on disk and in Kafka (10 minutes of a quiet machine; ROUNDS=1: once each)
