@@ -180,6 +180,7 @@ func (b *Book) Expose(e *Exposure, now int64) {
 		return
 	}
 	f.changes++
+	f.alive(&r.told, now, b.set.Forget)
 	if e.Variant == "" {
 		r.unexposures++
 		return
@@ -204,6 +205,7 @@ func (b *Book) Assign(key string, who Person, day int32, now int64) {
 	defer f.mu.Unlock()
 	f.seen = max(f.seen, now)
 	f.changes++
+	f.alive(&f.told, now, b.set.Forget)
 	hash := who.User
 	if hash == 0 {
 		hash = who.Device

@@ -141,7 +141,7 @@ func TestMerge(t *testing.T) {
 			for _, i := range []int{2, 0, 1, 0, 2} {
 				content, version := replicas[i].Encode(nil, "f", diagnostics.Shared)
 				assert.NotZero(t, version)
-				all, _, _ := merged.Exchange("f", content, 0)
+				all, _, _ := merged.Exchange("f", content, 0, start)
 				assert.NotNil(t, all)
 			}
 			for _, b := range replicas {

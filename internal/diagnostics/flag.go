@@ -6,6 +6,7 @@ package diagnostics // import "github.com/otelcol-amplitude/otelcol-amplitude/in
 import (
 	"strings"
 	"sync"
+	"time"
 )
 
 // Exposure is one event that says that a person met a variant.
@@ -28,6 +29,7 @@ type Exposure struct {
 type run struct {
 	key      string
 	seen     int64 // latest arrival, ms
+	told     int64 // latest arrival that other replicas are told of, ms
 	persons  sample
 	variants []string // numbered by their place
 	// best is the highest evidence that was seen.
@@ -46,6 +48,7 @@ type flag struct {
 	latest   *run   // the last one that was seen, which un-exposures without a run belong to
 	assigned sample // persons, by their newest assignment
 	seen     int64  // latest arrival of an assignment, ms
+	told     int64  // latest one that other replicas are told of, ms
 
 	// changes counts what a storage has to be told, shared what other replicas have to.
 	changes, shared uint64
@@ -59,6 +62,16 @@ func (f *flag) newRun(key string) *run {
 	r := &run{key: strings.Clone(key), persons: newSample()}
 	f.runs[r.key] = r
 	return r
+}
+
+// alive notes that a run, or the assignments, were seen, which other replicas are told now and then even if nobody new came: to
+// them what is not seen for too long is over. told is the time that they know of.
+func (f *flag) alive(told *int64, now int64, forget time.Duration) {
+	const parts = 4
+	if now-*told >= forget.Milliseconds()/parts {
+		*told = now
+		f.shared++
+	}
 }
 
 // meet notes that a person met a variant.

@@ -3,6 +3,8 @@
 
 package diagnostics // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/diagnostics"
 
+import "slices"
+
 // Restart says that the shares that are expected of a flag are others than those that were kept with its counts, so its test
 // starts over; who was counted before is not tested.
 type Restart struct{ Flag, Before, Now string }
@@ -22,13 +24,13 @@ func (b *Book) Load(key string, content []byte) (*Restart, error) {
 	return b.merge(f, k, true), nil
 }
 
-// Exchange takes up what other replicas know of a flag, which may be nothing, and returns all that is known now, with its
-// version. News tells that they lack something: that more is known here than in the version that they were told of, or that what they know cannot be read. It returns nil
-// for a flag that is not counted.
-func (b *Book) Exchange(key string, theirs []byte, told uint64) (all []byte, version uint64, news bool) {
+// Exchange takes up what other replicas know of a flag, which may be nothing, but for what is over by now, in milliseconds since
+// the Unix epoch. It returns all that is known now, with its version. News tells that they lack something: that more is known here than in the version that they
+// were told of, or that what they know cannot be read. It returns nil for a flag that is not counted, or that is over.
+func (b *Book) Exchange(key string, theirs []byte, told uint64, now int64) (all []byte, version uint64, news bool) {
 	k, err := decode(theirs)
 	var f *flag
-	if err == nil {
+	if err == nil && k.lives(now-b.set.Forget.Milliseconds()) {
 		f = b.flag(key)
 	} else {
 		f = b.known(key)
@@ -44,6 +46,15 @@ func (b *Book) Exchange(key string, theirs []byte, told uint64) (all []byte, ver
 	return f.encode(nil, false), f.version(Shared), news
 }
 
+// lives takes out what was not seen since a time, and tells whether anything is left.
+func (k *kept) lives(before int64) bool {
+	k.runs = slices.DeleteFunc(k.runs, func(r keptRun) bool { return r.seen < before })
+	if k.seen < before {
+		k.assigned = keptSample{}
+	}
+	return len(k.runs) > 0 || k.seen >= before
+}
+
 // known returns the flag of a key, locked, or nil if there is none.
 func (b *Book) known(key string) *flag {
 	b.mu.RLock()
@@ -57,7 +68,7 @@ func (b *Book) known(key string) *flag {
 
 // merge adds to a flag, which is locked, what was kept; own says that it is of this process in its former life.
 func (b *Book) merge(f *flag, k *kept, own bool) *Restart {
-	f.seen = max(f.seen, k.seen)
+	f.seen, f.told = max(f.seen, k.seen), max(f.told, k.seen)
 	f.assigned.raise(k.assigned.level)
 	for i := range k.assigned.entries {
 		if e := &k.assigned.entries[i]; f.assign(e.hash, e.day, b.set.MaxPersons) {
@@ -71,6 +82,7 @@ func (b *Book) merge(f *flag, k *kept, own bool) *Restart {
 		if r == nil {
 			continue
 		}
+		r.told = max(r.told, from.seen)
 		if same {
 			r.best = max(r.best, from.best)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,6 +112,47 @@ func TestReplicasExchange(t *testing.T) {
 	}
 	expose(books[1], "f", "user-4")
 	both("f", 4)
+}
+
+// TestRedisForgets: what nothing was told of for long enough is over in Redis, too, and does not come back with the next exposure.
+func TestRedisForgets(t *testing.T) {
+	server := redistest.Start(t)
+	var at atomic.Int64
+	at.Store(now.UnixMilli())
+	var books []*diagnostics.Book
+	for range 2 {
+		b := newBook()
+		set := settings(b)
+		set.Clock = func() time.Time { return time.UnixMilli(at.Load()) }
+		set.Redis = &dedup.RedisSettings{Options: redis.UniversalOptions{Addrs: []string{server.Address}}, KeyPrefix: "test:", Timeout: 5 * time.Second}
+		start(t, set, componenttest.NewNopHost())
+		books = append(books, b)
+	}
+	told := func(b *diagnostics.Book, flag, user string) {
+		b.Expose(&diagnostics.Exposure{Flag: flag, Variant: "on", Person: diagnostics.PersonOf(user, ""), Time: at.Load()}, at.Load())
+	}
+	both := func(flag string, n int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return persons(books[0], flag) == n && persons(books[1], flag) == n }, patience, often)
+	}
+	told(books[0], "over", "user-1")
+	told(books[0], "lives", "user-1")
+	both("over", 1)
+	both("lives", 1)
+	for minutes := range 4 { // the second replica hears of it only from the first, which hears of nobody new
+		at.Add((20 * time.Minute).Milliseconds())
+		told(books[0], "lives", "user-1")
+		told(books[0], "clock", fmt.Sprint("user-", minutes))
+		both("clock", minutes+1)
+	}
+	both("lives", 1)
+	told(books[1], "over", "user-2")
+	for _, marker := range []string{"first", "second"} { // what comes with the second is seen after all that came before the first
+		told(books[1], marker, "user-1")
+		both(marker, 1)
+	}
+	assert.Equal(t, 1, persons(books[0], "over"))
+	assert.Equal(t, 1, persons(books[1], "over"))
 }
 
 // kept is a storage extension in memory that can fail.

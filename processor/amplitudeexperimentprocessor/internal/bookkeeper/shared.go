@@ -108,9 +108,13 @@ func (s *shared) flag(ctx context.Context, flag string) error {
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
-		all, knows, news := s.Book.Exchange(flag, there, s.told[flag])
+		all, knows, news := s.Book.Exchange(flag, there, s.told[flag], s.Clock().UnixMilli())
 		if all == nil {
-			return s.drop(ctx, flag, gone)
+			if !gone { // another replica counts it, or it is over: looked at again when it changes
+				s.told[flag], s.seen[flag] = 0, now
+				return nil
+			}
+			return s.drop(ctx, flag)
 		}
 		if !news {
 			s.told[flag], s.seen[flag] = knows, now
@@ -136,11 +140,8 @@ func (s *shared) flag(ctx context.Context, flag string) error {
 }
 
 // drop takes a flag from the list that nobody counts any more.
-func (s *shared) drop(ctx context.Context, flag string, gone bool) error {
+func (s *shared) drop(ctx context.Context, flag string) error {
 	delete(s.told, flag)
 	delete(s.seen, flag)
-	if !gone {
-		return nil // another replica counts it
-	}
 	return s.client.SRem(ctx, s.indexKey(), flag).Err()
 }
