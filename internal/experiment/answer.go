@@ -44,6 +44,7 @@ const (
 	refusedBadVariant
 	refusedNotNumber
 	refusedNotCurrency
+	refusedNoOutcomeID
 	// The problems of ids, in the order of [RejectReason].
 	refusedEmptyID
 	refusedPlaceholder
@@ -114,6 +115,9 @@ func (a *answer) read(of field, value pcommon.Value, ids idRules) refusal {
 		text, ok := keyText(value)
 		if !ok {
 			return refusedNotName
+		}
+		if _, problem := amplitude.CheckID(text, 0); of == fieldOutcomeID && problem == amplitude.IDPlaceholder {
+			return refusedNoOutcomeID // or all outcomes of a user whose application writes "undefined" would be one
 		}
 		a.text = text
 	case fieldExperimentKey, fieldMetadataExperimentKey, fieldEnvironment:

@@ -32,15 +32,18 @@ func newMinuteLimit(most int) *minuteLimit { return &minuteLimit{most: most} }
 func (l *minuteLimit) take(n int, now time.Time, all bool) minuteShare {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if minute := now.Unix() / secondsPerMinute; minute > l.minute {
+	switch passed := now.Unix()/secondsPerMinute - l.minute; {
+	case passed > 0:
 		// What was taken beyond a minute counts against those after it.
-		passed := minute - l.minute
-		l.minute = minute
+		l.minute += passed
 		if passed > int64(l.taken/l.most) {
 			l.taken = 0
 		} else {
 			l.taken = max(0, l.taken-int(passed)*l.most)
 		}
+	case passed < -1: // by less the clock may be corrected within its minute
+		l.minute += passed
+		l.taken = 0
 	}
 	switch left := max(0, l.most-l.taken); {
 	case n <= left || (all && l.taken == 0):

@@ -280,7 +280,7 @@ func (r *recognizer) parsed(body pcommon.Value) pcommon.Value {
 
 // mentions tells whether a JSON text may hold a configured event name.
 func (r *recognizer) mentions(text string) bool {
-	if strings.Contains(text, `\u`) {
+	if strings.Contains(text, `\u`) || strings.Contains(text, `\/`) { // names may be escaped, as PHP does with slashes
 		return true
 	}
 	for name := range r.listed {

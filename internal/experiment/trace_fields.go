@@ -185,6 +185,7 @@ var refusalNames = [numRefusals]string{
 	refusedNotScalar:   "blank, or no text, number or boolean",
 	refusedNotNumber:   "no number",
 	refusedNotCurrency: "no code of three letters",
+	refusedNoOutcomeID: "a word for no id",
 	refusedBadVariant:  rejectNames[RejectBadVariant],
 	refusedEmptyID:     rejectNames[RejectEmptyID],
 	refusedPlaceholder: rejectNames[RejectPlaceholderID],

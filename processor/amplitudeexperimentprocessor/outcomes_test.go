@@ -190,6 +190,11 @@ func TestOutcomeInsertID(t *testing.T) {
 	assert.Equal(t, idOf(nil, map[string]any{"order.id": 17}), idOf(nil, map[string]any{"order.id": "17"}), "a number is its digits")
 	assert.True(t, strings.HasPrefix(idOf(nil, order), "shopper-1  "))
 
+	for _, none := range []any{"null", "undefined", "N/A", " ", true, nil} {
+		unnamed := map[string]any{"order.id": none}
+		assert.NotEqual(t, idOf(nil, unnamed), idOf(later, unnamed), "%v is no order's id: two orders are two", none)
+	}
+
 	plain := idOf(nil, nil)
 	assert.Equal(t, plain, idOf(nil, nil))
 	assert.Equal(t, plain, idOf(func(r plog.LogRecord) {
@@ -346,6 +351,18 @@ func TestOutcomesPerMinute(t *testing.T) {
 		require.NoError(t, send(1))
 		assert.Equal(t, 15, sent(r))
 		require.NoError(t, send(0), "exposures have no limit")
+	})
+	t.Run("a clock that was ahead", func(t *testing.T) {
+		next := &switchable{sink: &consumertest.LogsSink{}}
+		send, r := begin(limited+"drop}", next)
+		now = now.AddDate(10, 0, 0)
+		require.NoError(t, send(3))
+		now = now.AddDate(-10, 0, 0)
+		for range 2 {
+			require.NoError(t, send(3))
+			now = now.Add(time.Minute)
+		}
+		assert.Equal(t, 12, sent(r), "an exposure and three orders each time")
 	})
 }
 

@@ -43,6 +43,7 @@ var shapeCases = []eventCase{
 	{name: "body of JSON", config: "parse_json_body: true", body: ` {"event.name":"$exposure","flag_key":"my-flag","variant":"on","user_id":"user-12345"} `, want: exposed("my-flag", "on", nil)},
 	{name: "body of JSON, nested", config: "parse_json_body: true", body: `{"event":{"name":"feature_flag.evaluation"},"feature_flag":{"key":"my-flag","result":{"variant":"on"},"context":{"id":"user-12345"}}}`, want: exposed("my-flag", "on", nil)},
 	{name: "body of JSON, escaped", config: "parse_json_body: true", body: `{"event.name":"\u0024exposure","flag_key":"my-flag","variant":true,"user_id":9007199254740993}`, want: exposed("my-flag", "true", attrs{"user_id": "9007199254740993"})},
+	{name: "body of JSON, as PHP escapes it", config: "parse_json_body: true\nexposure: {event_names: [shop/exposure]}", body: `{"event.name":"shop\/exposure","flag_key":"my-flag","variant":"on","user_id":"user-12345"}`, want: exposed("my-flag", "on", nil)},
 	{name: "body of JSON with EventName", config: "parse_json_body: true", event: "$exposure", body: `{"flag_key":"my-flag","variant":"on","user_id":"user-12345"}`, want: exposed("my-flag", "on", nil)},
 	{name: "body of broken JSON", config: "parse_json_body: true", body: `{"event.name":"$exposure",`, outcome: "passed"},
 	{name: "body of two texts of JSON", config: "parse_json_body: true", body: `{"event.name":"$exposure"} {}`, outcome: "passed"},
