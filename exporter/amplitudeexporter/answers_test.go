@@ -129,7 +129,11 @@ func (s *scenario) play(t *testing.T) []expectation {
 		server.then(append([]scriptedAnswer(nil), st.Answers...)...)
 		var e expectation
 		if st.Advance == "" {
+			asked, parked := r.clock.asks(), r.slowLane()
 			logs = e.try(t, r, logs)
+			if r.slowLane() > parked {
+				require.Eventually(t, func() bool { return r.clock.asks() > asked }, patience, poll, "the slow lane plans again")
+			}
 		} else {
 			d, err := time.ParseDuration(st.Advance)
 			require.NoError(t, err)

@@ -8,11 +8,16 @@ import "time"
 // clock is the time that the slow lane and the project's pause go by.
 type clock interface {
 	Now() time.Time
-	// After returns a channel that receives once d has passed.
-	After(d time.Duration) <-chan time.Time
+	// At returns a channel that receives once the clock shows t, and what to call when nobody waits for it any longer.
+	// A moment, not a duration: the clock may move between planning and waiting.
+	At(t time.Time) (moment <-chan time.Time, stop func())
 }
 
 type systemClock struct{}
 
-func (systemClock) Now() time.Time                         { return time.Now() }
-func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+func (systemClock) Now() time.Time { return time.Now() }
+
+func (systemClock) At(t time.Time) (moment <-chan time.Time, stop func()) {
+	timer := time.NewTimer(time.Until(t))
+	return timer.C, func() { timer.Stop() }
+}

@@ -35,12 +35,13 @@ func (c *setClock) Now() time.Time {
 	return now
 }
 
-func (c *setClock) After(d time.Duration) <-chan time.Time {
+func (c *setClock) At(at time.Time) (moment <-chan time.Time, stop func()) {
+	wait := at.Sub(c.Now())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	timer := make(chan time.Time, 1)
-	c.waits, c.timers = append(c.waits, d), append(c.timers, timer)
-	return timer
+	c.waits, c.timers = append(c.waits, wait), append(c.timers, timer)
+	return timer, func() {}
 }
 
 func (c *setClock) set(off time.Duration) {

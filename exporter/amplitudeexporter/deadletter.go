@@ -244,10 +244,14 @@ func (d *deadLetters) retryLater() {
 	d.retrying = true
 	d.retries.Go(func() {
 		for {
+			due, stop := d.clock.At(d.clock.Now().Add(letterRetry))
 			select {
 			case <-d.life.Done():
+			case <-due:
+			}
+			stop()
+			if d.life.Err() != nil {
 				return
-			case <-d.clock.After(letterRetry):
 			}
 			d.mu.Lock()
 			_ = d.flush(d.life) // why not was logged when it began

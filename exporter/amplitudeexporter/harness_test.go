@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,7 +48,9 @@ const (
 type fakeClock struct {
 	mu     sync.Mutex
 	now    time.Time
-	timers []fakeTimer
+	timers []*fakeTimer
+	// asked is how often somebody asked to be told of a moment.
+	asked int
 }
 
 type fakeTimer struct {
@@ -65,12 +68,18 @@ func (c *fakeClock) Now() time.Time {
 	return c.now
 }
 
-func (c *fakeClock) After(d time.Duration) <-chan time.Time {
+func (c *fakeClock) At(at time.Time) (moment <-chan time.Time, stop func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := fakeTimer{at: c.now.Add(d), c: make(chan time.Time, 1)}
+	c.asked++
+	t := &fakeTimer{at: at, c: make(chan time.Time, 1)}
 	c.timers = append(c.timers, t)
-	return t.c
+	c.fire()
+	return t.c, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.timers = slices.DeleteFunc(c.timers, func(other *fakeTimer) bool { return other == t })
+	}
 }
 
 // waiting tells whether somebody waits for a moment in the future.
@@ -84,15 +93,25 @@ func (c *fakeClock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
-	kept := c.timers[:0]
-	for _, t := range c.timers {
+	c.fire()
+}
+
+// fire tells those whose moment has come.
+func (c *fakeClock) fire() {
+	c.timers = slices.DeleteFunc(c.timers, func(t *fakeTimer) bool {
 		if t.at.After(c.now) {
-			kept = append(kept, t)
-		} else {
-			t.c <- c.now
+			return false
 		}
-	}
-	c.timers = kept
+		t.c <- c.now
+		return true
+	})
+}
+
+// asks is how often somebody asked: once it has grown, the slow lane has planned again.
+func (c *fakeClock) asks() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked
 }
 
 // statusHost collects the status events of the exporter and has the extensions of a test.

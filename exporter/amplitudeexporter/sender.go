@@ -58,13 +58,12 @@ func burst(perSecond float64) int {
 	return max(1, int(perSecond))
 }
 
-// pauseLeft is how long the project must not be sent to.
-func (s *sender) pauseLeft() time.Duration {
-	until := s.pausedUntil.Load()
-	if until == nil {
-		return 0
+// pauseEnds is when the project may be sent to again, in the past if it may be already.
+func (s *sender) pauseEnds() time.Time {
+	if until := s.pausedUntil.Load(); until != nil {
+		return *until
 	}
-	return max(0, until.Sub(s.clock.Now()))
+	return time.Time{}
 }
 
 func (s *sender) pause(d time.Duration) {
@@ -79,7 +78,7 @@ func (s *sender) pause(d time.Duration) {
 
 // send sends the events of one request, in order, and returns what its answer, or that there is none, asks for.
 func (s *sender) send(ctx context.Context, b *batch, indexes []int32) response {
-	if left := s.pauseLeft(); left > 0 {
+	if left := s.pauseEnds().Sub(s.clock.Now()); left > 0 {
 		return response{action: actionPause, wait: left, err: errPaused}
 	}
 	if s.dryRun {

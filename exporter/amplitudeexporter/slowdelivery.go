@@ -122,6 +122,6 @@ func (x *amplitudeExporter) giveUp(ctx context.Context, refs []records.Ref, why 
 	}
 }
 
-func (x *amplitudeExporter) pauseLeft() time.Duration { return x.sender.pauseLeft() }
+func (x *amplitudeExporter) pauseEnds() time.Time { return x.sender.pauseEnds() }
 
 func (x *amplitudeExporter) endPause() { x.sender.pausedUntil.Store(nil) }

@@ -42,8 +42,8 @@ type slowLaneExporter interface {
 	attempt(ctx context.Context, tries []slowTry) attemptResult
 	// giveUp ends events that cannot be delivered any more.
 	giveUp(ctx context.Context, refs []records.Ref, why event.Failure)
-	// pauseLeft is how long nothing may be sent because the project is throttled; endPause ends it.
-	pauseLeft() time.Duration
+	// pauseEnds is when the project may be sent to again, in the past if it is not throttled; endPause ends it.
+	pauseEnds() time.Time
 	endPause()
 }
 
@@ -326,28 +326,37 @@ func (s *slowLane) work(ctx context.Context) {
 			}
 			continue
 		}
-		var timer <-chan time.Time
-		if next > 0 {
-			timer = s.clock.After(next)
+		var due <-chan time.Time
+		stop := func() {}
+		if !next.IsZero() {
+			due, stop = s.clock.At(next)
 		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-s.wake:
-		case <-timer:
+		case <-due:
+		}
+		stop()
+		if ctx.Err() != nil {
+			return
 		}
 	}
 }
 
-// plan returns the events that can be tried now, in order, or how long it is until there are some (0: never).
-func (s *slowLane) plan(now time.Time) (ready []*slowEntry, next time.Duration) {
+// plan returns the events that can be tried now, in order, or when there will be some (zero: never).
+func (s *slowLane) plan(now time.Time) (ready []*slowEntry, next time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.entries) == 0 {
-		return nil, 0
+		return nil, time.Time{}
 	}
-	if wait := max(s.retryAt.Sub(now), s.exporter.pauseLeft()); wait > 0 {
-		return nil, wait
+	for _, until := range [...]time.Time{s.retryAt, s.exporter.pauseEnds()} {
+		if until.After(now) && until.After(next) {
+			next = until
+		}
+	}
+	if !next.IsZero() {
+		return nil, next
 	}
 	// An event that has to wait makes all later ones of its user and device wait.
 	blocked := map[event.Identity]struct{}{}
@@ -367,16 +376,18 @@ func (s *slowLane) plan(now time.Time) (ready []*slowEntry, next time.Duration) 
 			continue
 		}
 		full := false
-		var wait time.Duration
+		var due time.Time
 		for _, id := range [...]event.Identity{e.user, e.device} {
 			if r := s.resting[id]; r != nil {
-				wait = max(wait, r.due.Sub(now))
+				if r.due.After(now) && r.due.After(due) {
+					due = r.due
+				}
 				full = full || taken[id] >= r.burst
 			}
 		}
-		if wait > 0 || full {
-			if wait > 0 && (next == 0 || wait < next) {
-				next = wait
+		if full || !due.IsZero() {
+			if !due.IsZero() && (next.IsZero() || due.Before(next)) {
+				next = due
 			}
 			block(e)
 			continue

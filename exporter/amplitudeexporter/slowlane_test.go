@@ -194,13 +194,7 @@ func TestSlowLaneSendsLessAfterEachThrottling(t *testing.T) {
 		want = append(want, id)
 	}
 	require.NoError(t, r.ConsumeLogs(t.Context(), logs))
-	for range 20 {
-		require.Eventually(t, func() bool { return r.clock.waiting() || r.slowLane() == 0 }, patience, poll)
-		if r.slowLane() == 0 {
-			break
-		}
-		r.clock.Advance(throttleWait)
-	}
+	require.Eventually(t, func() bool { r.clock.Advance(throttleWait); return r.slowLane() == 0 }, patience, poll)
 	assert.Equal(t, want, accepted)
 }
 
@@ -307,19 +301,22 @@ func TestDailyQuotaRests(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 429, Text: `{"exceeded_daily_quota_users":{"user-00001":500001}}`})
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
 	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(3)))
-	later := plog.NewLogs()
-	exposure(newRecords(later), "user-00001", "later")
-	require.NoError(t, r.ConsumeLogs(t.Context(), later))
-	require.Equal(t, 2, r.slowLane())
 	requests := len(server.received())
-	for elapsed := time.Duration(0); elapsed < quotaWait-time.Minute; elapsed += time.Minute {
-		require.Eventually(t, r.clock.waiting, patience, poll)
-		r.clock.Advance(time.Minute)
+	another := func(id string) {
+		logs := plog.NewLogs()
+		exposure(newRecords(logs), "user-00001", id)
+		asked := r.clock.asks()
+		require.NoError(t, r.ConsumeLogs(t.Context(), logs))
+		require.Eventually(t, func() bool { return r.clock.asks() > asked }, patience, poll, "the slow lane plans again")
 	}
+	another("soon")
+	r.clock.Advance(quotaWait - time.Minute)
+	another("almost an hour later")
+	assert.Equal(t, 3, r.slowLane())
 	assert.Len(t, server.received(), requests)
 	r.clock.Advance(time.Minute)
 	require.Eventually(t, func() bool { return r.slowLane() == 0 }, patience, poll)
-	assert.Equal(t, []string{"e1", "later"}, server.received()[requests].ids())
+	assert.Equal(t, []string{"e1", "soon", "almost an hour later"}, server.received()[requests].ids())
 }
 
 // TestNothingIsParkedBeforeWhatIsTriedAgain: while a batch is refused as a whole, an event that was
