@@ -106,7 +106,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 		{"batch before", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter, batch, amplitude_experiment]"}, "batch comes before amplitude_experiment"},
 		{"batch behind", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter, amplitude_experiment, batch]"}, "batch holds events in memory"},
 		{"memory_limiter late", []string{"[memory_limiter, amplitude_experiment]", "[amplitude_experiment, memory_limiter]"}, "memory_limiter is not first"},
-		{"dry run", []string{"api_key: sandbox-key", "dry_run: true"}, "dry_run is set: nothing is sent"},
+		{"dry run", []string{"api_key: sandbox-key", "dry_run: true"}, "✗ exporters::amplitude: dry_run: true: Nothing is sent"},
 		{"browsers that are trusted", []string{"http: {endpoint: 127.0.0.1:4318}", "http: {endpoint: 127.0.0.1:4318, cors: {allowed_origins: [https://shop.example]}}", "{dedup: {storage: file_storage}}", "{accept_shaped: true, dedup: {storage: file_storage}}"}, "browsers write to otlp"},
 		{"a custom event that is not allowed", []string{"{dedup: {storage: file_storage}}", "{exposure: {custom_events: [Hero Shown]}, dedup: {storage: file_storage}}"}, `amplitude_experiment makes events named "Hero Shown", and amplitude does not send them: add the name to exporters::amplitude::events`},
 		{"an outcome that is not allowed", []string{"{dedup: {storage: file_storage}}", "{outcomes: {events: [order.placed], rename: {order.placed: Order Placed}}, dedup: {storage: file_storage}}"}, `amplitude_experiment makes events named "Order Placed", and amplitude does not send them: add the name to exporters::amplitude::events`},
@@ -114,13 +114,16 @@ func TestDoctorFindsFaults(t *testing.T) {
 		{"state that outlives the queue", []string{"    sending_queue: {storage: file_storage}\n", ""}, "what amplitude_experiment remembers outlives the queue"},
 		{"a queue that outlives the state", []string{"{dedup: {storage: file_storage}}", "{}"}, "the queue of amplitude outlives what is remembered"},
 		{"an edge that de-duplicates", []string{"exporters: [amplitude]", "exporters: [otlp]"}, "it de-duplicates and hands events to another Collector"},
-		{"no dead letter file", []string{"    dead_letter: {path: ", "    partner_id: x #"}, "it has no dead_letter::path"},
+		{"neither queue nor state on disk", []string{"{dedup: {storage: file_storage}}", "{}", "    sending_queue: {storage: file_storage}\n", ""}, "✗ exporters::amplitude: sending_queue::storage: Without a storage for the sending queue, a restart loses"},
+		{"no retries", []string{"    api_key: sandbox-key", "    retry_on_failure: {enabled: false}\n    api_key: sandbox-key"}, "✗ exporters::amplitude: retry_on_failure::enabled: false: "},
+		{"shorter ids than leave", []string{"{dedup: {storage: file_storage}}", "{identity: {min_id_length: 1}, dedup: {storage: file_storage}}"}, "✗ pipelines::logs: amplitude_experiment takes ids of 1 characters, and amplitude leaves out those of less than 5"},
+		{"no dead letter file", []string{"    dead_letter: {path: ", "    partner_id: x #"}, "✗ exporters::amplitude: dead_letter::path: Without a dead letter file"},
 		{"a dead letter file that is none", []string{"letters/dead.jsonl", "letters"}, "is no regular file"},
 		{"two exporters with one file", []string{"extensions:\n  file", "  amplitude/two:\n    api_key: sandbox-key\n    dead_letter: {path: FOLDER/letters/dead.jsonl}\nextensions:\n  file"}, "it writes dead letters to the file of exporters::amplitude"},
 		{"no directory", []string{"directory: ", "directory: /nowhere"}, "there is no directory /nowhere"},
 		{"no fsync", []string{", fsync: true", ""}, "fsync is off"},
 		{"a storage that is not started", []string{"extensions: [file_storage]", "extensions: []"}, "a storage that is used and not started"},
-		{"an endpoint in clear", []string{"AMPLITUDE", "http://192.0.2.1"}, "is not encrypted: the API key goes in clear"},
+		{"an endpoint in clear", []string{"AMPLITUDE", "http://192.0.2.1"}, "✗ exporters::amplitude: endpoint: The API key goes over the network in clear text"},
 		{"a name without an address", []string{"AMPLITUDE", "http://name.invalid"}, "the name name.invalid has no address"},
 		{"nobody listens", []string{"AMPLITUDE", "http://127.0.0.1:1"}, "127.0.0.1:1 does not answer (no proxy)"},
 		{"a proxy that is away", []string{"    api_key: sandbox-key", "    proxy_url: http://user:secret-word@127.0.0.1:1\n    api_key: sandbox-key"}, "does not answer (by the proxy of proxy_url)"},
@@ -130,7 +133,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 			for n, text := range tc.replaced {
 				tc.replaced[n] = strings.NewReplacer("FOLDER", i.folder, "AMPLITUDE", i.amplitude.URL()).Replace(text)
 			}
-			if strings.HasPrefix(tc.want, "is not encrypted") {
+			if strings.HasPrefix(tc.want, "✗ exporters::amplitude: endpoint: ") {
 				_, out := i.doctor(t, tc.replaced, "--offline")
 				assert.Contains(t, out, tc.want)
 				return

@@ -6,6 +6,7 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"net/url"
 	"reflect"
@@ -412,6 +413,18 @@ const deliveryDocs = "https://github.com/otelcol-amplitude/otelcol-amplitude/blo
 
 // operationsDocs is the page on running it.
 const operationsDocs = "https://github.com/otelcol-amplitude/otelcol-amplitude/blob/main/docs/operations.md"
+
+// Warnings yields the settings that are allowed but can lose, repeat or reorder events, each with what it puts at risk: what the
+// exporter says at its start, for whoever examines a configuration.
+func (c *Config) Warnings() iter.Seq2[string, string] {
+	return func(yield func(setting, message string) bool) {
+		for _, w := range c.warnings() {
+			if !yield(w.setting, w.message) {
+				return
+			}
+		}
+	}
+}
 
 // warning is a setting that is allowed but can lose, repeat or reorder events.
 type warning struct {

@@ -20,8 +20,6 @@ import (
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
-
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
 const (
@@ -39,9 +37,6 @@ func (e *examination) network(ctx context.Context, x exporter) {
 	target, err := url.Parse(x.config.EventsURL())
 	if err != nil {
 		return // an invalid endpoint was found already
-	}
-	if target.Scheme == "http" && !loopback.IsHost(target.Hostname()) {
-		e.wrong(subject, "endpoint %s is not encrypted: the API key goes in clear; use https", target.Redacted())
 	}
 	if e.Offline {
 		return

@@ -28,12 +28,14 @@ func (e *examination) configuration() {
 	}
 	inPipelines = e.collector.used(func(p pipeline) []string { return p.Exporters })
 	for _, x := range e.collector.exporters {
-		switch {
-		case !e.starts("exporters::"+x.id, x.invalid, inPipelines[x.id]):
-		case x.config.DryRun:
-			e.wrong("exporters::"+x.id, "dry_run is set: nothing is sent")
-		default:
+		if !e.starts("exporters::"+x.id, x.invalid, inPipelines[x.id]) {
+			continue
+		}
+		if !x.config.DryRun {
 			e.well("exporters::"+x.id, "valid, and in a pipeline; events go to %s", x.config.EventsURL())
+		}
+		for setting, risk := range x.config.Warnings() {
+			e.wrong("exporters::"+x.id, "%s: %s", setting, risk)
 		}
 	}
 }
@@ -123,7 +125,7 @@ func (e *examination) trust(subject string, p pipeline) {
 	}
 }
 
-// allowed examines whether the exporters of a pipeline send the events that its processor is told to make.
+// allowed examines whether the exporters of a pipeline send the events that its processor is told to make, with the ids that it takes.
 func (e *examination) allowed(subject string, p pipeline) {
 	for _, one := range e.collector.processors {
 		if one.invalid != nil || !slices.Contains(p.Processors, one.id) {
@@ -136,6 +138,9 @@ func (e *examination) allowed(subject string, p pipeline) {
 		for _, x := range e.collector.exporters {
 			if x.invalid != nil || !slices.Contains(p.Exporters, x.id) {
 				continue
+			}
+			if one.config.Identity.MinIDLength < x.config.MinIDLength {
+				e.wrong(subject, "%s takes ids of %d characters, and %s leaves out those of less than %d, so that an event goes out under its device alone: give both the minimum of the Amplitude project", one.id, one.config.Identity.MinIDLength, x.id, x.config.MinIDLength)
 			}
 			allowed := pattern.NewList(x.config.Events)
 			for _, name := range made {
