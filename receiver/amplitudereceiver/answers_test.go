@@ -5,6 +5,7 @@ package amplitudereceiver
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -151,6 +152,8 @@ func TestNextRefuses(t *testing.T) {
 		want   string
 	}{
 		{"for now", errors.New("the queue is full"), 503, `{"code":503,"error":"The Collector cannot take events now: send them again"}`},
+		{"for now by one pipeline, for good by another", fmt.Errorf("logs: %w", errors.Join(errors.New("full"), consumererror.NewPermanent(errors.New("no")))), 503, `{"code":503,"error":"The Collector cannot take events now: send them again"}`},
+		{"for good by two pipelines", errors.Join(consumererror.NewPermanent(errors.New("no")), fmt.Errorf("logs/2: %w", consumererror.NewPermanent(errors.New("never")))), 400, `{"code":400,"error":"The Collector's pipeline refuses these events for good","events_with_invalid_fields":{"event_type":[0,1]}}`},
 		{"for good", consumererror.NewPermanent(errors.New("no")), 400, `{"code":400,"error":"The Collector's pipeline refuses these events for good","events_with_invalid_fields":{"event_type":[0,1]}}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

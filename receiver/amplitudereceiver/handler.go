@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,9 +167,22 @@ func (h *handler) consume(ctx context.Context, taken *upload.Upload) error {
 // notTaken answers for the next component. What it does not take now clients send again; of what it never will, each event is
 // listed as invalid, which makes every client give it up at once.
 func (h *handler) notTaken(w http.ResponseWriter, r *http.Request, e endpoint, events int, err error) {
-	permanent := consumererror.IsPermanent(err)
+	permanent := isForGood(err)
 	h.telemetry.notTaken(r.Context(), err, permanent)
 	h.reply(w, r, e, e.notTaken(permanent, events))
+}
+
+// isForGood tells whether a refusal is for good in whole. Where a receiver feeds several pipelines, the error joins what each of them said: one that
+// would take the events later must get them, and to those that took them they are copies with the same insert_id.
+func isForGood(err error) bool {
+	if several, joined := err.(interface{ Unwrap() []error }); joined { //nolint:errorlint // each layer is looked at
+		return !slices.ContainsFunc(several.Unwrap(), func(one error) bool { return !isForGood(one) })
+	}
+	if !consumererror.IsPermanent(err) {
+		return false
+	}
+	inner := errors.Unwrap(err)
+	return inner == nil || !consumererror.IsPermanent(inner) || isForGood(inner)
 }
 
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, e endpoint, refusal *upload.Refusal, size int) {
