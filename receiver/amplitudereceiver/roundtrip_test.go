@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
@@ -279,4 +282,87 @@ func TestRoundTrip(t *testing.T) {
 		got := encode(rt, exporter, s.records())
 		require.JSONEq(rt, string(want), got[0])
 	})
+}
+
+func refusedID(id any) bool {
+	if id == nil {
+		return false
+	}
+	_, problem := amplitude.CheckID(fmt.Sprint(id), 5)
+	return problem != amplitude.IDOK
+}
+
+// asStored cuts texts to what Amplitude keeps, and takes out objects without members, such as an operator without operands.
+func asStored(object map[string]any) (empty bool) {
+	for name, value := range object {
+		switch value := value.(type) {
+		case string:
+			object[name] = amplitude.Truncate(value, amplitude.MaxStringLength)
+		case map[string]any:
+			if asStored(value) {
+				delete(object, name)
+			}
+		}
+	}
+	return len(object) == 0
+}
+
+// TestVectors: the events that Amplitude's own Experiment SDKs make of the same results leave as they came.
+func TestVectors(t *testing.T) {
+	s := start(t, nil)
+	exporter := exporterConfig(t)
+	sent := 0
+	for _, kind := range []string{"assignment", "exposure"} {
+		body, err := os.ReadFile(filepath.Join("..", "..", "processor", "amplitudeexperimentprocessor", "testdata", "vectors", kind+".json"))
+		require.NoError(t, err)
+		var file struct {
+			Cases []struct {
+				ID       string
+				Expected any
+				Answers  []struct{ Value any } `json:"sdk_answers"`
+			}
+		}
+		require.NoError(t, json.Unmarshal(body, &file))
+		for _, one := range file.Cases {
+			answers := []any{one.Expected}
+			for _, answer := range one.Answers {
+				answers = append(answers, answer.Value)
+			}
+			var events []map[string]any
+			for _, answer := range answers {
+				switch made := answer.(type) {
+				case map[string]any:
+					events = append(events, made)
+				case []any:
+					for _, event := range made {
+						events = append(events, event.(map[string]any))
+					}
+				}
+			}
+			var uploads, want []string
+			for _, event := range events {
+				if refusedID(event["user_id"]) || refusedID(event["device_id"]) || (event["user_id"] == nil && event["device_id"] == nil) {
+					continue // Amplitude refuses what the SDK made of this user
+				}
+				asStored(event)
+				event["time"], event["library"], event["insert_id"] = 1763895600123, "sdk/1", fmt.Sprint(kind, one.ID, len(want))
+				text, err := json.Marshal(event)
+				require.NoError(t, err)
+				uploads, want = append(uploads, string(text)), append(want, string(text))
+			}
+			if len(uploads) == 0 {
+				continue
+			}
+			s.sink.Reset()
+			status, text := s.post("/2/httpapi", request(uploads...))
+			require.Equal(t, http.StatusOK, status, "%s %s: %s", kind, one.ID, text)
+			got := encode(t, exporter, s.records())
+			require.Len(t, got, len(want))
+			for i := range want {
+				require.JSONEq(t, want[i], got[i], "%s %s", kind, one.ID)
+			}
+			sent += len(want)
+		}
+	}
+	require.Greater(t, sent, 100)
 }
