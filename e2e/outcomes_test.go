@@ -179,7 +179,7 @@ func TestBillableEventsAreCounted(t *testing.T) {
 			"exporters::amplitude::events: ['[Experiment] *', '$exposure', '$identify', 'order.*']",
 		},
 	})
-	assert.Contains(t, sender.Logs(), "outcomes are sent: each counts toward the event volume")
+	assert.Contains(t, sender.Logs(), "Outcomes are sent; each counts toward the event volume")
 	assert.Contains(t, sender.Logs(), `"at_most_per_month": 43200000`)
 	far.SandboxPost(t, "/_sandbox/faults", []map[string]any{{"times": 2, "action": "status", "code": 503}})
 	const users = 50

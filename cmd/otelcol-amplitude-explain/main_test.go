@@ -263,7 +263,7 @@ func TestForms(t *testing.T) {
 		})
 	}
 	_, twice, _ := command(t, []byte(request+"\n"+indented.String()))
-	assert.Contains(t, twice, "record 1 told the same")
+	assert.Contains(t, twice, "record 1 reported the same")
 	assert.Contains(t, twice, "2 records: 1 duplicate, 1 unexposure\n")
 	status, none, _ := command(t, []byte(`{"resourceLogs":[]}`))
 	assert.Zero(t, status)

@@ -263,7 +263,7 @@ func TestRepeat(t *testing.T) {
 	}, patience, poll)
 	out, err := p.replay(t)
 	require.NoError(t, err, out)
-	assert.Contains(t, out, "line 1, letter 1: repeat (the same of "+time.Now().UTC().Format(time.DateOnly)+" was sent before)\n")
+	assert.Contains(t, out, "line 1, letter 1: repeat (the same result of "+time.Now().UTC().Format(time.DateOnly)+" was sent before)\n")
 	assert.Contains(t, out, "line 1, letter 2: delivered\n")
 	assert.Len(t, amplitude.Events(sandbox.Select{}), 2)
 }

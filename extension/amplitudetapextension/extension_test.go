@@ -214,7 +214,7 @@ func TestRecordToAnswer(t *testing.T) {
 			assert.True(t, json.Valid(delivered.Events[0].JSON))
 			assert.Contains(t, delivered.Text, "became of it\n")
 			assert.Equal(t, "duplicate", all[1].Outcome)
-			assert.Contains(t, all[1].Why, "an earlier record told the same")
+			assert.Contains(t, all[1].Why, "an earlier record reported the same result")
 			assert.Equal(t, "short_id", all[2].Reason)
 			poison := all[3].Events[0]
 			assert.Equal(t, tap.StateNotDelivered, poison.State)

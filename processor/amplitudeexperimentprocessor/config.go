@@ -34,184 +34,191 @@ var (
 
 // Config configures the processor. Every key is optional.
 type Config struct {
-	// EventName are the attributes that may hold the event name of a record whose field EventName holds none that is listed
-	// in an `event_names`; the same names in a body that is a map come last.
+	// EventName lists the attributes that may hold the event name when the record's EventName field is not in any
+	// `event_names`. The same names are then looked up in a body that is a map.
 	EventName []string `mapstructure:"event_name"`
-	// ParseJSONBody reads a body that is the text of one JSON object, such as a line of a container's log, as that object.
+	// ParseJSONBody parses a text body that holds one JSON object, such as a line of a container log.
 	ParseJSONBody bool `mapstructure:"parse_json_body"`
-	// Exposure says how records that tell of an exposure are recognized and sent.
+	// Exposure configures how exposure records are recognized and sent.
 	Exposure ExposureConfig `mapstructure:"exposure"`
-	// Evaluation says how flag evaluations after OpenTelemetry's semantic conventions are read.
+	// Evaluation configures how flag evaluations that follow OpenTelemetry's semantic conventions are read.
 	Evaluation EvaluationConfig `mapstructure:"evaluation"`
-	// Assignment says how records that tell the result of an evaluation of many flags are read and sent.
+	// Assignment configures how records that hold the result of evaluating many flags are read and sent.
 	Assignment AssignmentConfig `mapstructure:"assignment"`
-	// Impression says whether records that tell of an impression of a web experiment are read and sent.
+	// Impression configures whether impressions of web experiments are read and sent.
 	Impression ImpressionConfig `mapstructure:"impression"`
-	// Outcomes says which records tell what a user did that an experiment is measured by, such as an order, and are sent, too.
+	// Outcomes selects the records that say what a user did, such as placing an order, so that experiments can be
+	// measured by it.
 	Outcomes OutcomesConfig `mapstructure:"outcomes"`
-	// Identity says where the ids of an event are found.
+	// Identity configures where the ids of an event are found.
 	Identity IdentityConfig `mapstructure:"identity"`
-	// AcceptShaped trusts whoever writes here with everything that an event may hold: a record that has `amplitude.insert_id`
-	// is an event that another Collector made and goes on as it is, and all attributes under `amplitude.` pass. For a gateway
-	// that only Collectors reach, and for replays. Otherwise such a record is read like any other, and operators,
-	// `amplitude.insert_id` and fields that do not describe the user's identity, session, groups, device or place are stripped.
+	// AcceptShaped trusts every sender to write any part of an event: a record with `amplitude.insert_id` is an event
+	// that another Collector made and passes unchanged, and all attributes under `amplitude.` are kept. For a gateway
+	// that only Collectors can reach, and for replays. When false, such a record is read like any other, and
+	// operators, `amplitude.insert_id` and fields that do not describe the user's identity, session, groups, device
+	// or location are stripped.
 	AcceptShaped bool `mapstructure:"accept_shaped"`
-	// OtherRecords is what happens to all other records: they pass through as they are, or are dropped.
+	// OtherRecords is what happens to all other records: `pass` leaves them unchanged, `drop` drops them.
 	OtherRecords string `mapstructure:"other_records"`
 	// SetUserProperties adds the user property `[Experiment] <flag key>` to the events.
 	SetUserProperties bool `mapstructure:"set_user_properties"`
-	// EventProperties says which other attributes travel with an event.
+	// EventProperties selects which other attributes are sent with an event.
 	EventProperties EventPropertiesConfig `mapstructure:"event_properties"`
-	// MaxExperimentProperties refuses flags beyond this number of distinct ones; 0 only warns, at 1,200 and at 1,500.
+	// MaxExperimentProperties rejects new flags beyond this number of distinct ones; 0 only warns, at 1,200 and at
+	// 1,500.
 	MaxExperimentProperties int `mapstructure:"max_experiment_properties"`
-	// InsertID says how `insert_id` is made.
+	// InsertID configures how `insert_id` is made.
 	InsertID InsertIDConfig `mapstructure:"insert_id"`
-	// Dedup says what a repeat is, and where it is remembered what was sent.
+	// Dedup configures what counts as a repeat, and where the state of what was sent is kept.
 	Dedup DedupConfig `mapstructure:"dedup"`
-	// Diagnostics counts persons by flag and variant, and tests whether they are split as expected. It is off: flag names as
-	// labels of metrics reveal features that are not released.
+	// Diagnostics counts persons by flag and variant, and tests whether they are split as expected. It is off by
+	// default: flag names in metric labels can reveal unreleased features.
 	Diagnostics DiagnosticsConfig `mapstructure:"diagnostics"`
-	// Limits bound what one record or one request may cost, so that none can stall or bloat the Collector for the others.
+	// Limits bounds what one record or one request may cost, so that none can stall the Collector or exhaust its
+	// memory.
 	Limits LimitsConfig `mapstructure:"limits"`
 
-	// ownSkipReasons: evaluation.skip_reasons was configured, so no preset adds to it.
+	// ownSkipReasons is true if evaluation.skip_reasons was configured; presets then add nothing to it.
 	ownSkipReasons bool
 }
 
-// ExposureConfig says how explicit exposure records are recognized and sent.
-// In lists of attribute names the first one that holds a usable value is taken.
+// ExposureConfig configures how explicit exposure records are recognized and sent. In each list of attribute names,
+// the first one with a usable value wins.
 type ExposureConfig struct {
-	// EventNames are the event names that make a record an exposure, compared exactly.
+	// EventNames are the event names that make a record an exposure. They match exactly.
 	EventNames []string `mapstructure:"event_names"`
 	// FlagKey are the attributes that may hold the flag key.
 	FlagKey []string `mapstructure:"flag_key"`
 	// Variant are the attributes that may hold the variant.
 	Variant []string `mapstructure:"variant"`
-	// ExperimentKey are the attributes that may hold the experiment key, else it is `metadata.experimentKey`.
+	// ExperimentKey are the attributes that may hold the experiment key; if none does, `metadata.experimentKey` is
+	// used.
 	ExperimentKey []string `mapstructure:"experiment_key"`
-	// OffVariants are the variants that mean "in no variant" where no default marker says otherwise.
+	// OffVariants are the variants that mean "not assigned to a variant" unless a default marker says otherwise.
 	OffVariants []string `mapstructure:"off_variants"`
-	// Wire is `transformed`, the event as Amplitude stores it, or `raw`, `$exposure`, which Amplitude transforms.
-	// It holds for evaluations, too.
+	// Wire is `transformed` for the event as Amplitude stores it, or `raw` for `$exposure`, which Amplitude
+	// transforms. It also applies to evaluations.
 	Wire string `mapstructure:"wire"`
-	// Unassigned is what the exposure of an unassigned variant becomes: an event that also unsets the user property,
-	// an `identify` that only unsets it, or nothing. It holds for evaluations, too.
+	// Unassigned is what an exposure to an unassigned variant becomes: an `event` that also unsets the user property,
+	// an `identify` that only unsets it, or nothing (`drop`). It also applies to evaluations.
 	Unassigned string `mapstructure:"unassigned"`
-	// CustomEvents are the event names that `metadata.exposureEvent` may give an exposure, as an integration of Amplitude's JavaScript
-	// client has it; only `*` is special. None by default: such events count toward event volume. The exporter's `events` have to
-	// allow them, too.
+	// CustomEvents are the event names that `metadata.exposureEvent` may give an exposure, as an integration of
+	// Amplitude's JavaScript client sets it; only `*` is special. None by default: such events count toward event
+	// volume. The exporter's `events` must allow them, too.
 	CustomEvents []string `mapstructure:"custom_events"`
-	// SetUserProperties set to false keeps exposures from setting the user property, while assignments go on. It holds for
-	// evaluations, too.
+	// SetUserProperties, when false, keeps exposures from setting the user property; assignments still do. It also
+	// applies to evaluations.
 	SetUserProperties bool `mapstructure:"set_user_properties"`
 }
 
-// EvaluationConfig says how flag evaluations after OpenTelemetry's semantic conventions are read.
+// EvaluationConfig configures how flag evaluations that follow OpenTelemetry's semantic conventions are read.
 type EvaluationConfig struct {
-	// Enabled makes exposures of evaluations. Turn it off where flags are evaluated ahead of time and exposures are
-	// logged on their own.
+	// Enabled turns evaluations into exposures. Turn it off where flags are evaluated ahead of time and exposures are
+	// logged separately.
 	Enabled bool `mapstructure:"enabled"`
-	// EventNames are the event names that make a record an evaluation, compared exactly.
+	// EventNames are the event names that make a record an evaluation. They match exactly.
 	EventNames []string `mapstructure:"event_names"`
 	// FlagKey are the attributes that may hold the flag key.
 	FlagKey []string `mapstructure:"flag_key"`
 	// Variant are the attributes that may hold the variant.
 	Variant []string `mapstructure:"variant"`
-	// Value are the attributes that may hold the value of the flag, used when there is no variant; `value` of a body
-	// that is a map counts too.
+	// Value are the attributes that may hold the value of the flag, used when there is no variant; so is `value` in a
+	// body that is a map.
 	Value []string `mapstructure:"value"`
-	// PreferValue takes the value before the variant, for providers whose variants are numbers.
+	// PreferValue uses the value before the variant, for providers whose variants are numbers.
 	PreferValue bool `mapstructure:"prefer_value"`
-	// OffVariants are the variants that mean "in no variant" where no default marker says otherwise.
+	// OffVariants are the variants that mean "not assigned to a variant" unless a default marker says otherwise.
 	OffVariants []string `mapstructure:"off_variants"`
-	// ExperimentKey are the attributes that may hold the experiment key. No convention exists.
+	// ExperimentKey are the attributes that may hold the experiment key. There is no convention for it.
 	ExperimentKey []string `mapstructure:"experiment_key"`
-	// Reason are the attributes that may hold the reason of the evaluation.
+	// Reason are the attributes that may hold the evaluation reason.
 	Reason []string `mapstructure:"reason"`
-	// SkipReasons are the evaluation reasons, in lower case, that make an evaluation no exposure. Flipt's and Microsoft's
-	// spellings of `default`, `disabled` and `error` are skipped with these.
+	// SkipReasons are the evaluation reasons, in lower case, for which an evaluation is not an exposure. They also
+	// match the spellings of `default`, `disabled` and `error` that Flipt and Microsoft use.
 	SkipReasons []string `mapstructure:"skip_reasons"`
-	// DefaultMarker are the attributes that say, as a boolean, whether the application's default was served, which is no
-	// exposure.
+	// DefaultMarker are the boolean attributes that say whether the application's default was served, in which case
+	// it is not an exposure.
 	DefaultMarker []string `mapstructure:"default_marker"`
-	// Preset is the provider whose evaluations are read with what is known of them; `auto` goes by
-	// `feature_flag.provider.name`, `none` by the record alone.
+	// Preset is the provider whose known quirks are applied when reading evaluations; `auto` uses
+	// `feature_flag.provider.name`, `none` applies none.
 	Preset string `mapstructure:"preset"`
 }
 
-// AssignmentConfig says how assignment records are read and sent.
+// AssignmentConfig configures how assignment records are read and sent.
 type AssignmentConfig struct {
-	// EventNames are the event names that make a record an assignment, compared exactly.
+	// EventNames are the event names that make a record an assignment. They match exactly.
 	EventNames []string `mapstructure:"event_names"`
 	// Variants are the attributes that may hold the map from flag key to variant.
 	Variants []string `mapstructure:"variants"`
-	// OffVariants are the variants that mean "in no variant" where no default marker says otherwise.
+	// OffVariants are the variants that mean "not assigned to a variant" unless a default marker says otherwise.
 	OffVariants []string `mapstructure:"off_variants"`
-	// Environment are the attributes that may hold what becomes `[Experiment] Environment Name`.
+	// Environment are the attributes that may hold the value for `[Experiment] Environment Name`.
 	Environment []string `mapstructure:"environment"`
-	// PropertyPrefix goes before `<flag key>.variant` and `<flag key>.details`; Amplitude's SDKs write none.
+	// PropertyPrefix is the prefix of `<flag key>.variant` and `<flag key>.details`; Amplitude's SDKs use no prefix.
 	PropertyPrefix string `mapstructure:"property_prefix"`
-	// Emit is what a result becomes: an `assignment`, `exposures`, one for each flag that puts the user in a variant, as Amplitude's
-	// server SDKs track them, or `both`.
+	// Emit is what a result becomes: an `assignment`; `exposures`, one for each flag that assigns the user to a
+	// variant, as Amplitude's server SDKs track them; or `both`.
 	Emit string `mapstructure:"emit"`
-	// SetUserProperties set to false keeps assignments from setting user properties, while exposures go on.
+	// SetUserProperties, when false, keeps assignments from setting user properties; exposures still do.
 	SetUserProperties bool `mapstructure:"set_user_properties"`
 }
 
-// ImpressionConfig says whether impressions of web experiments are sent. They are read as exposures are, set no user property,
-// and each counts: only the same record twice is a repeat.
+// ImpressionConfig configures whether impressions of web experiments are sent. They are read like exposures, set no
+// user property, and all count: only the same record twice is a repeat.
 type ImpressionConfig struct {
-	// Enabled makes events of impressions. It is off, since Amplitude says of exposures and assignments that they are free of event
-	// volume, and of impressions nothing.
+	// Enabled sends impressions as events. It is off by default: Amplitude documents that exposures and assignments
+	// do not count toward event volume, and says nothing about impressions.
 	Enabled bool `mapstructure:"enabled"`
-	// EventNames are the event names that make a record an impression, compared exactly.
+	// EventNames are the event names that make a record an impression. They match exactly.
 	EventNames []string `mapstructure:"event_names"`
 }
 
-// IdentityConfig says where the ids of an event are found.
+// IdentityConfig configures where the ids of an event are found.
 type IdentityConfig struct {
 	// UserID are the attributes that may hold the user id.
 	UserID []string `mapstructure:"user_id"`
 	// DeviceID are the attributes that may hold the device id.
 	DeviceID []string `mapstructure:"device_id"`
-	// SessionID are the attributes that may hold the session id, the session's start in milliseconds.
+	// SessionID are the attributes that may hold the session id, which is the session's start in milliseconds.
 	SessionID []string `mapstructure:"session_id"`
 	// ContextID are the attributes that may hold the subject of an evaluation.
 	ContextID []string `mapstructure:"context_id"`
-	// ContextIDAs is what the subject of an evaluation is, used when no attribute above gave that id.
+	// ContextIDAs is what the subject of an evaluation is used as when none of the attributes above gave that id.
 	ContextIDAs string `mapstructure:"context_id_as"`
 	// Groups maps an Amplitude group type to the attribute that holds its value.
 	Groups map[string]string `mapstructure:"groups"`
 	// MinIDLength is Amplitude's `min_id_length`: shorter ids, in UTF-16 code units, are treated as absent.
 	MinIDLength int `mapstructure:"min_id_length"`
-	// Normalize changes user and device ids before they are taken: unquote takes off a pair of quotes around an id. Only where no
-	// flag is evaluated with the quotes: an id has to be the one of the evaluation, byte for byte.
+	// Normalize changes user and device ids before they are used: `unquote` removes a pair of quotes around an id.
+	// Use it only where no flag is evaluated with the quotes: an id must match the one used for evaluation byte for
+	// byte.
 	Normalize []string `mapstructure:"normalize"`
 }
 
-// EventPropertiesConfig says which other attributes travel with an event.
+// EventPropertiesConfig selects which other attributes are sent with an event.
 type EventPropertiesConfig struct {
-	// Include holds patterns of attribute names; only `*` is special.
+	// Include are patterns of attribute names; only `*` is special.
 	Include []string `mapstructure:"include"`
 }
 
-// InsertIDConfig chooses how insert_id is made.
+// InsertIDConfig configures how insert_id is made.
 type InsertIDConfig struct {
-	// Format is `strong`, made of everything that tells two events apart, or `sdk`, the string of Amplitude's Node SDK.
+	// Format is `strong`, made of everything that distinguishes two events, or `sdk`, the string that Amplitude's
+	// Node SDK makes.
 	Format string `mapstructure:"format"`
 }
 
-// LimitsConfig bounds what one record or one request may cost. What is beyond a limit is counted with its reason; the rest of
-// the request goes on.
+// LimitsConfig bounds what one record or one request may cost. What exceeds a limit is counted with its reason; the
+// rest of the request is processed.
 type LimitsConfig struct {
-	// Flags is how many flags of one assignment are read; further ones are left out (`flag_limit`).
+	// Flags is how many flags of one assignment are read; the rest are left out (`flag_limit`).
 	Flags int `mapstructure:"flags"`
-	// SubjectRecords is how many records of one user and flag are taken of one request; further ones are rejected
+	// SubjectRecords is how many records for one user and flag are accepted from one request; the rest are rejected
 	// (`subject_limit`).
 	SubjectRecords int `mapstructure:"subject_records"`
-	// InheritedMiB is how much the records of one request may repeat, all together, of what their scopes and resources say, beside
-	// 256 bytes each; further ones are rejected (`inherited_limit`). It keeps a small request with, say, `variants` on the
-	// resource and many records from growing to gigabytes.
+	// InheritedMiB is how much the records of one request may copy, in total, from their scopes and resources, in
+	// addition to 256 bytes each; the rest are rejected (`inherited_limit`). It keeps a small request with, say,
+	// `variants` on the resource and many records from growing to gigabytes.
 	InheritedMiB int `mapstructure:"inherited_mib"`
 }
 
@@ -277,13 +284,13 @@ func createDefaultConfig() *Config {
 	}
 }
 
-// Unmarshal says of keys that do not exist what was probably meant.
+// Unmarshal suggests the likely intended name for each unknown key.
 func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 	cfg.ownSkipReasons = conf.IsSet("evaluation::skip_reasons")
 	return didyoumean.Unmarshal(conf, cfg)
 }
 
-// mapping translates the configuration for the mapping of records. flagsSeen is told the number of distinct flags.
+// mapping returns the settings for the mapping of records. flagsSeen is called with the number of distinct flags.
 func (cfg *Config) mapping(flagsSeen func(int, experiment.Unseen)) (experiment.Settings, error) {
 	window, err := experiment.NewWindow(cfg.Dedup.Window, cfg.Dedup.TimeZone)
 	return experiment.Settings{
@@ -312,7 +319,7 @@ func (cfg *Config) mapping(flagsSeen func(int, experiment.Unseen)) (experiment.S
 	}, err
 }
 
-// Validate checks the keys of the top level and the rules between sections.
+// Validate checks the top-level keys and the rules that span sections.
 func (cfg *Config) Validate() error {
 	errs := []error{
 		nameList("event_name", cfg.EventName, false),
@@ -345,7 +352,7 @@ func (cfg *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *ExposureConfig) Validate() error {
 	return errors.Join(
 		nameList("event_names", cfg.EventNames, false),
@@ -359,7 +366,7 @@ func (cfg *ExposureConfig) Validate() error {
 	)
 }
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *EvaluationConfig) Validate() error {
 	errs := []error{
 		nameList("event_names", cfg.EventNames, false),
@@ -381,7 +388,7 @@ func (cfg *EvaluationConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *AssignmentConfig) Validate() error {
 	errs := []error{
 		nameList("event_names", cfg.EventNames, false),
@@ -396,12 +403,12 @@ func (cfg *AssignmentConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *ImpressionConfig) Validate() error {
 	return nameList("event_names", cfg.EventNames, false)
 }
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *IdentityConfig) Validate() error {
 	errs := []error{
 		nameList("user_id", cfg.UserID, false),
@@ -426,24 +433,24 @@ func (cfg *IdentityConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *EventPropertiesConfig) Validate() error {
 	return nameList("include", cfg.Include, false)
 }
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *InsertIDConfig) Validate() error {
 	return check.OneOf("format", cfg.Format, experiment.InsertIDStrong, experiment.InsertIDSDK)
 }
 
 const (
 	bitsPerMiB = 20
-	// maxInheritedMiB and maxLimit keep the limits from being none.
+	// maxInheritedMiB and maxLimit keep the limits meaningful.
 	maxInheritedMiB = 1024
 	maxLimit        = 1_000_000
 )
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *LimitsConfig) Validate() error {
 	return errors.Join(
 		check.Between("flags", cfg.Flags, 1, maxLimit),
@@ -452,7 +459,7 @@ func (cfg *LimitsConfig) Validate() error {
 	)
 }
 
-// nameList checks a list of names: none blank, none twice, not too many.
+// nameList checks a list of names: none blank, no duplicates, not too many.
 func nameList(key string, names []string, required bool) error {
 	if required && len(names) == 0 {
 		return fmt.Errorf("`%s` must name at least one attribute", key)

@@ -40,62 +40,65 @@ var (
 	_ confmap.Validator = (*RedisConfig)(nil)
 
 	errRedisAddress  = errors.New("`endpoint` or `addresses` is required")
-	errRedisBoth     = errors.New("`endpoint` and `addresses` exclude each other")
-	errRedisSentinel = errors.New("`master_name` needs the `addresses` of the sentinels and excludes `cluster`")
-	errRedisURL      = errors.New("an address must be host:port and no URL: user and password are `username` and `password`, encryption is `tls`")
+	errRedisBoth     = errors.New("`endpoint` and `addresses` are mutually exclusive")
+	errRedisSentinel = errors.New("`master_name` requires the `addresses` of the sentinels and excludes `cluster`")
+	errRedisURL      = errors.New("an address must be host:port, not a URL: use `username`, `password` and `tls` instead")
 	errRedisDB       = errors.New("`db` must be 0 in a cluster")
 )
 
-// DedupConfig says what a repeat is and where the memory of what was sent is kept.
+// DedupConfig configures what counts as a repeat and where the state of what was sent is kept.
 type DedupConfig struct {
-	// Enabled turns de-duplication on. Without it every record goes out; `insert_id` still collapses copies of one day.
+	// Enabled turns on de-duplication. Without it every record is sent; Amplitude still drops copies from the same
+	// day by `insert_id`.
 	Enabled bool `mapstructure:"enabled"`
-	// Mode is `latest`, which keeps the user property at the last result, or `unique_per_day`, which leaves it as the last event
-	// set it. Either way each result is one event a day.
+	// Mode is `latest`, which keeps the user property at the latest result, or `unique_per_day`, which leaves it as
+	// the last event set it. Either way, each result is one event per day.
 	Mode string `mapstructure:"mode"`
-	// Window is how long a result stays a repeat of itself: `day`, or a duration from `1m` to `168h` counted from
-	// 1 January 1970 UTC, for which `time_zone` is not used.
+	// Window is how long a result stays a repeat of itself: `day`, or a duration from `1m` to `168h` aligned to 1
+	// January 1970 UTC, for which `time_zone` is ignored.
 	Window string `mapstructure:"window"`
-	// TimeZone is the IANA name of the zone whose midnight ends the day.
+	// TimeZone is the IANA name of the time zone whose midnight ends the day.
 	TimeZone string `mapstructure:"time_zone"`
-	// Memory names a memory that all processors with this name share, such as that of a pipeline for replays; their `dedup`
-	// sections must be equal. Without a name each processor has a memory of its own, and can stand in one pipeline only.
+	// Memory names a memory that all processors with this name share, such as one in a pipeline for replays; their
+	// `dedup` sections must be equal. Without a name each processor has its own memory and can be used in only one
+	// pipeline.
 	Memory string `mapstructure:"memory"`
-	// HistoryOlderThan is the age at arrival beyond which a record leaves the user property alone, at most 168h. Make it a few
-	// hours where archives are sent through the same processor as live traffic.
+	// HistoryOlderThan is the age on arrival beyond which a record leaves the user property alone, at most 168h. Set
+	// it to a few hours where archived records go through the same processor as live traffic.
 	HistoryOlderThan time.Duration `mapstructure:"history_older_than"`
-	// MaxEntries bounds the number of remembered entries; the least recently used are forgotten first.
+	// MaxEntries bounds the number of remembered entries; the least recently used are evicted first.
 	MaxEntries int `mapstructure:"max_entries"`
-	// StorageID names a storage extension that keeps the state over a restart; without one it is in memory only.
+	// StorageID is the storage extension that keeps the state across restarts; without it, the state is in memory
+	// only.
 	StorageID *component.ID `mapstructure:"storage"`
-	// Redis shares the state between replicas; without it each replica has a state of its own.
+	// Redis shares the state between replicas; without it, each replica has its own.
 	Redis configoptional.Optional[RedisConfig] `mapstructure:"redis"`
 }
 
-// RedisConfig addresses the Redis that replicas share: one server, a cluster, or sentinels.
+// RedisConfig configures the Redis that replicas share: one server, a cluster, or sentinels.
 type RedisConfig struct {
 	// Endpoint is the host:port of one server.
 	Endpoint string `mapstructure:"endpoint"`
 	// Addresses are the host:port of several nodes: of a cluster, or of sentinels if MasterName is set.
 	Addresses []string `mapstructure:"addresses"`
-	// Cluster says that even a single address speaks the cluster protocol.
+	// Cluster uses the cluster protocol even with a single address.
 	Cluster bool `mapstructure:"cluster"`
-	// MasterName is the name that the sentinels give to the master.
+	// MasterName is the name of the master, as the sentinels know it.
 	MasterName string `mapstructure:"master_name"`
-	// SentinelUsername logs in at the sentinels.
+	// SentinelUsername is the username for the sentinels.
 	SentinelUsername string `mapstructure:"sentinel_username"`
-	// SentinelPassword logs in at the sentinels.
+	// SentinelPassword is the password for the sentinels.
 	SentinelPassword configopaque.String `mapstructure:"sentinel_password"`
-	// Username logs in at the server.
+	// Username is the username for the server.
 	Username string `mapstructure:"username"`
-	// Password logs in at the server.
+	// Password is the password for the server.
 	Password configopaque.String `mapstructure:"password"`
-	// DB is the number of the database; a cluster has only 0.
+	// DB is the database number; a cluster only has 0.
 	DB int `mapstructure:"db"`
-	// KeyPrefix begins every key, so that several fleets may share a server. An edge and a gateway must not have the
-	// same one.
+	// KeyPrefix is the prefix of every key, so that several fleets can share a server. An edge and a gateway must not
+	// use the same prefix.
 	KeyPrefix string `mapstructure:"key_prefix"`
-	// Timeout bounds the wait of a batch for each of its two round trips.
+	// Timeout bounds how long a batch waits for each of its two round trips.
 	Timeout time.Duration `mapstructure:"timeout"`
 	// TLS encrypts the connection; absent means plain text.
 	TLS configoptional.Optional[configtls.ClientConfig] `mapstructure:"tls"`
@@ -118,7 +121,7 @@ func createDefaultDedupConfig() DedupConfig {
 	}
 }
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *DedupConfig) Validate() error {
 	if !cfg.Enabled {
 		return nil
@@ -132,7 +135,7 @@ func (cfg *DedupConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *RedisConfig) Validate() error {
 	var errs []error
 	switch {
@@ -143,7 +146,7 @@ func (cfg *RedisConfig) Validate() error {
 	}
 	for _, address := range cfg.addresses() {
 		if strings.ContainsAny(address, "@/") {
-			// Whoever writes a URL may have written a password, which is not repeated.
+			// A URL may contain a password, so the error does not repeat it.
 			errs = append(errs, errRedisURL)
 			continue
 		}

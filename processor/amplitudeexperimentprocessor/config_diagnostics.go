@@ -19,7 +19,8 @@ import (
 const (
 	defaultDiagnosticsFlags    = 200
 	defaultDiagnosticsVariants = 20
-	// OpenTelemetry's SDK keeps 2,000 series of a metric: one for each trait of a run, and one for each of its variants.
+	// OpenTelemetry's SDK keeps 2,000 series per metric: one for each trait of a run, and one for each of its
+	// variants.
 	maxDiagnosticsFlags     = 350
 	maxDiagnosticsVariants  = 100
 	maxDiagnosticsAll       = 1_900
@@ -31,23 +32,26 @@ const (
 
 var _ confmap.Validator = (*DiagnosticsConfig)(nil)
 
-// DiagnosticsConfig says which flags are counted by person and variant, and how their persons are expected to be split. The counts are
-// kept where the de-duplication state is: with `dedup::storage` over a restart, with `dedup::redis` for all replicas together.
+// DiagnosticsConfig selects the flags that are counted by person and variant, and the expected split of their
+// persons. The counts are kept where the de-duplication state is: across restarts with `dedup::storage`, and for all
+// replicas together with `dedup::redis`.
 type DiagnosticsConfig struct {
-	// Flags holds patterns of the flags that are counted, beside those in `expected`; only `*` is special. None by default.
+	// Flags are patterns of the flags to count, in addition to those in `expected`; only `*` is special. None by
+	// default.
 	Flags []string `mapstructure:"flags"`
-	// Expected maps a flag to the weights of its variants, such as `checkout: {control: 50, treatment: 50}`. Only such flags are tested for a sample
-	// ratio mismatch. When the weights change, the test starts over.
+	// Expected maps a flag to the weights of its variants, such as `checkout: {control: 50, treatment: 50}`. Only
+	// these flags are tested for a sample ratio mismatch. Changing the weights restarts the test.
 	Expected map[string]map[string]float64 `mapstructure:"expected"`
-	// MaxFlags bounds the flags that are counted, at most 350; each further experiment key of a flag counts as one more. Those in `expected` always
-	// have room.
+	// MaxFlags bounds the number of flags that are counted, at most 350; each additional experiment key of a flag
+	// counts as another flag. Those in `expected` always fit.
 	MaxFlags int `mapstructure:"max_flags"`
-	// MaxVariants bounds the variants of a flag that are counted, at most 100; of all flags together, 1,900 are.
+	// MaxVariants bounds the number of variants counted per flag, at most 100; across all flags, at most 1,900 are
+	// counted.
 	MaxVariants int `mapstructure:"max_variants"`
-	// MaxPersons is how many persons of a flag and experiment key are remembered one by one, for which memory of up to 43 bytes each is taken.
-	// Of more persons a random sample is remembered, and numbers of persons are estimates.
+	// MaxPersons is how many persons of a flag and experiment key are tracked individually, at up to 43 bytes each.
+	// Beyond that, a random sample is tracked, and numbers of persons are estimates.
 	MaxPersons int `mapstructure:"max_persons"`
-	// ForgetAfter is how long a flag that nothing tells of keeps its counts and series, at most 2160h.
+	// ForgetAfter is how long a flag keeps its counts and series without new records, at most 2160h.
 	ForgetAfter time.Duration `mapstructure:"forget_after"`
 }
 
@@ -62,10 +66,10 @@ func createDefaultDiagnosticsConfig() DiagnosticsConfig {
 	}
 }
 
-// enabled tells whether anything is counted.
+// enabled reports whether anything is counted.
 func (cfg *DiagnosticsConfig) enabled() bool { return len(cfg.Flags) > 0 || len(cfg.Expected) > 0 }
 
-// Validate checks the section; the framework prefixes its name.
+// Validate checks the section; the Collector prefixes errors with its name.
 func (cfg *DiagnosticsConfig) Validate() error {
 	errs := []error{
 		nameList("flags", cfg.Flags, false),
@@ -103,7 +107,7 @@ func checkWeights(flag string, weights map[string]float64, most int) error {
 	return nil
 }
 
-// book makes an empty book.
+// book returns an empty book.
 func (cfg *DiagnosticsConfig) book() *diagnostics.Book {
 	return diagnostics.NewBook(diagnostics.Settings{
 		Flags:          pattern.NewList(cfg.Flags),

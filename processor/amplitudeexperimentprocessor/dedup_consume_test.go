@@ -291,7 +291,7 @@ func TestOneMemoryForEachProcessor(t *testing.T) {
 		require.NoError(t, err)
 		pipelines = append(pipelines, p)
 	}
-	require.ErrorContains(t, pipelines[0].Start(t.Context(), host), "stands in 2 pipelines")
+	require.ErrorContains(t, pipelines[0].Start(t.Context(), host), "is used in 2 pipelines")
 	for _, p := range pipelines {
 		require.NoError(t, p.Shutdown(t.Context()))
 	}
@@ -316,10 +316,10 @@ func TestWarningsAtTheStart(t *testing.T) {
 	}{
 		{"all on disk", "{dedup: {storage: file_storage}}", []bool{true}, ""},
 		{"all in memory", "{}", []bool{false}, ""},
-		{"state that outlives its queue", "{dedup: {storage: file_storage}}", []bool{true, false}, "outlives a queue in memory"},
-		{"Redis that outlives a queue", shared, []bool{false}, "outlives a queue in memory"},
+		{"state that outlives its queue", "{dedup: {storage: file_storage}}", []bool{true, false}, "survives a crash but the queue is in memory"},
+		{"Redis that outlives a queue", shared, []bool{false}, "survives a crash but the queue is in memory"},
 		{"Redis and queues on disk", shared, []bool{true}, ""},
-		{"an edge", "{}", nil, "No exporter amplitude runs in this Collector"},
+		{"an edge", "{}", nil, "No amplitude exporter runs in this Collector"},
 		{"an edge that leaves it to the gateway", "{dedup: {enabled: false}}", nil, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -20,13 +20,13 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/bookkeeper"
 )
 
-// diagnosis counts what is sent on, by flag and person. A nil one counts nothing.
+// diagnosis counts what is sent, by flag and person. A nil diagnosis counts nothing.
 type diagnosis struct {
 	book   *diagnostics.Book
 	keeper *bookkeeper.Keeper
 	now    func() time.Time
 	scope  attribute.KeyValue
-	// counts are those of the present look at the metrics.
+	// counts are those of the current metrics collection.
 	counts atomic.Pointer[[]diagnostics.Counts]
 }
 
@@ -64,7 +64,7 @@ func (d *diagnosis) shutdown(ctx context.Context) error {
 	return d.keeper.Shutdown(ctx)
 }
 
-// sent counts the events of a batch that the next component took. Repeats say nothing new.
+// sent counts the events of a batch that the next component accepted. Repeats add nothing.
 func (d *diagnosis) sent(events []experiment.Event, arrival time.Time) {
 	if d == nil {
 		return
@@ -95,7 +95,7 @@ func (d *diagnosis) sent(events []experiment.Event, arrival time.Time) {
 	}
 }
 
-// Labels and their words.
+// Labels and their values.
 const (
 	labelScope   = "scope"
 	labelRun     = "experiment_key"
@@ -108,7 +108,7 @@ const (
 	scopeFleet   = "fleet"
 )
 
-// observeDiagnostics publishes the counts. The first metric that is registered looks, and the others tell of the same look.
+// observeDiagnostics publishes the counts. The metric registered first takes a snapshot, which the others report too.
 func (t *telemetry) observeDiagnostics(d *diagnosis) error {
 	if d == nil {
 		return nil
@@ -200,7 +200,7 @@ func (t *telemetry) observeDiagnostics(d *diagnosis) error {
 	)
 }
 
-// look takes the counts of this moment; what was not seen for too long is over.
+// look takes a snapshot of the counts, and drops what has not been seen for too long.
 func (d *diagnosis) look() {
 	d.book.Expire(d.now().UnixMilli())
 	counts := d.book.Read()

@@ -176,7 +176,7 @@ func TestDiagnosticsOverARestart(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, third.Start(t.Context(), host))
 	require.NoError(t, third.Shutdown(t.Context()))
-	restarts := logs.FilterMessageSnippet("the expected shares of a flag have changed").All()
+	restarts := logs.FilterMessageSnippet("The expected shares of a flag have changed").All()
 	require.Len(t, restarts, 1)
 	assert.Equal(t, map[string]any{"flag": "checkout", "before": `"control": 0.5, "treatment": 0.5`, "now": `"control": 0.6, "treatment": 0.4`}, restarts[0].ContextMap())
 }

@@ -12,14 +12,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// explainEvery is how often the log repeats itself about one reason.
+// explainEvery is the minimum time between two log lines about one reason.
 const explainEvery = time.Minute
 
-// remindEvery is how often it repeats itself about what is no error and stays as it is.
+// remindEvery is the same for what is not an error and will not change by itself.
 const remindEvery = time.Hour
 
-// explainer tells an operator what became of records that are no events: each reason at once, then at most
-// once a minute, with the number since the last time.
+// explainer logs what became of records that are not events: each reason immediately, then at most once a minute,
+// with the number since the last line.
 type explainer struct {
 	logger *zap.Logger
 	now    func() time.Time
@@ -35,7 +35,7 @@ type explainer struct {
 	claims     [experiment.NumClaims]tally
 }
 
-// tally counts what has not been told yet.
+// tally counts what has not been logged yet.
 type tally struct {
 	count int
 	next  time.Time
@@ -45,17 +45,17 @@ func newExplainer(logger *zap.Logger, now func() time.Time) *explainer {
 	return &explainer{logger: logger, now: now}
 }
 
-// explain is told what happened in a batch.
+// explain logs what happened in a batch.
 func (e *explainer) explain(c *experiment.Counts) {
 	if total := e.due(&e.noReason, c.WithoutReason, remindEvery); total > 0 {
-		e.logger.Info("evaluations that tell no reason count as exposures, also those of switches that give everybody the same value",
+		e.logger.Info("Evaluations without a reason count as exposures, even those of flags that give everyone the same value",
 			zap.Int("count", total),
 			zap.String("example_flag", printable.Text(c.WithoutReasonFlag)),
-			zap.String("hint", "have the application record feature_flag.result.reason, or log $exposure where a variant is shown and set evaluation: {enabled: false}"))
+			zap.String("hint", "record feature_flag.result.reason in the application, or log $exposure where a variant is shown and set evaluation: {enabled: false}"))
 	}
 	for reason := range experiment.NumRejectReasons {
 		if total := e.due(&e.rejected[reason], c.Rejected[reason]+c.FlagsLeftOut[reason], explainEvery); total > 0 {
-			e.logger.Warn("records or flags could not become Amplitude events",
+			e.logger.Warn("Records or flags could not become Amplitude events",
 				zap.String("reason", reason.String()),
 				zap.Int("count", total),
 				zap.String("example_flag", printable.Text(c.ExampleFlag[reason])),
@@ -64,7 +64,7 @@ func (e *explainer) explain(c *experiment.Counts) {
 	}
 	for reason := range experiment.NumSkipReasons {
 		if total := e.due(&e.skipped[reason], c.Skipped[reason], explainEvery); total > 0 {
-			e.logger.Info("records were skipped: they do not count as exposures or assignments",
+			e.logger.Info("Records were skipped: they do not count as exposures or assignments",
 				zap.String("reason", reason.String()),
 				zap.Int("count", total),
 				zap.String("example_flag", printable.Text(c.SkippedFlag[reason])),
@@ -72,37 +72,37 @@ func (e *explainer) explain(c *experiment.Counts) {
 		}
 	}
 	if total := e.due(&e.shaped, c.Claims.Shaped, explainEvery); total > 0 {
-		e.logger.Warn("records look like events that another Collector made, and are read like any other: "+
+		e.logger.Warn("Records that look like events from another Collector are read like any other; "+
 			"set accept_shaped if only Collectors can write to this processor", zap.Int("count", total))
 	}
 	for claim := range experiment.NumClaims {
-		// What records that look shaped claim is told above.
+		// Claims of records that look shaped were logged above.
 		if total := e.due(&e.claims[claim], c.Claims.Count[claim], explainEvery); total > 0 && c.Claims.Shaped == 0 {
-			e.logger.Warn("attributes that an application has no say in were stripped",
+			e.logger.Warn("Attributes that applications may not set were stripped",
 				zap.String("reason", claim.String()),
 				zap.Int("count", total),
 				zap.String("example", printable.Text(c.Claims.Example[claim])),
-				zap.String("hint", "take them out of the application, or set accept_shaped if only Collectors and replays write to this processor"))
+				zap.String("hint", "remove them in the application, or set accept_shaped if only Collectors and replays write to this processor"))
 		}
 	}
 	for kind := range experiment.NumIDSuspects {
 		if total := e.due(&e.suspects[kind], c.IDsSuspect[kind], explainEvery); total > 0 {
-			e.logger.Warn("ids look as if they were not those that the flags were evaluated with, which moves users between variants",
+			e.logger.Warn("Ids look different from those that the flags were evaluated with, which moves users between variants",
 				zap.String("reason", kind.String()),
 				zap.Int("count", total),
 				zap.String("hint", kind.Hint()))
 		}
 	}
 	if total := e.due(&e.flapping, c.Flapping, explainEvery); total > 0 {
-		e.logger.Warn("a user property changes more often than once a minute, and is left as it is until there is room",
+		e.logger.Warn("A user property changes more than once a minute and is left unchanged until its limit allows another change",
 			zap.Int("count", total),
 			zap.String("example_flag", printable.Text(c.FlappingFlag)),
-			zap.String("hint", "several sources tell different variants of one flag for the same user: look for devices or services that are bucketed apart"))
+			zap.String("hint", "several sources report different variants of one flag for the same user: look for devices or services that are bucketed separately"))
 	}
 	for kind := range experiment.NumNearMisses {
 		if total := e.due(&e.nearMisses[kind], c.NearMisses.Count[kind], explainEvery); total > 0 {
 			near := &c.NearMisses.Example[kind]
-			e.logger.Warn("records look like flag evaluations, exposures or assignments, but are not recognized",
+			e.logger.Warn("Records look like flag evaluations, exposures or assignments, but are not recognized",
 				zap.String("reason", kind.String()),
 				zap.Int("count", total),
 				zap.String("service", printable.Text(near.Service)),
@@ -113,7 +113,7 @@ func (e *explainer) explain(c *experiment.Counts) {
 	}
 }
 
-// due adds to the count of a reason and returns all of it when it is time to tell, else 0.
+// due adds to the count of a reason, and returns and resets the total when it is time to log it, else 0.
 func (e *explainer) due(reason *tally, n int, every time.Duration) int {
 	if n == 0 {
 		return 0

@@ -24,8 +24,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
-// factory keeps one instance per configuration: a processor that is used in several pipelines
-// remembers for all of them what was sent.
+// factory keeps one instance per configuration, so that a processor used in several pipelines has one memory of what
+// was sent.
 type factory struct {
 	now    func() time.Time
 	random func() uint64
@@ -42,15 +42,15 @@ type namedMemory struct {
 	users int
 }
 
-// FactoryOption changes what the processors of a factory are made of.
+// FactoryOption changes how a factory makes its processors.
 type FactoryOption func(*factory)
 
-// WithClock sets the clock that tells when records arrive, instead of [time.Now].
+// WithClock sets the clock that gives the arrival time of records, instead of [time.Now].
 func WithClock(now func() time.Time) FactoryOption {
 	return func(f *factory) { f.now = now }
 }
 
-// WithRandom sets the source of the numbers that tell the $identify of one memory apart from those of all others, instead of
+// WithRandom sets the source of the numbers that make the $identify events of one memory unique, instead of
 // [rand.Uint64].
 func WithRandom(random func() uint64) FactoryOption {
 	return func(f *factory) { f.random = random }
@@ -61,7 +61,7 @@ func NewFactory() processor.Factory {
 	return NewFactoryWithOptions()
 }
 
-// NewFactoryWithOptions returns the factory with options that no configuration has.
+// NewFactoryWithOptions returns the factory with options that have no configuration key.
 func NewFactoryWithOptions(options ...FactoryOption) processor.Factory {
 	f := &factory{now: time.Now, random: rand.Uint64, instances: map[component.Config]*instance{}, memories: map[string]*namedMemory{}}
 	for _, option := range options {
@@ -97,7 +97,7 @@ func (f *factory) createLogs(_ context.Context, set processor.Settings, cfg comp
 	return &replays{Logs: &experimentProcessor{instance: shared, factory: f, next: next}, acceptShaped: cfg.(*Config).AcceptShaped}, nil
 }
 
-// memory returns the memory of a processor: one of its own, or the one that has the name.
+// memory returns the memory of a processor: its own, or the one with the configured name.
 func (f *factory) memory(cfg *DedupConfig, set processor.Settings) (*memory, error) {
 	if !cfg.Enabled || cfg.Memory == "" {
 		return newMemory(cfg, set, f)
@@ -120,11 +120,11 @@ func (f *factory) memory(cfg *DedupConfig, set processor.Settings) (*memory, err
 	return named.memory, nil
 }
 
-// instance is what all pipelines of one configured processor share. It starts with the first of them, and ends with
-// the last.
+// instance is shared by all pipelines of one configured processor. It starts with the first of them and ends with the
+// last.
 type instance struct {
 	id        component.ID
-	name      string // of id, for whoever watches
+	name      string // of id, for tap clients
 	cfg       *Config
 	mapper    *experiment.Mapper
 	memory    *memory
@@ -134,7 +134,7 @@ type instance struct {
 	now       func() time.Time
 	logger    *zap.Logger
 
-	// The factory guards these: the pipelines that have not shut down, and whether any has started.
+	// Guarded by the factory: the pipelines that have not shut down, and whether any has started.
 	pipelines int
 	started   bool
 }
@@ -159,13 +159,13 @@ func newInstance(cfg *Config, set processor.Settings, memory *memory, now func()
 	}, nil
 }
 
-// start loads what was remembered, if it is kept anywhere; the first pipeline does it for all.
+// start loads the remembered state, if it is kept anywhere; the first pipeline does it for all of them.
 func (f *factory) start(ctx context.Context, host component.Host, shared *instance) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if cfg := &shared.cfg.Dedup; cfg.Enabled && cfg.Memory == "" && shared.pipelines > 1 {
-		return fmt.Errorf("the processor %q stands in %d pipelines, and what one of them sends would be a repeat for the others: give each "+
-			"pipeline a processor of its own (for instance %q), with the same `dedup.memory` if they feed the same Amplitude project",
+		return fmt.Errorf("the processor %q is used in %d pipelines, and what one of them sends would be a repeat for the others: give each "+
+			"pipeline its own processor (such as %q), with the same `dedup.memory` if they feed the same Amplitude project",
 			shared.id, shared.pipelines, component.NewIDWithName(metadata.Type, "2"))
 	}
 	if shared.started {
@@ -184,7 +184,7 @@ func (f *factory) start(ctx context.Context, host component.Host, shared *instan
 	return errors.Join(shared.telemetry.observe(shared.memory), shared.telemetry.observeDiagnostics(shared.diagnosis))
 }
 
-// release ends an instance when the last of its pipelines has shut down. What is to be remembered is written.
+// release ends an instance when the last of its pipelines has shut down, and writes its state.
 func (f *factory) release(ctx context.Context, shared *instance) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

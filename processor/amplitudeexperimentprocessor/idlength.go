@@ -9,9 +9,9 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// compareIDLength warns if every amplitude exporter of this Collector leaves out ids that this processor takes: the
-// event of a short user id would go out under the device alone. Which of several exporters is behind this processor
-// cannot be told here; if it is one that leaves out more than the others, it says so at the first id.
+// compareIDLength warns if every amplitude exporter in this Collector leaves out ids that this processor accepts: an
+// event with a short user id would be sent under its device alone. If there are several exporters, the processor
+// cannot tell which of them is behind it; one that leaves out more than the others logs it at the first such id.
 func (i *instance) compareIDLength() {
 	shortest, ok := amplitude.ShortestExportedID()
 	if !ok || i.cfg.Identity.MinIDLength >= shortest {

@@ -25,13 +25,13 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 )
 
-// memory gives the verdicts on events, by what Amplitude holds. Without de-duplication every event goes out.
+// memory decides about events by what Amplitude holds. Without de-duplication every event is sent.
 type memory struct {
 	cfg    *DedupConfig
 	ledger *dedup.Ledger // nil if de-duplication is not enabled
 	idle   freelist.List[*reservation]
 
-	// source and identifies tell each $identify apart from all others.
+	// source and identifies make each $identify unique.
 	source     uint64
 	identifies atomic.Uint64
 }
@@ -56,7 +56,7 @@ func newMemory(cfg *DedupConfig, set processor.Settings, f *factory) (*memory, e
 	return m, err
 }
 
-// settings translates the section for the state, all but Redis.
+// settings returns the settings of the ledger, except Redis.
 func (cfg *DedupConfig) settings(set processor.Settings) dedup.Settings {
 	settings := dedup.Settings{
 		MaxEntries: cfg.MaxEntries,
@@ -75,7 +75,7 @@ func (cfg *DedupConfig) settings(set processor.Settings) dedup.Settings {
 	return settings
 }
 
-// settings translates the section for the state.
+// settings returns the Redis settings of the ledger.
 func (cfg *RedisConfig) settings() (*dedup.RedisSettings, error) {
 	options := redis.UniversalOptions{
 		Addrs:            cfg.addresses(),
@@ -111,17 +111,17 @@ func (m *memory) shutdown(ctx context.Context) error {
 	return m.ledger.Shutdown(ctx)
 }
 
-// warn names what the configuration gives up.
+// warn logs what the configuration cannot guarantee.
 func (m *memory) warn(log *zap.Logger) {
 	switch exporters, losing := receipts.Exporters(); {
 	case exporters == 0:
-		log.Warn("No exporter amplitude runs in this Collector: what it hands on counts as delivered at once, and what is lost behind it "+
-			"stays hidden for the day. If a gateway sends it to Amplitude, leave the de-duplication to that one",
+		log.Warn("No amplitude exporter runs in this Collector: events count as delivered once the next component accepts them, and the repeats of "+
+			"an event lost after that are dropped for the rest of the day. If a gateway sends to Amplitude, de-duplicate there instead",
 			zap.String("setting", "dedup: {enabled: false}"), zap.String("see", tiersLink))
 	case losing > 0 && (m.cfg.StorageID != nil || m.cfg.Redis.HasValue()):
-		log.Warn("The de-duplication state outlives a queue in memory: after a crash, what was on its way is not known to be lost, and is "+
-			"sent again only as the same is reported again. Keep the queue on disk, too",
-			zap.String("setting", "sending_queue::storage of the exporter amplitude"), zap.String("see", survivesLink))
+		log.Warn("The de-duplication state survives a crash but the queue is in memory: events lost from the queue in a crash are "+
+			"sent again only when the same result is reported again. Keep the queue on disk, too",
+			zap.String("setting", "sending_queue::storage of the amplitude exporter"), zap.String("see", survivesLink))
 	}
 }
 
@@ -130,7 +130,7 @@ const (
 	survivesLink = "https://github.com/otelcol-amplitude/otelcol-amplitude/blob/main/docs/deduplication.md#what-survives-what"
 )
 
-// reservation is a batch of events between their verdicts and the answer of the next component. Exactly one of accept
+// reservation is a batch of events between the decision and the answer of the next component. Exactly one of accept
 // and release ends it. A nil reservation has nothing to remember.
 type reservation struct {
 	memory    *memory
@@ -139,12 +139,12 @@ type reservation struct {
 	flags     []dedup.Flag
 	verdicts  []dedup.Verdict
 	decisions []dedup.Decision
-	// known is what makes each event a repeat, empty unless somebody watches.
+	// known is what makes each event a repeat; empty unless a tap client is watching.
 	known []dedup.Known
 }
 
-// reserve gives the verdict on each event of a batch; see [dedup.Ledger.Reserve]. The recorder may be nil. watched tells
-// that somebody wants to know more of repeats.
+// reserve decides about each event of a batch; see [dedup.Ledger.Reserve]. The recorder may be nil. watched asks for
+// the details of repeats.
 func (m *memory) reserve(ctx context.Context, events []experiment.Event, recorder *explain.Recorder, watched bool) *reservation {
 	var r *reservation
 	if m.ledger != nil {
@@ -162,7 +162,7 @@ func (m *memory) reserve(ctx context.Context, events []experiment.Event, recorde
 	return r
 }
 
-// tell puts the verdicts into words that are told to whoever watches.
+// tell puts the verdicts into words for tap clients.
 func (m *memory) tell(events []experiment.Event, r *reservation) {
 	for i := range events {
 		if told := events[i].Told; told != nil && told.Verdict == "" {
@@ -176,14 +176,14 @@ func (m *memory) tell(events []experiment.Event, r *reservation) {
 	}
 }
 
-// knownWords says since when something is known, and where it is.
+// knownWords says since when an event is known, and where it is.
 func knownWords(known dedup.Known) string {
 	at := time.UnixMilli(known.At).UTC()
 	switch known.State {
 	case dedup.Delivered:
-		return ": it was delivered, and last told at " + at.Format("2006-01-02T15:04:05Z")
+		return ": it was delivered, and last reported at " + at.Format("2006-01-02T15:04:05Z")
 	case dedup.OnItsWay:
-		return ": it is on its way, of " + at.Format("2006-01-02T15:04:05.000Z")
+		return ": it is on its way, with the time " + at.Format("2006-01-02T15:04:05.000Z")
 	case dedup.SameBatch:
 		return ": it is in the same request"
 	default:
@@ -210,8 +210,8 @@ func (r *reservation) decide(ctx context.Context, events []experiment.Event, wat
 	}
 }
 
-// remembered are the events that are decided about, each with its place among them: all but outcomes, of which Amplitude alone drops
-// the second of an insert_id.
+// remembered yields the events that the ledger decides about, each with its index: all but outcomes, which Amplitude
+// alone de-duplicates by insert_id.
 func remembered(events []experiment.Event) iter.Seq2[int, *experiment.Event] {
 	return func(yield func(int, *experiment.Event) bool) {
 		place := 0
@@ -227,7 +227,7 @@ func remembered(events []experiment.Event) iter.Seq2[int, *experiment.Event] {
 	}
 }
 
-// add adds an event to what is to be decided.
+// add appends an event to the records to be decided.
 func (r *reservation) add(e *experiment.Event) {
 	from := int32(len(r.flags))
 	for i := range e.Flags {
@@ -251,7 +251,7 @@ func (r *reservation) add(e *experiment.Event) {
 	r.records = append(r.records, record)
 }
 
-// answer tells an event what was decided, and returns how many of its flags were decided about.
+// answer stores the decision in its event, and returns the number of flags it covered.
 func (r *reservation) answer(e *experiment.Event, verdict dedup.Verdict, decisions []dedup.Decision) (decided int) {
 	only := e.OnlyProperties()
 	carries := dedup.Operate
@@ -294,7 +294,7 @@ func (r *reservation) answer(e *experiment.Event, verdict dedup.Verdict, decisio
 	return decided
 }
 
-// handOver names what the batch sends, and returns the context to hand it on with.
+// handOver names the copies that the batch sends, and returns the context to hand it on with.
 func (r *reservation) handOver(ctx context.Context, events []experiment.Event) context.Context {
 	if r == nil || r.batch.Copies() == 0 {
 		return ctx
@@ -323,7 +323,7 @@ func (r *reservation) accept() {
 	}
 }
 
-// release forgets the batch.
+// release discards the reservation.
 func (r *reservation) release() {
 	if r != nil {
 		r.batch.Release()
@@ -331,7 +331,8 @@ func (r *reservation) release() {
 	}
 }
 
-// maxPooled is how many events a reservation may have to be used again: one huge batch must not hold memory forever.
+// maxPooled is the largest number of events a reservation may have to be reused: one huge batch must not hold its
+// memory forever.
 const maxPooled = 1 << 14
 
 func (r *reservation) end() {
@@ -340,7 +341,7 @@ func (r *reservation) end() {
 	}
 }
 
-// explain puts the verdict on an event into words.
+// explain puts the decision about an event into words.
 func (m *memory) explain(e *experiment.Event, history *explain.History) {
 	told, verdict := e.Told, e.Verdict
 	if told == nil {
@@ -348,7 +349,7 @@ func (m *memory) explain(e *experiment.Event, history *explain.History) {
 	}
 	if e.IsOutcome() {
 		told.Verdict = explain.VerdictSend
-		told.Because = "outcomes are not remembered: Amplitude drops the second of an insert_id"
+		told.Because = "outcomes are not remembered: Amplitude drops a second event with the same insert_id"
 		return
 	}
 	result := explain.Result{Subject: e.Subject, Result: e.Result, Window: e.Window, Late: verdict.Late}
@@ -362,47 +363,47 @@ func (m *memory) explain(e *experiment.Event, history *explain.History) {
 	switch {
 	case verdict.Repeat:
 		told.Verdict, told.SameAs = explain.VerdictRepeat, history.Same(&result)
-		told.Because = fmt.Sprintf("%s told the same of the same subject %s", recordName(told.SameAs), same)
+		told.Because = fmt.Sprintf("%s reported the same result for the same subject %s", recordName(told.SameAs), same)
 		return
 	case verdict.Late && verdict.Old:
 		told.Verdict = explain.VerdictLate
-		told.Because = "it is older than dedup.history_older_than, or of a device from before its user appeared there: " + leavesAlone
+		told.Because = "it is older than dedup.history_older_than, or from a device before its user appeared there: " + leavesAlone
 	case verdict.Late && verdict.Flapping == "":
 		told.Verdict = explain.VerdictLate
-		told.Because = "something newer is known of the same user and flag: " + leavesAlone
+		told.Because = "a newer result is known for the same user and flag: " + leavesAlone
 	case !m.cfg.Enabled:
 		told.Because = "dedup.enabled is false"
 	case verdict.Changed && last > 0 && !sameResult:
 		told.ChangedFrom = last
-		told.Because = fmt.Sprintf("the result changed: record %d told another", last)
+		told.Because = fmt.Sprintf("the result changed: record %d reported a different one", last)
 		if !sameWindow {
 			told.Because += " " + another
 		}
 	case verdict.Changed:
-		told.Because = "the result changed: an earlier record, of another subject perhaps, told another"
+		told.Because = "the result changed: an earlier record, perhaps of another subject, reported a different one"
 	case history == nil:
-		told.Because = "nothing that is remembered told this result " + same
+		told.Because = "no remembered record reported this result " + same
 	case last == 0:
-		told.Because = "nothing was sent of this subject before"
+		told.Because = "nothing was sent for this subject before"
 	case sameResult && !sameWindow:
-		told.Because = fmt.Sprintf("record %d told the same, but %s", last, another)
+		told.Because = fmt.Sprintf("record %d reported the same, but %s", last, another)
 	default:
-		told.Because = "nothing told this result " + same
+		told.Because = "no record reported this result " + same
 	}
 	history.Sent(told.Of, result)
 }
 
 const leavesAlone = "the event completes the history and leaves the user property alone"
 
-// explainProperty says what happens to the user properties beside the event.
+// explainProperty says what happens to the user properties in addition to the event.
 func explainProperty(verdict *experiment.Verdict) string {
 	switch {
 	case verdict.Flapping != "":
-		return "left as it is: it has changed thirty times, and then more than once a minute"
+		return "left unchanged: it has changed thirty times, and then more than once a minute"
 	case verdict.Identify && verdict.Repeat:
-		return "set by a $identify: Amplitude was last told something else, or may have been"
+		return "set by a $identify: the value last sent to Amplitude is different, or may be"
 	case verdict.Identify:
-		return "set by a $identify as well: should Amplitude have the event already, it drops this one"
+		return "also set by a $identify: if Amplitude already has the event, it drops this one"
 	}
 	return ""
 }

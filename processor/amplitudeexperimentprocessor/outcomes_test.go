@@ -416,14 +416,14 @@ func TestOutcomesAreSaidAtTheStart(t *testing.T) {
 			require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
 			t.Cleanup(func() { require.NoError(t, p.Shutdown(context.Background())) })
 
-			said := lines.FilterMessageSnippet("outcomes are sent").All()
+			said := lines.FilterMessageSnippet("Outcomes are sent").All()
 			if test.said == nil {
 				assert.Empty(t, said)
 			} else if assert.Len(t, said, 1) {
 				assert.Equal(t, test.said, said[0].ContextMap()["events"])
 				assert.Equal(t, test.month, said[0].ContextMap()["at_most_per_month"])
 			}
-			warned := lines.FilterMessageSnippet("lets these outcomes leave").All()
+			warned := lines.FilterMessageSnippet("sends these outcomes").All()
 			if test.warned == nil {
 				assert.Empty(t, warned)
 			} else if assert.Len(t, warned, 1) {

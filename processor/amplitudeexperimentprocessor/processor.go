@@ -26,24 +26,24 @@ type experimentProcessor struct {
 	once    sync.Once
 }
 
-// Capabilities says that records are rewritten in place.
+// Capabilities says that records are modified in place.
 func (*experimentProcessor) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: true}
 }
 
-// Start loads what was remembered, if it is kept anywhere.
+// Start loads the remembered state, if it is kept anywhere.
 func (p *experimentProcessor) Start(ctx context.Context, host component.Host) error {
 	return p.factory.start(ctx, host, p.instance)
 }
 
-// Shutdown writes what is to be remembered. It may be called without Start, and twice.
+// Shutdown writes the remembered state. It may be called without Start, and twice.
 func (p *experimentProcessor) Shutdown(ctx context.Context) (err error) {
 	p.once.Do(func() { err = p.factory.release(ctx, p.instance) })
 	return err
 }
 
-// ConsumeLogs turns the records that tell of flags into events, drops repeats, and hands the batch on. What the
-// next component answers is returned as it is; only when it accepts are results remembered as sent.
+// ConsumeLogs turns records about flags into events, drops repeats, and hands the batch on. It returns the answer of
+// the next component unchanged, and remembers results as sent only if that accepted them.
 func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	begin := p.now()
 	batch := p.mapper.Batch()
@@ -53,13 +53,13 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	incoming, err := batch.Read(ctx, ld, begin, recorder)
 	if err != nil {
 		p.telemetry.refused(ctx, ld.LogRecordCount())
-		return err // nobody waits for the answer: the sender is gone, or stopped by a time-out
+		return err // nobody waits for the answer: the sender hung up or timed out
 	}
-	watched := tap.NewBatch(p.name, begin) // nil unless somebody watches
+	watched := tap.NewBatch(p.name, begin) // nil unless a tap client is watching
 	reservation := p.memory.reserve(ctx, batch.Events(), recorder, watched != nil)
 	accepted := false
 	defer func() {
-		// Also after a panic.
+		// Runs after a panic, too.
 		if !accepted {
 			batch.Refused()
 			reservation.release()

@@ -25,26 +25,26 @@ import (
 )
 
 const (
-	// replayWait is how long a request with dead letters waits for what becomes of them.
+	// replayWait is how long a request with dead letters waits for their outcomes.
 	replayWait = 5 * time.Second
-	// maxFlights bounds the letters that are remembered until somebody asks for them again.
+	// maxFlights bounds the letters that are remembered until the replay command asks about them again.
 	maxFlights = 100_000
 )
 
-// replays is the processor, which answers otelcol-amplitude-replay what became of each dead letter. All other requests go
-// straight through.
+// replays tells otelcol-amplitude-replay what became of each dead letter. All other requests go straight to the
+// processor.
 type replays struct {
 	processor.Logs
 	acceptShaped bool
 
 	mu sync.Mutex
-	// flights are the letters of which something is not known yet, or not told, by their ids.
+	// flights are the letters, by id, whose outcome is not known or not reported yet.
 	flights map[string]*flight
 	byKey   map[uint64][]*flight
-	// claims and early are what exporters took, and the receipts that came, while a request was being handed over.
+	// claims and early are what exporters took, and the receipts that arrived, while a request was being handed over.
 	claims map[uint64]int
 	early  map[uint64][]receipt
-	// requests are being handed over; stop ends the listening.
+	// requests counts those being handed over; stop ends the listening.
 	requests int
 	stop     func()
 }
@@ -54,15 +54,16 @@ type receipt struct {
 	why     string
 }
 
-// flight is a letter whose events the next component took.
+// flight is a letter whose events the next component accepted.
 type flight struct {
 	left   int
 	letter replay.Letter
 	landed chan struct{} // closed when letter is final
 }
 
-// ConsumeLogs hands a batch on as it is, unless dead letters in it ask what becomes of them: the answer is an error then,
-// whatever it says. Only whoever sends from this machine gets one, since it tells what is known of a user.
+// ConsumeLogs hands a batch on unchanged, unless it contains dead letters whose sender asks for their outcomes: the
+// answer is then always an error that holds them. Only senders on this machine get one, because it reveals what is
+// known about a user.
 func (p *replays) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	if !isReplay(ld) {
 		return p.Logs.ConsumeLogs(ctx, ld)
@@ -92,7 +93,8 @@ waiting:
 	return consumererror.NewPermanent(&replay.Report{Letters: append(told, p.land(flights)...)})
 }
 
-// handOver hands the letters on that are not on their way already. It returns what is known at once, and what flies.
+// handOver hands on the letters that are not in flight already. It returns the outcomes known immediately, and the
+// flights.
 func (p *replays) handOver(ctx context.Context, ld plog.Logs) (told []replay.Letter, flights []*flight, err error) {
 	p.listen()
 	defer p.listened()
@@ -147,17 +149,17 @@ type sentRecord struct {
 	letter, insertID string
 	time             time.Time
 	key              uint64
-	// pending: an exporter had it on its way when the request came.
+	// pending: an exporter had it in flight when the request came.
 	pending bool
 }
 
-// decided says what the processor made of a letter: what became of it, or the keys of the events that are on their way.
+// decided returns what the processor made of a letter: its outcome, or the keys of its events in flight.
 func decided(x *explain.Explanation, sent *sentRecord) (letter replay.Letter, keys []uint64) {
 	repeat := ""
 	for _, e := range x.Events {
 		switch {
 		case e.Verdict == explain.VerdictRepeat:
-			repeat = "the same of " + sent.time.UTC().Format(time.DateOnly) + " was sent before"
+			repeat = "the same result of " + sent.time.UTC().Format(time.DateOnly) + " was sent before"
 		case e.InsertID != nil:
 			if key := receipts.Key(e.InsertID.Value); !slices.Contains(keys, key) {
 				keys = append(keys, key)
@@ -180,17 +182,19 @@ func decided(x *explain.Explanation, sent *sentRecord) (letter replay.Letter, ke
 	return letter, keys
 }
 
-// isOnItsWay tells of a repeat whether the event that it repeats may still turn out not to be delivered. The lock is held.
+// isOnItsWay reports whether the event that a repeat repeats may still fail to be delivered. The caller holds the
+// lock.
 func (p *replays) isOnItsWay(r *sentRecord) bool {
 	return r.pending || receipts.Pending(r.key) ||
 		slices.ContainsFunc(p.early[r.key], func(r receipt) bool { return r.outcome == receipts.NotDelivered })
 }
 
-// takeOff notes which receipts decide about a letter: one of each exporter that took an event. The lock is held.
+// takeOff notes which receipts decide about a letter: one from each exporter that took an event. The caller holds the
+// lock.
 func (p *replays) takeOff(letter replay.Letter, keys []uint64) *flight {
 	f := &flight{letter: replay.Letter{ID: letter.ID, Outcome: replay.Delivered}, landed: make(chan struct{})}
 	for _, key := range keys {
-		// Without a claim it goes to another process, which may never tell.
+		// Without a claim, it goes to another process, which may never report back.
 		f.left += max(1, p.claims[key])
 	}
 	if len(p.flights) < maxFlights {
@@ -220,7 +224,7 @@ func (f *flight) settle(r receipt) {
 	}
 }
 
-// Claimed is told of each event that an exporter takes.
+// Claimed is called for each event that an exporter takes.
 func (p *replays) Claimed(key uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -229,10 +233,10 @@ func (p *replays) Claimed(key uint64) {
 	}
 }
 
-// Answered is told of each request, whose events are settled afterward.
+// Answered is called for each request; its events are settled afterward.
 func (*replays) Answered([]uint64, *receipts.Answer) {}
 
-// Settled is told of each receipt.
+// Settled is called for each receipt.
 func (p *replays) Settled(key uint64, outcome receipts.Outcome, why string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -250,7 +254,7 @@ func (p *replays) Settled(key uint64, outcome receipts.Outcome, why string) {
 	}
 }
 
-// land tells of flights, and forgets those that are over.
+// land reports flights, and forgets those that are over.
 func (p *replays) land(flights []*flight) (told []replay.Letter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -273,7 +277,7 @@ func (p *replays) flight(id string) *flight {
 	return p.flights[id]
 }
 
-// listen begins to note receipts: a request is about to be handed over.
+// listen starts listening for receipts before a request is handed over.
 func (p *replays) listen() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -294,7 +298,7 @@ func (p *replays) listened() {
 	p.rest()
 }
 
-// rest stops listening when there is nothing to listen for. The lock is held.
+// rest stops listening when nothing is left to listen for. The caller holds the lock.
 func (p *replays) rest() {
 	if p.requests == 0 && len(p.byKey) == 0 && len(p.flights) == 0 && p.stop != nil {
 		p.stop()
@@ -302,7 +306,7 @@ func (p *replays) rest() {
 	}
 }
 
-// Shutdown ends the listening.
+// Shutdown stops listening.
 func (p *replays) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	if p.stop != nil {
@@ -321,7 +325,7 @@ func isReplay(ld plog.Logs) bool {
 	return false
 }
 
-// takeLetterID removes what makes a resource that of a dead letter, and returns its id, if it has one.
+// takeLetterID removes the dead letter attributes from a resource, and returns its id, if it has one.
 func takeLetterID(resource plog.ResourceLogs) (id string) {
 	resource.Resource().Attributes().RemoveIf(func(name string, value pcommon.Value) bool {
 		if name == replay.AttributeID {
@@ -332,7 +336,7 @@ func takeLetterID(resource plog.ResourceLogs) (id string) {
 	return id
 }
 
-// isOwn tells whether the records are events that the processor makes, and makes anew from what they say.
+// isOwn reports whether the records are events that the processor makes, and remakes from their content.
 func isOwn(resource plog.ResourceLogs) bool {
 	own := []string{amplitude.EventExposure, amplitude.EventAssignment, amplitude.EventRawExposure}
 	for _, scope := range resource.ScopeLogs().All() {
@@ -345,7 +349,7 @@ func isOwn(resource plog.ResourceLogs) bool {
 	return true
 }
 
-// isLocal tells whether a request comes from this machine.
+// isLocal reports whether a request comes from this machine.
 func isLocal(ctx context.Context) bool {
 	addr := client.FromContext(ctx).Addr
 	if addr == nil {

@@ -28,7 +28,7 @@ type telemetry struct {
 	builder *metadata.TelemetryBuilder
 	logger  *zap.Logger
 	id      attribute.KeyValue
-	// counter counts the records for whoever watches; uncount ends that.
+	// counter counts the records for tap clients; uncount ends that.
 	counter tap.Counter
 	uncount func()
 
@@ -38,14 +38,14 @@ type telemetry struct {
 	outcomes     [experiment.NumOutcomes]metric.MeasurementOption
 	skipped      [experiment.NumSkipReasons]metric.MeasurementOption
 	refusedBatch metric.MeasurementOption
-	// rejected has the reasons of records, flags and ids.
+	// rejected covers the reasons of records, flags and ids.
 	rejected   [experiment.NumRejectReasons]metric.MeasurementOption
 	suspects   [experiment.NumIDSuspects]metric.MeasurementOption
 	nearMisses [experiment.NumNearMisses]metric.MeasurementOption
 	claims     [experiment.NumClaims]metric.MeasurementOption
 }
 
-// Words of labels; those of the metadata's attributes with a name_override share "reason".
+// Attribute keys; metadata attributes with a name_override share "reason".
 const (
 	// outcomeRefused is the outcome of the records of a batch that the next component refused.
 	outcomeRefused = tap.OutcomeRefused
@@ -98,15 +98,15 @@ func labels(kv ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(kv...))
 }
 
-// handOver reports a batch that is about to go on.
+// handOver reports a batch that is about to be handed on.
 func (t *telemetry) handOver(ctx context.Context, incoming, outgoing int, took time.Duration) {
 	t.builder.ProcessorInternalDuration.Record(ctx, took.Seconds(), t.standard)
 	t.builder.ProcessorIncomingItems.Add(ctx, int64(incoming), t.standard)
 	t.builder.ProcessorOutgoingItems.Add(ctx, int64(outgoing), t.standard)
 }
 
-// refused reports a batch that the next component refused: what was decided about its records does not
-// count, since the sender still has them.
+// refused reports a batch that the next component refused: the decisions about its records do not count, because the
+// sender still has them.
 func (t *telemetry) refused(ctx context.Context, records int) {
 	t.builder.ProcessorAmplitudeExperimentRecords.Add(ctx, int64(records), t.refusedBatch)
 	t.counter.Refused(records)
@@ -147,7 +147,7 @@ func add(ctx context.Context, counter metric.Int64Counter, n int, option metric.
 	}
 }
 
-// When to warn about the number of distinct flags, and which of them are named then.
+// The numbers of distinct flags that trigger a warning, and how many of them it names.
 const (
 	warnSoonFlags = amplitude.MaxExperimentProperties * 8 / 10
 	warnFlags     = amplitude.MaxExperimentProperties
@@ -156,7 +156,7 @@ const (
 	unseenFor   = 24 * time.Hour
 )
 
-// flags reports the number of distinct flags. When it warns, it names those that may be retired.
+// flags reports the number of distinct flags. A warning names the flags that may be ready to retire.
 func (t *telemetry) flags(n int, unseen experiment.Unseen) {
 	t.builder.ProcessorAmplitudeExperimentFlags.Record(context.Background(), int64(n), t.all)
 	if n != warnSoonFlags && n != warnFlags {
@@ -170,8 +170,8 @@ func (t *telemetry) flags(n int, unseen experiment.Unseen) {
 	if longest != nil {
 		fields = append(fields, zap.Strings("longest_unseen", longest))
 	}
-	t.logger.Warn("the number of distinct flags approaches or reaches the experiment properties that an Amplitude project may have: "+
-		"stop flags that are not experiments, retire those that nothing tells of anymore, or set max_experiment_properties", fields...)
+	t.logger.Warn("The number of distinct flags is close to or at the limit on experiment properties of an Amplitude project: "+
+		"stop sending flags that are not experiments, retire those that are no longer reported, or set max_experiment_properties", fields...)
 }
 
 // observe publishes the counts of the memory.

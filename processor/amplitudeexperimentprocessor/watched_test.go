@@ -252,7 +252,7 @@ func TestWatchedRepeats(t *testing.T) {
 	send()
 	told := w.until(t, atLeast(1))
 	require.Len(t, told, 1)
-	assert.Contains(t, told[0].Why, "it was delivered, and last told at 2026-01-15T12:00:0")
+	assert.Contains(t, told[0].Why, "it was delivered, and last reported at 2026-01-15T12:00:0")
 	assert.True(t, told[0].Ended)
 }
 

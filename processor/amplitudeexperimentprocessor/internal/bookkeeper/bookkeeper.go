@@ -1,8 +1,8 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bookkeeper keeps what the processor counts of flags over a restart, on a storage extension, and brings it together
-// with what other replicas count, through Redis.
+// Package bookkeeper keeps the processor's counts of flags across restarts, on a storage extension, and merges them
+// with the counts of other replicas through Redis.
 package bookkeeper // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/bookkeeper"
 
 import (
@@ -18,23 +18,23 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 )
 
-// DefaultInterval is how often what has changed is written and shared: what a kill may lose of the counts.
+// DefaultInterval is how often changes are written and shared, and so how much a kill may lose.
 const DefaultInterval = 30 * time.Second
 
-// Settings say where a book is kept.
+// Settings configure where a book is kept.
 type Settings struct {
 	Book *diagnostics.Book
-	// Owner is the component whose book it is; it names the storage.
+	// Owner is the component that owns the book; it names the storage.
 	Owner component.ID
-	// Storage is the storage extension; nil means that the book is in memory only.
+	// Storage is the storage extension; nil keeps the book in memory only.
 	Storage *component.ID
-	// Redis shares the book between replicas; nil means that it is not shared.
+	// Redis shares the book between replicas; nil does not share it.
 	Redis *dedup.RedisSettings
 	// Forget is how long Redis keeps what nobody writes.
 	Forget time.Duration
-	// Interval is how often what has changed is written; zero means DefaultInterval.
+	// Interval is how often changes are written; zero means DefaultInterval.
 	Interval time.Duration
-	// Clock tells the time of arrival.
+	// Clock gives the arrival time.
 	Clock  func() time.Time
 	Logger *zap.Logger
 }
@@ -42,7 +42,7 @@ type Settings struct {
 // Keeper keeps a book.
 type Keeper struct {
 	set    Settings
-	disk   *disk   // nil without a storage
+	disk   *disk   // nil without storage
 	shared *shared // nil without Redis
 
 	quit    chan struct{}
@@ -58,8 +58,8 @@ func New(set Settings) *Keeper {
 	return &Keeper{set: set, quit: make(chan struct{})}
 }
 
-// Start reads what was kept and what other replicas know, then writes and reads in the background. A storage extension that is not there
-// is an error; what cannot be read is counted and told to the log.
+// Start reads the stored counts and those of other replicas, then reads and writes in the background. A missing
+// storage extension is an error; unreadable counts are counted and logged.
 func (k *Keeper) Start(ctx context.Context, host component.Host) error {
 	if k.set.Storage != nil {
 		disk, err := openDisk(ctx, host, &k.set)
@@ -90,7 +90,7 @@ func (k *Keeper) run() {
 	}
 }
 
-// Keep writes what has changed, and takes up what other replicas have written.
+// Keep writes what has changed, and merges what other replicas have written.
 func (k *Keeper) Keep(ctx context.Context) {
 	k.set.Book.Expire(k.set.Clock().UnixMilli())
 	if k.shared != nil {
@@ -101,7 +101,7 @@ func (k *Keeper) Keep(ctx context.Context) {
 	}
 }
 
-// Shutdown writes what is left, and closes what is open.
+// Shutdown writes what is left, and closes storage and Redis.
 func (k *Keeper) Shutdown(ctx context.Context) (err error) {
 	k.closing.Do(func() {
 		close(k.quit)
@@ -119,10 +119,10 @@ func (k *Keeper) Shutdown(ctx context.Context) (err error) {
 	return err
 }
 
-// lastTries is how often a stop tries to share what Redis did not take.
+// lastTries is how often a shutdown tries to share what Redis did not accept.
 const lastTries = 3
 
-// last keeps what is left. What Redis does not take then is lost to the other replicas.
+// last writes what is left. The other replicas lose what Redis does not accept by then.
 func (k *Keeper) last(ctx context.Context) {
 	k.Keep(ctx)
 	for n := 1; n < lastTries && k.shared != nil && k.shared.failures.failing && ctx.Err() == nil; n++ {
@@ -130,7 +130,7 @@ func (k *Keeper) last(ctx context.Context) {
 	}
 }
 
-// StorageFailures are how often the storage refused something.
+// StorageFailures is the number of operations that the storage refused.
 func (k *Keeper) StorageFailures() int64 {
 	if k.disk == nil {
 		return 0
@@ -138,7 +138,7 @@ func (k *Keeper) StorageFailures() int64 {
 	return k.disk.failures.Load()
 }
 
-// RedisFailures are how often Redis was away or too slow.
+// RedisFailures is how often Redis was unavailable or too slow.
 func (k *Keeper) RedisFailures() int64 {
 	if k.shared == nil {
 		return 0
@@ -146,7 +146,7 @@ func (k *Keeper) RedisFailures() int64 {
 	return k.shared.failures.Load()
 }
 
-// failures are counted, and the first of a row is told to the log.
+// failures counts failures, and logs the first of a series.
 type failures struct {
 	atomic.Int64
 	failing bool

@@ -98,7 +98,7 @@ func TestReplicasExchange(t *testing.T) {
 	expose(books[0], "f", "user-3")
 	server.Revive()
 	both("f", 3)
-	assert.NotEmpty(t, logs.FilterMessageSnippet("cannot be shared with other replicas").All())
+	assert.NotEmpty(t, logs.FilterMessageSnippet("Failed to share the flag counts").All())
 	assert.Zero(t, keepers[0].StorageFailures())
 
 	client := redis.NewClient(&redis.Options{Addr: server.Address})

@@ -26,12 +26,12 @@ const (
 	flagPrefix = "flag/"
 )
 
-// disk keeps a book on a storage extension: each flag by itself, and their keys.
+// disk keeps a book on a storage extension: each flag under its own key, and the list of those keys.
 type disk struct {
 	*Settings
 	client   storage.Client
 	failures failures
-	// written are the versions of the flags that the storage has.
+	// written are the versions of the flags in the storage.
 	written map[string]uint64
 	index   []byte
 	buffer  []byte
@@ -49,9 +49,9 @@ func openDisk(ctx context.Context, host component.Host, set *Settings) (*disk, e
 	return &disk{Settings: set, client: client, written: map[string]uint64{}}, nil
 }
 
-// load takes up what was kept. A flag that cannot be read starts from nothing.
+// load reads the stored counts. A flag that cannot be read starts over.
 func (d *disk) load(ctx context.Context) {
-	const message = "what was counted of flags cannot be read back: it is counted anew"
+	const message = "Failed to read the stored flag counts; counting starts over"
 	index, err := d.client.Get(ctx, indexKey)
 	var keys []string
 	if err == nil && index != nil {
@@ -63,7 +63,7 @@ func (d *disk) load(ctx context.Context) {
 	}
 	d.index = index
 	for _, key := range keys {
-		d.written[key] = 0 // what is not counted any more is removed by save
+		d.written[key] = 0 // save removes what is no longer counted
 		content, err := d.client.Get(ctx, flagPrefix+key)
 		if err == nil && content != nil {
 			var restart *diagnostics.Restart
@@ -80,7 +80,7 @@ func (d *disk) load(ctx context.Context) {
 }
 
 func (d *disk) restarts(r *diagnostics.Restart) {
-	d.Logger.Info("the expected shares of a flag have changed: its test for a sample ratio mismatch starts over, with the persons who come first from now on",
+	d.Logger.Info("The expected shares of a flag have changed; its test for a sample ratio mismatch starts over with persons first seen from now on",
 		zap.String("flag", printable.Text(r.Flag)), zap.String("before", r.Before), zap.String("now", r.Now))
 }
 
@@ -122,5 +122,5 @@ func (d *disk) save(ctx context.Context) {
 		}
 		delete(d.written, key)
 	}
-	d.failures.note(errors.Join(errs...), d.Logger, "what is counted of flags cannot be written: a restart counts it anew")
+	d.failures.note(errors.Join(errs...), d.Logger, "Failed to store the flag counts; after a restart, counting starts over")
 }

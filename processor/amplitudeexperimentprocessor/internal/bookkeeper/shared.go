@@ -17,21 +17,22 @@ import (
 )
 
 const (
-	// keyPart comes behind the configured prefix.
+	// keyPart follows the configured prefix.
 	keyPart = "diagnostics:"
-	// tries is how often a write is tried that another replica was faster with.
+	// tries is how often a write is attempted when another replica gets there first.
 	tries = 5
-	// syncTimeout bounds the exchange with Redis, of all flags together.
+	// syncTimeout bounds the exchange with Redis for all flags together.
 	syncTimeout = 10 * time.Second
 )
 
-// shared brings a book together with those of other replicas. Redis holds, for each flag, all that is known: whoever knows more reads it,
-// adds its own and writes it back, unless another replica did so meanwhile; then it begins again.
+// shared merges a book with those of other replicas. For each flag, Redis holds everything that is known: a replica
+// that knows more reads it, merges its own counts and writes it back, unless another replica has written in between;
+// then it starts again.
 type shared struct {
 	*Settings
 	client   redis.UniversalClient
 	failures failures
-	// told are the versions of the flags that Redis has been told; seen are those of Redis.
+	// told are the versions of the flags last written to Redis; seen are those last read from it.
 	told map[string]uint64
 	seen map[string]int64
 }
@@ -42,17 +43,17 @@ func openShared(set *Settings) *shared {
 
 func (s *shared) indexKey() string { return s.Redis.KeyPrefix + keyPart + "flags" }
 
-// keys are where Redis has a flag and its version: in one slot of a cluster.
+// keys are where Redis holds a flag and its version: in one slot of a cluster.
 func (s *shared) keys(flag string) (content, version string) {
 	content = s.Redis.KeyPrefix + keyPart + "{" + strconv.FormatUint(xxh3.HashString(flag), 16) + "}"
 	return content, content + ":version"
 }
 
-// sync takes up what other replicas know, and tells them what they do not.
+// sync merges what other replicas know, and writes what they do not.
 func (s *shared) sync(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
-	s.failures.note(s.exchange(ctx), s.Logger, "what is counted of flags cannot be shared with other replicas, since Redis does not answer: each counts for itself until it does")
+	s.failures.note(s.exchange(ctx), s.Logger, "Failed to share the flag counts through Redis; replicas count separately until it answers")
 }
 
 func (s *shared) exchange(ctx context.Context) error {
@@ -139,7 +140,7 @@ func (s *shared) flag(ctx context.Context, flag string) error {
 	return nil // the next exchange tries again
 }
 
-// drop takes a flag from the list that nobody counts any more.
+// drop removes a flag that nobody counts anymore from the list.
 func (s *shared) drop(ctx context.Context, flag string) error {
 	delete(s.told, flag)
 	delete(s.seen, flag)

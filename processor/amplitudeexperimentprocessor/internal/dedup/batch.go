@@ -3,11 +3,12 @@
 
 package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 
-// batchMap is a small hash table that lives for a batch and is used again: what a batch itself does is seen by its later records.
+// batchMap is a small hash table that lives for one batch and is reused. It holds what the batch itself does, so that
+// its later records see it.
 type batchMap[V any] struct {
 	slots []int32 // places in list, counted from 1
 	list  []batchEntry[V]
-	last  int32 // place that find found last, counted from 1
+	last  int32 // place that find last found, counted from 1
 }
 
 type batchEntry[V any] struct {
@@ -20,7 +21,7 @@ type batchEntry[V any] struct {
 type ownMove struct {
 	value  uint64
 	newest int64
-	// taken counts the changes of a property of which nothing was remembered before the batch.
+	// taken counts the changes of a property that was unknown before the batch.
 	taken int32
 }
 
@@ -48,7 +49,7 @@ func (m *batchMap[V]) find(k ID) *V {
 	return nil
 }
 
-// put returns the value of k, made if there is none.
+// put returns the value of k, adding it if there is none.
 func (m *batchMap[V]) put(k ID) (v *V, made bool) {
 	if v := m.find(k); v != nil {
 		return v, false

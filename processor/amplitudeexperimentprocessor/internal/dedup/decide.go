@@ -3,11 +3,11 @@
 
 package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 
-// state is what a property is compared with, and where it is remembered.
+// state is what a property is compared with, and where it is stored.
 type state struct {
 	effective
 	number uint32 // of the entry, 0 if there is none
-	own    int32  // of what the batch itself moves, counted from 1
+	own    int32  // place among what the batch itself moves, counted from 1
 }
 
 // decide answers record i of the batch, and reserves what it sends.
@@ -25,7 +25,7 @@ func (l *Ledger) decide(r *Reservation, i int) {
 		if done {
 			return
 		}
-		// Of the user nothing is known: an anonymous device may bring something along.
+		// Nothing is known about the user: what an anonymous device knows may carry over.
 		d := l.shardOf(rec.Device)
 		held := l.lock(h, h, d)
 		l.judge(r, i, rec.User, h, &l.shards[d], 0)
@@ -50,7 +50,7 @@ func (l *Ledger) decide(r *Reservation, i int) {
 	}
 }
 
-// ownerOf is the last user on a device, whose shard is s, and when that one appeared.
+// ownerOf returns the last user on a device, whose shard is s, and when that user appeared there.
 func (l *Ledger) ownerOf(r *Reservation, s *shard, dev ID) (ID, int64) {
 	if len(r.owners.list) > 0 {
 		if own := r.owners.find(dev); own != nil {
@@ -64,8 +64,9 @@ func (l *Ledger) ownerOf(r *Reservation, s *shard, dev ID) (ID, int64) {
 	return ID{}, 0
 }
 
-// judge decides record i, which is of the person, whose shard p is locked. dev is the shard of the record's device,
-// locked as well, and needed for a record without a user. It returns false, having done nothing, if it needs that shard.
+// judge decides record i, which belongs to the person, whose shard p is locked. dev is the shard of the record's
+// device, also locked; a record without a user needs it. If it is needed but not given, judge does nothing and
+// returns false.
 func (l *Ledger) judge(r *Reservation, i int, person ID, p uint8, dev *shard, since int64) bool {
 	rec := &r.records[i]
 	s := &l.shards[p]
@@ -144,7 +145,7 @@ func (l *Ledger) judge(r *Reservation, i int, person ID, p uint8, dev *shard, si
 	verdict := &r.verdicts[i]
 	*verdict = Verdict{}
 	if known {
-		// A repeat says that the value is still the present one, also where another of its flags has to be set again.
+		// A repeat confirms that the value is still current, even if another of its flags has to be set again.
 		for f := range flags {
 			if decisions[f]&(Operate|Repair) == Operate {
 				if r.states[f].value == flags[f].Value {
@@ -170,7 +171,7 @@ func (l *Ledger) judge(r *Reservation, i int, person ID, p uint8, dev *shard, si
 	return true
 }
 
-// stateOf is what a property is compared with: what the batch itself does to it, else what is known.
+// stateOf returns what a property is compared with: what the batch itself does to it, else what is known.
 func (l *Ledger) stateOf(r *Reservation, s *shard, k ID) (one state) {
 	e, number := remembered(l, &s.properties, k, r.second)
 	one.effective, one.number = s.effective(e), number
@@ -183,7 +184,7 @@ func (l *Ledger) stateOf(r *Reservation, s *shard, k ID) (one state) {
 	return one
 }
 
-// knows tells whether the event was delivered or is on its way, or is part of the batch.
+// knows reports whether the event was delivered, is on its way, or is part of the batch.
 func (l *Ledger) knows(r *Reservation, s *shard, home, fact ID, i int) bool {
 	rec := &r.records[i]
 	if rec.To-rec.From == 1 {
@@ -234,11 +235,11 @@ func (l *Ledger) take(r *Reservation, s *shard, one *state) bool {
 		own.taken++
 		return own.taken <= burst
 	default:
-		return true // known of the device alone
+		return true // known only for the device
 	}
 }
 
-// raise notes that a repeat says that the value is still the present one.
+// raise notes that a repeat confirms that the value is still current.
 func (l *Ledger) raise(r *Reservation, s *shard, one *state, t int64) {
 	if one.own != 0 {
 		own := &r.moves.list[one.own-1].v

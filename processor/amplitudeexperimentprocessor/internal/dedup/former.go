@@ -10,19 +10,20 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// former is what was on its way when the process before this one ended. It may arrive yet, if the queue was on disk, or
-// have arrived, or be lost. So it makes no record a repeat, but neither is an event that is among it new for certain.
+// former is what was on its way when the previous process ended. It may still arrive, if the queue was on disk, or
+// have arrived, or be lost. So it makes no record a repeat, but an event that is in it is not certainly new, either.
 type former struct {
 	count atomic.Int64
 	mu    sync.Mutex
 	rows  map[uint64][]formerCopy // by the key of the copy, in order
 	facts map[ID]int
-	// until is the event time in ms up to which former lives may have sent events that nobody wrote down, 0 for none.
+	// until is the event time in ms up to which earlier processes may have sent events that were not recorded; 0 for
+	// none.
 	until atomic.Int64
 }
 
 type formerCopy struct {
-	number       uint64 // of its row in the journal
+	number       uint64 // its row number in the journal
 	user, device ID
 	fact         uint64
 	day          uint16
@@ -39,7 +40,7 @@ func homeOf(user, device ID) ID {
 	return device
 }
 
-// certain tells whether an event that is not known was never sent, for all that is known.
+// certain reports whether an unknown event was definitely never sent.
 func (f *former) certain(fact ID, t int64) bool {
 	if t < f.until.Load() {
 		return false
@@ -72,7 +73,7 @@ func (f *former) add(key uint64, c formerCopy) {
 	f.count.Add(1)
 }
 
-// take removes the first copy under a key.
+// take removes the first copy with a key.
 func (f *former) take(key uint64) (c formerCopy, ok bool) {
 	if f.count.Load() == 0 {
 		return c, false
@@ -99,7 +100,8 @@ func (f *former) take(key uint64) (c formerCopy, ok bool) {
 	return c, true
 }
 
-// SettleFormer takes the receipt for a copy that no exporter of this process claimed: one of a former life, perhaps.
+// SettleFormer handles the receipt for a copy that no exporter of this process claimed, which may be from an earlier
+// process.
 func (l *Ledger) SettleFormer(key uint64, outcome receipts.Outcome) bool {
 	c, ok := l.former.take(key)
 	if !ok {

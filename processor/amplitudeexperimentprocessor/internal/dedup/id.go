@@ -10,11 +10,11 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// ID is a 128-bit hash. The zero ID stands for an id that is absent.
+// ID is a 128-bit hash. The zero ID means absent.
 type ID struct{ Hi, Lo uint64 }
 
-// The seeds keep a user and a device of the same name apart. What is hashed with them is written to disk and shared
-// between replicas, so they never change.
+// The seeds keep a user and a device with the same name apart. Hashes made with them are written to disk and shared
+// between replicas, so the seeds must never change.
 const (
 	userSeed   = 0x75
 	deviceSeed = 0x64
@@ -23,10 +23,10 @@ const (
 	mixB = 0xd6e8feb86659fd93
 )
 
-// UserID hashes a user_id; the empty text is absent.
+// UserID hashes a user_id; the empty string is absent.
 func UserID(text string) ID { return hashID(text, userSeed) }
 
-// DeviceID hashes a device_id; the empty text is absent.
+// DeviceID hashes a device_id; the empty string is absent.
 func DeviceID(text string) ID { return hashID(text, deviceSeed) }
 
 func hashID(text string, seed uint64) ID {
@@ -37,12 +37,13 @@ func hashID(text string, seed uint64) ID {
 	return ID{h.Hi, h.Lo}
 }
 
-// property is the id of a person's user property for a flag. It lies in the shard of the person.
+// property returns the id of a person's user property for a flag. It lies in the shard of the person.
 func (person ID) property(flag uint64) ID {
 	return ID{person.Hi, fold(person.Lo^mixA, flag^mixB)}
 }
 
-// fact is the id of an event of the person or device that a record names itself. It lies in that one's shard.
+// fact returns the id of an event of the person or device that a record names itself. It lies in the shard of that
+// person or device.
 func (home ID) fact(event ID, day int32) ID {
 	return ID{home.Hi, max(1, fold(fold(home.Lo^mixB, event.Lo^mixA), event.Hi^uint64(uint32(day))*mixA))} // 0 is none
 }
@@ -52,7 +53,7 @@ func fold(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// seed makes places in a table unpredictable, so that nobody can aim at one of them.
+// seed makes places in a table unpredictable, so that nobody can target one of them.
 type seed struct{ a, b uint64 }
 
 func newSeed() seed {

@@ -19,41 +19,42 @@ import (
 )
 
 const (
-	// flushInterval is how long a commit may wait for the storage: what a crash may forget.
+	// flushInterval is how long a commit may wait for the storage, and so how much a crash may lose.
 	flushInterval = 50 * time.Millisecond
-	// syncTimeout is how long a batch that changes a result waits for its note in the storage.
+	// syncTimeout is how long a batch that changes a result waits for its row to be stored.
 	syncTimeout = 250 * time.Millisecond
-	// flushSize is how much makes the journal write at once.
+	// flushSize is how many bytes make the journal write immediately.
 	flushSize = 256 << 10
-	// bufferSize is how much waits for a storage that is slow; beyond it a snapshot must make up.
+	// bufferSize is how much may wait for a slow storage; beyond it, a snapshot has to make up for the loss.
 	bufferSize = 16 << 20
-	// The last block of the journal is written again with more in it, up to this size.
+	// The last block of the journal is rewritten with more rows, up to this size.
 	tailSize = 64 << 10
-	// blockSize bounds a block, so that no storage has to take a huge value.
+	// blockSize bounds a block, so that no storage has to accept a huge value.
 	blockSize = 1 << 20
 	pageSize  = 256 << 10
 	// The journal is replaced by a snapshot when it outgrows both this and the last snapshot.
 	minCompaction = 1 << 20
-	// After a failure a snapshot is tried again, with these pauses.
+	// After a failure a snapshot is retried, with these pauses.
 	minRetry = time.Second
 	maxRetry = time.Minute
 
-	// A storage that failed for longer before a kill, or a process that was away for longer, makes that kept be distrusted.
+	// If a storage failed for longer than this before a kill, or a process was away for longer, the stored state is
+	// not trusted.
 	aliveLimit = 10 * time.Minute
 
 	unknownEnd = math.MaxUint64
 
 	metaKey = "meta"
-	// lostKey is there while the storage lacks changes, if it takes as much as that.
+	// lostKey exists while the storage lacks changes, provided that it could store even that.
 	lostKey = "lost"
-	// aliveKey says until when the storage had taken all there was, and whether the process stopped after that.
+	// aliveKey says up to when the storage had everything, and whether the process shut down after that.
 	aliveKey    = "alive"
 	readAhead   = 16
 	deleteBatch = 256
 )
 
-// journal keeps the ledger in a storage extension. What changes is appended to blocks as rows, off the path
-// of the records; a snapshot of all that is known replaces the blocks when they have grown.
+// journal keeps the ledger in a storage extension. Changes are appended to blocks as rows, off the path of the
+// records; a snapshot of the whole state replaces the blocks once they have grown.
 type journal struct {
 	ledger *Ledger
 	client storage.Client
@@ -67,14 +68,14 @@ type journal struct {
 	spare   []byte
 	waiters []chan struct{}
 	closed  bool
-	lost    bool // the storage lacks changes: only a snapshot makes up
+	lost    bool // the storage lacks changes that only a snapshot can make up for
 
 	dirty  chan struct{}
 	urgent chan struct{}
 	quit   chan struct{}
 	done   chan struct{}
 
-	// Of the writing goroutine alone.
+	// Used only by the writing goroutine.
 	meta         meta
 	scope        string
 	next         uint64 // block to write next
@@ -105,12 +106,12 @@ func pageKey(generation, n uint64) string {
 
 func blockKey(n uint64) string { return "journal/" + strconv.FormatUint(n, 10) }
 
-// start reads back what was kept, then writes in the background until shutdown.
+// start reads the stored state, then writes in the background until shutdown.
 func (j *journal) start(ctx context.Context) {
 	if err := j.load(ctx); err != nil {
 		j.failures.Add(1)
-		j.logger.Warn("the kept de-duplication state cannot be used, starting without it: for a day, the first report "+
-			"of each property sets it once more", zap.Error(err))
+		j.logger.Warn("Failed to load the de-duplication state; starting without it. For a day, the first report "+
+			"of each property sets it again", zap.Error(err))
 		j.ledger.clear()
 		j.ledger.distrust()
 		j.clean(ctx)
@@ -157,7 +158,7 @@ func (j *journal) load(ctx context.Context) error {
 	j.ledger.former.until.Store(until)
 	switch {
 	case lost.Value != nil || !ok || (state != aliveStopped && max(now-at, at-now) > aliveLimit.Milliseconds()):
-		j.logger.Warn("the storage may lack some of the de-duplication state: for a day, the first report of each property sets it once more")
+		j.logger.Warn("The stored de-duplication state may be incomplete. For a day, the first report of each property sets it again")
 		j.ledger.distrust()
 		j.lost, j.retryAt = true, time.Now()
 	case state != aliveStopped:
@@ -166,13 +167,13 @@ func (j *journal) load(ctx context.Context) error {
 	default:
 		j.stamp(ctx, aliveRunning)
 	}
-	j.logger.Info("de-duplication state read back",
+	j.logger.Info("De-duplication state loaded",
 		zap.Int64("entries", j.ledger.entries.Load()), zap.Int64("on_the_way", j.ledger.former.count.Load()), zap.Duration("duration", time.Since(begun)))
 	return nil
 }
 
-// read loads the blocks from first up to end, or if that is unknown as many as there are. It returns
-// the number after the last.
+// read loads the blocks from first up to end, or as many as there are if end is unknown. It returns the number after
+// the last.
 func (j *journal) read(ctx context.Context, key func(uint64) string, first, end uint64, loader *loader) (uint64, error) {
 	n := first
 	for n < end {
@@ -203,7 +204,7 @@ func (j *journal) read(ctx context.Context, key func(uint64) string, first, end 
 // begin starts an empty journal.
 func (j *journal) begin(ctx context.Context) {
 	epoch := rand.Uint64() //nolint:gosec // tells journals apart, no secret
-	// The numbers begin where no block of another journal is, for a storage that cannot be cleaned.
+	// Numbering starts where no other journal has blocks, in case the storage cannot be cleaned.
 	j.meta = meta{epoch: epoch, generation: epoch >> 16, first: epoch >> 16, scope: j.scope}
 	j.next, j.tail, j.written, j.snapshotSize = j.meta.first, nil, 0, 0
 	if err := j.client.Set(ctx, metaKey, j.meta.encode()); err != nil {
@@ -213,7 +214,7 @@ func (j *journal) begin(ctx context.Context) {
 	j.stamp(ctx, aliveRunning)
 }
 
-// stamp says that the storage has all there is.
+// stamp records that the storage has everything.
 func (j *journal) stamp(ctx context.Context, state byte) {
 	now, _ := j.ledger.now()
 	if err := j.client.Set(ctx, aliveKey, appendAlive(nil, state, now, j.ledger.former.until.Load())); err != nil {
@@ -221,7 +222,7 @@ func (j *journal) stamp(ctx context.Context, state byte) {
 	}
 }
 
-// clean throws away what cannot be used.
+// clean deletes what cannot be used.
 func (j *journal) clean(ctx context.Context) {
 	if walker, ok := j.client.(storage.Walker); ok {
 		err := walker.Walk(ctx, func(key string, _ []byte) ([]*storage.Operation, error) {
@@ -234,7 +235,7 @@ func (j *journal) clean(ctx context.Context) {
 	j.begin(ctx)
 }
 
-// add takes the row of a change. It never blocks on the storage.
+// add appends the row of a change. It never blocks on the storage.
 func (j *journal) add(row []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -256,7 +257,7 @@ func (j *journal) add(row []byte) {
 	}
 }
 
-// sync waits until what was added so far is written, or for a bounded time.
+// sync waits until everything added so far is written, for a bounded time.
 func (j *journal) sync(ctx context.Context) {
 	written := make(chan struct{})
 	j.mu.Lock()
@@ -287,9 +288,9 @@ func signal(c chan struct{}) {
 
 func (j *journal) run() {
 	defer close(j.done)
-	timer := time.NewTimer(max(0, time.Until(j.retryAt))) // at once, unless a failure says later
+	timer := time.NewTimer(max(0, time.Until(j.retryAt))) // immediately, unless a failure delays it
 	defer timer.Stop()
-	alive := false // the time for a stamp has come
+	alive := false // it is time for a stamp
 	raises := time.NewTicker(raiseInterval)
 	defer raises.Stop()
 	for {
@@ -340,7 +341,7 @@ func (j *journal) shutdown(ctx context.Context) error {
 	case <-j.done:
 		return j.client.Close(ctx)
 	case <-ctx.Done():
-		return fmt.Errorf("the storage did not take the de-duplication state: %w", ctx.Err())
+		return fmt.Errorf("storing the de-duplication state: %w", ctx.Err())
 	}
 }
 
@@ -387,17 +388,17 @@ func (j *journal) fail(err error) {
 	j.lost = true
 	j.buffer = j.buffer[:0]
 	j.mu.Unlock()
-	// Should the process die before a snapshot makes up for it, the next one is to know.
-	_ = j.client.Set(context.Background(), lostKey, []byte{1}) // fails as the rest does, or is a help
+	// If the process dies before a snapshot makes up for it, the next process has to know.
+	_ = j.client.Set(context.Background(), lostKey, []byte{1}) // best effort: it fails like the rest, or helps
 	j.retryPause = min(max(minRetry, 2*j.retryPause), maxRetry)
 	j.retryAt = time.Now().Add(j.retryPause)
 	if !j.warned {
 		j.warned = true
-		j.logger.Warn("the storage did not take the de-duplication state; records are decided from memory", zap.Error(err))
+		j.logger.Warn("Failed to store the de-duplication state; continuing from memory", zap.Error(err))
 	}
 }
 
-// lacks tells whether the storage lacks changes.
+// lacks reports whether the storage lacks changes.
 func (j *journal) lacks() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -416,12 +417,12 @@ func (j *journal) compactIfDue() {
 	}
 }
 
-// compact writes a snapshot and drops the journal before it. A crash at any moment leaves either
-// the old or the new one whole: the meta entry says which counts.
+// compact writes a snapshot and drops the journal before it. A crash at any moment leaves either the old or the new
+// one intact: the meta entry decides which one is valid.
 func (j *journal) compact() {
 	ctx := context.Background()
 	old, oldNext := j.meta, j.next
-	// From here on changes go to blocks that come after the snapshot.
+	// From here on, changes go to blocks that come after the snapshot.
 	j.mu.Lock()
 	j.lost = false
 	j.mu.Unlock()
@@ -461,7 +462,7 @@ func (j *journal) compact() {
 	j.drop(ctx, old.generation, old.pages, old.first, oldNext)
 }
 
-// drop deletes blocks that no longer count. Failing costs only space.
+// drop deletes blocks that are no longer valid. A failure only costs space.
 func (j *journal) drop(ctx context.Context, generation, pages, first, next uint64) {
 	var ops []*storage.Operation
 	for n := range pages {

@@ -180,7 +180,7 @@ func TestUnusableStorageStartsEmptyWithOneWarning(t *testing.T) {
 			logged := func(set *Settings) { set.Logger = zap.New(core) }
 			l = openLedger(t, kept, logged)
 			require.Equal(t, 1, logs.Len())
-			assert.Contains(t, logs.All()[0].Message, "cannot be used")
+			assert.Contains(t, logs.All()[0].Message, "Failed to load the de-duplication state")
 			assert.Equal(t, map[string]int{sendsBoth: 100}, reportMany(l, 0, 100))
 			require.NoError(t, l.Shutdown(t.Context()))
 			l = openLedger(t, kept, logged)

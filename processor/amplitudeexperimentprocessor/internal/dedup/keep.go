@@ -14,7 +14,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
 
-// raiseInterval is how long the newest time of a repeat may wait for the storage.
+// raiseInterval is how long a newer time of a repeat may wait before it is stored.
 const raiseInterval = 10 * time.Second
 
 func (l *Ledger) openJournal(ctx context.Context, host component.Host) error {
@@ -34,8 +34,8 @@ func (l *Ledger) openJournal(ctx context.Context, host component.Host) error {
 	return nil
 }
 
-// The functions below write down how something is now. The lock of its shard is held, so that the rows of an
-// id are written in the order of its changes.
+// The functions below append the current state of something to the journal. The caller holds the lock of its shard,
+// so that the rows of an id are written in the order of its changes.
 
 func (l *Ledger) writeProperty(e *entry[property]) {
 	if l.journal != nil && !e.is(flagFree) {
@@ -58,14 +58,14 @@ func (l *Ledger) writeDevice(s *shard, e *entry[device]) {
 	}
 }
 
-// rowNumber tells a copy apart from all others, of former lives too.
+// rowNumber identifies a copy, across processes.
 func (l *Ledger) rowNumber(home uint8, number uint32) uint64 {
 	return l.journal.life.Load()<<lifeShift | token(home, number)
 }
 
 const lifeShift = 40
 
-// writePending writes down a copy that is on its way. The locks of the copy are held.
+// writePending writes the row of a copy that is on its way. The caller holds the locks of the copy.
 func (l *Ledger) writePending(home uint8, number uint32) {
 	row, c := make([]byte, 0, 128), l.copyOf(home, number)
 	l.journal.add(appendPending(row, l.rowNumber(home, number), l.shards[home].way.at(number).key, &c))
@@ -95,7 +95,7 @@ func (l *Ledger) writeDone(number uint64) {
 	}
 }
 
-// raised notes that the newest time of a property is to be written down, in a while.
+// raised schedules the newest time of a property to be written later.
 func (l *Ledger) raised(s *shard, e *entry[property], number uint32) {
 	if l.journal == nil || e.p.is(propertyRaised) {
 		return
@@ -104,7 +104,7 @@ func (l *Ledger) raised(s *shard, e *entry[property], number uint32) {
 	s.raised = append(s.raised, number)
 }
 
-// writeRaised writes down the newest times that wait for it.
+// writeRaised writes the newest times that are waiting.
 func (l *Ledger) writeRaised() {
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -120,8 +120,8 @@ func (l *Ledger) writeRaised() {
 	}
 }
 
-// snapshot gives a row for everything that is remembered or on its way to emit. Between them it calls
-// between, holding no lock.
+// snapshot passes a row for everything that is remembered or on its way to emit. Between rows it calls between,
+// holding no lock.
 func (l *Ledger) snapshot(emit func(row []byte), between func()) {
 	row := make([]byte, 0, 128)
 	for i := range l.shards {
@@ -179,7 +179,7 @@ func (l *Ledger) snapshotWay(home uint8, emit func(row []byte), between func()) 
 	}
 }
 
-// loader puts rows back into the ledger.
+// loader loads rows into the ledger.
 type loader struct {
 	ledger  *Ledger
 	now     uint32
@@ -250,7 +250,7 @@ func (o *loader) put(row []byte) {
 	}
 }
 
-// finish takes up what was on its way: of a property that it moves, nobody knows what Amplitude holds.
+// finish restores what was on its way: for a property that it moves, nobody knows what Amplitude holds.
 func (o *loader) finish() {
 	l := o.ledger
 	rows := make([]pendingRow, 0, len(o.pending))
@@ -276,13 +276,13 @@ func (o *loader) finish() {
 	}
 }
 
-// killed says that the last process did not stop, and that what it wrote last is not trusted: a storage that failed in its last
-// moments could not take a note of that. Who was about then may have been told something else.
+// killed notes that the last process did not shut down and that its last writes are not trusted: a storage that
+// failed at the end could not record the failure. Persons seen then may have been told something else.
 func (l *Ledger) killed(last uint32) {
 	l.doubtSince(last + 1 - min(last, l.doubtful))
 }
 
-// doubtSince makes no property sure that was touched since a second.
+// doubtSince marks every property that was touched since a second as not sure.
 func (l *Ledger) doubtSince(second uint32) {
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -299,8 +299,8 @@ func (l *Ledger) doubtSince(second uint32) {
 	}
 }
 
-// distrust says that former lives may have told Amplitude what nobody wrote down: no value is sure, and no event of
-// the present window is new for certain.
+// distrust notes that earlier processes may have sent what was not recorded: no value is sure, and no event of the
+// current window is certainly new.
 func (l *Ledger) distrust() {
 	l.doubtSince(0)
 	l.former.until.Store(l.set.Clock().Add(l.set.Window).UnixMilli())

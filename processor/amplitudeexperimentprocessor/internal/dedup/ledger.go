@@ -19,41 +19,42 @@ import (
 )
 
 const (
-	// maxShards is the number of parts with a lock of their own.
+	// maxShards is the number of parts that have their own lock.
 	maxShards = 64
-	// A ledger this small is kept in one part, so that max_entries and the order of eviction are exact.
+	// A ledger this small has a single shard, so that max_entries and the order of eviction are exact.
 	oneShardEntries = 4096
-	// defaultDoubtful is short, as each property that is not trusted costs a $identify, and longer than the time from one
-	// report of a person to the next in a session.
+	// defaultDoubtful is short, because each property that is not trusted costs a $identify, but longer than the time
+	// between two reports of a person within a session.
 	defaultDoubtful = 30
-	// minOnWay is how many copies are followed however few entries there may be: 8 MiB of them.
+	// minOnWay is the minimum number of copies that are tracked, no matter how few entries there may be: 8 MiB.
 	minOnWay = 1 << 16
-	// maxIdle bounds the reservations that wait to be used again.
+	// maxIdle bounds the reservations that are kept for reuse.
 	maxIdle = 64
 )
 
 var errMaxEntries = errors.New("max_entries must be positive")
 
-// Ledger remembers what Amplitude holds. It is safe for concurrent use, and one Ledger may serve several pipelines.
+// Ledger tracks what Amplitude holds. It is safe for concurrent use, and one Ledger may serve several pipelines.
 type Ledger struct {
 	set     Settings
 	forget  uint32 // seconds
 	history int64  // ms
-	// doubtful is for how many seconds before the end of a process that was killed its properties are not trusted.
+	// doubtful is the number of seconds before the end of a killed process within which its properties are not
+	// trusted.
 	doubtful uint32
 	seed     seed
-	shift    uint8 // what of a hash is left to choose the shard
+	shift    uint8 // bits of a hash left over by the choice of shard
 	shards   []shard
-	idle     chan *Reservation // to be used again
+	idle     chan *Reservation // for reuse
 
 	// latest is the latest arrival, so that a clock that is set back makes no record late.
 	latest atomic.Int64
 
 	entries, evicted, expired, flaps, onWay atomic.Int64
 
-	// maxOnWay bounds the copies that are followed to their receipts.
+	// maxOnWay bounds the copies that are tracked until their receipts.
 	maxOnWay  int64
-	lostSight atomic.Bool // a copy was not, which was logged
+	lostSight atomic.Bool // a copy was not tracked, which was logged
 
 	former former
 
@@ -64,7 +65,7 @@ type Ledger struct {
 	remote    *remote  // nil without Redis
 }
 
-// New makes a Ledger. It keeps nothing and connects to nothing before Start.
+// New makes a Ledger. It reads nothing and connects to nothing before Start.
 func New(set Settings) (*Ledger, error) {
 	if set.MaxEntries <= 0 {
 		return nil, errMaxEntries
@@ -117,8 +118,8 @@ func (s *shard) reset(of seed) {
 	s.bound, s.way, s.raised = nil, way{}, nil
 }
 
-// Start reads back what the storage kept and connects to Redis. Each pipeline that uses the Ledger
-// calls it once; the first call does the work. A Redis that is away does not fail it.
+// Start loads the stored state and connects to Redis. Each pipeline that uses the Ledger calls it once; the first
+// call does the work. An unavailable Redis is not an error.
 func (l *Ledger) Start(ctx context.Context, host component.Host) error {
 	l.lifecycle.Lock()
 	defer l.lifecycle.Unlock()
@@ -135,9 +136,9 @@ func (l *Ledger) Start(ctx context.Context, host component.Host) error {
 	return nil
 }
 
-// Shutdown says that one of the pipelines that started the Ledger hands nothing on any more. After the last of them, what is to
-// be kept is written: at once, or when the exporters have stopped that may still tell what became of something. Without Start,
-// and once more afterwards, it does nothing.
+// Shutdown notes that one of the pipelines that started the Ledger hands nothing on anymore. After the last of them,
+// the state is written: immediately, or once the exporters have stopped that may still report receipts. Without
+// Start, or when called again, it does nothing.
 func (l *Ledger) Shutdown(ctx context.Context) error {
 	l.lifecycle.Lock()
 	defer l.lifecycle.Unlock()
@@ -156,11 +157,11 @@ func (l *Ledger) Shutdown(ctx context.Context) error {
 
 func (l *Ledger) endLater(ctx context.Context) {
 	if err := l.end(ctx); err != nil {
-		l.set.Logger.Error("the de-duplication state could not be kept", zap.Error(err))
+		l.set.Logger.Error("Failed to store the de-duplication state", zap.Error(err))
 	}
 }
 
-// end writes what is to be kept.
+// end writes the state.
 func (l *Ledger) end(ctx context.Context) error {
 	var errs []error
 	if l.remote != nil {
@@ -172,23 +173,23 @@ func (l *Ledger) end(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Stats are counts since New, and the present number of entries.
+// Stats are counts since New, and the current number of entries.
 type Stats struct {
-	// Entries are remembered now: properties, devices, and the facts that are not kept with a property.
+	// Entries are remembered now: properties, devices, and the facts that are not stored with a property.
 	Entries int64
 	// OnWay counts the events and $identify that were handed over and not yet settled.
 	OnWay int64
-	// Evicted entries made room below max_entries; Expired ones were not touched for long enough.
+	// Evicted counts entries that made room for others, Expired those that were not used for long enough.
 	Evicted, Expired int64
-	// Flaps counts the changes of a property that were left out because it changes too often.
+	// Flaps counts changes of a property that were not sent because it changes too often.
 	Flaps int64
-	// StorageFailures counts writes and reads of the storage that failed.
+	// StorageFailures counts failed reads and writes of the storage.
 	StorageFailures int64
-	// RedisFailures counts round trips to Redis that failed; RedisBypassed counts the batches decided without it.
+	// RedisFailures counts failed round trips to Redis; RedisBypassed counts the batches decided without it.
 	RedisFailures, RedisBypassed int64
 }
 
-// Stats reads the counts.
+// Stats returns the counts.
 func (l *Ledger) Stats() Stats {
 	stats := Stats{
 		Entries: l.entries.Load(), OnWay: l.onWay.Load(), Evicted: l.evicted.Load(), Expired: l.expired.Load(), Flaps: l.flaps.Load(),
@@ -202,18 +203,18 @@ func (l *Ledger) Stats() Stats {
 	return stats
 }
 
-// scope names what is kept or shared: only ledgers of one scope can be compared.
+// scope identifies what is stored or shared: only ledgers of the same scope can be compared.
 func (l *Ledger) scope() string { return strconv.Itoa(int(l.set.Mode)) + " " + l.set.Scope }
 
 func (l *Ledger) shardOf(k ID) uint8 { return l.seed.shard(k.Hi, l.shift) }
 
-// locks are the shards that something needs at once, held.
+// locks are the shards that an operation holds at once.
 type locks struct {
 	l *Ledger
 	a [3]uint8
 }
 
-// lock takes the locks of up to three shards, which may be equal.
+// lock locks up to three shards, which may be equal.
 func (l *Ledger) lock(x, y, z uint8) locks {
 	if x > y {
 		x, y = y, x
@@ -244,13 +245,13 @@ func (k locks) unlock() {
 	}
 }
 
-// now is the arrival time in ms and in seconds.
+// now returns the arrival time in ms and in seconds.
 func (l *Ledger) now() (ms int64, second uint32) {
 	ms = l.set.Clock().UnixMilli()
 	return ms, seconds(ms)
 }
 
-// arrival is when something came, in ms and in seconds.
+// arrival is an arrival time, in ms and in seconds.
 type arrival struct {
 	ms     int64
 	second uint32
@@ -261,7 +262,7 @@ func (l *Ledger) arrival() (now arrival) {
 	return now
 }
 
-// believe moves the latest arrival on, and returns it: event times are believed up to there.
+// believe advances the latest arrival and returns it: event times are believed up to it.
 func (l *Ledger) believe(ms int64) int64 {
 	for {
 		latest := l.latest.Load()
@@ -276,7 +277,7 @@ func (l *Ledger) believe(ms int64) int64 {
 
 func (l *Ledger) forgetBefore(second uint32) uint32 { return second - min(second, l.forget) }
 
-// remembered returns the entry of k and its number, or nil. One that was not touched for long enough is forgotten.
+// remembered returns the entry of k and its number, or nil. An entry that was not used for long enough is removed.
 func remembered[P any](l *Ledger, t *table[P], k ID, second uint32) (*entry[P], uint32) {
 	e, number := t.find(k)
 	if e != nil && e.touched < l.forgetBefore(second) && !e.is(flagPinned) {
@@ -288,7 +289,7 @@ func remembered[P any](l *Ledger, t *table[P], k ID, second uint32) (*entry[P], 
 	return e, number
 }
 
-// kept returns the entry of k, made if there is none, as the most recently used one, and its number.
+// kept returns the entry of k, added if there is none, as the most recently used, and its number.
 func kept[P any](l *Ledger, s *shard, t *table[P], k ID, second uint32) (*entry[P], uint32) {
 	e, number := remembered(l, t, k, second)
 	if e == nil {
@@ -298,21 +299,21 @@ func kept[P any](l *Ledger, s *shard, t *table[P], k ID, second uint32) (*entry[
 	return e, number
 }
 
-// added returns a new entry for k, of which nothing is remembered, and its number.
+// added returns a new entry for k, which must not be there, and its number.
 func added[P any](l *Ledger, s *shard, t *table[P], k ID, second uint32) (*entry[P], uint32) {
 	if gone := t.expire(l.forgetBefore(second)); gone > 0 {
 		l.entries.Add(-gone)
 		l.expired.Add(gone)
 	}
 	e, number := t.insert(k, second)
-	// Two for one, where what was on its way could not be evicted before.
+	// Evict two for one, to catch up where entries on their way could not be evicted before.
 	for over := min(2, l.entries.Add(1)-int64(l.set.MaxEntries)); over > 0; over-- {
 		l.evict(s, any(t), number)
 	}
 	return e, number
 }
 
-// evict makes room in the shard for the entry that the table at hand has just got.
+// evict makes room in the shard for the entry that was just added to the table at.
 func (l *Ledger) evict(s *shard, at any, keep uint32) {
 	in := func(table any) uint32 {
 		if table == at {
@@ -331,7 +332,7 @@ func (l *Ledger) evict(s *shard, at any, keep uint32) {
 	case three != 0:
 		s.devices.remove(three)
 	default:
-		return // all is on its way
+		return // everything is on its way
 	}
 	l.entries.Add(-1)
 	l.evicted.Add(1)

@@ -7,15 +7,15 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 type Record struct {
 	// User and Device are the ids that the record names itself; at least one is present.
 	User, Device ID
-	// Event is the hash of subject and result. With the day it is the FACT: an event goes out once per FACT. The zero
-	// ID says that the record is no event and only sets user properties, as a $identify does.
+	// Event is the hash of subject and result. Together with the day it is the FACT: an event is sent once per FACT.
+	// The zero ID means that the record is not an event and only sets user properties, like a $identify.
 	Event ID
 	// Day numbers the window of the event's own time, by default the UTC day.
 	Day int32
 	// Time is the event's own time in milliseconds since the Unix epoch.
 	Time int64
-	// From and To are the range of the record's flags in the flags of the batch. A record for whose properties the
-	// ledger does not speak has none.
+	// From and To are the range of the record's flags in the flags of the batch. It is empty for a record whose
+	// properties the ledger does not manage.
 	From, To int32
 }
 
@@ -27,52 +27,52 @@ type Flag struct {
 	Value uint64
 }
 
-// Decision says what becomes of one flag of a record.
+// Decision is what becomes of one flag of a record.
 type Decision uint8
 
 const (
-	// Operate says that the event of the record carries the operation of this flag.
+	// Operate: the event of the record carries the operation of this flag.
 	Operate Decision = 1 << iota
-	// Repair says that the $identify of the record carries the operation of this flag.
+	// Repair: the $identify of the record carries the operation of this flag.
 	Repair
-	// Late says that the flag is older than what is known, and is left out of all operations.
+	// Late: the flag is older than what is known, and is left out of all operations.
 	Late
-	// Changed says that the property had another value before.
+	// Changed: the property had another value before.
 	Changed
-	// Flapping says that the property changes too often, and is left as it is.
+	// Flapping: the property changes too often, and is left unchanged.
 	Flapping
 )
 
 // Verdict is the answer to one Record. A record that becomes neither an event nor a $identify is a repeat.
 type Verdict struct {
-	// Event and Identify are what goes out, as the number of the copy in the Reservation counted from 1, 0 for none.
-	// The $identify comes right behind the event.
+	// Event and Identify are what is sent, as the number of the copy in the Reservation, counted from 1; 0 for none.
+	// The $identify directly follows the event.
 	Event, Identify int32
-	// Late says that none of the record's flags moves a property, because all of them are late.
+	// Late: the record moves no property because all of its flags are late.
 	Late bool
 }
 
-// Repeat tells that nothing goes out.
+// Repeat reports whether nothing is sent.
 func (v Verdict) Repeat() bool { return v.Event == 0 && v.Identify == 0 }
 
-// Known is what makes a record a repeat. The zero value is nothing.
+// Known is what makes a record a repeat. The zero value means nothing.
 type Known struct {
 	State KnownState
-	// At is, in milliseconds since the Unix epoch, when an event that was delivered was last told, to the second; of one on
-	// its way it is the event's own time.
+	// At is a time in milliseconds since the Unix epoch: for a delivered event, when it was last reported, with a
+	// precision of one second; for one on its way, its own time.
 	At int64
 }
 
-// KnownState says where an event is.
+// KnownState is where an event is.
 type KnownState uint8
 
 const (
-	// Unknown says that nothing of it is known.
+	// Unknown: nothing is known about it.
 	Unknown KnownState = iota
-	// Delivered says that Amplitude has it.
+	// Delivered: Amplitude has it.
 	Delivered
-	// OnItsWay says that the next component, or an exporter, has it.
+	// OnItsWay: the next component, or an exporter, has it.
 	OnItsWay
-	// SameBatch says that a record before it in the same batch tells it.
+	// SameBatch: an earlier record of the same batch reports it.
 	SameBatch
 )

@@ -25,20 +25,21 @@ var tellSource string
 
 var errScripts = errors.New("redis refused the script")
 
-// shared is what replicas share. Each call is one round trip.
+// shared is the state that replicas share. Each call is one round trip.
 type shared interface {
-	// get returns the values of the keys, "" for those that are not there.
+	// get returns the values of the keys, "" for missing ones.
 	get(ctx context.Context, keys []string) ([]string, error)
-	// add adds facts, and tells which were there before.
+	// add adds facts, and returns which of them existed before.
 	add(ctx context.Context, keys []string) (existed []bool, err error)
-	// tell hands over what was told to Amplitude.
+	// tell writes what was sent to Amplitude.
 	tell(ctx context.Context, tells []tell) error
-	// probe finds out whether all that is needed answers.
+	// probe checks whether everything needed answers.
 	probe(ctx context.Context) error
 	close() error
 }
 
-// tell is one thing for the others to know: a property, a doubt about one, a fact, or with a user the last one on a device.
+// tell is one thing for the other replicas to know: a property, a doubt about one, a fact, or, with a user, the last
+// user on a device.
 type tell struct {
 	key          string
 	fact         bool
@@ -48,7 +49,7 @@ type tell struct {
 	user         ID
 }
 
-// redisStore is a shared of one Redis server, a cluster or sentinels.
+// redisStore implements shared with one Redis server, a cluster or sentinels.
 type redisStore struct {
 	client  redis.UniversalClient
 	script  *redis.Script
@@ -56,7 +57,7 @@ type redisStore struct {
 	ttl     time.Duration
 }
 
-// Client returns a client that waits for a time-out once, and connects when it is used.
+// Client returns a client that waits for one timeout only, and connects on first use.
 func (set *RedisSettings) Client() redis.UniversalClient {
 	options := set.Options
 	options.MaxRetries = -1 // a batch waits once
@@ -115,7 +116,7 @@ func (s *redisStore) get(ctx context.Context, keys []string) ([]string, error) {
 	return values, nil
 }
 
-// nothing tells whether a key is not there, or holds what no replica put there.
+// nothing reports whether a key is missing, or holds something that no replica wrote.
 func nothing(err error) bool {
 	return errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE")
 }
@@ -142,7 +143,7 @@ func (s *redisStore) add(ctx context.Context, keys []string) ([]bool, error) {
 	return existed, s.checkFacts(ctx, keys, existed, there)
 }
 
-// checkFacts looks at what is there under the keys of facts, and replaces what is none.
+// checkFacts checks what is stored under the keys of facts, and replaces what is not a fact.
 func (s *redisStore) checkFacts(ctx context.Context, keys []string, existed []bool, there []string) error {
 	values, err := s.get(ctx, there)
 	if err != nil {
@@ -211,7 +212,7 @@ func (s *redisStore) probe(ctx context.Context) error {
 	return nil
 }
 
-// told is a property as the others know it.
+// told is a property as the other replicas know it.
 type told struct {
 	value        uint64
 	sure         bool

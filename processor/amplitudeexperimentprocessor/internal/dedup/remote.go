@@ -20,21 +20,23 @@ import (
 
 const (
 	tellBatch = 500
-	// backlogSize bounds what waits for Redis. When it is full, Redis counts as away, and all that changed since is told later.
+	// backlogSize bounds what waits for Redis. When it is full, Redis counts as unavailable, and everything that
+	// changed since is written later.
 	backlogSize = 1 << 16
 
 	minProbe = 100 * time.Millisecond
 	maxProbe = 5 * time.Second
-	// A Redis that fails again within this time is probed less and less often.
+	// A Redis that fails again within this time is probed at growing intervals.
 	steadyTime = 10 * time.Second
-	// awayMargin is added to the time for which Redis was away: what waited for it when it failed was not told.
+	// awayMargin is added to the time for which Redis was unavailable: what was waiting for it when it failed was not
+	// written.
 	awayMargin = 10
 )
 
 var errBacklog = errors.New("redis does not keep up")
 
-// remote shares the ledger between replicas. Whenever Redis fails or takes too long it is left alone until a probe in
-// the background finds it well again, so that no batch waits for a dead server.
+// remote shares the ledger between replicas. When Redis fails or takes too long, it is not used until a background
+// probe succeeds, so that no batch waits for a dead server.
 type remote struct {
 	ledger *Ledger
 	set    RedisSettings
@@ -46,11 +48,11 @@ type remote struct {
 	failures, bypassed atomic.Int64
 
 	up       atomic.Bool
-	mu       sync.Mutex // of what follows, and of changes of up
+	mu       sync.Mutex // guards what follows, and changes of up
 	finished []finished
 	tells    []tell
-	busy     bool   // some of them are in hand
-	away     uint32 // second since when Redis lacks something
+	busy     bool   // some of them are being written
+	away     uint32 // the second since when Redis lacks something
 	failed   chan error
 	work     chan struct{}
 
@@ -58,13 +60,13 @@ type remote struct {
 	done   sync.WaitGroup
 }
 
-// finished is a copy whose receipts are in.
+// finished is a copy whose receipts have all arrived.
 type finished struct {
 	home   uint8
 	number uint32
 }
 
-// Kinds of key.
+// Kinds of keys.
 const (
 	keyFact     = 'f'
 	keyProperty = 'p'
@@ -100,7 +102,7 @@ func (b *remoteBatch) value(kind byte, k ID) string {
 func newRemote(l *Ledger, set RedisSettings) *remote {
 	return &remote{
 		ledger: l, set: set, logger: l.set.Logger, failed: make(chan error, 1), work: make(chan struct{}, 1),
-		// Another processor, or one that counts days in another way, knows other things.
+		// Another processor, or one that counts days differently, knows other things.
 		prefix: fmt.Sprintf("%s%016x:", set.KeyPrefix, xxh3.HashString(l.scope()+" "+l.set.Owner.String())),
 	}
 }
@@ -136,8 +138,8 @@ func (m *remote) key(kind byte, k ID) string {
 	return m.prefix + string(appendID([]byte{kind}, k))
 }
 
-// look asks for all that concerns a batch: in one round trip, and a second one if records of a device alone turn out to
-// belong to a user that was not known.
+// look asks for everything that concerns a batch: in one round trip, plus another one if records with only a device
+// turn out to belong to a previously unknown user.
 func (m *remote) look(ctx context.Context, r *Reservation) {
 	if !m.up.Load() {
 		m.bypassed.Add(1)
@@ -217,7 +219,7 @@ func (m *remote) fetch(ctx context.Context, b *remoteBatch) bool {
 	return true
 }
 
-// merge takes over what Redis knows of record i.
+// merge adopts what Redis knows about record i.
 func (m *remote) merge(r *Reservation, i int) {
 	b, rec, l := &r.remote, &r.records[i], m.ledger
 	if len(b.values) == 0 {
@@ -298,7 +300,7 @@ func (m *remote) mergeProperties(r *Reservation, rec *Record, person ID) {
 	}
 }
 
-// later keeps a copy until Redis has told whether its event is known there. It returns false if Redis is away.
+// later holds a copy until Redis has answered whether it knows its event. It returns false if Redis is unavailable.
 func (m *remote) later(f finished) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -338,7 +340,7 @@ func (m *remote) add(t tell) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.up.Load() {
-		return // told from the ledger when Redis is back
+		return // it is written from the ledger when Redis is back
 	}
 	if len(m.tells) >= backlogSize {
 		m.setDown(errBacklog)
@@ -348,7 +350,7 @@ func (m *remote) add(t tell) {
 	signal(m.work)
 }
 
-// run tells Redis what was settled, until ctx ends.
+// run writes to Redis what was settled, until ctx ends.
 func (m *remote) run(ctx context.Context) {
 	for {
 		select {
@@ -360,7 +362,7 @@ func (m *remote) run(ctx context.Context) {
 	}
 }
 
-// flush ends the copies that wait for Redis, and tells it what there is to tell.
+// flush concludes the copies that wait for Redis, and writes what there is to write.
 func (m *remote) flush(ctx context.Context) {
 	for {
 		m.mu.Lock()
@@ -400,7 +402,7 @@ func (m *remote) bounded(ctx context.Context, do func(context.Context) error) er
 	return do(ctx)
 }
 
-// conclude ends copies; those of events that another replica delivered before move nothing.
+// conclude concludes copies; those of events that another replica delivered before move nothing.
 func (m *remote) conclude(ctx context.Context, done []finished) {
 	if len(done) == 0 {
 		return
@@ -433,7 +435,7 @@ func (m *remote) conclude(ctx context.Context, done []finished) {
 	}
 }
 
-// fail leaves Redis alone until a probe finds it well.
+// fail stops using Redis until a probe succeeds.
 func (m *remote) fail(err error) {
 	m.failures.Add(1)
 	m.mu.Lock()
@@ -454,7 +456,7 @@ func (m *remote) setDown(err error) {
 	}
 }
 
-// watch reports the changes of Redis and probes it while it is away.
+// watch reports changes of the state of Redis, and probes it while it is unavailable.
 func (m *remote) watch(ctx context.Context) {
 	pause := minProbe
 	var recovered time.Time
@@ -463,7 +465,7 @@ func (m *remote) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case err := <-m.failed:
-			m.logger.Warn("redis cannot be used; records are decided without it", zap.Error(err))
+			m.logger.Warn("Redis is unavailable; continuing without it", zap.Error(err))
 			componentstatus.ReportStatus(m.host, componentstatus.NewRecoverableErrorEvent(err))
 		}
 		if time.Since(recovered) > steadyTime {
@@ -483,12 +485,12 @@ func (m *remote) watch(ctx context.Context) {
 			}
 		}
 		recovered = time.Now()
-		m.logger.Info("redis can be used again")
+		m.logger.Info("Redis is available again")
 		componentstatus.ReportStatus(m.host, componentstatus.NewEvent(componentstatus.StatusOK))
 	}
 }
 
-// recover probes Redis, tells it what changed while it was away, and takes it into use again.
+// recover probes Redis, writes what changed while it was unavailable, and starts using it again.
 func (m *remote) recover(ctx context.Context) bool {
 	if err := m.bounded(ctx, m.store.probe); err != nil {
 		m.failures.Add(1)
@@ -503,14 +505,14 @@ func (m *remote) recover(ctx context.Context) bool {
 		return false
 	}
 	m.up.Store(true)
-	// What changed during that, before it was told as it happens.
+	// What changed in the meantime, before changes are written as they happen again.
 	if err := m.tellAll(ctx, second-min(second, 1)); err != nil {
 		m.fail(err)
 	}
 	return true
 }
 
-// tellAll tells Redis all that was touched since a second.
+// tellAll writes everything that was touched since a second to Redis.
 func (m *remote) tellAll(ctx context.Context, since uint32) (err error) {
 	var tells []tell
 	var facts []string

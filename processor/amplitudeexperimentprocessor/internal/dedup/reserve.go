@@ -11,8 +11,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// Reservation is one batch between the decision and the answer of the next component. Exactly one of
-// Accept and Release ends it, and it must not be used afterwards.
+// Reservation is one batch between the decision and the answer of the next component. Exactly one of Accept and
+// Release ends it, and it must not be used afterward.
 //
 // A batch is decided by [Ledger.Reserve]. The caller then names each copy that the verdicts ask for with
 // [Reservation.Name], calls [Reservation.HandOver] once, and hands the batch on with the context that it returns.
@@ -20,26 +20,26 @@ type Reservation struct {
 	l      *Ledger
 	now    int64  // arrival of the batch, in ms
 	second uint32 // the same in seconds
-	// believed is up to when event times are believed.
+	// believed is the time up to which event times are believed.
 	believed int64
 
 	records   []Record
 	flags     []Flag
 	verdicts  []Verdict
 	decisions []Decision
-	states    []state // of the flags of the record at hand
-	known     []Known // what makes each record a repeat; empty unless somebody asks
+	states    []state // of the flags of the current record
+	known     []Known // what makes each record a repeat; empty unless the caller asks
 
 	moves  batchMap[ownMove]
 	events batchMap[struct{}]
 	owners batchMap[ownOwner]
 
 	copies  []outgoing
-	taken   []ID // properties that a token was taken of
+	taken   []ID // properties that a token was taken from
 	repairs bool
 	written bool // the journal has the rows of the copies
-	blind   bool // its copies are not followed to their receipts
-	crossed bool // another value came onto the way of a property since the decision
+	blind   bool // its copies are not tracked until their receipts
+	crossed bool // another value was accepted for a property since the decision
 	batch   receipts.Batch
 	remote  remoteBatch
 }
@@ -60,16 +60,17 @@ type origin struct {
 	time   int64
 }
 
-// Reserve decides about a batch: verdicts[i] answers records[i], and decisions[j] says what becomes of flags[j]; both must be
-// as long as what they answer. The records of one batch see each other, in order. Nothing is remembered before Accept.
-// The slices are used until then.
+// Reserve decides about a batch: verdicts[i] answers records[i], and decisions[j] is what becomes of flags[j]; both
+// must be as long as what they answer. The records of one batch see each other, in order. Nothing is remembered
+// before Accept. The slices are used until then.
 //
-// ctx bounds only what leaves the process: the look-up in Redis. Its failing makes no record a repeat.
+// ctx bounds only the Redis lookup. If that fails, it makes no record a repeat.
 func (l *Ledger) Reserve(ctx context.Context, records []Record, flags []Flag, verdicts []Verdict, decisions []Decision) *Reservation {
 	return l.ReserveKnowing(ctx, records, flags, verdicts, decisions, nil)
 }
 
-// ReserveKnowing is Reserve for whoever asks why: known[i] gets what makes records[i] a repeat. It is empty, or as long as records.
+// ReserveKnowing is Reserve for callers that ask why: known[i] receives what makes records[i] a repeat. known is
+// empty, or as long as records.
 func (l *Ledger) ReserveKnowing(ctx context.Context, records []Record, flags []Flag, verdicts []Verdict, decisions []Decision, known []Known) *Reservation {
 	var r *Reservation
 	select {
@@ -91,15 +92,15 @@ func (l *Ledger) ReserveKnowing(ctx context.Context, records []Record, flags []F
 	return r
 }
 
-// found notes what makes record i a repeat, for whoever asks.
+// found notes what makes record i a repeat, if the caller asks.
 func (r *Reservation) found(i int, state KnownState, at int64) {
 	if len(r.known) > 0 {
 		r.known[i] = Known{state, at}
 	}
 }
 
-// reserve puts an event, or a $identify if fact is zero, on its way, with the flags whose decision has the mark.
-// The locks of the person's shard and of the home's are held.
+// reserve puts an event, or a $identify if fact is zero, on its way, with the flags whose decision has the mark. The
+// caller holds the locks of the shards of the person and of the home.
 func (l *Ledger) reserve(r *Reservation, i int, where *origin, fact ID, mark Decision, moves int) int32 {
 	rec := &r.records[i]
 	s := &l.shards[where.shard]
@@ -172,11 +173,11 @@ func (r *Reservation) Copies() int {
 	return len(r.copies)
 }
 
-// Name says under which key, a hash of its insert_id, a copy of a Verdict will be claimed and settled.
+// Name sets the key, a hash of its insert_id, under which a copy of a Verdict will be claimed and settled.
 func (r *Reservation) Name(copy int32, key uint64) { r.copies[copy-1].key = key }
 
-// HandOver makes ready for handing the batch on with the context that it returns. What repairs a property is written
-// down before, as far as the storage takes it in time.
+// HandOver prepares for handing the batch on with the context that it returns. Corrections of properties are stored
+// first, if the storage is fast enough.
 func (r *Reservation) HandOver(ctx context.Context) context.Context {
 	if r == nil || len(r.copies) == 0 {
 		return ctx
@@ -198,13 +199,13 @@ func (r *Reservation) HandOver(ctx context.Context) context.Context {
 	return r.batch.Context(ctx)
 }
 
-// loseSight says that more is on its way than is followed. Such a copy makes no record a repeat, and what it moves is not sure;
-// and as long as the day lasts, no event is new for certain.
+// loseSight notes that more is on its way than can be tracked. Untracked copies make no record a repeat, what they
+// move is not sure, and for the rest of the day no event is certainly new.
 func (l *Ledger) loseSight() {
 	l.former.until.Store(l.set.Clock().Add(l.set.Window).UnixMilli())
 	if l.lostSight.CompareAndSwap(false, true) {
-		l.set.Logger.Warn("More events wait for delivery than max_entries, and those beyond are not followed: for a day, the first "+
-			"report of each property sets it once more", zap.Int64("on_the_way", l.onWay.Load()))
+		l.set.Logger.Warn("More events wait for delivery than max_entries, and the excess is not tracked. For a day, the first "+
+			"report of each property sets it again", zap.Int64("on_the_way", l.onWay.Load()))
 	}
 }
 
@@ -222,8 +223,8 @@ func (r *Reservation) write() {
 	}
 }
 
-// Accept remembers what the batch sent. Call it when the next component accepted the batch.
-// A nil Reservation has nothing to remember.
+// Accept remembers what the batch sent. Call it when the next component accepted the batch. A nil Reservation has
+// nothing to remember.
 func (r *Reservation) Accept() {
 	if r == nil {
 		return
@@ -234,14 +235,14 @@ func (r *Reservation) Accept() {
 		l.accept(r, i)
 	}
 	if r.crossed && l.journal != nil {
-		// Should the process be killed now, nobody could tell any more that the property has to be set again.
+		// If the process were killed now, nothing would show that the property has to be set again.
 		l.journal.sync(context.Background())
 	}
 	r.end()
 }
 
-// Release forgets the reservations of the batch. Call it when the next component refused the batch.
-// A nil Reservation has nothing to forget.
+// Release discards the reservations of the batch. Call it when the next component refused the batch. A nil
+// Reservation has nothing to discard.
 func (r *Reservation) Release() {
 	if r == nil {
 		return
@@ -278,7 +279,7 @@ func (r *Reservation) end() {
 	}
 }
 
-// accept puts a copy behind all that is on its way.
+// accept puts a copy behind everything that is on its way.
 func (l *Ledger) accept(r *Reservation, i int) {
 	c := &r.copies[i]
 	hs, s := &l.shards[c.homeShard], &l.shards[c.shard]
@@ -314,7 +315,7 @@ func (l *Ledger) accept(r *Reservation, i int) {
 			e.p.way = number
 			e.pin(true)
 			if c.person != c.home {
-				l.writeProperty(e) // the row of the copy names the device alone
+				l.writeProperty(e) // the row of the copy only names the device
 			}
 		}
 		number, at = n.more, s
@@ -338,7 +339,8 @@ func (l *Ledger) accept(r *Reservation, i int) {
 	}
 }
 
-// own makes a user the last one on a device. With done, that was delivered, and will be noted in a moment.
+// own makes a user the last one on a device. With done, the copy was already delivered, which will be noted in a
+// moment.
 func (l *Ledger) own(r *Reservation, user, dev ID, since int64, done bool) {
 	s := &l.shards[l.shardOf(dev)]
 	s.mu.Lock()
@@ -355,7 +357,7 @@ func (l *Ledger) own(r *Reservation, user, dev ID, since int64, done bool) {
 	}
 }
 
-// carry gives the entry of a property of which nothing was remembered what the batch itself knows of it.
+// carry copies what the batch itself knows to the entry of a property that was unknown before.
 func (r *Reservation) carry(e *entry[property]) {
 	own := r.moves.find(e.ID)
 	if own == nil {
@@ -368,7 +370,7 @@ func (r *Reservation) carry(e *entry[property]) {
 	}
 }
 
-// release takes a copy back. One that an exporter took all the same may still arrive.
+// release takes a copy back. If an exporter took it anyway, it may still arrive.
 func (l *Ledger) release(r *Reservation, i int) {
 	c := &r.copies[i]
 	held := l.lock(c.homeShard, c.shard, c.shard)

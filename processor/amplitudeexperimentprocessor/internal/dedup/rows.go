@@ -11,8 +11,9 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// What is kept in the storage: "meta", and the blocks "page/<generation>/<n>" and "journal/<n>". A block is a header and
-// rows; a row is a byte for its kind and what the functions below append, and a later row of an id replaces an earlier one.
+// Layout of the storage: "meta", and the blocks "page/<generation>/<n>" and "journal/<n>". A block is a header and
+// rows; a row is a byte for its kind and what the functions below append. A later row of an id replaces an earlier
+// one.
 const (
 	magic         = uint32(0x314c5841) // "AXL1"
 	formatVersion = 1
@@ -29,7 +30,7 @@ const (
 	propertySize = 1 + idSize + 4*8 + 4
 	factSize     = 1 + idSize + 4
 	deviceSize   = 1 + 2*idSize + 8 + 4
-	pendingSize  = 1 + 8 + 8 + 2*idSize + 8 + 8 + 1 + 2 // and 16 for each move
+	pendingSize  = 1 + 8 + 8 + 2*idSize + 8 + 8 + 1 + 2 // plus 16 for each move
 	moveSize     = 16
 	doneSize     = 1 + 8
 
@@ -38,9 +39,9 @@ const (
 )
 
 var (
-	errForeign = errors.New("written by another version")
+	errForeign = errors.New("the stored state was written by another version")
 	errDamaged = errors.New("damaged")
-	errScope   = errors.New("written under another configuration of the window, the time zone or the mode")
+	errScope   = errors.New("the stored state was written with another window, time zone or mode")
 )
 
 var le = binary.LittleEndian
@@ -64,14 +65,14 @@ func appendFact(b []byte, e *entry[delivered]) []byte {
 	return le.AppendUint32(appendID(append(b, rowFact), e.ID), e.touched)
 }
 
-// appendDevice writes the last user who was delivered.
+// appendDevice appends the last user with a delivered event.
 func appendDevice(b []byte, e *entry[device], bound ID) []byte {
 	b = appendID(appendID(append(b, rowDevice), e.ID), bound)
 	b = le.AppendUint64(b, uint64(e.p.since))
 	return le.AppendUint32(b, e.touched)
 }
 
-// appendPending writes a copy that is on its way. number tells it apart from all others, of former lives too.
+// appendPending appends a copy that is on its way. number identifies it, across processes.
 func appendPending(b []byte, number, key uint64, c *formerCopy) []byte {
 	b = le.AppendUint64(le.AppendUint64(append(b, rowPending), number), key)
 	b = appendID(appendID(b, c.user), c.device)
@@ -112,7 +113,7 @@ func appendDone(b []byte, number uint64) []byte {
 	return le.AppendUint64(append(b, rowDone), number)
 }
 
-// rowSize is the size of the first row of b, or 0 if that is none.
+// rowSize returns the size of the first row of b, or 0 if it is not valid.
 func rowSize(b []byte) (size int) {
 	switch b[0] {
 	case rowProperty:
@@ -134,7 +135,7 @@ func rowSize(b []byte) (size int) {
 	return size
 }
 
-// wholeRows is the size of as many rows of b as fit the room.
+// wholeRows returns the size of as many rows of b as fit into room.
 func wholeRows(b []byte, room int) (size int) {
 	for size < len(b) {
 		next := rowSize(b[size:])
@@ -146,7 +147,7 @@ func wholeRows(b []byte, room int) (size int) {
 	return size
 }
 
-// newBlock begins a block; rows are appended to it and seal completes it.
+// newBlock begins a block; rows are appended to it, and seal completes it.
 func newBlock(b []byte, epoch uint64) []byte {
 	b = le.AppendUint32(b[:0], magic)
 	b = append(b, formatVersion)
@@ -180,7 +181,8 @@ const (
 	aliveSize = 4 + 1 + 1 + 8 + 8 // magic, version, state, time, until
 )
 
-// appendAlive writes a stamp: the storage had all there is at that time, and up to the event time until no event is new for certain.
+// appendAlive appends a stamp: the storage had everything at that time, and up to the event time until no event is
+// certainly new.
 func appendAlive(b []byte, state byte, ms, until int64) []byte {
 	b = append(le.AppendUint32(b, magic), formatVersion, state)
 	return le.AppendUint64(le.AppendUint64(b, uint64(ms)), uint64(until))
@@ -193,7 +195,7 @@ func readAlive(b []byte) (state byte, ms, until int64, ok bool) {
 	return b[5], int64(le.Uint64(b[6:])), int64(le.Uint64(b[14:])), true
 }
 
-// meta says which blocks count.
+// meta says which blocks are valid.
 type meta struct {
 	epoch      uint64 // of all blocks that belong to it
 	generation uint64 // of the pages
@@ -203,7 +205,7 @@ type meta struct {
 	scope      string
 }
 
-const metaSize = 4 + 1 + 5*8 // and the scope, and a checksum
+const metaSize = 4 + 1 + 5*8 // plus the scope and a checksum
 
 func (m *meta) encode() []byte {
 	b := append(le.AppendUint32(nil, magic), formatVersion)
@@ -219,7 +221,7 @@ func readMeta(b []byte, scope string) (m meta, err error) {
 		return meta{}, errForeign
 	}
 	if b[4] != formatVersion {
-		return meta{}, fmt.Errorf("%w: format %d, and this one reads %d", errForeign, b[4], formatVersion)
+		return meta{}, fmt.Errorf("%w: found format %d, want %d", errForeign, b[4], formatVersion)
 	}
 	end := len(b) - 8
 	if le.Uint64(b[end:]) != xxh3.Hash(b[:end]) {

@@ -5,7 +5,7 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 
 import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 
-// Settle takes the receipts of one exporter for copies. The tokens are what HandOver registered.
+// Settle handles the receipts of one exporter for copies. The tokens are what HandOver registered.
 func (l *Ledger) Settle(tokens []uint64, outcome receipts.Outcome) {
 	now := l.arrival()
 	for _, token := range tokens {
@@ -44,7 +44,7 @@ func (l *Ledger) settle(token uint64, outcome receipts.Outcome, now arrival) {
 	}
 }
 
-// settleOrphan ends a copy of a batch that was refused although an exporter took the copy.
+// settleOrphan ends a copy from a refused batch that an exporter took anyway.
 func (l *Ledger) settleOrphan(home uint8, number uint32, user, dev ID, person uint8) {
 	who, at, held := l.lockPerson(user, dev, home, person)
 	defer held.unlock()
@@ -54,8 +54,8 @@ func (l *Ledger) settleOrphan(home uint8, number uint32, user, dev ID, person ui
 	l.free(home, number)
 }
 
-// lockPerson locks the shards of the home, of the person at the decision, and of the person that a receipt is for: the
-// user, else the last one delivered on the device, else the device. It returns that person and its shard.
+// lockPerson locks the shards of the home, of the person at the decision, and of the person that a receipt is for:
+// the user, else the last one with a delivery on the device, else the device. It returns that person and its shard.
 func (l *Ledger) lockPerson(user, dev ID, home, decided uint8) (who ID, at uint8, held locks) {
 	if user != (ID{}) {
 		return user, home, l.lock(home, decided, home)
@@ -74,8 +74,8 @@ func (l *Ledger) lockPerson(user, dev ID, home, decided uint8) (who ID, at uint8
 	}
 }
 
-// finish ends a copy of which all receipts are in. With Redis it waits until that has told whether another replica
-// delivered the same event.
+// finish ends a copy whose receipts have all arrived. With Redis, it first waits for the answer whether another
+// replica delivered the same event.
 func (l *Ledger) finish(home uint8, number uint32, now arrival) {
 	if l.remote != nil && l.remote.later(finished{home, number}) {
 		return
@@ -89,26 +89,26 @@ type receipt struct {
 	fact               uint64 // 0 for a $identify
 	day                uint16
 	time               int64
-	single             bool // of a record with one flag
+	single             bool // from a record with one flag
 	ahead              bool // its own time is later than its arrival
 	delivered, sure    bool
-	maybe              bool  // not delivered as a whole, but perhaps in part: by one of several exporters, or by a try without an answer
+	maybe              bool  // not delivered as a whole, but perhaps in part: by one of several exporters, or by an attempt without an answer
 	second             bool  // Amplitude had the event before
 	shared             bool  // another replica delivered the same event
-	former             bool  // of a former life: Redis was not asked
+	former             bool  // from an earlier process: Redis was not asked
 	person             uint8 // shard of the person at the decision
 	arrival            arrival
 	moves              []Flag
 	places             []uint32 // of the entries of the moves, if they are known
 }
 
-// few is room for the moves of most receipts.
+// few has room for the moves of most receipts.
 type few struct {
 	moves  [2]Flag
 	places [2]uint32
 }
 
-// receiptOf is the receipt of a copy. The lock of its home is held.
+// receiptOf returns the receipt of a copy. The caller holds the lock of its home.
 func (l *Ledger) receiptOf(n *node, now arrival) receipt {
 	return receipt{
 		user: n.user, device: n.device, home: n.home(), fact: n.fact, day: n.day(), time: n.time(), person: n.person,
@@ -118,7 +118,7 @@ func (l *Ledger) receiptOf(n *node, now arrival) receipt {
 	}
 }
 
-// conclude takes a copy from in front of the ledger, and makes it part of it if it was delivered.
+// conclude removes a copy from in front of the ledger, and adds it to the ledger if it was delivered.
 func (l *Ledger) conclude(home uint8, number uint32, now arrival, shared bool) {
 	l.shards[home].mu.Lock()
 	l.concludeLocked(home, number, now, shared)
@@ -129,7 +129,7 @@ func (l *Ledger) concludeLocked(home uint8, number uint32, now arrival, shared b
 	hs := &l.shards[home]
 	rc := l.receiptOf(hs.way.at(number), now)
 	rc.shared = shared
-	if rc.user != (ID{}) { // all of it lies in the shard of the user
+	if rc.user != (ID{}) { // everything is in the shard of the user
 		rc.second = l.takeIn(rc, home, number, rc.user, home)
 		hs.mu.Unlock()
 	} else {
@@ -141,8 +141,8 @@ func (l *Ledger) concludeLocked(home uint8, number uint32, now arrival, shared b
 	l.applyOwner(&rc)
 }
 
-// takeIn does that for a copy at home, for the person by now, whose shard is at, and tells whether Amplitude had the event
-// before. The locks of both and of the copy are held.
+// takeIn does that for a copy at home, for the person that it now belongs to, whose shard is at. It reports whether
+// Amplitude had the event before. The caller holds the locks of both shards and of the copy.
 func (l *Ledger) takeIn(rc receipt, home uint8, number uint32, who ID, at uint8) (second bool) {
 	var room few
 	rc.moves, rc.places = room.moves[:0], room.places[:0]
@@ -171,7 +171,7 @@ func (l *Ledger) takeIn(rc receipt, home uint8, number uint32, who ID, at uint8)
 			s.way.at(n.prev).next = n.next
 		}
 		if !rc.delivered {
-			l.writeProperty(e) // its newest time stays
+			l.writeProperty(e) // its newest time remains
 		}
 	}
 	l.free(home, number)
@@ -185,17 +185,18 @@ func (l *Ledger) takeIn(rc receipt, home uint8, number uint32, who ID, at uint8)
 	return rc.second
 }
 
-// apply makes a receipt part of the ledger. The locks of hs, the shard of the home, and of s, that of the person, are held.
+// apply adds a receipt to the ledger. The caller holds the locks of hs, the shard of the home, and of s, that of the
+// person.
 func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
 	switch {
 	case !rc.delivered:
-		// Nothing to restore: what was told before never moved.
+		// Nothing to restore: what was sent before did not change.
 		if rc.maybe {
 			l.doubtMoves(rc, s, who)
 		}
 		return
 	case rc.fact != 0 && !l.deliver(rc, hs):
-		// The second copy of an event moves nothing at Amplitude, unless it was the first to arrive.
+		// Amplitude ignores the second copy of an event, unless it was the first to arrive.
 		rc.second = true
 		l.doubtMoves(rc, s, who)
 		return
@@ -206,7 +207,7 @@ func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
 		e.p.raise(rc.time)
 		e.p.setTold(rc.arrival.ms)
 		e.p.set(propertySure, rc.sure)
-		e.p.set(propertyFormer, e.p.is(propertyFormer) && !rc.sure) // it came behind what the former life left
+		e.p.set(propertyFormer, e.p.is(propertyFormer) && !rc.sure) // it was accepted after what the earlier process left
 		if rc.single && rc.fact != 0 {
 			l.keepFact(rc, hs, m.Key, e)
 		}
@@ -217,7 +218,7 @@ func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
 	}
 }
 
-// doubtMoves makes no property sure that a receipt may have moved.
+// doubtMoves marks the properties that a receipt may have moved as not sure.
 func (l *Ledger) doubtMoves(rc *receipt, s *shard, who ID) {
 	for _, m := range rc.moves {
 		k := who.property(m.Key)
@@ -231,7 +232,7 @@ func (l *Ledger) doubtMoves(rc *receipt, s *shard, who ID) {
 	}
 }
 
-// told is the entry of the property k that move i of a receipt is about.
+// told returns the entry of the property k that move i of a receipt is about.
 func (l *Ledger) told(rc *receipt, i int, s *shard, k ID) *entry[property] {
 	if i < len(rc.places) {
 		if e := s.properties.at(rc.places[i]); e.ID == k && !e.is(flagFree) {
@@ -243,7 +244,7 @@ func (l *Ledger) told(rc *receipt, i int, s *shard, k ID) *entry[property] {
 	return e
 }
 
-// deliver remembers that the event was delivered, and tells whether it is the first copy that was.
+// deliver remembers that the event was delivered, and reports whether this was the first copy.
 func (l *Ledger) deliver(rc *receipt, hs *shard) (first bool) {
 	k := ID{rc.home.Hi, rc.fact}
 	single := rc.single && len(rc.moves) == 1
@@ -267,7 +268,7 @@ func (l *Ledger) deliver(rc *receipt, hs *shard) (first bool) {
 	return !rc.shared
 }
 
-// propertyOf is the property of the home that the only move of a receipt is about, or nil.
+// propertyOf returns the property of the home that the only move of a receipt is about, or nil.
 func (hs *shard) propertyOf(rc *receipt) *entry[property] {
 	k := rc.home.property(rc.moves[0].Key)
 	if len(rc.places) > 0 && rc.places[0] <= hs.properties.used {
@@ -279,8 +280,9 @@ func (hs *shard) propertyOf(rc *receipt) *entry[property] {
 	return e
 }
 
-// keepFact keeps the fact of an event for one flag with the property of its home, if that has room. What lies there of a day
-// that is over makes room: a record of that day is late, so that sending it again, which Amplitude drops, cannot move anything.
+// keepFact stores the fact of an event for one flag with the property of its home, if there is room. A fact from a
+// past day makes room: a record of that day is late, so sending it again, which Amplitude drops, cannot move
+// anything.
 func (l *Ledger) keepFact(rc *receipt, hs *shard, flag uint64, told *entry[property]) {
 	e := told
 	if k := rc.home.property(flag); told.ID != k {
@@ -301,7 +303,7 @@ func (l *Ledger) addFact(hs *shard, k ID, second uint32) {
 	l.writeFact(e)
 }
 
-// applyOwner notes who is the last user on the device. No lock is held.
+// applyOwner notes who is the last user on the device. The caller holds no lock.
 func (l *Ledger) applyOwner(rc *receipt) {
 	if rc.user == (ID{}) || rc.device == (ID{}) {
 		return
@@ -310,7 +312,7 @@ func (l *Ledger) applyOwner(rc *receipt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, _ := kept(l, s, &s.devices, rc.device, rc.arrival.second)
-	if !rc.delivered || rc.second { // Amplitude drops a second copy before it looks whose device that is
+	if !rc.delivered || rc.second { // Amplitude drops a second copy before it looks up whose device it is
 		s.unbind(e)
 		return
 	}
@@ -321,7 +323,7 @@ func (l *Ledger) applyOwner(rc *receipt) {
 	}
 }
 
-// doubt notes that properties may differ from what is known of them. The locks of the copy are held.
+// doubt notes that properties may differ from what is known about them. The caller holds the locks of the copy.
 func (l *Ledger) doubt(person ID, home uint8, number uint32) {
 	hs := &l.shards[home]
 	s := &l.shards[hs.way.at(number).person]
@@ -339,7 +341,7 @@ func (l *Ledger) doubt(person ID, home uint8, number uint32) {
 	}
 }
 
-// free gives back the nodes of a copy.
+// free returns the nodes of a copy.
 func (l *Ledger) free(home uint8, number uint32) {
 	hs := &l.shards[home]
 	s := &l.shards[hs.way.at(number).person]

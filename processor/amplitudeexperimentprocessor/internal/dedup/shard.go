@@ -5,26 +5,26 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 
 import "sync"
 
-// shard is a part of the ledger with a lock of its own: persons and devices by the hash of their id. What is known of a
-// person, the facts of events that name it and what is on its way of it lie in one shard. Locks of several shards are
+// shard is a part of the ledger with its own lock: persons and devices by the hash of their id. What is known about a
+// person, the facts of events that name it and its copies on their way are in one shard. Locks of several shards are
 // taken in the order of their numbers.
 type shard struct {
 	mu         sync.Mutex
 	properties table[property]
 	facts      table[delivered]
 	devices    table[device]
-	// bound holds, for the devices whose last user is on its way, the last one that was delivered.
+	// bound holds, for devices whose last user is on its way, the last user with a delivered event.
 	bound map[ID]ID
 	way   way
-	// raised are the properties whose newest time is to be written down.
+	// raised are the properties whose newest time has yet to be written.
 	raised []uint32
 	_      [64]byte // keeps the locks of neighbors off one cache line
 }
 
-// property is what Amplitude was last told of the property of one person for one flag: 40 bytes.
+// property is the value last sent to Amplitude for one person and one flag: 40 bytes.
 type property struct {
 	value uint64
-	// fact is the low half of the id of an event of this person for this flag alone that was delivered; 0 for none.
+	// fact is the low half of the id of a delivered event of this person for this flag alone; 0 for none.
 	fact uint64
 	// stamp is the newest event time in ms, the tokens left and the flags.
 	stamp uint64
@@ -37,10 +37,10 @@ type property struct {
 }
 
 const (
-	propertySure   = 1 << iota // nothing else can have been told since
-	propertyRaised             // waits in shard.raised
+	propertySure   = 1 << iota // nothing else can have been sent since
+	propertyRaised             // is in shard.raised
 	propertyBucket             // tokens and filled count
-	propertyFormer             // a former life may have left copies in its queue that move it: what Redis knows of it is not sure
+	propertyFormer             // an earlier process may have left copies in its queue that move it: what Redis knows is not sure
 
 	timeBits    = 48
 	timeShift   = 64 - timeBits
@@ -49,7 +49,7 @@ const (
 	byteMask    = 1<<8 - 1
 	dayMask     = 1<<timeShift - 1
 
-	// burst is how many changes of one property may go out at once, and refill the seconds until the next.
+	// burst is how many changes of one property may be sent at once, and refill the seconds until the next.
 	burst  = 30
 	refill = 60
 )
@@ -64,7 +64,7 @@ func (p *property) set(flag uint8, on bool) {
 	}
 }
 
-// raise moves the newest time on, and tells whether it did.
+// raise advances the newest time, and reports whether it changed.
 func (p *property) raise(t int64) bool {
 	if t <= p.newest() {
 		return false
@@ -109,16 +109,17 @@ func (p *property) take(second uint32) bool {
 	return true
 }
 
-// delivered is all there is to know of a fact.
+// delivered is empty: the fact is the whole information.
 type delivered struct{}
 
-// device is the last user on a device, accepted, and the event time at which that one appeared; no user if there was none.
+// device is the last user on a device, accepted, and the event time at which that user appeared; no user if there was
+// none.
 type device struct {
 	owner ID
 	since int64
 }
 
-// effective is what Amplitude holds of a property once all that was accepted has arrived.
+// effective is what Amplitude holds for a property once everything that was accepted has arrived.
 type effective struct {
 	value       uint64
 	newest      int64
@@ -136,7 +137,7 @@ func (s *shard) effective(e *entry[property]) effective {
 	}
 }
 
-// boundOf is the last user of a device of whom something was delivered.
+// boundOf returns the last user on a device with a delivered event.
 func (s *shard) boundOf(dev ID) ID {
 	if user, ok := s.bound[dev]; ok {
 		return user
@@ -147,7 +148,8 @@ func (s *shard) boundOf(dev ID) ID {
 	return ID{}
 }
 
-// own makes a user the last one on a device, accepted and not yet delivered, and tells whether that changes anything.
+// own makes a user the last one on a device, accepted and not yet delivered, and reports whether that changes
+// anything.
 func (s *shard) own(e *entry[device], user ID, since int64) bool {
 	if e.p.owner == user {
 		return false
@@ -174,7 +176,7 @@ func (s *shard) bind(e *entry[device], user ID) {
 	s.settleOwner(e)
 }
 
-// unbind makes the last delivered user the last one again.
+// unbind makes the last user with a delivered event the last user again.
 func (s *shard) unbind(e *entry[device]) {
 	if before, ok := s.bound[e.ID]; ok {
 		e.p.owner = before

@@ -5,5 +5,5 @@
 
 package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 
-// countStep counts a step of a loop in the tests of hostile shapes, and is nothing otherwise.
+// countStep does nothing; in the tests of hostile shapes it counts a step of a loop.
 func countStep() {}

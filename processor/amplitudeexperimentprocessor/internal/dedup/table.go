@@ -6,19 +6,19 @@ package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processo
 const (
 	slabSize = 256
 
-	// A slot of the index holds the number of an entry, counted from 1, under a tag of its hash.
+	// A slot of the index holds the number of an entry, counted from 1, below a tag of its hash.
 	numberBits = 24
 	numberMask = 1<<numberBits - 1
 
-	// The index grows by half beyond four fifths: short runs, and 5 to 7.5 bytes per entry.
+	// The index grows by half when it is more than four fifths full: short runs, and 5 to 7.5 bytes per entry.
 	minIndex        = 16
 	loadNumerator   = 4
 	loadDenominator = 5
 
-	// Eviction takes the least recently used of the next so many entries. What is pinned is passed over, up to so many.
+	// Eviction removes the least recently used of this many entries. Pinned ones are skipped, up to this many.
 	evictionWindow = 16
 	evictionReach  = 64
-	// Each insertion looks at so many entries for one that was not touched for long enough.
+	// Each insertion checks this many entries for one that was not used for long enough.
 	expiryStep = 4
 )
 
@@ -29,7 +29,7 @@ const (
 	orderMask  uint32 = 1<<24 - 1
 )
 
-// entry is what is remembered under one id. It has no pointer, so that the garbage collector has nothing to follow.
+// entry is what is stored under one id. It has no pointers, so that the garbage collector has nothing to scan.
 type entry[P any] struct {
 	p P
 	ID
@@ -48,12 +48,12 @@ func (e *entry[P]) pin(on bool) {
 
 func (e *entry[P]) recency() uint64 { return uint64(e.touched)<<24 | uint64(e.order&orderMask) }
 
-// table is a bounded hash table of one shard: entries in slabs that never move, and an index of
-// their numbers with open addressing. Neither holds pointers.
+// table is a bounded hash table of one shard: entries in slabs that never move, and an open-addressing index of their
+// numbers. Neither holds pointers.
 type table[P any] struct {
 	index   []uint32
 	slabs   []*[slabSize]entry[P]
-	used    uint32 // entries handed out by the slabs, free ones included
+	used    uint32 // entries handed out by the slabs, including free ones
 	free    uint32 // number of the first free entry, 0 for none
 	live    int
 	hand    uint32  // where eviction looks next
@@ -69,7 +69,7 @@ func (t *table[P]) at(number uint32) *entry[P] {
 
 func tagOf(place uint64) uint32 { return uint32(place>>56) << numberBits }
 
-// home is the slot where the run of a place begins.
+// home returns the slot where the run of a place begins.
 func (t *table[P]) home(place uint64) int {
 	return int(uint64(uint32(place)) * uint64(len(t.index)) >> 32)
 }
@@ -105,7 +105,7 @@ func (t *table[P]) touch(e *entry[P], second uint32) {
 	e.order = e.order&^orderMask | *t.order
 }
 
-// insert adds k, which must not be in the table, and returns its blank entry.
+// insert adds k, which must not be in the table, and returns its zero entry.
 func (t *table[P]) insert(k ID, second uint32) (*entry[P], uint32) {
 	if (t.live+1)*loadDenominator > len(t.index)*loadNumerator {
 		t.grow()
@@ -160,7 +160,7 @@ func (t *table[P]) remove(number uint32) {
 			i = 0
 		}
 	}
-	// Close the gap: pull back what probed across it.
+	// Close the gap: move back what was probed across it.
 	for j := (i + 1) % size; t.index[j] != 0; j = (j + 1) % size {
 		countStep()
 		home := t.home(t.seed.place(t.at(t.index[j] & numberMask).ID))
@@ -175,8 +175,8 @@ func (t *table[P]) remove(number uint32) {
 	t.live--
 }
 
-// oldest returns an entry that was not used for long and how recently it was, none that is pinned and never keep; 0 if there
-// is none.
+// oldest returns an entry that was not used for a long time and how recently it was used, but never a pinned one or
+// keep; 0 if there is none.
 func (t *table[P]) oldest(keep uint32) (victim uint32, oldest uint64) {
 	for seen, steps := 0, uint32(0); seen < evictionWindow && steps < min(t.used, evictionReach); steps++ {
 		countStep()
@@ -193,7 +193,7 @@ func (t *table[P]) oldest(keep uint32) (victim uint32, oldest uint64) {
 	return victim, oldest
 }
 
-// expire looks at the next few entries and removes those untouched since before second.
+// expire checks the next few entries and removes those not used since before.
 func (t *table[P]) expire(before uint32) (removed int64) {
 	for steps := expiryStep; steps > 0 && t.used > 0; steps-- {
 		countStep()
@@ -206,7 +206,7 @@ func (t *table[P]) expire(before uint32) (removed int64) {
 	return removed
 }
 
-// all calls do with every entry of a slab, and reports whether there is such a slab.
+// all calls do with every entry of a slab, and reports whether the slab exists.
 func (t *table[P]) all(slab int, do func(e *entry[P])) bool {
 	if slab >= len(t.slabs) {
 		return false

@@ -4,12 +4,12 @@
 package dedup // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 
 // node is one flag of an event or $identify between the decision and its receipt: 96 bytes. The first node of a copy
-// stands for the copy as well; one without flags has a node without a move.
+// also stands for the copy; a copy without flags has a node without a move.
 type node struct {
 	user, device ID
 	// fact is the low half of the id of the event's fact, 0 for a $identify.
 	fact uint64
-	// stamp is the event time in ms, at most the time of arrival, and the low bits of the event's day.
+	// stamp is the event time in ms, at most the arrival time, and the low bits of the event's day.
 	stamp       uint64
 	flag, value uint64
 	// key is the hash of the copy's insert_id.
@@ -18,49 +18,49 @@ type node struct {
 	prev, next uint32
 	// property is the number of the entry that the node moves.
 	property uint32
-	// more is the next node of the same copy; of one whose person lies in another shard, all others lie there.
+	// more is the next node of the same copy; if its person is in another shard, so are all other nodes.
 	more uint32
 	// chain is the next node in the chain of facts, or on the free list.
 	chain uint32
 	// person is the shard of the person.
 	person uint8
 	state  uint8
-	// claims is the number of exporters that have the copy, and settled how many of them are done with it.
+	// claims is the number of exporters that have the copy, settled the number of those that are done with it.
 	claims, settled uint8
 }
 
 const (
 	nodeMoves     uint8 = 1 << iota // has a move
 	nodeAccepted                    // the next component took it
-	nodeOrphan                      // the next component did not take it all, but an exporter did
+	nodeOrphan                      // the next component did not accept everything, but an exporter did
 	nodeFailed                      // an exporter could not deliver it
 	nodeAmbiguous                   // it may have arrived before its receipt
 	nodeAhead                       // its own time is later than its arrival
-	nodeSingle                      // of a record with one flag
-	nodeCrossed                     // moves what another batch moved to another value since the decision
+	nodeSingle                      // from a record with one flag
+	nodeCrossed                     // moves what another batch has moved to another value since the decision
 )
 
 func (n *node) is(state uint8) bool { return n.state&state != 0 }
 func (n *node) time() int64         { return int64(n.stamp >> timeShift) }
 func (n *node) day() uint16         { return uint16(n.stamp) }
 
-// home is the person or device that the record of the node named itself.
+// home returns the person or device that the record of the node named itself.
 func (n *node) home() ID { return homeOf(n.user, n.device) }
 
 // waySlab nodes fill a size class of the allocator.
 const (
 	waySlab  = 85
 	minHeads = 8
-	// keptSlabs bounds the memory that is kept when nothing is on its way.
+	// keptSlabs bounds the memory that is retained when nothing is on its way.
 	keptSlabs = 16
 )
 
-// way holds the nodes of one shard. Its size follows what is on its way, and its memory is used again.
+// way holds the nodes of one shard. Its size follows what is on its way, and its memory is reused.
 type way struct {
 	slabs []*[waySlab]node
 	used  uint32
 	free  uint32
-	// live counts the nodes, and linked those in the chains of facts.
+	// live counts the nodes, linked those in the chains of facts.
 	live, linked int
 	heads        []uint32
 }

@@ -357,7 +357,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ProcessorAmplitudeExperimentClaimsStripped, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_claims_stripped",
-		metric.WithDescription("Attributes under `amplitude.` that were stripped because applications have no say in them, by reason. [Development]"),
+		metric.WithDescription("Attributes under `amplitude.` that were stripped because applications may not set them, by reason. [Development]"),
 		metric.WithUnit("{attribute}"),
 	)
 	errs = errors.Join(errs, err)
@@ -369,13 +369,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentDedupEvictions, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_amplitude_experiment_dedup_evictions",
-		metric.WithDescription("Entries that the de-duplication state forgot, by reason. Forgetting can cost a repeat, never an event. [Development]"),
+		metric.WithDescription("Entries that the de-duplication state forgot, by reason. Forgetting can send a repeat, but never loses an event. [Development]"),
 		metric.WithUnit("{entry}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentDedupRedisBypassed, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_amplitude_experiment_dedup_redis_bypassed",
-		metric.WithDescription("Batches decided without asking Redis, because it was away or too slow. [Development]"),
+		metric.WithDescription("Batches decided without Redis because it was unavailable or too slow. [Development]"),
 		metric.WithUnit("{batch}"),
 	)
 	errs = errors.Join(errs, err)
@@ -393,7 +393,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentDiagnosticsEvents, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_amplitude_experiment_diagnostics_events",
-		metric.WithDescription("Exposures and un-exposures that were sent on, by flag and run. Each replica counts its own; a restart with `dedup::storage` goes on. [Development]"),
+		metric.WithDescription("Exposures and un-exposures that were sent, by flag and run. Each replica counts its own; with `dedup::storage` the counts survive a restart. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -423,49 +423,49 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentDiagnosticsNotCounted, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_amplitude_experiment_diagnostics_not_counted",
-		metric.WithDescription("Exposures and assignments of flags that `diagnostics` names and that a bound kept from being counted, by reason. [Development]"),
+		metric.WithDescription("Exposures and assignments of flags in `diagnostics` that were not counted because a bound was reached, by reason. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentDiagnosticsPValue, err = builder.meter.Float64ObservableGauge(
 		"otelcol_processor_amplitude_experiment_diagnostics_p_value",
-		metric.WithDescription("P-value of the sequential test of the split against the expected shares, the lowest of all looks since these shares are expected. [Development]"),
+		metric.WithDescription("P-value of the sequential test of the split against the expected shares, the lowest since these shares were configured. [Development]"),
 		metric.WithUnit("{probability}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentDiagnosticsPersons, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_amplitude_experiment_diagnostics_persons",
-		metric.WithDescription("Persons who were exposed, by flag, run and the variant that they met first. [Development]"),
+		metric.WithDescription("Persons who were exposed, by flag, run and the first variant that they saw. [Development]"),
 		metric.WithUnit("{person}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentDiagnosticsSampledShare, err = builder.meter.Float64ObservableGauge(
 		"otelcol_processor_amplitude_experiment_diagnostics_sampled_share",
-		metric.WithDescription("Part of the persons of a run who are remembered one by one. [Development]"),
+		metric.WithDescription("Share of the persons of a run that are tracked individually. [Development]"),
 		metric.WithUnit("{share}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentDiagnosticsTraits, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_amplitude_experiment_diagnostics_traits",
-		metric.WithDescription("Persons of a run who have something in common. [Development]"),
+		metric.WithDescription("Persons of a run by a trait that they share. [Development]"),
 		metric.WithUnit("{person}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentEvaluationsWithoutReason, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_evaluations_without_reason",
-		metric.WithDescription("Evaluations that became exposures and tell no reason, repeats included. [Development]"),
+		metric.WithDescription("Evaluations without a reason that became exposures, including repeats. [Development]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentExtraEvents, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_extra_events",
-		metric.WithDescription("Events beyond the first that came from one record, an assignment with too many properties for one event, or a result that becomes exposures (`assignment::emit`). [Development]"),
+		metric.WithDescription("Events beyond the first from one record, which is an assignment with too many properties for one event, or a result that becomes exposures (`assignment::emit`). [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentExtraRepeats, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_extra_repeats",
-		metric.WithDescription("Events that were left out as repeats while another event of the same record went out. [Development]"),
+		metric.WithDescription("Events that were dropped as repeats while another event of the same record was sent. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -483,13 +483,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentGroupsLeftOut, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_groups_left_out",
-		metric.WithDescription("Groups, and values of groups, beyond those that an event of Amplitude may have (5 types, 10 values). [Development]"),
+		metric.WithDescription("Groups and group values beyond Amplitude's limits for an event (5 types, 10 values). [Development]"),
 		metric.WithUnit("{group}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentIdentifies, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_identifies",
-		metric.WithDescription("Events `$identify` that set a user property right, behind another event or in its place. They are not event volume. [Development]"),
+		metric.WithDescription("Events of type `$identify` that correct a user property, after another event or instead of one. They do not count toward event volume. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -501,31 +501,31 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentIdsSuspect, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_ids_suspect",
-		metric.WithDescription("User and device ids that were taken and look as if they were not those of the flag's evaluation, by reason. [Development]"),
+		metric.WithDescription("User and device ids that were accepted but look different from those used for the flag's evaluation, by reason. [Development]"),
 		metric.WithUnit("{id}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentLate, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_late",
-		metric.WithDescription("Events sent for the history only, since something newer is known of the user properties that they would set, or they are too old. [Development]"),
+		metric.WithDescription("Events sent for the history only, because newer values of their user properties are known, or because they are too old. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentNearMisses, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_near_misses",
-		metric.WithDescription("Records that are not recognized and look as if they were meant to be, by reason. Of many records, a sample is looked at. [Development]"),
+		metric.WithDescription("Records that are not recognized but look as if they should be, by reason. At high rates, only a sample is checked. [Development]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentPropertiesLeftOut, err = builder.meter.Int64Counter(
 		"otelcol_processor_amplitude_experiment_properties_left_out",
-		metric.WithDescription("Event properties that could not travel with an event (too many, also in one map, too deep, or not a number). [Development]"),
+		metric.WithDescription("Event properties that were left out of an event (too many, in total or in one map, too deep, or not a number). [Development]"),
 		metric.WithUnit("{property}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAmplitudeExperimentPropertyFlaps, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_amplitude_experiment_property_flaps",
-		metric.WithDescription("Changes of a user property that were left out, because it changed thirty times and then more than once a minute. [Development]"),
+		metric.WithDescription("Changes of a user property that were not sent, because it changed thirty times and then more than once a minute. [Development]"),
 		metric.WithUnit("{change}"),
 	)
 	errs = errors.Join(errs, err)

@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) processor.Settings {
 func AssertEqualProcessorAmplitudeExperimentClaimsStripped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_claims_stripped",
-		Description: "Attributes under `amplitude.` that were stripped because applications have no say in them, by reason. [Development]",
+		Description: "Attributes under `amplitude.` that were stripped because applications may not set them, by reason. [Development]",
 		Unit:        "{attribute}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -54,7 +54,7 @@ func AssertEqualProcessorAmplitudeExperimentDedupEntries(t *testing.T, tt *compo
 func AssertEqualProcessorAmplitudeExperimentDedupEvictions(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_dedup_evictions",
-		Description: "Entries that the de-duplication state forgot, by reason. Forgetting can cost a repeat, never an event. [Development]",
+		Description: "Entries that the de-duplication state forgot, by reason. Forgetting can send a repeat, but never loses an event. [Development]",
 		Unit:        "{entry}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -70,7 +70,7 @@ func AssertEqualProcessorAmplitudeExperimentDedupEvictions(t *testing.T, tt *com
 func AssertEqualProcessorAmplitudeExperimentDedupRedisBypassed(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_dedup_redis_bypassed",
-		Description: "Batches decided without asking Redis, because it was away or too slow. [Development]",
+		Description: "Batches decided without Redis because it was unavailable or too slow. [Development]",
 		Unit:        "{batch}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -118,7 +118,7 @@ func AssertEqualProcessorAmplitudeExperimentDedupStorageFailures(t *testing.T, t
 func AssertEqualProcessorAmplitudeExperimentDiagnosticsEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_diagnostics_events",
-		Description: "Exposures and un-exposures that were sent on, by flag and run. Each replica counts its own; a restart with `dedup::storage` goes on. [Development]",
+		Description: "Exposures and un-exposures that were sent, by flag and run. Each replica counts its own; with `dedup::storage` the counts survive a restart. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -194,7 +194,7 @@ func AssertEqualProcessorAmplitudeExperimentDiagnosticsLateExposures(t *testing.
 func AssertEqualProcessorAmplitudeExperimentDiagnosticsNotCounted(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_diagnostics_not_counted",
-		Description: "Exposures and assignments of flags that `diagnostics` names and that a bound kept from being counted, by reason. [Development]",
+		Description: "Exposures and assignments of flags in `diagnostics` that were not counted because a bound was reached, by reason. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -210,7 +210,7 @@ func AssertEqualProcessorAmplitudeExperimentDiagnosticsNotCounted(t *testing.T, 
 func AssertEqualProcessorAmplitudeExperimentDiagnosticsPValue(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_diagnostics_p_value",
-		Description: "P-value of the sequential test of the split against the expected shares, the lowest of all looks since these shares are expected. [Development]",
+		Description: "P-value of the sequential test of the split against the expected shares, the lowest since these shares were configured. [Development]",
 		Unit:        "{probability}",
 		Data: metricdata.Gauge[float64]{
 			DataPoints: dps,
@@ -224,7 +224,7 @@ func AssertEqualProcessorAmplitudeExperimentDiagnosticsPValue(t *testing.T, tt *
 func AssertEqualProcessorAmplitudeExperimentDiagnosticsPersons(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_diagnostics_persons",
-		Description: "Persons who were exposed, by flag, run and the variant that they met first. [Development]",
+		Description: "Persons who were exposed, by flag, run and the first variant that they saw. [Development]",
 		Unit:        "{person}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -238,7 +238,7 @@ func AssertEqualProcessorAmplitudeExperimentDiagnosticsPersons(t *testing.T, tt 
 func AssertEqualProcessorAmplitudeExperimentDiagnosticsSampledShare(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_diagnostics_sampled_share",
-		Description: "Part of the persons of a run who are remembered one by one. [Development]",
+		Description: "Share of the persons of a run that are tracked individually. [Development]",
 		Unit:        "{share}",
 		Data: metricdata.Gauge[float64]{
 			DataPoints: dps,
@@ -252,7 +252,7 @@ func AssertEqualProcessorAmplitudeExperimentDiagnosticsSampledShare(t *testing.T
 func AssertEqualProcessorAmplitudeExperimentDiagnosticsTraits(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_diagnostics_traits",
-		Description: "Persons of a run who have something in common. [Development]",
+		Description: "Persons of a run by a trait that they share. [Development]",
 		Unit:        "{person}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -266,7 +266,7 @@ func AssertEqualProcessorAmplitudeExperimentDiagnosticsTraits(t *testing.T, tt *
 func AssertEqualProcessorAmplitudeExperimentEvaluationsWithoutReason(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_evaluations_without_reason",
-		Description: "Evaluations that became exposures and tell no reason, repeats included. [Development]",
+		Description: "Evaluations without a reason that became exposures, including repeats. [Development]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -282,7 +282,7 @@ func AssertEqualProcessorAmplitudeExperimentEvaluationsWithoutReason(t *testing.
 func AssertEqualProcessorAmplitudeExperimentExtraEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_extra_events",
-		Description: "Events beyond the first that came from one record, an assignment with too many properties for one event, or a result that becomes exposures (`assignment::emit`). [Development]",
+		Description: "Events beyond the first from one record, which is an assignment with too many properties for one event, or a result that becomes exposures (`assignment::emit`). [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -298,7 +298,7 @@ func AssertEqualProcessorAmplitudeExperimentExtraEvents(t *testing.T, tt *compon
 func AssertEqualProcessorAmplitudeExperimentExtraRepeats(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_extra_repeats",
-		Description: "Events that were left out as repeats while another event of the same record went out. [Development]",
+		Description: "Events that were dropped as repeats while another event of the same record was sent. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -344,7 +344,7 @@ func AssertEqualProcessorAmplitudeExperimentFlagsLeftOut(t *testing.T, tt *compo
 func AssertEqualProcessorAmplitudeExperimentGroupsLeftOut(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_groups_left_out",
-		Description: "Groups, and values of groups, beyond those that an event of Amplitude may have (5 types, 10 values). [Development]",
+		Description: "Groups and group values beyond Amplitude's limits for an event (5 types, 10 values). [Development]",
 		Unit:        "{group}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -360,7 +360,7 @@ func AssertEqualProcessorAmplitudeExperimentGroupsLeftOut(t *testing.T, tt *comp
 func AssertEqualProcessorAmplitudeExperimentIdentifies(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_identifies",
-		Description: "Events `$identify` that set a user property right, behind another event or in its place. They are not event volume. [Development]",
+		Description: "Events of type `$identify` that correct a user property, after another event or instead of one. They do not count toward event volume. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -392,7 +392,7 @@ func AssertEqualProcessorAmplitudeExperimentIdsIgnored(t *testing.T, tt *compone
 func AssertEqualProcessorAmplitudeExperimentIdsSuspect(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_ids_suspect",
-		Description: "User and device ids that were taken and look as if they were not those of the flag's evaluation, by reason. [Development]",
+		Description: "User and device ids that were accepted but look different from those used for the flag's evaluation, by reason. [Development]",
 		Unit:        "{id}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -408,7 +408,7 @@ func AssertEqualProcessorAmplitudeExperimentIdsSuspect(t *testing.T, tt *compone
 func AssertEqualProcessorAmplitudeExperimentLate(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_late",
-		Description: "Events sent for the history only, since something newer is known of the user properties that they would set, or they are too old. [Development]",
+		Description: "Events sent for the history only, because newer values of their user properties are known, or because they are too old. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -424,7 +424,7 @@ func AssertEqualProcessorAmplitudeExperimentLate(t *testing.T, tt *componenttest
 func AssertEqualProcessorAmplitudeExperimentNearMisses(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_near_misses",
-		Description: "Records that are not recognized and look as if they were meant to be, by reason. Of many records, a sample is looked at. [Development]",
+		Description: "Records that are not recognized but look as if they should be, by reason. At high rates, only a sample is checked. [Development]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -440,7 +440,7 @@ func AssertEqualProcessorAmplitudeExperimentNearMisses(t *testing.T, tt *compone
 func AssertEqualProcessorAmplitudeExperimentPropertiesLeftOut(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_properties_left_out",
-		Description: "Event properties that could not travel with an event (too many, also in one map, too deep, or not a number). [Development]",
+		Description: "Event properties that were left out of an event (too many, in total or in one map, too deep, or not a number). [Development]",
 		Unit:        "{property}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -456,7 +456,7 @@ func AssertEqualProcessorAmplitudeExperimentPropertiesLeftOut(t *testing.T, tt *
 func AssertEqualProcessorAmplitudeExperimentPropertyFlaps(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_amplitude_experiment_property_flaps",
-		Description: "Changes of a user property that were left out, because it changed thirty times and then more than once a minute. [Development]",
+		Description: "Changes of a user property that were not sent, because it changed thirty times and then more than once a minute. [Development]",
 		Unit:        "{change}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
