@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
@@ -21,19 +23,54 @@ import (
 )
 
 // shareARedis starts n Collectors of examples/scale-out that share a Redis, and the Amplitude that they send to.
-func shareARedis(t *testing.T, n int) (far *harness.Collector, replicas []*harness.Collector) {
+func shareARedis(t *testing.T, n int) (far *harness.Collector, replicas []*harness.Collector, known *redisKnows) {
 	t.Helper()
-	redis := redistest.Start(t)
+	server := redistest.Start(t)
+	known = &redisKnows{client: redis.NewClient(&redis.Options{Addr: server.Address})}
+	t.Cleanup(func() { assert.NoError(t, known.client.Close()) })
 	far = harness.Start(t, "testdata/sandbox.yaml", harness.Options{})
 	for range n {
 		options := harness.ReplicaOptions(t, "http://"+far.Sandbox+"/2/httpapi")
 		options.More = []string{harness.ScaleOut("redis-replica.yaml")}
-		options.Env = append(options.Env, "REDIS_ENDPOINT="+redis.Address)
+		options.Env = append(options.Env, "REDIS_ENDPOINT="+server.Address)
 		// The machine of a test may be busy: the default of 50ms is for those that are not.
-		options.Sets = append(options.Sets, "processors::amplitude_experiment::dedup::redis::timeout: 2s")
+		options.Sets = append(options.Sets, "processors::amplitude_experiment::dedup::redis::timeout: 5s")
 		replicas = append(replicas, harness.Start(t, harness.ScaleOut("replica.yaml"), options))
 	}
-	return far, replicas
+	return far, replicas, known
+}
+
+// redisKnows is what the replicas have told each other.
+type redisKnows struct {
+	client     *redis.Client
+	properties map[string]string
+}
+
+// wait waits until Redis has so many states, and of each property of so many users something else than after the wait
+// before: a replica tells it in the background, some time after its queue is empty.
+func (k *redisKnows) wait(t *testing.T, states, users int) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		keys, err := k.client.Keys(t.Context(), "*").Result()
+		require.NoError(c, err)
+		require.NotEmpty(c, keys)
+		values, err := k.client.MGet(t.Context(), keys...).Result()
+		require.NoError(c, err)
+		known, properties := 0, map[string]string{}
+		for i, key := range keys {
+			if text, _ := values[i].(string); text == "AXL1" {
+				known++ // that a state was delivered is a key without a value
+			} else {
+				properties[key] = text
+			}
+		}
+		require.Equal(c, states, known)
+		require.Equal(c, users, len(properties)) // and not the whole of it
+		for key, text := range properties {
+			require.NotEqual(c, k.properties[key], text)
+		}
+		k.properties = properties
+	}, patience, 20*time.Millisecond, "Redis knows what was delivered")
 }
 
 // TestReplicasShareARedis spreads 50,000 exposures, 80 % of them repeats, at random over Collectors
@@ -48,7 +85,7 @@ func TestReplicasShareARedis(t *testing.T) {
 func replicasShareARedis(t *testing.T, n int) {
 	t.Helper()
 	const total, users, batch = 50_000, 10_000, 250
-	far, replicas := shareARedis(t, n)
+	far, replicas, known := shareARedis(t, n)
 	order := rand.Perm(total)
 	spread := func() {
 		var working sync.WaitGroup
@@ -83,6 +120,7 @@ func replicasShareARedis(t *testing.T, n int) {
 	assert.Len(t, seen, users)
 	assert.Len(t, ids, users, "exactly one event for each state")
 
+	known.wait(t, users, users)
 	first := sent()
 	t.Logf("%d exposures, %d states, %.0f events left the %d Collectors", total, users, first, n)
 	// All of it comes within a second. What is still on its way at one Collector the others do not know: each sends a state once
@@ -109,7 +147,7 @@ func exposureAt(user int, variant string, at time.Time) plog.Logs {
 // them: every state is one event, the return to A and all repeats are none, and the property is right after each step.
 func TestEveryReplicaKnowsTheHistory(t *testing.T) {
 	const users, n = 200, 4
-	far, replicas := shareARedis(t, n)
+	far, replicas, known := shareARedis(t, n)
 	steps := []string{"a", "b", "a", "c"}
 	begin := time.Now().Truncate(24 * time.Hour) // UTC: the test does not meet a midnight
 	for step, variant := range steps {
@@ -126,6 +164,7 @@ func TestEveryReplicaKnowsTheHistory(t *testing.T) {
 		for _, replica := range replicas {
 			replica.Drained(t)
 		}
+		known.wait(t, users*[]int{1, 2, 2, 3}[step], users)
 		for user := range users {
 			id := fmt.Sprintf("user-%06d", user)
 			assert.Equal(t, variant, far.UserProperties(t, id)["[Experiment] delivery"], id)
@@ -145,19 +184,22 @@ func TestEveryReplicaKnowsTheHistory(t *testing.T) {
 // TestUserMovesToAnotherReplica: A and B at one replica, A again at another. With Redis the return sets the property. A
 // replica that knows nothing of the user sends the first A once more, and Amplitude drops it.
 func TestUserMovesToAnotherReplica(t *testing.T) {
-	move := func(t *testing.T, far *harness.Collector, replicas []*harness.Collector) (stored int, property any) {
+	move := func(t *testing.T, far *harness.Collector, replicas []*harness.Collector, known *redisKnows) (stored int, property any) {
 		t.Helper()
 		begin := time.Now().Truncate(24 * time.Hour)
 		for step, variant := range []string{"a", "b", "a"} {
 			replica := replicas[step/2]
 			replica.SendLogs(t, exposureAt(1, variant, begin.Add(time.Duration(step)*time.Millisecond)))
 			replica.Drained(t)
+			if known != nil {
+				known.wait(t, []int{1, 2, 2}[step], 1)
+			}
 		}
 		return len(far.Events(t)), far.UserProperties(t, "user-000001")["[Experiment] delivery"]
 	}
 	t.Run("with Redis", func(t *testing.T) {
-		far, replicas := shareARedis(t, 2)
-		stored, property := move(t, far, replicas)
+		far, replicas, known := shareARedis(t, 2)
+		stored, property := move(t, far, replicas, known)
 		assert.Equal(t, 2, stored)
 		assert.Equal(t, "a", property)
 	})
@@ -167,7 +209,7 @@ func TestUserMovesToAnotherReplica(t *testing.T) {
 		for range 2 {
 			replicas = append(replicas, harness.Start(t, harness.ScaleOut("replica.yaml"), harness.ReplicaOptions(t, "http://"+far.Sandbox+"/2/httpapi")))
 		}
-		stored, property := move(t, far, replicas)
+		stored, property := move(t, far, replicas, nil)
 		assert.Equal(t, 2, stored)
 		assert.Equal(t, "b", property, "what docs/scaling.md warns of")
 	})

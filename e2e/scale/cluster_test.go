@@ -67,7 +67,7 @@ func (c *cluster) add(t *testing.T, n int, more ...string) {
 func shareRedis(options *harness.Options, redis *redistest.Server) {
 	options.More = append(options.More, harness.ScaleOut("redis-replica.yaml"))
 	options.Env = append(options.Env, "REDIS_ENDPOINT="+redis.Address)
-	options.Sets = append(options.Sets, "processors::amplitude_experiment::dedup::redis::timeout: 2s")
+	options.Sets = append(options.Sets, "processors::amplitude_experiment::dedup::redis::timeout: 5s")
 }
 
 // startFront starts a front that knows the replicas there are now.

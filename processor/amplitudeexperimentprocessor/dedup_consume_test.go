@@ -308,7 +308,7 @@ func exporterRuns(t *testing.T, onDisk bool) {
 // TestWarningsAtTheStart: each configuration that gives up a promise is named.
 func TestWarningsAtTheStart(t *testing.T) {
 	host := fileStorage(t, t.TempDir())
-	shared := fmt.Sprintf("{dedup: {redis: {endpoint: %q}}}", redistest.Start(t).Address)
+	shared := fmt.Sprintf("{dedup: {redis: {endpoint: %q, timeout: 5s}}}", redistest.Start(t).Address)
 	for _, tc := range []struct {
 		name, config string
 		exporters    []bool

@@ -117,7 +117,7 @@ func (l *limited) report(seconds int64, variant string, ids ...string) {
 // settled waits until Redis was told of all that was delivered.
 func (l *limited) settled() {
 	l.t.Helper()
-	require.Eventually(l.t, func() bool { return l.p.(*replays).Logs.(*experimentProcessor).memory.ledger.Stats().OnWay == 0 }, 30*time.Second, time.Millisecond)
+	require.Eventually(l.t, func() bool { return l.p.(*replays).Logs.(*experimentProcessor).memory.ledger.Stats().OnWay == 0 }, time.Minute, time.Millisecond)
 }
 
 // The tests below show what no rule can do, each with how far it goes. docs/deduplication.md lists them.
@@ -137,7 +137,7 @@ func TestLimitReplicasThatShareNothing(t *testing.T) {
 func TestLimitTwoQueuesBehindOneRedis(t *testing.T) {
 	server := redistest.Start(t)
 	to := newDelivered()
-	yaml := fmt.Sprintf("{dedup: {redis: {endpoint: %q, timeout: 2s}}}", server.Address)
+	yaml := fmt.Sprintf("{dedup: {redis: {endpoint: %q, timeout: 5s}}}", server.Address)
 	slow, quick := startLimited(t, yaml, to), startLimited(t, yaml, to)
 	slow.take(1, "A", "user-1")
 	quick.report(2, "B", "user-1")
@@ -151,7 +151,7 @@ func TestLimitTwoQueuesBehindOneRedis(t *testing.T) {
 		at++
 		quick.report(at, "B", "user-1")
 		return to.properties["user-1/f"] == "B"
-	}, 30*time.Second, time.Millisecond, "the next report sets it right")
+	}, time.Minute, time.Millisecond, "the next report sets it right")
 }
 
 func TestLimitOverlappingBatches(t *testing.T) {

@@ -61,9 +61,11 @@ type redisStore struct {
 func (set *RedisSettings) Client() redis.UniversalClient {
 	options := set.Options
 	options.MaxRetries = -1 // a batch waits once
-	options.DialTimeout = connectTimeout
+	// Of a batch the context ends what takes longer than the timeout.
+	longest := max(set.Timeout, connectTimeout)
+	options.DialTimeout = longest
 	options.DialerRetries = 1
-	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = connectTimeout, connectTimeout, set.Timeout
+	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = longest, longest, set.Timeout
 	options.ContextTimeoutEnabled = true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewUniversalClient(&options)

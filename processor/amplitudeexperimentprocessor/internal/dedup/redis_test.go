@@ -27,7 +27,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
-const wait, tick = 20 * time.Second, time.Millisecond
+const wait, tick = time.Minute, time.Millisecond
 
 // statusHost collects what a component reports of itself.
 type statusHost struct {
@@ -57,7 +57,7 @@ func openReplica(t *testing.T, host component.Host, address string, options ...f
 		Redis: &RedisSettings{
 			Options:   redis.UniversalOptions{Addrs: []string{address}},
 			KeyPrefix: "test:",
-			Timeout:   2 * time.Second, // the machine may be busy; the bound has a test of its own
+			Timeout:   wait, // the machine may be busy; the bound has a test of its own
 		},
 	}
 	for _, option := range options {
@@ -145,6 +145,36 @@ func say2(l *Ledger, rec Record, value uint64, at int64) string {
 	r, v := reserveOne(l, rec, value)
 	r.Accept()
 	return answerOf(v)
+}
+
+// slowAnswer holds back what Redis answers when it is told of events.
+type slowAnswer struct {
+	shared
+	added, held chan struct{}
+}
+
+func (s *slowAnswer) add(ctx context.Context, keys []string) ([]bool, error) {
+	existed, err := s.shared.add(ctx, keys)
+	s.added <- struct{}{}
+	<-s.held
+	return existed, err
+}
+
+// TestRepeatBeforeRedisHasAnswered: Redis knows of an event, and its answer that nobody else delivered it is not here yet, when
+// the exposure is repeated. What this replica told Redis itself does not make the delivery another one's.
+func TestRepeatBeforeRedisHasAnswered(t *testing.T) {
+	server := redistest.Start(t)
+	one, two := openReplica(t, &statusHost{}, server.Address), openReplica(t, &statusHost{}, server.Address)
+	slow := &slowAnswer{shared: one.remote.store, added: make(chan struct{}, 1), held: make(chan struct{})}
+	one.remote.store = slow
+	assert.Equal(t, sendsEvent, report(one, "u", 1, testNow))
+	<-slow.added
+	assert.Equal(t, sendsNothing, report(one, "u", 1, testNow))
+	close(slow.held)
+	settledAndTold(t, one)
+	for _, l := range []*Ledger{one, two} {
+		assert.Equal(t, sendsNothing, report(l, "u", 1, testNow+1), "the property is known, too")
+	}
 }
 
 func TestAnotherProcessorDoesNotShare(t *testing.T) {
@@ -235,13 +265,15 @@ func TestRedisKilledAndRevived(t *testing.T) {
 func TestReplicaThatWasAwayTellsFirst(t *testing.T) {
 	server := redistest.Start(t)
 	now := time.UnixMilli(testNow)
-	one, two := openReplica(t, &statusHost{}, server.Address, clockOf(&now)), openReplica(t, &statusHost{}, server.Address, clockOf(&now))
+	host := &statusHost{}
+	one, two := openReplica(t, host, server.Address, clockOf(&now)), openReplica(t, &statusHost{}, server.Address, clockOf(&now))
 	assert.Equal(t, sendsEvent, report(one, "u", 1, testNow))
 	settledAndTold(t, one)
 	now = now.Add(time.Second)
 	one.remote.fail(context.DeadlineExceeded)
 	assert.Equal(t, sendsBoth, report(one, "u", 2, now.UnixMilli()))
-	require.Eventually(t, one.remote.up.Load, wait, tick)
+	require.Eventually(t, func() bool { return len(host.reported()) == 2 }, wait, tick, "away, and back with all told")
+	settledAndTold(t, one) // where it was back before it was asked
 	now = now.Add(time.Second)
 	assert.Equal(t, sendsNothing, report(one, "u", 2, now.UnixMilli()), "what Redis had did not displace what is newer")
 	assert.Equal(t, sendsNothing, report(two, "u", 2, now.UnixMilli()))

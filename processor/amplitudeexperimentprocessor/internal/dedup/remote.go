@@ -113,11 +113,9 @@ func (m *remote) start(host component.Host) {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	m.up.Store(true) // so that a failure is a change
-	probe, done := context.WithTimeout(ctx, connectTimeout)
-	if err := m.store.probe(probe); err != nil {
+	if err := m.bounded(ctx, m.store.probe); err != nil {
 		m.fail(err)
 	}
-	done()
 	m.done.Go(func() { m.watch(ctx) })
 	m.done.Go(func() { m.run(ctx) })
 }
@@ -239,15 +237,18 @@ func (m *remote) merge(r *Reservation, i int) {
 	if rec.Event == (ID{}) {
 		return
 	}
-	k := homeOf(rec.User, rec.Device).fact(rec.Event, rec.Day)
+	home := homeOf(rec.User, rec.Device)
+	k := home.fact(rec.Event, rec.Day)
 	if b.value(keyFact, k) != redisMagic {
 		return
 	}
-	s := &l.shards[l.shardOf(homeOf(rec.User, rec.Device))]
+	s := &l.shards[l.shardOf(home)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.way.find(home, k.Lo) != nil {
+		return // this replica may have told it, and waits for the answer whether it was the first
+	}
 	if rec.To-rec.From == 1 {
-		home := homeOf(rec.User, rec.Device)
 		if e, _ := s.properties.find(home.property(r.flags[rec.From].Key)); e != nil && e.p.fact == k.Lo {
 			return
 		}
