@@ -63,7 +63,7 @@ func TestOrdinaryEventsLeave(t *testing.T) {
 	assert.Equal(t, map[string]bool{"[Amplitude] Page Viewed": true, "revenue_amount": true, "session_start": true, "[Experiment] Exposure": true}, types)
 	require.Eventually(t, func() bool {
 		return assert.ObjectsAreEqual(map[string]any{"plan": "pro", "[Experiment] f": "on"}, c.UserProperties(t, "user-1001"))
-	}, 30*time.Second, 50*time.Millisecond)
+	}, patience, 50*time.Millisecond)
 	assert.NotContains(t, c.Logs(), "only events of experiments")
 }
 
@@ -97,9 +97,9 @@ func TestSDKsAreAskedToWait(t *testing.T) {
 	require.Eventually(t, func() bool {
 		status, err := harness.Post("http://"+c.OTLPGRPC+"/2/httpapi", "application/json", "", uploadOf("sandbox", 0, 1))
 		return status == http.StatusServiceUnavailable && strings.Contains(err.Error(), `{"code":503,"error":"The Collector cannot take events now: send them again"}`)
-	}, 30*time.Second, 50*time.Millisecond)
+	}, patience, 50*time.Millisecond)
 	// What the Collector logs arrives through a pipe, if need be after the answer.
-	assert.Eventually(t, func() bool { return strings.Contains(c.Logs(), "does not take events now") }, 30*time.Second, 10*time.Millisecond)
+	assert.Eventually(t, func() bool { return strings.Contains(c.Logs(), "does not take events now") }, patience, 10*time.Millisecond)
 }
 
 // TestSDKBombs: within the memory of its container the shipped configuration answers four bombs at once, and serves others meanwhile.

@@ -44,7 +44,7 @@ func TestCapturedRequests(t *testing.T) {
 			collector.SendRecent(t, filepath.Join("testdata", "captures", tc.file), tc.compress)
 			require.Eventually(t, func() bool {
 				return collector.Metric(t, "otelcol_processor_amplitude_experiment_records", `outcome="duplicate"`) >= float64(tc.events)
-			}, 10*time.Second, 20*time.Millisecond)
+			}, patience, 20*time.Millisecond)
 			collector.Stop(t)
 
 			for _, event := range events {
@@ -126,7 +126,7 @@ func TestForeignRecordsPass(t *testing.T) {
 	require.Eventually(t, func() bool {
 		info, err := os.Stat(passed)
 		return err == nil && info.Size() > 0
-	}, 10*time.Second, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	collector.Stop(t)
 
 	read := func(path string) map[string]string {

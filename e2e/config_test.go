@@ -128,7 +128,7 @@ func TestKeyNeverShows(t *testing.T) {
 		Env: []string{"E2E_TARGET=" + far.Sandbox, "E2E_KEY=" + key, "E2E_LOG_LEVEL=debug"},
 	})
 	sender.SendLogs(t, exposures(0, 3))
-	require.Eventually(t, func() bool { return strings.Contains(strings.ToLower(sender.Logs()), "api key") }, 30*time.Second, 20*time.Millisecond,
+	require.Eventually(t, func() bool { return strings.Contains(strings.ToLower(sender.Logs()), "api key") }, patience, 20*time.Millisecond,
 		"the log explains that the key is refused")
 	sender.Stop(t)
 	assert.NotContains(t, sender.Logs(), key)

@@ -55,7 +55,7 @@ func TestOutageLosesNothing(t *testing.T) {
 
 	far.SandboxPost(t, "/_sandbox/faults", []map[string]any{{"times": 1_000_000, "action": "status", "code": 503}})
 	sender.SendLogs(t, exposures(0, batch))
-	require.Eventually(t, func() bool { return strings.Contains(sender.Logs(), "503") }, 30*time.Second, 20*time.Millisecond,
+	require.Eventually(t, func() bool { return strings.Contains(sender.Logs(), "503") }, patience, 20*time.Millisecond,
 		"the exporter says that it was refused")
 	assert.Empty(t, far.Events(t))
 

@@ -31,7 +31,7 @@ var hostile = []string{
 }
 
 // runDemo runs what "make run ONCE=1" does, with a configuration, and returns what it printed.
-func runDemo(t *testing.T, config string, env ...string) (string, error) {
+func runDemo(t *testing.T, config string, arguments, env []string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "bin"), 0o750))
@@ -40,7 +40,7 @@ func runDemo(t *testing.T, config string, env ...string) (string, error) {
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.example.yaml"), []byte(config), 0o600))
 	require.NoError(t, os.Symlink(filepath.Join(harness.Root(), "examples"), filepath.Join(dir, "examples")))
-	cmd := harness.Isolated(harness.Binary(t, "demo"), "-once")
+	cmd := harness.Isolated(harness.Binary(t, "demo"), append(arguments, "-once")...)
 	cmd.Dir, cmd.Env = dir, cleanenv.Environ(env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -61,7 +61,7 @@ func TestDemoInAnyEnvironment(t *testing.T) {
 		"with the caller's values": strings.Replace(own, "api_key: sandbox", "api_key: ${env:AMPLITUDE_API_KEY:-sandbox}", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := runDemo(t, config, hostile...)
+			out, err := runDemo(t, config, nil, hostile)
 			require.NoError(t, err, out)
 			assert.Contains(t, out, "Everything arrived as the shop says")
 			assert.Contains(t, out, "orders by variant of checkout-flow:  control ")
@@ -71,7 +71,7 @@ func TestDemoInAnyEnvironment(t *testing.T) {
 
 // TestDemoSaysWhyNothingArrived gives the exporter a key that the sandbox refuses.
 func TestDemoSaysWhyNothingArrived(t *testing.T) {
-	out, err := runDemo(t, strings.Replace(exampleConfig(t), "api_key: sandbox", "api_key: another", 1))
+	out, err := runDemo(t, strings.Replace(exampleConfig(t), "api_key: sandbox", "api_key: another", 1), []string{"-wait", "10s"}, nil)
 	require.Error(t, err, out)
 	for _, said := range []string{
 		"NOT as the shop says", "exposures: the shop says 160, found 0",

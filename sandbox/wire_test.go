@@ -34,7 +34,7 @@ func http2Sandbox(t *testing.T, faults ...sandbox.Fault) (s *sandbox.Server, sen
 	require.NoError(t, err)
 	require.NoError(t, server.ServeTLS(listener, &tls.Config{Certificates: template.TLS.Certificates}))
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		assert.NoError(t, server.Shutdown(ctx))
 	})
@@ -71,7 +71,7 @@ func TestConnectionFaultsHTTP2(t *testing.T) {
 		status, _, err := send(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusOK, status)
-		require.Eventually(t, func() bool { return s.Stats().ByEndpoint["/2/httpapi"].Requests == 2 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return s.Stats().ByEndpoint["/2/httpapi"].Requests == 2 }, time.Minute, time.Millisecond)
 		assert.Len(t, s.Events(sandbox.Select{}), 1)
 	})
 	t.Run("silent: not even what comes after it on the connection is answered", func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestConnectionFaultsHTTP2(t *testing.T) {
 			_, _, err := send(first)
 			ended <- err
 		}()
-		require.Eventually(t, func() bool { return len(s.Faults()) == 0 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(s.Faults()) == 0 }, time.Minute, time.Millisecond)
 		second, cancelSecond := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancelSecond()
 		_, _, err := send(second)
@@ -156,7 +156,7 @@ func TestStatusBeforeRead(t *testing.T) {
 	require.Eventually(t, func() bool {
 		s.get("/_sandbox/requests", &log)
 		return len(log.Requests) == 2
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	assert.Contains(t, fmt.Sprint(log.Requests), "413 status_before_read not read")
 }
 

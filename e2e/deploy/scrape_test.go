@@ -24,7 +24,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/tools/operations"
 )
 
-const wait = 30 * time.Second
+const wait = time.Minute
 
 // record is a log record by its event name and attributes, at a time relative to now.
 type record struct {

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	arriveTimeout = 30 * time.Second
+	arriveTimeout = time.Minute
 	pollInterval  = 20 * time.Millisecond
 	anything      = "…"
 )

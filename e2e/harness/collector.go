@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	startTimeout = 30 * time.Second
-	stopTimeout  = 30 * time.Second
+	startTimeout = 2 * time.Minute
+	stopTimeout  = time.Minute
 	pollInterval = 20 * time.Millisecond
 )
 

@@ -29,9 +29,8 @@ const (
 	healthURL  = "http://127.0.0.1:13133"
 	metricsURL = "http://127.0.0.1:8888/metrics"
 
-	startTimeout  = 30 * time.Second
-	arriveTimeout = 15 * time.Second
-	pollInterval  = 100 * time.Millisecond
+	startTimeout = time.Minute
+	pollInterval = 100 * time.Millisecond
 )
 
 // port is an address that has to be free.
@@ -49,6 +48,7 @@ var ports = []port{
 func main() {
 	once := flag.Bool("once", false, "end after the shoppers' visit; the exit code tells whether all arrived as it should")
 	name := flag.String("shop", "shop-go", "which shop: shop-go, shop-node or shop-web")
+	wait := flag.Duration("wait", time.Minute, "how long to wait until all has arrived")
 	flag.Parse()
 	s, ok := shops[*name]
 	if !ok {
@@ -57,7 +57,7 @@ func main() {
 	}
 	cleanenv.Process() // and so for the Collector and the shops, which inherit it
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, s, *once)
+	err := run(ctx, s, *once, *wait)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "make %s: %v\n", s.target, err)
@@ -65,7 +65,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, s shop, once bool) error {
+func run(ctx context.Context, s shop, once bool, wait time.Duration) error {
 	if err := portsFree(s); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func run(ctx context.Context, s shop, once bool) error {
 			}
 			return err
 		}
-		arrived, differences := waitForArrival(ctx, sent)
+		arrived, differences := waitForArrival(ctx, sent, wait)
 		printReport(os.Stdout, sent, arrived, differences)
 		if len(differences) > 0 {
 			printProblem(os.Stdout)

@@ -40,8 +40,8 @@ const recordsMetric = `otelcol_processor_amplitude_experiment_records`
 
 // waitForArrival reads the sandbox until it holds what the shop sent, or time is up. It returns
 // what is there, in the words of the shop's books, and each difference as a line.
-func waitForArrival(ctx context.Context, sent summary) (arrived summary, differences []string) {
-	ctx, cancel := context.WithTimeout(ctx, arriveTimeout)
+func waitForArrival(ctx context.Context, sent summary, wait time.Duration) (arrived summary, differences []string) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for {
 		seen, err := readArrived(ctx, sent)

@@ -307,9 +307,9 @@ func TestWatchersAreLoggedAndCounted(t *testing.T) {
 	}
 	assert.Equal(t, http.StatusServiceUnavailable, e.get(t, "/decisions").StatusCode)
 	require.NoError(t, stream.Body.Close())
-	require.Eventually(t, func() bool { return e.logs.FilterMessage(ends).Len() == 1 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return e.logs.FilterMessage(ends).Len() == 1 }, time.Minute, time.Millisecond)
 	require.NoError(t, e.Shutdown(t.Context()))
-	require.Eventually(t, func() bool { return e.logs.FilterMessage(ends).Len() == 8 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return e.logs.FilterMessage(ends).Len() == 8 }, time.Minute, time.Millisecond)
 	assert.False(t, tap.Watched())
 }
 

@@ -21,6 +21,7 @@ const (
 	tries     = 100
 )
 
+// given holds a UDP socket on each port that was given, so that another process which looks for a free one sees that.
 var given sync.Map
 
 // IsHost tells whether a host, a name or an address without a port, is this machine.
@@ -29,22 +30,34 @@ func IsHost(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// FreeAddress returns a host:port of the loopback interface that nothing listens on, a new one each
-// time. It fails when of a hundred ports none is free.
+// FreeAddress returns a host:port of the loopback interface that nothing listens on, and that it returns to nobody
+// else on this machine as long as this process lives. It fails when of a hundred ports none is free.
 func FreeAddress() (string, error) {
 	var last error
 	for range tries {
 		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // nothing secret
-		if _, again := given.LoadOrStore(port, true); again {
-			continue
-		}
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
-		if err != nil {
-			last = err
-			continue
+		if last = reserve(port, address); last == nil {
+			return address, nil
 		}
-		return address, listener.Close()
 	}
 	return "", errors.Join(errors.New("no free port on the loopback interface"), last)
+}
+
+// reserve takes a port for this process: by UDP, as long as it lives, and by TCP for a moment.
+func reserve(port int, address string) error {
+	ctx := context.Background()
+	mark, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", address)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err == nil {
+		err = listener.Close()
+	}
+	if err != nil {
+		return errors.Join(err, mark.Close())
+	}
+	given.Store(port, mark)
+	return nil
 }

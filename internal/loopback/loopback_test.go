@@ -23,6 +23,8 @@ func TestFreeAddress(t *testing.T) {
 		tcp, err := net.ResolveTCPAddr("tcp", address)
 		require.NoError(t, err)
 		assert.Less(t, tcp.Port, 32_768, "a client may be given it")
+		_, err = net.ListenPacket("udp", address)
+		require.Error(t, err, "another process would not see that it was given")
 	}
 	for address := range seen {
 		listener, err := net.Listen("tcp", address)

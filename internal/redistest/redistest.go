@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	startTimeout = 10 * time.Second
+	startTimeout = time.Minute
 	pollInterval = 10 * time.Millisecond
 )
 

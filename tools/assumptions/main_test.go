@@ -61,7 +61,7 @@ func asked(t *testing.T, turn string, o options) (s *sandbox.Server, table strin
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusOK, response.StatusCode, turn)
-	o.apiKey, o.server, o.wait = "sandbox", s.URL(), 10*time.Second
+	o.apiKey, o.server, o.wait = "sandbox", s.URL(), time.Minute
 	var out bytes.Buffer
 	require.NoError(t, check(t.Context(), o, transport, &out))
 	return s, out.String()

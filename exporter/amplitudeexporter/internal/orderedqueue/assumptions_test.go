@@ -44,7 +44,7 @@ import (
 // whether that can go.
 
 const (
-	soon = 10 * time.Second
+	soon = time.Minute
 	tick = time.Millisecond
 )
 
