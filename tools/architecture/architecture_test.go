@@ -94,9 +94,9 @@ func TestArrowsRunOneWay(t *testing.T) {
 // TestHouseIsDrawn: CONTRIBUTING.md draws each room, and of internal/ each folder in it.
 func TestHouseIsDrawn(t *testing.T) {
 	page := read(t, ".", "CONTRIBUTING.md")
-	_, house, _ := strings.Cut(page, "## The house\n\n```\n")
+	_, house, _ := strings.Cut(page, "## Layout of the repository\n\n```\n")
 	house, _, found := strings.Cut(house, "```\n")
-	require.True(t, found, "CONTRIBUTING.md draws the house")
+	require.True(t, found, "CONTRIBUTING.md shows the layout of the repository")
 	rooms := map[string]bool{}
 	eachImport(t, func(_, pkg, _ string) {
 		if parts := strings.Split(pkg, "/"); parts[0] == "internal" && len(parts) > 1 {
