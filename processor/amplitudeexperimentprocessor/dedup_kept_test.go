@@ -6,18 +6,22 @@ package amplitudeexperimentprocessor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/extension/extensiontest"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
@@ -148,6 +152,45 @@ func TestReplicasGiveOneEventPerState(t *testing.T) {
 	for _, r := range []*rig{one, two} {
 		assert.Zero(t, r.counter(t, "otelcol_processor_amplitude_experiment_dedup_redis_failures", "", ""))
 	}
+}
+
+// TestRedisHoldsNoIDs: keys and values in Redis are hashes: no id of a user, device or group stands there, and of flags and variants only what
+// diagnostics name.
+func TestRedisHoldsNoIDs(t *testing.T) {
+	server := redistest.Start(t)
+	yaml := fmt.Sprintf("{dedup: {redis: {endpoint: %q, timeout: 5s}}, diagnostics: {flags: [counted]}}", server.Address)
+	r := start(t, configOf(t, yaml), nil)
+	ld := plog.NewLogs()
+	who := map[string]any{"user.id": "secret-user", "device.id": "secret-device", "groups": map[string]any{"org": "secret-group"}}
+	for _, flag := range []string{"counted", "secret-flag"} {
+		maps.Copy(who, map[string]any{"flag_key": flag, "variant": "variant-of-" + flag, "experiment_key": "run-of-" + flag})
+		record(t, ld, "$exposure", who)
+	}
+	record(t, ld, "$assignment", map[string]any{"user.id": "secret-user", "variants": map[string]any{"secret-flag": "secret-variant"}})
+	require.NotEmpty(t, r.send(t, ld))
+	require.NoError(t, r.Shutdown(t.Context())) // everything is told
+
+	client := redis.NewClient(&redis.Options{Addr: server.Address})
+	defer func() { assert.NoError(t, client.Close()) }()
+	keys, err := client.Keys(t.Context(), "*").Result()
+	require.NoError(t, err)
+	var all strings.Builder
+	for _, key := range keys {
+		fmt.Fprintln(&all, key)
+		kind, err := client.Type(t.Context(), key).Result()
+		require.NoError(t, err)
+		switch kind {
+		case "string":
+			all.WriteString(client.Get(t.Context(), key).Val())
+		case "set":
+			fmt.Fprintln(&all, client.SMembers(t.Context(), key).Val())
+		default:
+			assert.Fail(t, "a kind of key that nobody looks into", kind)
+		}
+	}
+	assert.Contains(t, all.String(), "variant-of-counted", "what is counted is told")
+	assert.Greater(t, len(keys), 5)
+	assert.NotContains(t, all.String(), "secret")
 }
 
 // TestRedisAwayInMidStream kills and revives Redis while two processors share a stream.
