@@ -54,10 +54,10 @@ func told(of []shopper, orders bool) ([]byte, error) {
 }
 
 // TestOutcomesFollowExposures: several senders report exposures and orders of many users in shuffled batches, to a Collector that is
-// killed twice, while Amplitude fails and is away. Each order that was acknowledged is stored once, behind the exposure that was
+// killed, while Amplitude fails, is away, and throttles some users. Each order that was acknowledged is stored once, behind the exposure that was
 // acknowledged before it was sent. OUTCOME_USERS makes it longer.
 func TestOutcomesFollowExposures(t *testing.T) {
-	const senders, batchSize = 4, 25
+	const senders, batchSize, throttled = 4, 25, 20
 	users := 400
 	if text := os.Getenv("OUTCOME_USERS"); text != "" {
 		var err error
@@ -80,6 +80,11 @@ func TestOutcomesFollowExposures(t *testing.T) {
 		{"times": 1, "action": "ingest_then_status", "code": 502},
 		{"times": -1, "action": "status", "code": 503}, // away, until the fault is deleted
 	})
+	var slow []string
+	for u := range throttled {
+		slow = append(slow, shopper(u).id())
+	}
+	far.SandboxPost(t, "/_sandbox/throttle", map[string]any{"ids": slow})
 
 	// Each sender has users of its own, and goes on to the order of one only when the exposure was acknowledged.
 	acknowledged := make(chan struct{}, 2*users)
@@ -128,12 +133,17 @@ func TestOutcomesFollowExposures(t *testing.T) {
 		sender.Kill()
 		sender = harness.Start(t, "testdata/sender.yaml", options)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "http://"+far.Sandbox+"/_sandbox/faults", nil)
-	require.NoError(t, err)
-	answer, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	require.NoError(t, answer.Body.Close())
+	far.SandboxDelete(t, "/_sandbox/faults")
 	done.Wait()
+
+	// Those of the throttled users are in the slow lane, and only they; a Collector that starts tries them at once.
+	far.WaitForEvents(t, 2*(users-throttled))
+	require.Eventually(t, func() bool {
+		return sender.Metric(t, "otelcol_exporter_amplitude_slow_lane_events") >= 2*throttled && sender.Metric(t, "otelcol_exporter_queue_size") == 0
+	}, patience, 20*time.Millisecond)
+	far.SandboxDelete(t, "/_sandbox/throttle")
+	sender.Kill()
+	sender = harness.Start(t, "testdata/sender.yaml", options)
 
 	far.WaitForEvents(t, 2*users)
 	sender.Drained(t)
