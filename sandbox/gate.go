@@ -5,26 +5,24 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import (
 	"cmp"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
 // gate keeps other sites in the same browser out.
 type gate struct {
 	*store
-	hosts   map[string]bool
+	hosts   loopback.Hosts
 	origins map[string]bool
 }
 
 func newGate(s *store) *gate {
-	g := &gate{store: s, hosts: map[string]bool{}, origins: map[string]bool{}}
-	for _, host := range s.config.AllowedHosts {
-		g.hosts[strings.ToLower(host)] = true
-	}
+	g := &gate{store: s, hosts: loopback.NewHosts(s.config.AllowedHosts...), origins: map[string]bool{}}
 	for _, origin := range s.config.AllowedOrigins {
 		g.origins[strings.ToLower(strings.TrimSuffix(origin, "/"))] = true
 	}
@@ -41,27 +39,13 @@ func (g *gate) guard(next http.Handler) http.Handler {
 	}))
 	protected := crossOrigin.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !g.hostAllowed(r.Host) {
+		if !g.hosts.Allow(r.Host) {
 			writeError(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+" is not allowed: add it to allowed_hosts")
 			return
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		protected.ServeHTTP(w, r)
 	})
-}
-
-// hostAllowed tells whether a Host header is an IP address, localhost, or a name of the sandbox. An address cannot be
-// rebound: only names can.
-func (g *gate) hostAllowed(host string) bool {
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
-	if _, err := netip.ParseAddr(name); err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		return true
-	}
-	return g.hosts[name]
 }
 
 // fromHere protects the ingestion API from other sites in the same browser, which a form's content type lets write
@@ -95,7 +79,7 @@ func (g *gate) foreign(r *http.Request) *foreign {
 		return nil
 	}
 	from := cmp.Or(origin, site, r.Host)
-	if !g.hostAllowed(r.Host) {
+	if !g.hosts.Allow(r.Host) {
 		return &foreign{from, "host " + strconv.Quote(r.Host) + " is not allowed: add it to allowed_hosts"}
 	}
 	if origin != "" && (g.origins[origin] || originHere(origin)) {

@@ -40,8 +40,8 @@ var floors = []struct {
 	{folders: []string{"e2e", "deploy"}, oneRoom: true},
 }
 
-// cellar are the packages that the ground floor stands on: arithmetic, which knows nothing of the house and which any room may use.
-var cellar = []string{"internal/diagnostics", "internal/pattern"}
+// cellar are the packages that the ground floor stands on: arithmetic and addresses, which know nothing of the house and which any room may use.
+var cellar = []string{"internal/diagnostics", "internal/loopback", "internal/pattern"}
 
 // roomOf finds the floor of a package of this module and the room on it.
 func roomOf(pkg string) (floor int, room string, found bool) {
