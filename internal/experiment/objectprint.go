@@ -8,9 +8,12 @@ import (
 	"strings"
 )
 
-// hasPrintMark tells whether a text has any of the characters that the print-outs of objects have; most variants have
-// none, which spares them everything else.
+// hasPrintMark tells whether a text has any of the characters that the print-outs of objects have, or is one of the few that have none; most variants are
+// neither, which spares them everything else.
 func hasPrintMark(text string) bool {
+	if isUnmarkedPrint(text) {
+		return true
+	}
 	var mark byte
 	for i := range len(text) {
 		mark |= printMark[text[i]]
@@ -44,11 +47,24 @@ func isObjectPrint(text string) bool {
 
 // printForms are the forms that print-outs have.
 var printForms = [...]func(text string) bool{
-	isBracedPrint, isListPrint, isTuplePrint, isAnglePrint, isCallPrint, isNamedBodyPrint, isReferencePrint, isTypeName,
+	isUnmarkedPrint, isBracedPrint, isListPrint, isTuplePrint, isAnglePrint, isCallPrint, isNamedBodyPrint, isReferencePrint, isTypeName,
 }
 
-// isBracedPrint: {"a":1} of JSON, {'a': 1} of Python, {a=1} of Java, {:a=>1} of Ruby, { a = 1 } of .NET, {1 2} of Go.
+// isUnmarkedPrint: Array of PHP, Instance of 'Layout' of Dart, table: 0x55d0c8 of Lua.
+func isUnmarkedPrint(text string) bool {
+	return text == "Array" || hasAnyPrefix(text, "Instance of '", "table: 0x")
+}
+
+// isBracedPrint: {"a":1} of JSON, {'a': 1} of Python, {a=1} of Java, {:a=>1} of Ruby, { a = 1 } of .NET, {1 2} of Go, %{a: 1} and
+// %Layout{a: 1} of Elixir, #{a => 1} of Erlang.
 func isBracedPrint(text string) bool {
+	if kind, found := strings.CutPrefix(text, "%"); found {
+		name, _ := cutName(kind, '{')
+		return name != "" || strings.HasPrefix(kind, "{")
+	}
+	if strings.HasPrefix(text, "#{") {
+		return true
+	}
 	return enclosed(text, '{', '}') || hasAnyPrefix(text, `{"`, `{'`, `{:`)
 }
 
@@ -72,7 +88,8 @@ func isAnglePrint(text string) bool {
 }
 
 // isCallPrint: Value(innerObject=3) of Java with Lombok, Layout(columns=3) of Kotlin and Python, OrderedDict([('a', 1)]),
-// Decimal('1.5') and datetime.date(2026, 1, 1) of Python.
+// Decimal('1.5') and datetime.date(2026, 1, 1) of Python, Struct(StructValue { fields: {} }) of Rust, HASH(0x55d0c8) of Perl, and
+// Map(a -> 1) and List(1, 2) of Scala.
 func isCallPrint(text string) bool {
 	name, inside := cutName(text, '(')
 	if name == "" {
@@ -80,6 +97,15 @@ func isCallPrint(text string) bool {
 	}
 	if word, _ := cutName(inside, '='); word != "" {
 		return true
+	}
+	if class, _ := cutName(inside, '{'); class != "" && class[0] >= 'A' && class[0] <= 'Z' {
+		return true
+	}
+	switch name {
+	case "Map", "List", "Vector", "Set", "Seq", "ArrayBuffer":
+		return strings.HasSuffix(inside, ")")
+	case "HASH", "ARRAY":
+		return strings.HasPrefix(inside, "0x")
 	}
 	inside = strings.TrimSuffix(inside, ")")
 	return hasAnyPrefix(inside, "'", `"`, "[", "{", "(", "<") || (strings.Contains(name, ".") && strings.Contains(inside, ", "))

@@ -37,6 +37,14 @@ var objectPrints = map[string][]string{
 		"System.Collections.Generic.Dictionary`2[System.String,System.Object]", "System.String[]", "System.Object", "OpenFeature.Model.Value",
 		"OpenFeature.Model.Structure", "Shop.Layout[]", "Shop.Page`1[Shop.Layout]", "Layout { Columns = 3, Title = x }", "{ Columns = 3, Title = x }",
 	},
+	"Elixir": {`%{"columns" => 3}`, "%{columns: 3}", "%Shop.Layout{columns: 3}", "[columns: 3]", `%{"columns" => 3, "tit`},
+	"Erlang": {"#{columns => 3}"},
+	"Rust":   {`Struct(StructValue { fields: {"columns": Int(3)} })`, `{"columns": Int(3)}`, `Array([Int(1)])`, "Layout { columns: 3 }", "Struct(StructValue { fie"},
+	"PHP":    {"Array"},
+	"Perl":   {"HASH(0x55d0c8a3f2d8)", "ARRAY(0x55d0c8a3f2d8)"},
+	"Dart":   {"Instance of 'Layout'", "{columns: 3}", "[a, b]"},
+	"Lua":    {"table: 0x55d0c8a3f2d8"},
+	"Scala":  {"Map(columns -> 3)", "List(1, 2)", "Vector(a)", "Set()"},
 	"Go": {
 		"map[columns:3 title:x]", "map[]", "[a b]", "{3 x}", "&{3 x}", "&map[a:1]", "{Columns:3 Title:x}", `main.Layout{Columns:3, Title:"x"}`,
 		`&main.Layout{Columns:3}`, `map[string]interface {}{"columns":3}`, `[]string{"a"}`, "<nil>",
@@ -47,6 +55,7 @@ var objectPrints = map[string][]string{
 var names = []string{
 	"treatment (new)", "treatment(new)", "v2.1", "group-b", "a=b", "price:10", "50% off", "B@home", "user@example.com", "shop.example.com", "[beta]",
 	"(control)", "<b", "a{b", "#1", "&more", "x.y(z)", "System", "System.variant", "Layout.v2", "f(x)", "blue [dark]", `"unfinished`, "build@1234567890",
+	"Arrays", "array", "Instance", "table", "Map", "List (new)", "%50", "100%{x", "hash(0x)", "Set", "map(a)", "f(x {y)",
 	"big, red", "größe (M)", "🚀", "off", "0.25", "variant_1", "a [b, c]", "(a) or (b)", "deploy@cafe1234", "hello {name}",
 }
 
