@@ -60,7 +60,8 @@ type Config struct {
 	AcceptShaped bool `mapstructure:"accept_shaped"`
 	// OtherRecords is what happens to all other records: `pass` leaves them unchanged, `drop` drops them.
 	OtherRecords string `mapstructure:"other_records"`
-	// SetUserProperties adds the user property `[Experiment] <flag key>` to the events.
+	// SetUserProperties adds the user property `[Experiment] <flag key>` to the events. When false, neither exposures nor
+	// assignments set it, whatever their own `set_user_properties` says.
 	SetUserProperties bool `mapstructure:"set_user_properties"`
 	// EventProperties selects which other attributes are sent with an event.
 	EventProperties EventPropertiesConfig `mapstructure:"event_properties"`

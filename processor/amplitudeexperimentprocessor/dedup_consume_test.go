@@ -379,6 +379,9 @@ func TestPropertiesOfOneKind(t *testing.T) {
 	assert.Equal(t, []any{set("B")}, operations(r.send(t, exposed("B", 1))))
 	assert.Equal(t, []any{nil}, operations(r.send(t, assigned("C", 2))))
 	assert.Empty(t, r.send(t, exposed("B", 3)))
+	r = start(t, configOf(t, "{set_user_properties: false, exposure: {set_user_properties: true}, assignment: {set_user_properties: true}}"), nil)
+	assert.Equal(t, []any{nil}, operations(r.send(t, assigned("A", 0))), "the key of the processor turns both off")
+	assert.Equal(t, []any{nil}, operations(r.send(t, exposed("B", 1))))
 }
 
 // TestLedgerBesideOtherSettings plays a day under settings that change what the ledger speaks for: the records of an exposure with
