@@ -84,7 +84,7 @@ func TestWhatTheCodeSays(t *testing.T) {
 		"amplitude sending_queue::sizer":           {"`requests`, `items` or `bytes`", "`items`", "Determines the type of size measurement used by this component."},
 		"amplitude sending_queue::batch::min_size": {"int", "`8192`", "Defines the configuration for the minimum size of a batch."},
 		"amplitude rate_limit::events_per_second":  {"number", "`0`", "Bounds the events; 0 is no limit."},
-		"amplitude_experiment set_user_properties": {"bool", "`true`", "Adds the user property `[Experiment] <flag key>` to the events."},
+		"amplitude_experiment set_user_properties": {"bool", "`true`", "Adds the user property `[Experiment] <flag key>` to the events. When false, neither exposures nor assignments set it, whatever their own `set_user_properties` says."},
 		"amplitude_experiment identity::groups":    {"map of string", "`{}`", "Maps an Amplitude group type to the attribute that holds its value."},
 		"amplitude_experiment dedup::redis":        {"optional section", "off", "Shares the state between replicas; without it, each replica has its own."},
 		"amplitude_experiment assignment::property_prefix": {
