@@ -226,7 +226,7 @@ scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Print
 	SCALE_ROUNDS=$(ROUNDS) $(GO) test -count=1 -v -tags scalebench -timeout 30m -run TestFigures ./e2e/scale
 
 .PHONY: bench
-bench: need-go ## Measure side by side with what else would do the job; writes docs/performance.md and .svg (BENCH=flags, BENCH=-h lists them)
+bench: need-go ## Measure side by side with what else would do the job, in 20 minutes; renews docs/performance.md (BENCH=flags, BENCH=-h lists them)
 ifneq (,$(filter -h -help --help,$(BENCH)))
 	@cd bench && $(GO) run ./usage
 else

@@ -29,7 +29,7 @@ func shaped(of workload) (workload, error) {
 	if err != nil {
 		return workload{}, err
 	}
-	return workload{of.name + " events", of.what + ", as events", func(r *rand.Rand, serial int) plog.Logs {
+	return workload{name: of.name + " events", what: of.what + ", as events", batch: func(r *rand.Rand, serial int) plog.Logs {
 		logs := of.batch(r, serial)
 		if err := p.ConsumeLogs(context.Background(), logs); err != nil {
 			panic(err) // there is nothing behind the processor that could refuse
@@ -40,21 +40,26 @@ func shaped(of workload) (workload, error) {
 
 func exporterContender(name, note string, factory exporter.Factory, config map[string]any) maker {
 	return func() (contender, component.Component, error) {
-		cfg := factory.CreateDefaultConfig()
 		config["sending_queue"] = map[string]any{"enabled": false}
 		config["retry_on_failure"] = map[string]any{"enabled": false}
-		if err := confmap.NewFromStringMap(config).Unmarshal(cfg); err != nil {
-			return contender{}, nil, fmt.Errorf("%s: %w", name, err)
-		}
-		e, err := factory.CreateLogs(context.Background(), exportertest.NewNopSettings(factory.Type()), cfg)
+		e, err := startExporter(factory, config)
 		if err != nil {
-			return contender{}, nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if err := e.Start(context.Background(), componenttest.NewNopHost()); err != nil {
 			return contender{}, nil, fmt.Errorf("%s: %w", name, err)
 		}
 		return contender{name: name, note: note, consume: e.ConsumeLogs}, e, nil
 	}
+}
+
+func startExporter(factory exporter.Factory, config map[string]any) (exporter.Logs, error) {
+	cfg := factory.CreateDefaultConfig()
+	if err := confmap.NewFromStringMap(config).Unmarshal(cfg); err != nil {
+		return nil, err
+	}
+	e, err := factory.CreateLogs(context.Background(), exportertest.NewNopSettings(factory.Type()), cfg)
+	if err != nil {
+		return nil, err
+	}
+	return e, e.Start(context.Background(), componenttest.NewNopHost())
 }
 
 // dryRun encodes and counts, all but the sending.

@@ -6,14 +6,19 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"runtime/metrics"
 	"slices"
 	"syscall"
 	"time"
 
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/bench/cmdline"
 )
 
 // contender is one way of doing the work of a workload.
@@ -21,6 +26,8 @@ type contender struct {
 	name string
 	// note says what it does not do, if anything.
 	note string
+	// work is what it gets; see measure.
+	work workload
 	// consume handles one batch; it may change it.
 	consume func(context.Context, plog.Logs) error
 	// flush, if there is one, does at the end of a round what the contender has put off.
@@ -29,58 +36,109 @@ type contender struct {
 	decode bool
 }
 
-// figures are per record: CPU time of the whole process, garbage collection included, of each
-// round, and exact allocations.
+// maker starts a contender.
+type maker func() (contender, component.Component, error)
+
+// on gives a contender a workload of its own.
+func on(w workload, m maker) maker {
+	return func() (contender, component.Component, error) {
+		c, started, err := m()
+		c.work = w
+		return c, started, err
+	}
+}
+
+// figures are per record: CPU time of the whole process in each round, garbage collection included, in ns; the garbage
+// collections of all rounds, of a million records; and exact allocations.
 type figures struct {
 	contender
-	rounds        []time.Duration
+	rounds        []float64
+	collections   float64
 	allocs, bytes float64
 }
 
-func (f *figures) median() time.Duration {
-	sorted := slices.Sorted(slices.Values(f.rounds))
-	return sorted[len(sorted)/2]
+// ranged is a median, with the lowest and the highest value.
+type ranged struct{ median, low, high float64 }
+
+func rangeOf(values []float64) ranged {
+	sorted := slices.Sorted(slices.Values(values))
+	return ranged{sorted[len(sorted)/2], sorted[0], sorted[len(sorted)-1]}
 }
 
-// spread is the range from the best round to the third quartile.
-func (f *figures) spread() (low, high time.Duration) {
-	sorted := slices.SortedFunc(slices.Values(f.rounds), cmp.Compare[time.Duration])
-	return sorted[0], sorted[len(sorted)*3/4]
+func (f *figures) cpu() ranged { return rangeOf(f.rounds) }
+
+// ratio compares round by round, so that what disturbed a round disturbed both: how many times b's value that of a is.
+func ratio(a, b []float64) ranged {
+	ratios := make([]float64, len(a))
+	for i := range a {
+		ratios[i] = b[i] / a[i]
+	}
+	return rangeOf(ratios)
+}
+
+// measure starts the contenders, compares them and stops them. Those without a workload of their own get w.
+func measure(o cmdline.Options, w workload, makers []maker, limits ...contender) (results []figures, err error) {
+	var contenders []contender
+	for _, m := range makers {
+		c, started, err := m()
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, started.Shutdown(context.Background())) }()
+		contenders = append(contenders, c)
+	}
+	contenders = append(contenders, limits...)
+	for i := range contenders {
+		if contenders[i].work.batch == nil {
+			contenders[i].work = w
+		}
+	}
+	return compareAll(contenders, o.Rounds, o.Batches)
 }
 
 // compareAll runs the contenders in turn, round by round, so that what disturbs the machine disturbs
-// all of them. Each batch is decoded right before it is timed, as in a Collector.
-func compareAll(w workload, contenders []contender, rounds, batches int) ([]figures, error) {
+// all of them. Each batch is decoded right before it is timed, as in a Collector, and comes once.
+func compareAll(contenders []contender, rounds, batches int) ([]figures, error) {
 	results := make([]figures, len(contenders))
-	serials := make([]int, len(contenders))
 	for i, c := range contenders {
 		results[i].contender = c
 	}
 	for round := range rounds + 1 {
 		for i := range results {
-			cpu, allocs, bytes, err := runRound(w, &results[i].contender, serials[i], batches, round == 0)
+			f, batches := &results[i], cmp.Or(results[i].work.batches, batches)
+			one, err := runRound(&f.contender, round*batches, batches, round == 0)
 			if err != nil {
-				return nil, fmt.Errorf("%s on %s: %w", results[i].name, w.name, err)
+				return nil, fmt.Errorf("%s on %s: %w", f.name, f.work.name, err)
 			}
-			serials[i] += batches
 			if round == 0 {
 				// Not timed: maps grow, pools fill, and counting allocations stops the world each time.
-				results[i].allocs, results[i].bytes = allocs, bytes
+				f.allocs, f.bytes = one.allocs, one.bytes
 				continue
 			}
-			results[i].rounds = append(results[i].rounds, cpu)
+			f.rounds = append(f.rounds, float64(one.cpu.Nanoseconds())/float64(one.records))
+			f.collections += float64(one.collections) * 1e6 / float64(one.records*rounds)
 		}
 	}
 	return results, nil
 }
 
+// roundResult is what a round showed of so many records.
+type roundResult struct {
+	records       int
+	cpu           time.Duration
+	collections   uint64
+	allocs, bytes float64
+}
+
 // runRound times the batches one by one, or counts the allocations of the second half of them.
-func runRound(w workload, c *contender, serial, batches int, count bool) (cpu time.Duration, allocs, bytes float64, err error) {
+func runRound(c *contender, serial, batches int, count bool) (result roundResult, err error) {
 	random := rand.New(rand.NewPCG(1, uint64(serial))) //nolint:gosec // the same in every run
 	encoded := make([][]byte, batches)
 	for i := range encoded {
-		if encoded[i], err = (&plog.ProtoMarshaler{}).MarshalLogs(w.batch(random, serial+i)); err != nil {
-			return 0, 0, 0, err
+		logs := c.work.batch(random, serial+i)
+		result.records += max(logs.LogRecordCount(), c.work.records)
+		if encoded[i], err = (&plog.ProtoMarshaler{}).MarshalLogs(logs); err != nil {
+			return result, err
 		}
 	}
 	runtime.GC()
@@ -93,46 +151,69 @@ func runRound(w workload, c *contender, serial, batches int, count bool) (cpu ti
 		}
 		return c.consume(ctx, logs)
 	}
+	timed := func(do func() error) error {
+		collected, start := collections(), cpuTime()
+		err := do()
+		result.cpu += cpuTime() - start
+		result.collections += collections() - collected
+		return err
+	}
 	counted := 0
 	for i, body := range encoded {
 		logs, err := unmarshaler.UnmarshalLogs(body)
 		if err != nil {
-			return 0, 0, 0, err
+			return result, err
 		}
 		if count && i >= batches/2 {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			err = work(logs, body)
 			runtime.ReadMemStats(&after)
-			allocs += float64(after.Mallocs - before.Mallocs)
-			bytes += float64(after.TotalAlloc - before.TotalAlloc)
-			counted += batchSize
+			result.allocs += float64(after.Mallocs - before.Mallocs)
+			result.bytes += float64(after.TotalAlloc - before.TotalAlloc)
+			counted++
 		} else {
-			start := cpuTime()
-			err = work(logs, body)
-			cpu += cpuTime() - start
+			err = timed(func() error { return work(logs, body) })
 		}
 		if err != nil {
-			return 0, 0, 0, err
+			return result, err
 		}
 	}
 	if c.flush != nil {
-		start := cpuTime()
-		err := c.flush()
-		cpu += cpuTime() - start
-		if err != nil {
-			return 0, 0, 0, err
+		if err := timed(c.flush); err != nil {
+			return result, err
 		}
 	}
-	records := float64(max(counted, 1))
-	return cpu / time.Duration(batches*batchSize), allocs / records, bytes / records, nil
+	if counted > 0 {
+		records := float64(counted) * float64(result.records) / float64(batches)
+		result.allocs, result.bytes = result.allocs/records, result.bytes/records
+	}
+	return result, nil
 }
 
 // cpuTime is what this process has used, in user and system mode, on all cores.
-func cpuTime() time.Duration {
+func cpuTime() time.Duration { return usageOf(syscall.RUSAGE_SELF) }
+
+func usageOf(who int) time.Duration {
 	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+	if err := syscall.Getrusage(who, &usage); err != nil {
 		panic(err) // cannot happen with these arguments
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// collections is how often garbage was collected in this process.
+func collections() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// heap is what is alive.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

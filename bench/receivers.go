@@ -44,7 +44,7 @@ func receiverSuite(o cmdline.Options, d *document) error {
 	if err != nil {
 		return err
 	}
-	results, err := measure(o, workload{"uploads", "ordinary events of SDKs", uploads}, []maker{
+	results, err := measure(o, workload{name: "uploads", what: "ordinary events of SDKs", records: batchSize, batch: uploads}, []maker{
 		receiverContender("amplitude", "", amplitudereceiver.NewFactory(), amplitudeConfig, "/batch", "application/json", upload),
 		receiverContender("otlp JSON", "", otlpreceiver.NewFactory(), otlpConfig, "/v1/logs", "application/json", asJSON),
 		receiverContender("otlp protobuf", "", otlpreceiver.NewFactory(), otlpConfig, "/v1/logs", "application/x-protobuf", asProto),

@@ -7,43 +7,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"time"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/docblock"
 )
 
-// document collects what docs/performance.md says; every word of it comes from the command.
+// document collects what one part of the benchmark says.
 type document struct {
 	text  strings.Builder
 	chart []chartGroup
 }
-
-// profiles is what pprof showed of these workloads on 2026-11-23; renew it with the code.
-const profiles = `
-## Where the time goes
-
-Processor on W1, by CPU profile: writing events 35 %, reading records 34 % (half of it going over the attributes and checking them),
-remembering them 16 %, deciding about repeats 14 %. No function of these components or of pdata holds more than 7 %: what is left is spread
-over the checks that the rules ask for (UTF-8, white space, placeholders, lengths), pointers that pdata makes us follow, the barriers
-that Go puts before each pointer written while garbage is collected, and memory that a batch of a thousand records reads twice: once
-to decide, once to write. Deciding first is what makes a refused batch harmless. Of the two allocations, one is the value of the
-insert_id and one that of the user property; pdata offers no way to use one again. Tried, and left out since they gain less than the
-machine's noise: finding the texts that move by their position, touching the table's memory before remembering, looking at fewer
-old entries, batches small enough for the second-level cache.
-
-A repeat is spared the writing and the remembering, hence costs about three fifths of an event: it has to be read whole to be known as one.
-log_dedup hashes three attributes and checks nothing, so that a factor of 14 would leave less than the reading alone takes. A
-record that is not about a flag costs the look at its event name and, if it has none, at each attribute, since old conventions put the name
-there; that is memory which decoding has just filled, and about what reading alone costs.
-
-Cost grows in a straight line with attributes, flags and properties: each one more costs about the same, within the machine's
-noise, which the difference of two rows shows doubled. A batch of 1,000 assignments of 50 flags and more no longer fits the cache.
-
-Two cores share the cache and, on a machine like this one, the core: the last column of the users' table is what two workers do in
-the time of one.
-
-The bytes per user of a small state include a whole slab of 12 KiB for each of the 64 parts, and the working memory of a batch.
-`
 
 type chartGroup struct {
 	name string
@@ -56,56 +29,60 @@ type chartBar struct {
 }
 
 func (d *document) printf(format string, args ...any) {
-	fmt.Printf(format, args...)
 	fmt.Fprintf(&d.text, format, args...)
-}
-
-func (d *document) head(rounds, batches int) {
-	d.printf("# Performance\n\nWritten by `make bench`: change the command, not this page.\n\n"+
-		"%s, %s/%s, %d cores, %s. %d interleaved rounds of %d batches of %d records. Figures are CPU time of the\n"+
-		"whole process per record, garbage collection included: median [fastest round..third quartile]. Compare rows\n"+
-		"of one table; a shared machine makes absolute figures wander by half.\n\n![Chart](performance.svg)\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly), rounds, batches, batchSize)
 }
 
 // suite writes the table of one workload; the first result is what the others are compared with.
 func (d *document) suite(title string, results []figures) {
-	d.printf("\n## %s\n\n| | CPU ns/record | range | allocations | bytes | times the first row | note |\n|---|--:|---|--:|--:|--:|---|\n", title)
-	base := float64(results[0].median())
+	d.printf("\n## %s\n\n| | CPU ns/record | range | times the first row | range | collections a million | allocations | bytes | note |\n|---|--:|---|--:|---|--:|--:|--:|---|\n", title)
 	group := chartGroup{name: title}
 	for i := range results {
 		r := &results[i]
-		low, high := r.spread()
-		d.printf("| %s | %d | %d..%d | %.2f | %.0f | %.2f | %s |\n", r.name, r.median().Nanoseconds(), low.Nanoseconds(), high.Nanoseconds(),
-			r.allocs, r.bytes, float64(r.median())/base, r.note)
-		group.bars = append(group.bars, chartBar{r.name, float64(r.median().Nanoseconds())})
+		cpu, times := r.cpu(), ratio(results[0].rounds, r.rounds)
+		d.printf("| %s | %.0f | %.0f..%.0f | %.2f | %.2f..%.2f | %.1f | %.2f | %.0f | %s |\n", r.name, cpu.median, cpu.low, cpu.high,
+			times.median, times.low, times.high, r.collections, r.allocs, r.bytes, r.note)
+		group.bars = append(group.bars, chartBar{r.name, cpu.median})
 	}
 	d.chart = append(d.chart, group)
 }
 
-// target says whether a ratio is reached. Where more is better, atLeast is set.
-func (d *document) target(what string, value, want float64, atLeast bool) {
+// target says whether a figure is at most what it should be.
+func (d *document) target(what string, value, want float64) {
+	d.printf("\n%s: %.3g, %s\n", what, value, verdict(value, want, false))
+}
+
+// targetRatio says whether a ratio is reached, by the median of its rounds. Where more is better, atLeast is set.
+func (d *document) targetRatio(what string, r ranged, want float64, atLeast bool) {
+	d.printf("\n%s: %.3g (%.3g..%.3g), %s\n", what, r.median, r.low, r.high, verdict(r.median, want, atLeast))
+}
+
+func verdict(value, want float64, atLeast bool) string {
 	reached, sign := value <= want, "≤"
 	if atLeast {
 		reached, sign = value >= want, "≥"
 	}
-	verdict := "reached"
-	if !reached {
-		verdict = "**missed**"
+	if reached {
+		return fmt.Sprintf("target %s %.3g: reached.", sign, want)
 	}
-	d.printf("\n%s: %.3g, target %s %.3g: %s.\n", what, value, sign, want, verdict)
+	return fmt.Sprintf("target %s %.3g: **missed**.", sign, want)
 }
 
-func (d *document) write(folder string) error {
-	if err := os.WriteFile(filepath.Join(folder, "performance.md"), []byte(d.text.String()), 0o644); err != nil { //nolint:gosec // a page
-		return err
+// write renews the block of a part on its page, and its chart.
+func (d *document) write(folder string, p part, stamp string) error {
+	text := stamp
+	if len(d.chart) > 0 {
+		chart := "performance-" + p.name + ".svg"
+		if err := os.WriteFile(filepath.Join(folder, "images", chart), []byte(d.svg()), 0o644); err != nil { //nolint:gosec // a picture
+			return err
+		}
+		text += "\n![Chart of the tables below](images/" + chart + ")\n"
 	}
-	return os.WriteFile(filepath.Join(folder, "performance.svg"), []byte(d.svg()), 0o644) //nolint:gosec // a picture
+	return docblock.Renew(filepath.Join(folder, p.page), "make bench", p.name, text+d.text.String())
 }
 
 // svg draws the tables as bars, each group on a scale of its own.
 func (d *document) svg() string {
-	const width, left, line = 900, 300, 20
+	const width, left, line = 900, 340, 20
 	var b strings.Builder
 	height := line
 	for _, g := range d.chart {

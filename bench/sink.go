@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,10 +32,14 @@ func serve() error {
 		return err
 	}
 	var received atomic.Int64
+	var away atomic.Bool
 	buffers := sync.Pool{New: func() any { return new(bytes.Buffer) }}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /count", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, received.Load())
+	})
+	mux.HandleFunc("POST /away/{now}", func(_ http.ResponseWriter, r *http.Request) {
+		away.Store(r.PathValue("now") == "true")
 	})
 	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
 		body := buffers.Get().(*bytes.Buffer)
@@ -42,6 +47,10 @@ func serve() error {
 		body.Reset()
 		if _, err := body.ReadFrom(r.Body); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if away.Load() {
+			http.Error(w, "away", http.StatusServiceUnavailable)
 			return
 		}
 		n := bytes.Count(body.Bytes(), insertIDKey)
@@ -108,6 +117,28 @@ func (s *sink) count() (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(string(text))
+}
+
+// await waits until so many events have arrived, and returns how many have not in time.
+func (s *sink) await(events int) (missed int, err error) {
+	err = waitFor(func() (bool, error) {
+		n, err := s.count()
+		missed = events - n
+		return missed <= 0, err
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	return missed, err
+}
+
+// setAway makes the sink answer 503, or take events again.
+func (s *sink) setAway(away bool) error {
+	answer, err := http.Post(fmt.Sprint(s.url, "/away/", away), "", nil)
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
 }
 
 func (s *sink) stop() error {

@@ -16,13 +16,18 @@ const (
 	flags     = 50
 	variants  = 3
 	users     = 10_000
+	days      = 5
 	batchSize = 1000
 )
 
 // workload makes batches. Batches differ, so that nothing but what it says repeats.
 type workload struct {
 	name, what string
-	batch      func(r *rand.Rand, serial int) plog.Logs
+	// records, if not 0, is what a batch counts as where it is no logs.
+	records int
+	// batches, if not 0, make a round, whatever the command line says.
+	batches int
+	batch   func(r *rand.Rand, serial int) plog.Logs
 }
 
 // exposure is one result. Numbered ones differ: when all users have met all flags, the next day begins.
@@ -31,15 +36,17 @@ type exposure struct {
 	at                  time.Time
 }
 
+// numbered returns one of users × flags × days results. A user keeps the variant of a flag: another one would take a $identify as well. The days
+// are the last ones, since what is older than a week at its arrival leaves user properties alone, and so costs less than what comes as it happens.
 func numbered(i, flags int) exposure {
-	user := i / flags
+	day, user, flag := i/flags/users, i/flags%users, i%flags
 	return exposure{
-		user:    fmt.Sprintf("user-%08d", user%users),
-		flag:    fmt.Sprintf("experiment-%02d", i%flags),
-		variant: fmt.Sprintf("variant-%d", (user+i)%variants),
-		at:      firstDay.AddDate(0, 0, user/users),
+		user: fmt.Sprintf("user-%08d", user), flag: fmt.Sprintf("experiment-%02d", flag),
+		variant: variantOf(user, flag), at: firstDay.AddDate(0, 0, day),
 	}
 }
+
+func variantOf(user, flag int) string { return fmt.Sprintf("variant-%d", (user+flag)%variants) }
 
 func newBatch() (plog.Logs, plog.LogRecordSlice) {
 	logs := plog.NewLogs()
@@ -56,8 +63,8 @@ func newBatch() (plog.Logs, plog.LogRecordSlice) {
 	return logs, scope.LogRecords()
 }
 
-// firstDay leaves room for many days before today.
-var firstDay = time.Date(2020, 1, 1, 12, 0, 0, 0, time.UTC)
+// firstDay leaves room for all days before today.
+var firstDay = time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -days).Add(12 * time.Hour)
 
 func appendExposure(records plog.LogRecordSlice, e exposure, others int) {
 	record := records.AppendEmpty()
@@ -112,19 +119,29 @@ func repeats(percent int) func(*rand.Rand, int) plog.Logs {
 	}
 }
 
+// flagsPerBatch bounds a batch of assignments, so that those of many flags and those of few fill the caches alike.
+const flagsPerBatch = 10_000
+
+// assignmentsOf is how many assignments of so many flags are in a batch.
+func assignmentsOf(flags int) int { return min(batchSize, flagsPerBatch/flags) }
+
+// dayOfAssignments is how many batches of assignments are of other persons. Then they come again, on the next day.
+const dayOfAssignments = 200
+
 // assignments makes batches of assignments of so many flags.
 func assignments(flags int) func(*rand.Rand, int) plog.Logs {
+	size := assignmentsOf(flags)
 	return func(_ *rand.Rand, serial int) plog.Logs {
 		logs, records := newBatch()
-		for i := range batchSize {
-			n := serial*batchSize + i
+		for i := range size {
+			day, person := serial/dayOfAssignments, serial%dayOfAssignments*size+i
 			record := records.AppendEmpty()
 			record.SetEventName("$assignment")
-			record.SetTimestamp(pcommon.NewTimestampFromTime(firstDay))
-			record.Attributes().PutStr("user.id", fmt.Sprintf("user-%08d", n))
+			record.SetTimestamp(pcommon.NewTimestampFromTime(firstDay.AddDate(0, 0, day)))
+			record.Attributes().PutStr("user.id", fmt.Sprintf("user-%08d", person))
 			results := record.Attributes().PutEmptyMap("variants")
 			for f := range flags {
-				results.PutStr(fmt.Sprintf("experiment-%02d", f), fmt.Sprintf("variant-%d", (n+f)%variants))
+				results.PutStr(fmt.Sprintf("experiment-%02d", f), variantOf(person, f))
 			}
 		}
 		return logs
@@ -148,9 +165,9 @@ func foreign(_ *rand.Rand, serial int) plog.Logs {
 }
 
 var (
-	w1   = workload{"W1", "1,000 one-flag exposures", exposures(4)}
-	w2   = workload{"W2", "1,000 assignments of 10 flags", assignments(10)}
-	w350 = workload{"W3 50 %", "W1 with half of it repeats", repeats(50)}
-	w395 = workload{"W3 95 %", "W1 with 95 % repeats", repeats(95)}
-	w4   = workload{"W4", "1,000 records that are not about a flag", foreign}
+	w1   = workload{name: "W1", what: "1,000 one-flag exposures", batch: exposures(4)}
+	w2   = workload{name: "W2", what: "1,000 assignments of 10 flags", batch: assignments(10)}
+	w350 = workload{name: "W3 50 %", what: "W1 with half of it repeats", batch: repeats(50)}
+	w395 = workload{name: "W3 95 %", what: "W1 with 95 % repeats", batch: repeats(95)}
+	w4   = workload{name: "W4", what: "1,000 records that are not about a flag", batch: foreign}
 )
