@@ -188,6 +188,9 @@ func (r *reader) collect(t *fieldTable, v *fieldValues, to ref, at level, name s
 			v.claims = append(v.claims, name)
 		}
 	case fieldInside, fieldEvent:
+		if to.field == fieldEvent && isOpen(to.field, at) {
+			unfold(value)
+		}
 		if value.Type() == pcommon.ValueTypeMap && isOpen(to.field, at) {
 			eachInside(to.field, at, name, value.Map(), func(at level, name string, value pcommon.Value) {
 				for _, to := range t.lookup(name) {
@@ -201,6 +204,16 @@ func (r *reader) collect(t *fieldTable, v *fieldValues, to ref, at level, name s
 		if at < levelScope && value.Type() != pcommon.ValueTypeEmpty {
 			v.flat = append(v.flat, flatEntry{field: to.field, name: name, value: value})
 		}
+	}
+}
+
+// unfold makes a map of the text of a JSON object, in place: some loggers cannot nest.
+func unfold(value pcommon.Value) {
+	if value.Type() != pcommon.ValueTypeStr {
+		return
+	}
+	if object, ok := parseObject(value.Str()); ok {
+		object.MoveTo(value)
 	}
 }
 

@@ -230,7 +230,7 @@ func (r *recognizer) scan(attributes pcommon.Map) (name string, claims bool) {
 				eventType = value.Str()
 			}
 		case fieldEventProperties:
-			isEvent = value.Type() == pcommon.ValueTypeMap
+			isEvent = value.Type() == pcommon.ValueTypeMap || (value.Type() == pcommon.ValueTypeStr && strings.HasPrefix(strings.TrimLeft(value.Str(), jsonSpace), "{"))
 		}
 	}
 	if name == "" && isEvent && r.isOurs(eventType) {

@@ -77,6 +77,8 @@ var shapeCases = []eventCase{
 	{name: "documented event in the body", event: "$exposure", body: documented(nil), want: exposed("my-flag", "on", nil)},
 	{name: "documented event without a name", record: documented(nil), want: exposed("my-flag", "on", nil)},
 	{name: "documented event in the body without a name", body: documented(nil), want: exposed("my-flag", "on", nil)},
+	{name: "documented event of a logger that cannot nest", record: attrs{"event_type": "$exposure", "user_id": "user-12345", "event_properties": ` {"flag_key":"my-flag","variant":"on"}`}, want: exposed("my-flag", "on", nil)},
+	{name: "documented event with properties that are no JSON", record: attrs{"event_type": "$exposure", "user_id": "user-12345", "event_properties": `{"flag_key":"my-flag",`}, outcome: "rejected", reason: "no_flag_key"},
 	{name: "documented event as JSON", config: "parse_json_body: true", body: `{"event_type":"$exposure","user_id":"user-12345","event_properties":{"flag_key":"my-flag","variant":"on"}}`, want: exposed("my-flag", "on", nil)},
 	{name: "an event type alone is no name", record: exposure(attrs{"event_type": "$exposure"}), outcome: "passed"},
 	{name: "another event", record: documented(attrs{"event_type": "Cart Viewed"}), outcome: "passed"},
