@@ -89,6 +89,30 @@ func TestCounts(t *testing.T) {
 	assert.False(t, c.Verdict.Mismatch())
 }
 
+// TestDeviceAndUser: a device that gets a user is that one; alone for the first time after its user, it is somebody else.
+func TestDeviceAndUser(t *testing.T) {
+	for name, test := range map[string]struct {
+		met                 []diagnostics.Person
+		persons, deviceOnly int
+	}{
+		"a login":             {[]diagnostics.Person{{Device: 7}, {User: 1, Device: 7}, {Device: 7}}, 1, 0},
+		"a logout":            {[]diagnostics.Person{{User: 1, Device: 7}, {Device: 7}}, 2, 1},
+		"two users on it":     {[]diagnostics.Person{{Device: 7}, {User: 1, Device: 7}, {User: 2, Device: 7}}, 2, 0},
+		"two devices of one":  {[]diagnostics.Person{{Device: 7}, {Device: 8}, {User: 1, Device: 7}, {User: 1, Device: 8}}, 1, 0},
+		"nobody but a device": {[]diagnostics.Person{{Device: 7}, {Device: 7}}, 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(func(*diagnostics.Settings) {})
+			for n, who := range test.met {
+				expose(b, "f", "a", who, n)
+			}
+			c := b.Read()[0]
+			assert.Equal(t, test.persons, c.Persons)
+			assert.Equal(t, test.deviceOnly, c.DeviceOnly)
+		})
+	}
+}
+
 // TestNobodyExpectsEqualShares: without configured shares there is no verdict, however the persons are split.
 func TestNobodyExpectsEqualShares(t *testing.T) {
 	b := newBook(nil)
