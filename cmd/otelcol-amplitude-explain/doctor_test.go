@@ -157,6 +157,13 @@ func TestDoctorLooksAtTheDisk(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(out, "✗"), out)
 	assert.Contains(t, out, "exporter_amplitude_old_logs holds the queue of an exporter amplitude/old, which the configuration does not have")
 
+	status, out := i.doctor(t, []string{"letters/dead.jsonl", "new/letters/dead.jsonl", "/state, ", "/new/state, create_directory: true, "})
+	assert.Zero(t, status, out)
+	assert.Equal(t, 2, strings.Count(out, "is not there yet, and can be made at the start"), out)
+	require.NoFileExists(t, filepath.Join(i.folder, "new"))
+	_, out = i.doctor(t, []string{"letters/dead.jsonl", "collector.yaml/letters/dead.jsonl"})
+	assert.Contains(t, out, "✗ exporters::amplitude: dead_letter::path: ")
+
 	if runtime.GOOS == "windows" {
 		return
 	}

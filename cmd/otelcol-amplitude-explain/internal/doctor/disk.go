@@ -40,7 +40,7 @@ func (e *examination) deadLetters() {
 			e.wrong(subject, "dead_letter::path %s is no regular file: name one", path)
 			continue
 		}
-		e.directory(subject, "dead_letter::path", filepath.Dir(path))
+		e.directory(subject, "dead_letter::path", filepath.Dir(path), true)
 	}
 }
 
@@ -74,7 +74,8 @@ func (e *examination) storages() {
 			e.wrong(subject, "it names no directory: set one that outlives the Collector")
 			continue
 		}
-		if !e.directory(subject, "directory", directory) {
+		create, _ := section.Get("create_directory").(bool)
+		if !e.directory(subject, "directory", directory, create) {
 			continue
 		}
 		if fsync, _ := section.Get("fsync").(bool); !fsync {
@@ -113,10 +114,22 @@ func (e *examination) leftQueues(subject, directory string) {
 	}
 }
 
-// directory examines whether files can be written to a directory and stay there. It writes an empty file and removes it.
-func (e *examination) directory(subject, key, path string) bool {
+// directory examines whether files can be written to a directory and stay there. It writes an empty file and removes it. One that is made at the start
+// may not be there yet: then what it is made in counts.
+func (e *examination) directory(subject, key, path string, made bool) bool {
 	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, os.ErrNotExist) && made:
+		parent := filepath.Dir(path)
+		for _, err := os.Stat(parent); errors.Is(err, os.ErrNotExist) && parent != filepath.Dir(parent); _, err = os.Stat(parent) {
+			parent = filepath.Dir(parent)
+		}
+		if err := probe(parent); err != nil {
+			e.wrong(subject, "%s: there is no directory %s, and this user cannot make it in %s (%s): run this as the user of the Collector, or make it for that user", key, path, parent, oneLine(err))
+			return false
+		}
+		e.well(subject, "%s: %s is not there yet, and can be made at the start", key, path)
+		return true
 	case errors.Is(err, os.ErrNotExist):
 		e.wrong(subject, "%s: there is no directory %s: make it, owned by the user that the Collector runs as", key, path)
 		return false
