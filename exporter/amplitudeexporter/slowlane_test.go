@@ -274,8 +274,8 @@ func TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull(t *testing.T) {
 
 func TestStorageThatIsNone(t *testing.T) {
 	for name, host := range map[string]*statusHost{
-		"was not found":              {},
-		"is not a storage extension": {extensions: map[component.ID]component.Component{storageID: struct{ component.Component }{}}},
+		"sending_queue::storage: storage extension": {},
+		"is not a storage extension":                {extensions: map[component.ID]component.Component{storageID: struct{ component.Component }{}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, nil, nil)

@@ -54,13 +54,9 @@ type slowStore struct {
 // openSlowStore opens the storage under a name of its own and returns what a former run left there, in order. It reports
 // each chunk that cannot be read.
 func openSlowStore(ctx context.Context, host component.Host, id, storageID component.ID, name string, unreadable func(number uint64, err error)) (*slowStore, []*slowChunk, error) {
-	found, ok := host.GetExtensions()[storageID]
-	if !ok {
-		return nil, nil, fmt.Errorf("storage extension %q of the sending queue was not found", storageID)
-	}
-	extension, ok := found.(storage.Extension)
-	if !ok {
-		return nil, nil, fmt.Errorf("extension %q of the sending queue is not a storage extension", storageID)
+	extension, err := storageclient.Find(host, storageID)
+	if err != nil {
+		return nil, nil, fmt.Errorf("sending_queue::storage: %w", err)
 	}
 	client, err := storageclient.Open(ctx, extension, storageID, component.KindExporter, id, name)
 	if err != nil {
