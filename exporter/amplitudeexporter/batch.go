@@ -4,15 +4,14 @@
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
 import (
-	"iter"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
 // state is what has become of an event of a batch.
@@ -32,15 +31,16 @@ const (
 	stateSuspect
 )
 
-// batchEvent is one event of a batch: its JSON is batch.json[start:end].
+// batchEvent is one event of a batch.
 type batchEvent struct {
-	records.Ref
-	start, end   int
+	origin
+	// json is the event's, in its chunk.
+	json         []byte
 	user, device event.Identity
-	// receipt is the key of the event's receipt, 0 without an insert_id.
-	receipt uint64
 	// billable tells that it counts toward event volume.
 	billable bool
+	// happened is the event's time, 0 if it has none.
+	happened pcommon.Timestamp
 	state    state
 	// wait is how long a throttled event has to rest.
 	wait time.Duration
@@ -52,68 +52,84 @@ type batchEvent struct {
 	early bool
 }
 
-// happened is the event's time, 0 if it has none.
-func (e *batchEvent) happened() pcommon.Timestamp {
-	if at := e.Record.Timestamp(); at != 0 {
-		return at
-	}
-	return e.Record.ObservedTimestamp()
-}
-
-// batch is a set of encoded events in order, and the records that are no events.
-type batch struct {
-	encoder *event.Encoder
-	// maxEvent is the size from which an event cannot be sent even alone.
-	maxEvent int
-	json     []byte
-	events   []batchEvent
-	rejected []undeliverable
-	records  int
+// origin is where an event, or what cannot be one, comes from.
+type origin struct {
+	// Ref is the record. Of a chunk that does not hold it only the time of arrival is known, until batch.locate.
+	records.Ref
+	chunk *chunk.Chunk
+	// number is that of the record in the chunk.
+	number uint32
+	// receipt is the key of the event's receipt, 0 without an insert_id.
+	receipt uint64
 }
 
 // undeliverable is a record that cannot be delivered, and why.
 type undeliverable struct {
-	records.Ref
+	origin
 	event.Failure
 }
 
-// addLogs encodes all records of logs.
-func (b *batch) addLogs(refs iter.Seq[records.Ref]) {
-	for ref := range refs {
-		b.add(ref)
+// batch is a set of encoded events in order, and the records that are no events.
+type batch struct {
+	events []batchEvent
+	// bytes is the size of their JSON.
+	bytes    int
+	rejected []undeliverable
+	records  int
+	// lost are the values that were left out of the events, and not counted before.
+	lost event.Losses
+	// decoded are the records of those chunks of which one was asked for.
+	decoded map[*chunk.Chunk][]records.Ref
+	// unreadable is told of a chunk whose records cannot be had again.
+	unreadable func(error)
+}
+
+// take appends encoded events, and the records that cannot be any.
+func (b *batch) take(parts chunk.Parts) {
+	for _, part := range parts {
+		for cause, n := range part.Lost() {
+			b.lost[cause] += n
+		}
+		b.records += part.Records()
+		for e, json := range part.Events() {
+			b.bytes += len(json)
+			b.events = append(b.events, batchEvent{
+				origin: origin{Ref: part.Ref(e.Record()), chunk: part.Chunk, number: e.Record(), receipt: e.Receipt},
+				json:   json, user: e.User, device: e.Device, billable: e.Billable(), happened: e.Happened,
+			})
+		}
+		for r := range part.Rejected() {
+			from := origin{Ref: part.Ref(r.Record), chunk: part.Chunk, number: r.Record, receipt: r.Receipt}
+			b.rejected = append(b.rejected, undeliverable{from, r.Failure})
+		}
 	}
 }
 
-// add encodes one record.
-func (b *batch) add(ref records.Ref) {
-	b.records++
-	start := len(b.json)
-	json, user, device, failed := b.encoder.Encode(b.json, ref.Record)
-	if failed.Reason == 0 && len(json)-start > b.maxEvent {
-		failed = event.Failure{Reason: event.ReasonTooLarge}
-	}
-	if failed.Reason != 0 {
-		b.rejected = append(b.rejected, undeliverable{ref, failed})
+// locate finds the record of an event again.
+func (b *batch) locate(o *origin) {
+	if o.Record != (plog.LogRecord{}) {
 		return
 	}
-	b.json = json
-	e := batchEvent{Ref: ref, start: start, end: len(json), user: user, device: device, billable: amplitude.Billable(ref.Record.EventName())}
-	if id, ok := b.encoder.InsertID(); ok {
-		e.receipt = receipts.Key(id)
+	refs, known := b.decoded[o.chunk]
+	if !known {
+		var err error
+		if refs, err = o.chunk.Refs(); err != nil {
+			b.unreadable(err)
+		}
+		b.decoded[o.chunk] = refs
 	}
-	b.events = append(b.events, e)
+	o.Ref = refs[o.number]
 }
 
 // reset empties the batch and lets go of the records.
 func (b *batch) reset() {
 	clear(b.events)
 	clear(b.rejected)
-	b.json, b.events, b.rejected, b.records = b.json[:0], b.events[:0], b.rejected[:0], 0
-	b.encoder.Lost = event.Losses{}
-	b.encoder.Forget()
+	clear(b.decoded)
+	b.events, b.bytes, b.rejected, b.records, b.lost = b.events[:0], 0, b.rejected[:0], 0, event.Losses{}
 }
 
 // size is the length of an event's JSON.
 func (b *batch) size(i int32) int {
-	return b.events[i].end - b.events[i].start
+	return len(b.events[i].json)
 }

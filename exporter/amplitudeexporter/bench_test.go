@@ -8,11 +8,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/exporter/exportertest"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
@@ -48,5 +50,53 @@ func BenchmarkPush(b *testing.B) {
 				require.NoError(b, x.Shutdown(b.Context()))
 			})
 		}
+	}
+}
+
+// BenchmarkQueuedEvent reports the heap that an event takes while it waits in memory, behind a server that does not answer.
+func BenchmarkQueuedEvent(b *testing.B) {
+	answer := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-answer:
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, `{"code":200}`)
+	}))
+	defer silent.Close()
+	defer close(answer)
+	const batches, each = 200, 1000
+	logs := plog.NewLogs()
+	to := recordstest.AppendSlice(logs)
+	for i := range each {
+		user := fmt.Sprintf("user-%08d", i)
+		recordstest.AppendExposure(to, user, user+"  9f2c41d8e7a6b50312345678deadbeef 20779")
+	}
+	received, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
+	require.NoError(b, err)
+	heap := func() uint64 {
+		runtime.GC()
+		var now runtime.MemStats
+		runtime.ReadMemStats(&now)
+		return now.HeapAlloc
+	}
+	for b.Loop() {
+		set := exportertest.NewNopSettings(metadata.Type)
+		set.Logger = zap.NewNop()
+		x, err := NewFactory().CreateLogs(b.Context(), set, newConfig(b, map[string]any{
+			"endpoint": silent.URL + "/2/httpapi", "shutdown_timeout": "1ms",
+			"sending_queue": map[string]any{"enabled": true, "queue_size": batches * each, "sizer": "items"},
+		}))
+		require.NoError(b, err)
+		require.NoError(b, x.Start(b.Context(), componenttest.NewNopHost()))
+		before := heap()
+		for range batches {
+			decoded, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(received)
+			require.NoError(b, err)
+			require.NoError(b, x.ConsumeLogs(b.Context(), decoded))
+		}
+		b.ReportMetric(float64(heap()-before)/(batches*each), "B/event")
+		require.NoError(b, x.Shutdown(b.Context()))
 	}
 }

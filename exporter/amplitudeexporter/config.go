@@ -388,6 +388,16 @@ func (c *Config) senderWaits() bool {
 	return queue == nil || queue.WaitForResult
 }
 
+// cutsBytes tells whether batches are cut by the bytes of their records.
+func (c *Config) cutsBytes() bool {
+	queue := c.QueueConfig.Get()
+	if queue == nil || !queue.Batch.HasValue() {
+		return false
+	}
+	batch := queue.Batch.Get()
+	return batch.MaxSize > 0 && batch.Sizer == exporterhelper.RequestSizerTypeBytes
+}
+
 // eventSettings are what the encoding of events depends on, in a Collector of this version.
 func (c *Config) eventSettings(version string) event.Settings {
 	return event.Settings{Allowed: c.Events, MinIDLength: c.MinIDLength, PartnerID: c.PartnerID, Version: version}

@@ -23,8 +23,7 @@ func (x *amplitudeExporter) showEvent(b *batch) {
 		return
 	}
 	if entry := x.set.Logger.Check(zapcore.DebugLevel, "Dry run: an event that would have been sent"); entry != nil {
-		first := b.events[0]
-		entry.Write(zap.String("event", maskIDs(b.json[first.start:first.end])))
+		entry.Write(zap.String("event", maskIDs(b.events[0].json)))
 	}
 }
 

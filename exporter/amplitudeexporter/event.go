@@ -4,9 +4,11 @@
 package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter"
 
 import (
+	"slices"
+
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
@@ -27,13 +29,17 @@ func (e *NotSentError) Error() string {
 // EncodeEvent returns the JSON of the event that an exporter with this configuration, of a Collector of
 // this version, sends for a record; or a [*NotSentError].
 func EncodeEvent(cfg *Config, version string, record plog.LogRecord) ([]byte, error) {
-	b := batch{encoder: event.NewEncoder(cfg.eventSettings(version)), maxEvent: newEnvelope(cfg).maxEvent()}
-	b.add(records.Ref{Record: record})
-	if len(b.rejected) > 0 {
-		why := b.rejected[0].Failure
-		return nil, &NotSentError{Reason: why.Reason.String(), Field: why.Field}
+	one := slices.Values([]records.Ref{{Record: record}})
+	var encoded []byte
+	var failed error
+	for _, part := range chunk.Whole(newEncoder(cfg, version).Encode(one)) {
+		for why := range part.Rejected() {
+			failed = &NotSentError{Reason: why.Reason.String(), Field: why.Field}
+		}
+		for _, encoded = range part.Events() {
+		}
 	}
-	return b.json, nil
+	return encoded, failed
 }
 
 // EventsURL is where events are posted to.

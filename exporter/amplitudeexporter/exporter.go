@@ -6,7 +6,9 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 import (
 	"context"
 	"errors"
+	"iter"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,11 +17,11 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
-	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
@@ -52,8 +54,10 @@ type amplitudeExporter struct {
 	// book holds the claims of the events that are on their way.
 	book receipts.Book
 
-	// idle keeps batches, with all that their encoders have learned of attribute names: one for the queue, one for
-	// the slow lane.
+	// encoders keeps encoders, with all that they have learned of attribute names: records are encoded as they come, by
+	// whoever sends them.
+	encoders freelist.List[*chunk.Encoder]
+	// idle keeps batches: one for the queue, one for the slow lane.
 	idle         freelist.List[*batch]
 	partitioners sync.Pool // of *partitioner
 
@@ -111,6 +115,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
 	x.sender.book, x.sender.id = &x.book, set.ID.String()
 	x.slow = newSlowLane(x, cfg, x.envelope.limits.events, c, x.log)
+	x.encoders = freelist.New[*chunk.Encoder](runtime.GOMAXPROCS(0) + 1)
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
 	// Not before the end: what is not returned is not shut down.
@@ -192,33 +197,63 @@ func (x *amplitudeExporter) queueIsOnDisk() bool {
 	return queue != nil && queue.StorageID != nil
 }
 
-// maxKeptJSON is the most memory for JSON that an idle batch keeps; the queue's largest batches are of this order.
-const maxKeptJSON = 16 << 20
+// maxKeptEvents is the most events for which an idle batch keeps room; the queue's largest batches are of this order.
+const maxKeptEvents = 50_000
 
 func (x *amplitudeExporter) getBatch() *batch {
 	if b, ok := x.idle.Get(); ok {
 		return b
 	}
-	return &batch{encoder: event.NewEncoder(x.cfg.eventSettings(x.set.BuildInfo.Version)), maxEvent: x.envelope.maxEvent()}
+	return &batch{
+		decoded:    map[*chunk.Chunk][]records.Ref{},
+		unreadable: func(err error) { x.unreadable(storeQueue, err, zap.Skip()) },
+	}
 }
 
 func (x *amplitudeExporter) putBatch(b *batch) {
 	b.reset()
-	if cap(b.json) > maxKeptJSON {
+	if cap(b.events) > maxKeptEvents {
 		return // one huge batch must not hold memory forever
 	}
 	x.idle.Put(b)
 }
 
+func newEncoder(cfg *Config, version string) *chunk.Encoder {
+	return chunk.NewEncoder(event.NewEncoder(cfg.eventSettings(version)), newEnvelope(cfg).maxEvent(), cfg.cutsBytes())
+}
+
+// encode makes a chunk of records.
+func (x *amplitudeExporter) encode(refs iter.Seq[records.Ref]) *chunk.Chunk {
+	e := x.getEncoder()
+	defer x.encoders.Put(e)
+	return e.Encode(refs)
+}
+
+// lend makes a chunk of records that is good until done is called.
+func (x *amplitudeExporter) lend(refs iter.Seq[records.Ref]) (c *chunk.Chunk, done func()) {
+	e := x.getEncoder()
+	return e.Lend(refs), func() {
+		e.Return()
+		x.encoders.Put(e)
+	}
+}
+
+func (x *amplitudeExporter) getEncoder() *chunk.Encoder {
+	if e, ok := x.encoders.Get(); ok {
+		return e
+	}
+	return newEncoder(x.cfg, x.set.BuildInfo.Version)
+}
+
 // push delivers a batch. Its error asks for another try of exactly those records that are left over.
-func (x *amplitudeExporter) push(ctx context.Context, logs plog.Logs, try orderedqueue.Try) error {
+func (x *amplitudeExporter) push(ctx context.Context, parts chunk.Parts, try orderedqueue.Try) error {
 	ctx, release := x.untilCut(ctx)
 	defer release()
 	b := x.getBatch()
 	defer x.putBatch(b)
-	b.addLogs(try.Arrivals.All(logs))
-	x.tel.losses(ctx, &b.encoder.Lost)
-	if n := b.encoder.Lost[event.LossShortID]; n > 0 {
+	b.take(parts)
+	x.tel.losses(ctx, &b.lost)
+	if n := b.lost[event.LossShortID]; n > 0 {
 		x.log.Warn("Ids shorter than min_id_length are left out of their events: an event whose user id is left out goes out under its device alone",
 			zap.Int("ids", n), zap.Int("min_id_length", x.cfg.MinIDLength),
 			zap.String("hint", "if the Amplitude project takes shorter ids, lower min_id_length here and identity::min_id_length in the processor amplitude_experiment"))
@@ -309,6 +344,9 @@ func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
 		throttled = slices.DeleteFunc(throttled, func(e *batchEvent) bool { return e.state == stateUndeliverable })
 		x.endRetries(ctx, d)
 	}
+	for _, e := range throttled {
+		d.batch.locate(&e.origin)
+	}
 	parked, err := x.slow.add(ctx, throttled)
 	if err != nil {
 		d.fail(err, throttleWait)
@@ -343,18 +381,16 @@ func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery) error {
 	}
 	x.health.holding(err, left)
 	if left < d.batch.records {
-		err = orderedqueue.NewLeft(err, func(yield func(records.Ref) bool) {
-			for i := range d.batch.events {
-				if e := &d.batch.events[i]; e.state == statePending && !yield(e.Ref) {
-					return
-				}
+		var parts chunk.Parts
+		for i := range d.batch.events {
+			if e := &d.batch.events[i]; e.state == statePending {
+				parts = parts.With(e.chunk, e.number)
 			}
-			for _, u := range d.batch.rejected {
-				if !yield(u.Ref) {
-					return
-				}
-			}
-		})
+		}
+		for _, u := range d.batch.rejected {
+			parts = parts.With(u.chunk, u.number)
+		}
+		err = orderedqueue.NewLeft(err, parts)
 	}
 	if wait := max(d.wait, x.patience(d)); wait > 0 {
 		err = exporterhelper.NewThrottleRetry(err, wait)

@@ -46,6 +46,8 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 	logs, err := orderedqueue.NewLogs(ctx, set, orderedqueue.Settings{
 		Queue:      cfg.QueueConfig,
 		Retry:      cfg.RetryConfig,
+		Encode:     x.encode,
+		Lend:       x.lend,
 		Deliver:    x.push,
 		Start:      x.start,
 		Shutdown:   x.shutdown,

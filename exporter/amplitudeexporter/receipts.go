@@ -17,7 +17,6 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
@@ -46,7 +45,7 @@ func (x *amplitudeExporter) claim(ctx context.Context, logs plog.Logs) (unclaim 
 	claimed := x.book.Claim(ctx, logs)
 	if receipts.Listened() {
 		for r := range records.All(logs) {
-			if key, ok := keyOf(r.Record); ok {
+			if key := records.Receipt(r.Record); key != 0 {
 				receipts.TellClaimed(key)
 			}
 		}
@@ -70,18 +69,9 @@ func isBatched() bool {
 	}
 }
 
-// keyOf is what the event of a record is claimed and settled by.
-func keyOf(record plog.LogRecord) (key uint64, ok bool) {
-	id, ok := record.Attributes().Get(amplitude.AttrInsertID)
-	if !ok {
-		return 0, false
-	}
-	return receipts.Key(id.Str()), true
-}
-
 // settled tells what became of an event, for good.
-func (x *amplitudeExporter) settled(record plog.LogRecord, outcome receipts.Outcome) {
-	if key, ok := keyOf(record); ok {
+func (x *amplitudeExporter) settled(key uint64, outcome receipts.Outcome) {
+	if key != 0 {
 		x.book.Settle(key, outcome)
 	}
 }
@@ -111,11 +101,8 @@ func (x *amplitudeExporter) settledAll(b *batch, in state, outcome receipts.Outc
 
 // tell tells whoever listens what becomes of an event, with the reason if it is not delivered. Of that it is called before
 // the event is settled.
-func (x *amplitudeExporter) tell(record plog.LogRecord, outcome receipts.Outcome, failure event.Failure) {
-	if !receipts.Listened() {
-		return
-	}
-	if key, ok := keyOf(record); ok {
+func (x *amplitudeExporter) tell(key uint64, outcome receipts.Outcome, failure event.Failure) {
+	if key != 0 && receipts.Listened() {
 		receipts.TellSettled(key, outcome, whyOf(failure))
 	}
 }
@@ -127,7 +114,7 @@ func (x *amplitudeExporter) tellDelivered(b *batch) {
 	}
 	for i := range b.events {
 		if b.events[i].state == stateDelivered {
-			x.tell(b.events[i].Record, receipts.Delivered, event.Failure{})
+			x.tell(b.events[i].receipt, receipts.Delivered, event.Failure{})
 		}
 	}
 }
@@ -144,8 +131,7 @@ func (s *sender) tellAnswered(b *batch, indexes []int32, res *response, bytes in
 	receipts.TellAnswered(keys, &receipts.Answer{
 		Exporter: s.id, Status: res.word(), Text: res.text, Bytes: bytes, Took: took,
 		Event: func(n int) []byte {
-			e := &b.events[indexes[n]]
-			return b.json[e.start:e.end]
+			return b.events[indexes[n]].json
 		},
 	})
 }

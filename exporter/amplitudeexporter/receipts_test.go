@@ -60,8 +60,7 @@ func registered(t *testing.T, logs plog.Logs) (context.Context, *receipts.Batch,
 	batch.Begin(id)
 	i := uint64(0)
 	for ref := range records.All(logs) {
-		key, _ := keyOf(ref.Record)
-		batch.Add(key, i)
+		batch.Add(records.Receipt(ref.Record), i)
 		i++
 	}
 	return batch.Context(t.Context()), batch, sink

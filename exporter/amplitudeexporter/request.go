@@ -71,7 +71,7 @@ func (e *envelope) take(b *batch, indexes []int32) int {
 // one request gets one, since a request costs both sides more than a hundred events do.
 func (e *envelope) lanes(b *batch) int {
 	room := max(1, int(e.target.Load())-e.overhead())
-	size := len(b.json) + len(b.events) - 1 // a comma between events
+	size := b.bytes + len(b.events) - 1 // a comma between events
 	if size <= room && len(b.events) <= e.limits.events {
 		return 1
 	}
@@ -90,7 +90,7 @@ func (e *envelope) build(dst []byte, b *batch, indexes []int32) []byte {
 		if n > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, b.json[b.events[i].start:b.events[i].end]...)
+		dst = append(dst, b.events[i].json...)
 	}
 	return append(dst, e.tail...)
 }

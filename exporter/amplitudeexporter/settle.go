@@ -25,7 +25,7 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 	delivered, billable := x.settledAll(d.batch, stateDelivered, receipts.Delivered)
 	if x.cfg.DryRun {
 		x.tel.events(ctx, outcomeDryRun, delivered)
-		x.log.Info("Dry run: nothing was sent", zap.Int("events", delivered), zap.Int("billable", billable), zap.Int("bytes", len(d.batch.json)))
+		x.log.Info("Dry run: nothing was sent", zap.Int("events", delivered), zap.Int("billable", billable), zap.Int("bytes", d.batch.bytes))
 		x.showEvent(d.batch)
 	} else if delivered > 0 {
 		x.tel.events(ctx, outcomeDelivered, delivered)
@@ -39,10 +39,13 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 			return false
 		}
 		ignored[r.Reason]++
-		x.tell(r.Record, receipts.NotDelivered, r.Failure)
-		x.settled(r.Record, receipts.Delivered) // as one that a filter before the exporter took out
+		x.tell(r.receipt, receipts.NotDelivered, r.Failure)
+		x.settled(r.receipt, receipts.Delivered) // as one that a filter before the exporter took out
 		if r.Reason == event.ReasonNotAllowed {
-			x.unknown.Do(func() { x.explainNotAllowed(r.Ref) })
+			x.unknown.Do(func() {
+				d.batch.locate(&r.origin)
+				x.explainNotAllowed(r.Ref)
+			})
 		}
 		return true
 	})
@@ -63,11 +66,16 @@ func (x *amplitudeExporter) endRetries(ctx context.Context, d *delivery) {
 			}
 		}
 		if e.state == stateUndeliverable {
-			dead = append(dead, undeliverable{e.Ref, e.failure})
+			dead = append(dead, undeliverable{e.origin, e.failure})
 			of = append(of, e)
 		}
 	}
 	dead = append(dead, d.batch.rejected...)
+	if x.dead != nil {
+		for i := range dead {
+			d.batch.locate(&dead[i].origin)
+		}
+	}
 	written, err := x.writeDeadLetters(context.WithoutCancel(ctx), dead)
 	if err != nil {
 		d.fail(err, 0)
@@ -98,8 +106,8 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 	var ended tally
 	for _, u := range dead[:written] {
 		ended[u.Reason]++
-		x.tell(u.Record, receipts.NotDelivered, u.Failure)
-		x.settled(u.Record, receipts.NotDelivered)
+		x.tell(u.receipt, receipts.NotDelivered, u.Failure)
+		x.settled(u.receipt, receipts.NotDelivered)
 	}
 	if x.dead == nil {
 		x.count(ctx, outcome, &ended)
@@ -118,7 +126,7 @@ func (x *amplitudeExporter) lose(ctx context.Context, d *delivery) {
 	for i := range d.batch.events {
 		if e := &d.batch.events[i]; e.state == statePending {
 			e.state = stateEnded
-			left = append(left, undeliverable{e.Ref, e.failure})
+			left = append(left, undeliverable{e.origin, e.failure})
 		}
 	}
 	d.batch.rejected = nil
@@ -133,8 +141,8 @@ func (x *amplitudeExporter) drop(ctx context.Context, lost []undeliverable) {
 	var by tally
 	for _, u := range lost {
 		by[u.Reason]++
-		x.tell(u.Record, receipts.NotDelivered, u.Failure)
-		x.settled(u.Record, receipts.NotDelivered)
+		x.tell(u.receipt, receipts.NotDelivered, u.Failure)
+		x.settled(u.receipt, receipts.NotDelivered)
 	}
 	x.count(ctx, outcomeDropped, &by)
 	x.set.Logger.Error("Events are lost: the dead letter file cannot be written", zap.Int("events", len(lost)))

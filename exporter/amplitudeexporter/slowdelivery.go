@@ -6,12 +6,14 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
@@ -44,16 +46,17 @@ func (x *amplitudeExporter) startSlowLane(ctx context.Context, host component.Ho
 // identify yields the user and device of each record; zeros for one that this configuration no longer takes.
 func (x *amplitudeExporter) identify(refs iter.Seq[records.Ref]) iter.Seq2[records.Ref, [2]event.Identity] {
 	return func(yield func(records.Ref, [2]event.Identity) bool) {
-		b := x.getBatch()
-		defer x.putBatch(b)
-		for ref := range refs {
-			b.reset()
-			b.add(ref)
-			var ids [2]event.Identity
-			for _, e := range b.events {
-				ids = [2]event.Identity{e.user, e.device}
+		all := slices.Collect(refs)
+		ids := make([][2]event.Identity, len(all))
+		c, done := x.lend(slices.Values(all))
+		defer done()
+		for _, part := range chunk.Whole(c) {
+			for e := range part.Events() {
+				ids[e.Record()] = [2]event.Identity{e.User, e.Device}
 			}
-			if !yield(ref, ids) {
+		}
+		for i, ref := range all {
+			if !yield(ref, ids[i]) {
 				return
 			}
 		}
@@ -66,26 +69,24 @@ func (x *amplitudeExporter) attempt(ctx context.Context, tries []slowTry) attemp
 	defer release()
 	b := x.getBatch()
 	defer x.putBatch(b)
-	// at are the indexes in tries of those that are events, and thus in b.events.
-	var at []int
-	var indexes []int32
-	for i, t := range tries {
-		before := len(b.events)
-		b.add(t.ref)
-		if len(b.events) > before {
-			at = append(at, i)
-			indexes = append(indexes, int32(before))
-		}
+	c, done := x.lend(records.From(tries, func(t slowTry) records.Ref { return t.ref }))
+	defer done()
+	b.take(chunk.Whole(c))
+	// at is the index in tries of an event.
+	at := func(i int) uint32 { return b.events[i].number }
+	indexes := make([]int32, len(b.events))
+	for i := range indexes {
+		indexes[i] = int32(i)
 	}
 	d := &delivery{sender: x.sender, batch: b, tries: x.slowTries, refused: &x.slowRefused}
 	accepts := x.sender.accepts.Load()
 	d.elsewhere = accepts != x.slowAccepts
-	d.last = func(i int) bool { return x.isOver(tries[at[i]].since) }
+	d.last = func(i int) bool { return x.isOver(tries[at(i)].since) }
 	x.slowTries++
-	if len(at) > 0 {
+	if len(indexes) > 0 {
 		d.run(ctx, [][]int32{indexes})
 	}
-	d.failures = func(i int) int { return tries[at[i]].failures }
+	d.failures = func(i int) int { return tries[at(i)].failures }
 	x.settle(ctx, d)
 	x.slowAccepts = x.sender.accepts.Load()
 	if d.accepted > 0 {
@@ -104,7 +105,7 @@ func (x *amplitudeExporter) attempt(ctx context.Context, tries []slowTry) attemp
 		a.results[i].state = others
 	}
 	for i, e := range b.events {
-		a.results[at[i]] = eventResult{e.state, e.wait}
+		a.results[at(i)] = eventResult{e.state, e.wait}
 	}
 	return a
 }
@@ -114,7 +115,7 @@ func (x *amplitudeExporter) giveUp(ctx context.Context, refs []records.Ref, why 
 	ctx = context.WithoutCancel(ctx)
 	left := make([]undeliverable, len(refs))
 	for i, ref := range refs {
-		left[i] = undeliverable{ref, why}
+		left[i] = undeliverable{origin{Ref: ref, receipt: records.Receipt(ref.Record)}, why}
 	}
 	if n, err := x.writeDeadLetters(ctx, left); err != nil {
 		x.log.Error("Failed to write the dead letter file", zap.Error(err))

@@ -200,7 +200,7 @@ func (s *slowLane) waiting() int {
 func (s *slowLane) oldest() (earliest int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return records.ArrivalsOf(records.From(s.entries, func(e *slowEntry) records.Ref { return e.Ref })).First()
+	return records.Earliest(records.From(s.entries, func(e *slowEntry) int64 { return e.Arrived }))
 }
 
 // othersGetThrough ends a pause after a failure: whatever failed may do so for itself alone.
@@ -289,7 +289,7 @@ func (s *slowLane) add(ctx context.Context, events []*batchEvent) (added int, er
 		logs := records.Collect(records.From(part, func(e *batchEvent) records.Ref { return e.Ref }))
 		c := &slowChunk{live: len(part)}
 		if s.store != nil {
-			c.arrived = records.ArrivalsOf(records.From(part, func(e *batchEvent) records.Ref { return e.Ref })).First()
+			c.arrived = records.Earliest(records.From(part, func(e *batchEvent) int64 { return e.Arrived }))
 			if err := s.store.put(ctx, c, logs); err != nil {
 				return added, err
 			}

@@ -266,7 +266,7 @@ func TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, x.start(t.Context(), host))
 	defer func() { require.NoError(t, x.shutdown(t.Context())) }()
-	err = x.push(t.Context(), numbered(3), orderedqueue.Try{})
+	err = x.push(t.Context(), encoded(x, numbered(3)), orderedqueue.Try{})
 	require.ErrorIs(t, err, storage.ErrStorageFull)
 	assert.Empty(t, x.slow.entries)
 	assert.Equal(t, 2, r.counts("events", "outcome")["delivered"])

@@ -117,7 +117,7 @@ func (t *telemetry) late(now time.Time, b *batch, indexes []int32) {
 	for len(indexes) > 0 {
 		arrived, oldest := b.events[indexes[0]].Arrived, pcommon.Timestamp(0)
 		for len(indexes) > 0 && b.events[indexes[0]].Arrived == arrived {
-			happened := b.events[indexes[0]].happened()
+			happened := b.events[indexes[0]].happened
 			if happened != 0 && (oldest == 0 || happened < oldest) {
 				oldest = happened
 			}

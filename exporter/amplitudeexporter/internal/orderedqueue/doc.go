@@ -33,5 +33,7 @@
 //   - A value that is nested too deep to be read back is left out ([shallow]). Assumed: one that is not is read
 //     (TestAssumptionRequestsOfMaxDepthAreRead).
 //   - A request that cannot be read back is reported ([Settings].Unreadable). The core says so at debug level only.
+//   - What waits in memory is encoded before the queue takes it, what waits on disk as it is read back ([encodedQueue]): requests carry
+//     parts of chunks, and merging, cutting and retrying them touches no event. Not a workaround: it would stay, in a small request type.
 //   - What the queue took is counted once it took it, and a second Shutdown does nothing ([ordered]).
 package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"

@@ -6,6 +6,8 @@ package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/e
 import (
 	"context"
 	"errors"
+	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
@@ -28,9 +31,13 @@ type Settings struct {
 	Queue configoptional.Optional[exporterhelper.QueueBatchConfig]
 	Retry configretry.BackOffConfig
 
+	// Encode makes a chunk of records. It is called from any goroutine.
+	Encode func(refs iter.Seq[records.Ref]) *chunk.Chunk
+	// Lend makes one that is good until done is called, if it is.
+	Lend func(refs iter.Seq[records.Ref]) (c *chunk.Chunk, done func())
 	// Deliver takes one batch after the other, in order. What [NewLeft] makes asks for another try of a part. It decides
 	// itself when a batch is given up: the queue never does, whatever Retry says.
-	Deliver func(ctx context.Context, logs plog.Logs, try Try) error
+	Deliver func(ctx context.Context, parts chunk.Parts, try Try) error
 	// Start runs before the queue starts, Shutdown after it has stopped.
 	Start    component.StartFunc
 	Shutdown component.ShutdownFunc
@@ -66,8 +73,6 @@ type Try struct {
 	Waiting bool
 	// Last tells that nobody has the batch after this try: the queue stops, and is in memory.
 	Last bool
-	// Arrivals are when its records came.
-	Arrivals records.Arrivals
 }
 
 // NewLogs returns an exporter of logs that is fed by the queue.
@@ -86,9 +91,10 @@ func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.L
 	s.Retry.MaxElapsedTime = 0
 	helper, err := xexporterhelper.NewLogsRequest(
 		ctx, set,
-		func(_ context.Context, logs plog.Logs) (xexporterhelper.Request, error) {
+		func(ctx context.Context, logs plog.Logs) (xexporterhelper.Request, error) {
 			r := newRequest(logs, order)
-			r.arrivals.Add(r.items, s.Now().UnixNano())
+			r.arrived = s.Now().UnixNano()
+			s.encodeSent(ctx, r)
 			return r, nil
 		},
 		func(ctx context.Context, r xexporterhelper.Request) error { return o.send(ctx, r.(*request)) },
@@ -105,7 +111,8 @@ func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.L
 		exporterhelper.WithTimeout(exporterhelper.TimeoutConfig{Timeout: 0}),
 		exporterhelper.WithRetry(s.Retry),
 		xexporterhelper.WithQueueBatch(s.Queue, xexporterhelper.QueueBatchSettings{
-			Encoding: encoding{order: order, read: o.waiting.came, unreadable: s.Unreadable}, ReferenceCounter: references{},
+			Encoding:         encodedQueue{encoding{order: order, read: o.waiting.came, unreadable: s.Unreadable}, &s},
+			ReferenceCounter: references{},
 		}),
 	)
 	if err != nil {
@@ -113,6 +120,12 @@ func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.L
 	}
 	o.Logs = helper
 	return o, nil
+}
+
+// onDisk tells whether requests wait on disk, and so as OTLP.
+func (s *Settings) onDisk() bool {
+	queue := s.Queue.Get()
+	return queue != nil && queue.StorageID != nil
 }
 
 // keepsOrder tells whether there is one order of batches: with partitions there are several.
@@ -138,9 +151,10 @@ type ordered struct {
 // Start starts the exporter and its queue, whose storage may become full.
 func (o *ordered) Start(ctx context.Context, host component.Host) error {
 	o.host = host
-	if queue := o.settings.Queue.Get(); queue != nil && queue.StorageID != nil {
-		keepOrder(ctx, host, *queue.StorageID, o.id, o.settings.Log)
-		host = &queueHost{Host: host, storageID: *queue.StorageID, index: o.waiting.index, log: o.settings.Log}
+	if o.settings.onDisk() {
+		storageID := *o.settings.Queue.Get().StorageID
+		keepOrder(ctx, host, storageID, o.id, o.settings.Log)
+		host = &queueHost{Host: host, storageID: storageID, index: o.waiting.index, log: o.settings.Log}
 	}
 	return o.Logs.Start(ctx, host)
 }
@@ -185,26 +199,40 @@ func (o *ordered) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	if queue == nil || queue.WaitForResult {
 		return o.take(ctx, logs)
 	}
-	if queue.StorageID != nil {
+	if o.settings.onDisk() {
 		var cut int
 		if logs, cut = shallow(logs); cut > 0 {
 			o.settings.TooDeep(ctx, cut)
 		}
 	}
-	for _, piece := range newRequest(logs, nil).split(maxPiece(queue), queue.Sizer) {
-		if err := o.offer(ctx, piece.(*request).logs); err != nil {
+	for piece := range pieces(logs, queue) {
+		if err := o.offer(ctx, piece); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// maxPiece is what is offered to the queue at once: half of what it holds, so that it need not be empty for it.
-func maxPiece(queue *exporterhelper.QueueBatchConfig) int {
-	if queue.Sizer == exporterhelper.RequestSizerTypeRequests {
-		return 0
+// pieces are what is offered to the queue at once: half of what it holds, so that it need not be empty for it.
+func pieces(logs plog.Logs, queue *exporterhelper.QueueBatchConfig) iter.Seq[plog.Logs] {
+	return func(yield func(plog.Logs) bool) {
+		most := max(1, int(queue.QueueSize/2))
+		total, size := logs.LogRecordCount, func(records.Ref) int { return 1 }
+		if queue.Sizer == exporterhelper.RequestSizerTypeBytes {
+			marshaler := &plog.ProtoMarshaler{}
+			total = func() int { return marshaler.LogsSize(logs) }
+			size = func(r records.Ref) int { return marshaler.LogRecordSize(r.Record) }
+		}
+		if queue.Sizer == exporterhelper.RequestSizerTypeRequests || total() <= most {
+			yield(logs)
+			return
+		}
+		for run := range records.Runs(records.All(logs), most, size) {
+			if !yield(records.Collect(slices.Values(run))) {
+				return
+			}
+		}
 	}
-	return max(1, int(queue.QueueSize/2))
 }
 
 // offer waits for room for no longer than a sender may.
@@ -234,9 +262,15 @@ func (o *ordered) offer(ctx context.Context, logs plog.Logs) error {
 // take hands logs to the queue, or to whoever delivers them at once.
 func (o *ordered) take(ctx context.Context, logs plog.Logs) error {
 	unclaim := o.settings.Claim(ctx, logs)
+	lent := loan{done: func() {}}
+	if !o.settings.Queue.HasValue() {
+		ctx = context.WithValue(ctx, loanKey{}, &lent)
+	}
 	err := o.Logs.ConsumeLogs(ctx, logs)
 	if err != nil {
 		unclaim()
+		return err // which may name records that are left: the loan is for good
 	}
-	return err
+	lent.done()
+	return nil
 }

@@ -10,9 +10,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
-	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 )
 
 // batchOrder keeps batches in the order in which they were begun. exporterhelper's batcher hands over
@@ -47,21 +46,19 @@ func (o *batchOrder) begin(r *request) *ticket {
 }
 
 // deliver pushes a batch behind all that were begun before it.
-func (o *batchOrder) deliver(ctx context.Context, r *request, push func(context.Context, plog.Logs, Try) error) error {
+func (o *batchOrder) deliver(ctx context.Context, r *request, push func(context.Context, chunk.Parts, Try) error) error {
 	if r.try.Number == 0 {
 		r.try.Since = time.Now()
 	}
 	try := *r.try
 	r.try.Number++
 	if o == nil || r.ticket == nil {
-		try.Arrivals = r.arrivals
-		return push(ctx, r.logs, try)
+		return push(ctx, r.parts, try)
 	}
 	if o.arrive(r) {
 		return r.ticket.err
 	}
-	try.Arrivals = r.arrivals
-	err := push(ctx, r.logs, try)
+	err := push(ctx, r.parts, try)
 	if err == nil || consumererror.IsPermanent(err) {
 		o.finish(r.ticket, err)
 	}
@@ -84,17 +81,12 @@ func (o *batchOrder) arrive(r *request) (done bool) {
 	if at == 0 {
 		return false
 	}
-	together := plog.NewLogs()
-	var arrivals records.Arrivals
+	var together chunk.Parts
 	for _, earlier := range t.carried {
-		// A copy: should this batch not get through, the earlier one still has its own.
-		logs := plog.NewLogs()
-		earlier.request.logs.CopyTo(logs)
-		logs.ResourceLogs().MoveAndAppendTo(together.ResourceLogs())
-		arrivals = append(arrivals, earlier.request.arrivals...)
+		// Should this batch not get through, the earlier one still has its own.
+		together = append(together, earlier.request.parts...)
 	}
-	r.logs.ResourceLogs().MoveAndAppendTo(together.ResourceLogs())
-	r.logs, r.arrivals = together, append(arrivals, r.arrivals...)
+	r.parts = append(together, r.parts...)
 	return false
 }
 

@@ -6,6 +6,7 @@ package orderedqueue
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
@@ -16,8 +17,28 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records/recordstest"
 )
+
+// exposures are encoded events of a user.
+func exposures(t *testing.T, ids ...string) chunk.Parts {
+	logs := plog.NewLogs()
+	for _, id := range ids {
+		recordstest.AppendExposure(recordstest.AppendSlice(logs), "user-00001", id)
+	}
+	c := chunk.NewEncoder(event.NewEncoder(event.Settings{Allowed: []string{"*"}}), math.MaxInt, true).Encode(records.All(logs))
+	require.NoError(t, c.Pack(logs))
+	return chunk.Whole(c)
+}
+
+func insertIDs(t *testing.T, parts chunk.Parts) []string {
+	logs, err := parts.Logs()
+	require.NoError(t, err)
+	return recordstest.InsertIDs(logs)
+}
 
 // helper plays exporterhelper's batcher and retries, whose goroutines cannot be made to meet at will.
 type helper struct {
@@ -39,9 +60,7 @@ func (h *helper) split(size int, sizer exporterhelper.RequestSizerType, ids ...s
 	h.t.Helper()
 	merged := []xexporterhelper.Request{}
 	for i, id := range ids {
-		logs := plog.NewLogs()
-		recordstest.AppendExposure(recordstest.AppendSlice(logs), "user-00001", id)
-		next := newRequest(logs, h.order)
+		next := newPart(exposures(h.t, id), h.order)
 		var err error
 		if i == 0 {
 			merged, err = next.MergeSplit(h.t.Context(), 0, sizer, nil)
@@ -63,8 +82,8 @@ func (h *helper) split(size int, sizer exporterhelper.RequestSizerType, ids ...s
 // send hands a batch over and repeats it as long as the error allows.
 func (h *helper) send(r *request) error {
 	for {
-		err := h.order.deliver(h.t.Context(), r, func(_ context.Context, logs plog.Logs, _ Try) error {
-			h.pushed = append(h.pushed, recordstest.InsertIDs(logs)...)
+		err := h.order.deliver(h.t.Context(), r, func(_ context.Context, parts chunk.Parts, _ Try) error {
+			h.pushed = append(h.pushed, insertIDs(h.t, parts)...)
 			if len(h.answers) == 0 {
 				return nil
 			}
@@ -87,13 +106,7 @@ var (
 
 // TestBatchesArriveInTheOrderOfTheirBeginnings, whatever the order in which the batcher hands them over.
 func TestBatchesArriveInTheOrderOfTheirBeginnings(t *testing.T) {
-	left := func(ids ...string) error {
-		logs := plog.NewLogs()
-		for _, id := range ids {
-			recordstest.AppendExposure(recordstest.AppendSlice(logs), "user-00001", id)
-		}
-		return consumererror.NewLogs(errBusy, logs)
-	}
+	left := func(ids ...string) error { return NewLeft(errBusy, exposures(t, ids...)) }
 	for name, tc := range map[string]struct {
 		arrivals []int
 		answers  []error
@@ -144,8 +157,8 @@ func TestPartsOfABatchKeepTheirOrder(t *testing.T) {
 			parts := h.split(tc.size, tc.sizer, "a", "b", "c", "d", "e")
 			var got [][]string
 			for _, part := range parts {
-				got = append(got, recordstest.InsertIDs(part.logs))
-				assert.Equal(t, part.logs.LogRecordCount(), part.ItemsCount())
+				got = append(got, insertIDs(t, part.parts))
+				assert.Equal(t, part.parts.Records(), part.ItemsCount())
 			}
 			assert.Equal(t, tc.want, got)
 			for _, part := range slices.Backward(parts) {

@@ -6,8 +6,6 @@ package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/e
 import (
 	"context"
 	"errors"
-	"iter"
-	"slices"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
@@ -16,14 +14,17 @@ import (
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 	pdatarequest "go.opentelemetry.io/collector/pdata/xpdata/request"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// request is what exporterhelper's queue and batcher handle: logs that know their place among the batches.
+// request is what exporterhelper's queue and batcher handle: records that know their place among the batches. They are logs
+// until they are encoded, and parts of chunks from then on.
 type request struct {
-	logs plog.Logs
-	// arrivals are when its records came.
-	arrivals records.Arrivals
+	logs  plog.Logs
+	parts chunk.Parts
+	// arrived is when the logs came.
+	arrived int64
 	// items is the number of records that the queue was told of.
 	items int
 	// order is nil when no order can be kept between batches.
@@ -40,11 +41,20 @@ func newRequest(logs plog.Logs, order *batchOrder) *request {
 	return &request{logs: logs, items: logs.LogRecordCount(), order: order, try: &Try{}}
 }
 
+func newPart(parts chunk.Parts, order *batchOrder) *request {
+	return &request{parts: parts, items: parts.Records(), order: order, try: &Try{}}
+}
+
 // ItemsCount returns the number of records.
 func (r *request) ItemsCount() int { return r.items }
 
 // BytesSize returns the size of the records as protobuf.
-func (r *request) BytesSize() int { return (&plog.ProtoMarshaler{}).LogsSize(r.logs) }
+func (r *request) BytesSize() int {
+	if r.parts == nil {
+		return (&plog.ProtoMarshaler{}).LogsSize(r.logs)
+	}
+	return r.parts.Bytes()
+}
 
 // MergeSplit appends another request to this one, or begins a batch with this one when there is no
 // other. The batcher calls it under its lock, in the order of the queue, so the order of the
@@ -55,8 +65,7 @@ func (r *request) MergeSplit(_ context.Context, maxSize int, sizer exporterhelpe
 		if !ok {
 			return nil, errors.New("a request of another exporter cannot be merged")
 		}
-		next.logs.ResourceLogs().MoveAndAppendTo(r.logs.ResourceLogs())
-		r.arrivals = append(r.arrivals, next.arrivals...)
+		r.parts = append(r.parts, next.parts...)
 		r.items += next.items
 	} else if r.order != nil {
 		r.ticket = r.order.begin(r)
@@ -65,23 +74,16 @@ func (r *request) MergeSplit(_ context.Context, maxSize int, sizer exporterhelpe
 }
 
 // split cuts the request into parts of at most maxSize; 0 leaves it whole. A record that is larger stands alone.
-func (r *request) split(maxSize int, sizer exporterhelper.RequestSizerType) []xexporterhelper.Request {
-	size := func(records.Ref) int { return 1 }
-	total := r.items
+func (r *request) split(maxSize int, sizer exporterhelper.RequestSizerType) (parts []xexporterhelper.Request) {
+	size, total := chunk.Items, r.items
 	if sizer == exporterhelper.RequestSizerTypeBytes {
-		size = func(p records.Ref) int { return (&plog.ProtoMarshaler{}).LogRecordSize(p.Record) }
-		total = r.BytesSize()
+		size, total = chunk.Bytes, r.BytesSize()
 	}
 	if maxSize == 0 || total <= maxSize {
 		return []xexporterhelper.Request{r}
 	}
-	var parts []xexporterhelper.Request
-	var part []records.Ref
-	filled := 0
-	end := func() {
-		logs := records.Collect(slices.Values(part))
-		next := newRequest(logs, r.order)
-		next.arrivals = records.ArrivalsOf(slices.Values(part))
+	for part := range r.parts.Cut(maxSize, size) {
+		next := newPart(part, r.order)
 		if r.order != nil {
 			if len(parts) == 0 {
 				next.ticket = r.ticket
@@ -91,45 +93,44 @@ func (r *request) split(maxSize int, sizer exporterhelper.RequestSizerType) []xe
 			}
 		}
 		parts = append(parts, next)
-		part, filled = part[:0], 0
 	}
-	for p := range r.arrivals.All(r.logs) {
-		n := size(p)
-		if len(part) > 0 && filled+n > maxSize {
-			end()
-		}
-		part = append(part, p)
-		filled += n
-	}
-	end()
 	return parts
 }
 
 // left is an error that asks for another try of a part.
 type left struct {
-	consumererror.Logs
-	arrivals records.Arrivals
+	error
+	parts chunk.Parts
 }
 
-// Unwrap lets senders that get the error find what is left, too.
-func (l left) Unwrap() error { return l.Logs }
+// Unwrap returns why the part is left.
+func (l left) Unwrap() error { return l.error }
+
+// As lets senders that get the error find the records that are left, too.
+func (l left) As(target any) bool {
+	logs, ok := target.(*consumererror.Logs)
+	if !ok {
+		return false
+	}
+	some, err := l.parts.Logs()
+	if err != nil {
+		return false // the sender repeats them all
+	}
+	*logs = consumererror.NewLogs(l.error, some).(consumererror.Logs)
+	return true
+}
 
 // NewLeft returns an error that asks for another try of some records of a batch.
-func NewLeft(err error, refs iter.Seq[records.Ref]) error {
-	return left{consumererror.NewLogs(err, records.Collect(refs)).(consumererror.Logs), records.ArrivalsOf(refs)}
-}
+func NewLeft(err error, parts chunk.Parts) error { return left{err, parts} }
 
 // OnError returns the request that is left after an error.
 func (r *request) OnError(err error) xexporterhelper.Request {
-	var logs consumererror.Logs
-	if !errors.As(err, &logs) {
+	var part left
+	if !errors.As(err, &part) {
 		return r
 	}
-	next := newRequest(logs.Data(), r.order)
+	next := newPart(part.parts, r.order)
 	next.ticket, next.try = r.ticket, r.try
-	if part := (left{}); errors.As(err, &part) {
-		next.arrivals = part.arrivals
-	}
 	return next
 }
 
@@ -147,30 +148,44 @@ func (encoding) Marshal(ctx context.Context, r xexporterhelper.Request) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	return records.AppendArrival(raw, r.(*request).arrivals.First()), nil
+	return records.AppendArrival(raw, r.(*request).arrived), nil
 }
 
 // Unmarshal reads a request back. The queue deletes what cannot be read, and says so at debug level only.
 func (e encoding) Unmarshal(raw []byte) (context.Context, xexporterhelper.Request, error) {
-	ctx, logs, err := pdatarequest.UnmarshalLogs(raw)
-	if errors.Is(err, pdatarequest.ErrInvalidFormat) {
-		logs, err = (&plog.ProtoUnmarshaler{}).UnmarshalLogs(raw)
-	}
+	ctx, logs, err := readStored(raw)
 	if err != nil {
 		e.unreadable(err, len(raw))
 		return ctx, nil, err
 	}
 	r := newRequest(logs, e.order)
-	r.arrivals.Add(r.items, records.ReadArrival(raw))
+	r.arrived = records.ReadArrival(raw)
 	e.read(r.items)
 	return ctx, r, nil
+}
+
+// readStored reads logs as they are on disk.
+func readStored(raw []byte) (context.Context, plog.Logs, error) {
+	ctx, logs, err := pdatarequest.UnmarshalLogs(raw)
+	if errors.Is(err, pdatarequest.ErrInvalidFormat) {
+		logs, err = (&plog.ProtoUnmarshaler{}).UnmarshalLogs(raw)
+	}
+	return ctx, logs, err
 }
 
 // references keep pooled logs alive while the queue has them.
 type references struct{}
 
 // Ref keeps the logs for the queue.
-func (references) Ref(r xexporterhelper.Request) { pref.RefLogs(r.(*request).logs) }
+func (references) Ref(r xexporterhelper.Request) {
+	if logs := r.(*request).logs; logs != (plog.Logs{}) {
+		pref.RefLogs(logs)
+	}
+}
 
 // Unref lets them go.
-func (references) Unref(r xexporterhelper.Request) { pref.UnrefLogs(r.(*request).logs) }
+func (references) Unref(r xexporterhelper.Request) {
+	if logs := r.(*request).logs; logs != (plog.Logs{}) {
+		pref.UnrefLogs(logs)
+	}
+}

@@ -4,10 +4,13 @@
 package orderedqueue // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 
 	"go.opentelemetry.io/collector/exporter/exporterhelper/xexporterhelper"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
 // waiting knows whether anything waits behind the batch that is being delivered, with batches, partitions or neither.
@@ -35,7 +38,7 @@ func (w *waiting) delivering(r *request) int64 {
 	if w.first == nil {
 		w.first = map[*Try]int64{}
 	}
-	w.first[r.try] = r.arrivals.First()
+	w.first[r.try] = r.parts.Arrived()
 	return w.earliest()
 }
 
@@ -46,14 +49,7 @@ func (w *waiting) done(r *request) int64 {
 	return w.earliest()
 }
 
-func (w *waiting) earliest() (earliest int64) {
-	for _, at := range w.first {
-		if at != 0 && (earliest == 0 || at < earliest) {
-			earliest = at
-		}
-	}
-	return earliest
-}
+func (w *waiting) earliest() int64 { return records.Earliest(maps.Values(w.first)) }
 
 // came counts records.
 func (w *waiting) came(records int) { w.inMemory.Add(int64(records)) }

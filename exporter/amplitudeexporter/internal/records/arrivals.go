@@ -7,61 +7,17 @@ import (
 	"iter"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Arrivals are when the records of logs came, in their order, as runs of the same time.
-type Arrivals []Arrival
-
-// Arrival is a run of records that came at once, at a time in nanoseconds since 1970; 0 if nobody knows it.
-type Arrival struct {
-	Records int
-	At      int64
-}
-
-// Add appends records that came at a time.
-func (a *Arrivals) Add(records int, at int64) {
-	if n := len(*a); n > 0 && (*a)[n-1].At == at {
-		(*a)[n-1].Records += records
-		return
-	}
-	*a = append(*a, Arrival{Records: records, At: at})
-}
-
-// First is the earliest known time, 0 if there is none.
-func (a Arrivals) First() (first int64) {
-	for _, run := range a {
-		if run.At != 0 && (first == 0 || run.At < first) {
-			first = run.At
+// Earliest is the earliest known of times in nanoseconds since 1970, 0 if there is none.
+func Earliest(times iter.Seq[int64]) (first int64) {
+	for at := range times {
+		if at != 0 && (first == 0 || at < first) {
+			first = at
 		}
 	}
 	return first
-}
-
-// All yields each record of logs with the time at which it came, in order.
-func (a Arrivals) All(logs plog.Logs) iter.Seq[Ref] {
-	return func(yield func(Ref) bool) {
-		var run Arrival
-		for ref := range All(logs) {
-			for run.Records == 0 && len(a) > 0 {
-				run, a = a[0], a[1:]
-			}
-			ref.Arrived = run.At
-			run.Records--
-			if !yield(ref) {
-				return
-			}
-		}
-	}
-}
-
-// ArrivalsOf are those of records.
-func ArrivalsOf(refs iter.Seq[Ref]) (a Arrivals) {
-	for ref := range refs {
-		a.Add(1, ref.Arrived)
-	}
-	return a
 }
 
 // ArrivedAt reads a time as it is kept here.

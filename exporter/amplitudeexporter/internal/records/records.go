@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/xpdata"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
@@ -23,12 +25,15 @@ type Ref struct {
 }
 
 // All yields each record of logs, in order.
-func All(logs plog.Logs) iter.Seq[Ref] {
+func All(logs plog.Logs) iter.Seq[Ref] { return AllAt(logs, 0) }
+
+// AllAt yields each record of logs that came at a time, in order.
+func AllAt(logs plog.Logs, arrived int64) iter.Seq[Ref] {
 	return func(yield func(Ref) bool) {
 		for _, resource := range logs.ResourceLogs().All() {
 			for _, scope := range resource.ScopeLogs().All() {
 				for _, record := range scope.LogRecords().All() {
-					if !yield(Ref{Resource: resource, Scope: scope, Record: record}) {
+					if !yield(Ref{Resource: resource, Scope: scope, Record: record, Arrived: arrived}) {
 						return
 					}
 				}
@@ -37,13 +42,44 @@ func All(logs plog.Logs) iter.Seq[Ref] {
 	}
 }
 
-// From yields the record of each element of a list.
-func From[E any](list []E, ref func(E) Ref) iter.Seq[Ref] {
-	return func(yield func(Ref) bool) {
+// From yields something of each element of a list, such as its record.
+func From[E, V any](list []E, of func(E) V) iter.Seq[V] {
+	return func(yield func(V) bool) {
 		for _, e := range list {
-			if !yield(ref(e)) {
+			if !yield(of(e)) {
 				return
 			}
+		}
+	}
+}
+
+// Receipt is the key of a record's receipt, 0 without an insert_id.
+func Receipt(record plog.LogRecord) uint64 {
+	id, ok := record.Attributes().Get(amplitude.AttrInsertID)
+	if !ok {
+		return 0
+	}
+	return receipts.Key(id.Str())
+}
+
+// Runs yields a list in runs of at most this size, each good until the next one. What is larger stands alone.
+func Runs[E any](list iter.Seq[E], most int, size func(E) int) iter.Seq[[]E] {
+	return func(yield func([]E) bool) {
+		var run []E
+		filled := 0
+		for e := range list {
+			n := size(e)
+			if len(run) > 0 && filled+n > most {
+				if !yield(run) {
+					return
+				}
+				run, filled = run[:0], 0
+			}
+			run = append(run, e)
+			filled += n
+		}
+		if len(run) > 0 {
+			yield(run)
 		}
 	}
 }

@@ -1,0 +1,167 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package chunk
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"pgregory.net/rapid"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records/recordstest"
+)
+
+func newTestEncoder(sized bool) *Encoder {
+	return NewEncoder(event.NewEncoder(event.Settings{Allowed: []string{"[Experiment] *"}, MinIDLength: 5, Version: "1"}), 1000, sized)
+}
+
+// told is what parts say of each record: its event's JSON and what is known beside it, or why it is none.
+func told(ps Parts) (all []string) {
+	for _, p := range ps {
+		for e, json := range p.Events() {
+			all = append(all, fmt.Sprint(e.Record(), e.User, e.Device, e.Receipt, e.Happened, e.Billable(), " ", string(json)))
+		}
+		for r := range p.Rejected() {
+			all = append(all, fmt.Sprint(r.Record, r.Receipt, " ", r.Failure))
+		}
+	}
+	return all
+}
+
+// TestCutPartsSayTheSame: parts of chunks, cut and put together again, have every event and every record once, in order.
+func TestCutPartsSayTheSame(t *testing.T) {
+	encoder := newTestEncoder(true)
+	rapid.Check(t, func(t *rapid.T) {
+		var whole Parts
+		var sent []string
+		bytes := 0
+		for c := range rapid.IntRange(1, 4).Draw(t, "chunks") {
+			logs := plog.NewLogs()
+			for i := range rapid.IntRange(1, 20).Draw(t, "records") {
+				id := fmt.Sprintf("c%d-%d", c, i)
+				record := recordstest.AppendExposure(recordstest.AppendSlice(logs), "user-00001", id)
+				sent = append(sent, id)
+				switch rapid.SampledFrom([]string{"event", "no event", "too large", "device"}).Draw(t, "kind") {
+				case "no event":
+					record.SetEventName("other")
+				case "too large":
+					record.Attributes().PutStr("padding", strings.Repeat("x", 1000))
+				case "device":
+					record.Attributes().PutStr("amplitude.device_id", "device-1")
+				}
+			}
+			made := encoder.Encode(records.AllAt(logs, int64(100-c)))
+			require.NoError(t, made.Pack(logs))
+			whole = append(whole, Whole(made)...)
+			bytes += (&plog.ProtoMarshaler{}).LogsSize(logs)
+		}
+		require.Equal(t, bytes, whole.Bytes())
+		require.EqualValues(t, 100-len(whole)+1, whole.Arrived())
+		size, most := Items, rapid.IntRange(1, 50).Draw(t, "most")
+		if rapid.Bool().Draw(t, "by bytes") {
+			size, most = Bytes, rapid.IntRange(1, 5000).Draw(t, "bytes")
+		}
+		var got, ids []string
+		for part := range whole.Cut(most, size) {
+			require.Positive(t, part.Records())
+			if part.Records() > 1 {
+				total := 0
+				for p := range part.places() {
+					total += size(p.chunk, p.record)
+				}
+				require.LessOrEqual(t, total, most)
+			}
+			got = append(got, told(part)...)
+			logs, err := part.Logs()
+			require.NoError(t, err)
+			require.Equal(t, part.Records(), logs.LogRecordCount())
+			ids = append(ids, recordstest.InsertIDs(logs)...)
+		}
+		require.Equal(t, sent, ids)
+		want := told(whole)
+		slices.Sort(want) // within a part what is no event comes after the events
+		slices.Sort(got)
+		require.Equal(t, want, got)
+	})
+}
+
+// TestRecordsAreHadAgain as they came, in each way in which a chunk may keep them.
+func TestRecordsAreHadAgain(t *testing.T) {
+	logs := recordstest.Exposures(3)
+	logs.ResourceLogs().At(0).Resource().Attributes().PutStr("service.name", "shop")
+	refs := slices.Collect(records.AllAt(logs, 7))
+	encoder := newTestEncoder(false)
+	for name, encode := range map[string]func() *Chunk{
+		"lent": func() *Chunk { return encoder.Lend(slices.Values(refs)) },
+		"held": func() *Chunk {
+			c := encoder.Encode(slices.Values(refs))
+			c.Hold(refs)
+			return c
+		},
+		"packed": func() *Chunk {
+			c := encoder.Encode(slices.Values(refs))
+			require.NoError(t, c.Pack(logs))
+			return c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := encode()
+			defer encoder.Return()
+			assert.Equal(t, told(Whole(newTestEncoder(false).Encode(slices.Values(refs)))), told(Whole(c)))
+			got, err := c.Refs()
+			require.NoError(t, err)
+			assert.Equal(t, logs, records.Collect(slices.Values(got)))
+			for i, ref := range got {
+				assert.EqualValues(t, 7, ref.Arrived)
+				assert.EqualValues(t, 7, c.Ref(uint32(i)).Arrived)
+			}
+			some, err := Parts{}.With(c, 0).With(c, 2).Logs()
+			require.NoError(t, err)
+			assert.Equal(t, 2, some.LogRecordCount())
+		})
+	}
+}
+
+// TestUnreadableRecordsAreEmpty: whoever asks for them finds as many as there were, and the error.
+func TestUnreadableRecordsAreEmpty(t *testing.T) {
+	c := newTestEncoder(false).Encode(records.All(recordstest.Exposures(3)))
+	damaged := errors.New("damaged")
+	c.Unpack([]byte("x"), 1, func([]byte) (plog.Logs, error) { return plog.Logs{}, damaged })
+	refs, err := c.Refs()
+	require.ErrorIs(t, err, damaged)
+	assert.Len(t, refs, 3)
+	_, err = Whole(c).Logs()
+	require.ErrorIs(t, err, damaged)
+}
+
+// TestLostIsToldOnce, however often a batch is tried.
+func TestLostIsToldOnce(t *testing.T) {
+	logs := recordstest.Numbered(1)
+	logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().PutDouble("nan", math.NaN())
+	e := newTestEncoder(false)
+	c := e.Encode(records.All(logs))
+	assert.Equal(t, event.Losses{event.LossNotFinite: 1}, c.Lost())
+	assert.Zero(t, c.Lost())
+	assert.Zero(t, e.Encode(records.All(recordstest.Numbered(1))).Lost(), "those of the chunk before are not counted again")
+}
+
+// TestEncodeAllocatesNothingForAnEvent: what is allocated is the chunk's, whatever the number of its events.
+func TestEncodeAllocatesNothingForAnEvent(t *testing.T) {
+	e := newTestEncoder(false)
+	logs := recordstest.Exposures(1000)
+	allocated := testing.AllocsPerRun(20, func() {
+		c := e.Encode(records.All(logs))
+		require.NoError(t, c.Pack(logs))
+	})
+	assert.LessOrEqual(t, allocated, 20.0)
+}

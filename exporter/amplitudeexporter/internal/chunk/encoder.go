@@ -1,0 +1,118 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package chunk // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
+
+import (
+	"bytes"
+	"iter"
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+)
+
+// maxKept is the most memory for JSON that an idle encoder keeps: one huge request must not hold it forever.
+const maxKept = 8 << 20
+
+// Encoder makes chunks. It keeps the memory it works in; use it from one goroutine.
+type Encoder struct {
+	event *event.Encoder
+	// maxEvent is the size from which an event cannot be sent even alone.
+	maxEvent int
+	// sized tells that batches are cut by the bytes of their records.
+	sized bool
+
+	json   []byte
+	events []Event
+	held   []records.Ref
+}
+
+// NewEncoder returns an encoder of events with less than maxEvent bytes of JSON.
+func NewEncoder(e *event.Encoder, maxEvent int, sized bool) *Encoder {
+	return &Encoder{event: e, maxEvent: maxEvent, sized: sized}
+}
+
+// Encode makes a chunk of records, which may wait for hours. It is to be given them, by one of Hold, Pack and Unpack.
+func (e *Encoder) Encode(refs iter.Seq[records.Ref]) *Chunk {
+	c := e.encode(refs)
+	c.json, c.events = bytes.Clone(c.json), slices.Clone(c.events) // of exactly the size that is needed
+	e.Return()
+	return c
+}
+
+// Lend makes a chunk that is good until Return, and holds its records.
+func (e *Encoder) Lend(refs iter.Seq[records.Ref]) *Chunk {
+	c := e.encode(func(yield func(records.Ref) bool) {
+		for ref := range refs {
+			e.held = append(e.held, ref)
+			if !yield(ref) {
+				return
+			}
+		}
+	})
+	c.Hold(e.held)
+	return c
+}
+
+// Return makes the encoder ready for the next records.
+func (e *Encoder) Return() {
+	e.event.Forget()
+	clear(e.held)
+	e.json, e.events, e.held = e.json[:0], e.events[:0], e.held[:0]
+	if cap(e.json) > maxKept {
+		e.json, e.events, e.held = nil, nil, nil
+	}
+}
+
+func (e *Encoder) encode(refs iter.Seq[records.Ref]) *Chunk {
+	c := &Chunk{}
+	for ref := range refs {
+		if ref.Arrived != 0 && (c.Arrived == 0 || ref.Arrived < c.Arrived) {
+			c.Arrived = ref.Arrived
+		}
+		if e.sized {
+			c.sizes = append(c.sizes, uint32((&plog.ProtoMarshaler{}).LogRecordSize(ref.Record)))
+		}
+		e.add(c, ref.Record)
+		c.records++
+	}
+	c.json, c.events = e.json, e.events
+	c.lost = e.event.Lost
+	e.event.Lost = event.Losses{}
+	return c
+}
+
+// add encodes one record.
+func (e *Encoder) add(c *Chunk, record plog.LogRecord) {
+	number := uint32(c.records)
+	json, user, device, failed := e.event.Encode(e.json, record)
+	if failed.Reason == 0 && len(json)-len(e.json) > e.maxEvent {
+		failed = event.Failure{Reason: event.ReasonTooLarge}
+	}
+	if failed.Reason != 0 {
+		c.rejected = append(c.rejected, Rejected{Failure: failed, Record: number, Receipt: records.Receipt(record)})
+		return
+	}
+	e.json = json
+	made := Event{User: user, Device: device, Happened: happened(record), end: uint32(len(json)), record: number}
+	if amplitude.Billable(record.EventName()) {
+		made.record |= billable
+	}
+	if id, ok := e.event.InsertID(); ok {
+		made.Receipt = receipts.Key(id)
+	}
+	e.events = append(e.events, made)
+}
+
+func happened(record plog.LogRecord) pcommon.Timestamp {
+	if at := record.Timestamp(); at != 0 {
+		return at
+	}
+	return record.ObservedTimestamp()
+}
