@@ -59,19 +59,30 @@ func met(begin time.Time, from, to int, variants ...string) plog.Logs {
 	return logs
 }
 
+const (
+	// current is the program of this version.
+	current = "otelcol-amplitude"
+	// away is where nothing listens.
+	away = "127.0.0.1:1"
+)
+
+// startFar starts a local Amplitude. What it returns beside it runs programs, one after the other, on the same folder and Redis.
+func startFar(t *testing.T) (far *harness.Collector, run func(program, target string) *harness.Collector) {
+	t.Helper()
+	far = harness.Start(t, filepath.Join(harness.Root(), "e2e", "chaos", "testdata", "far.yaml"), harness.Options{})
+	redis := redistest.Start(t)
+	options := harness.Options{Addresses: harness.NewAddresses(t), Dir: t.TempDir()}
+	return far, func(program, target string) *harness.Collector {
+		options.Program, options.Env = program, []string{"COMPAT_TARGET=" + target, "COMPAT_REDIS=" + redis.Address}
+		return harness.Start(t, filepath.Join("testdata", "sender.yaml"), options)
+	}
+}
+
 // TestUpgradeInTheMiddleOfADay: storage, Redis and a queue that waits go from the version with numbers to this one and back, and
 // nothing is stored twice, lost, or left with a wrong property.
 func TestUpgradeInTheMiddleOfADay(t *testing.T) {
 	before := buildNumbered(t)
-	config := filepath.Join(harness.Root(), "e2e", "chaos", "testdata")
-	far := harness.Start(t, filepath.Join(config, "far.yaml"), harness.Options{})
-	redis := redistest.Start(t)
-	options := harness.Options{Addresses: harness.NewAddresses(t), Dir: t.TempDir()}
-	run := func(program, target string) *harness.Collector {
-		options.Program, options.Env = program, []string{"CHAOS_TARGET=" + target, "CHAOS_REDIS=" + redis.Address}
-		return harness.Start(t, filepath.Join(config, "sender.yaml"), options)
-	}
-	const current = "otelcol-amplitude"
+	far, run := startFar(t)
 	begin := time.Now().Add(-time.Minute).Truncate(time.Second)
 	now := func() time.Time { return time.Now().Add(-time.Second) }
 
@@ -80,7 +91,7 @@ func TestUpgradeInTheMiddleOfADay(t *testing.T) {
 	c.SendLogs(t, met(begin, 50, 100, "a"))
 	require.Len(t, far.WaitForEvents(t, 200), 200)
 	c.Stop(t)
-	c = run(before, "127.0.0.1:1")
+	c = run(before, away)
 	c.SendLogs(t, met(begin.Add(10*time.Second), 50, 75, "b", "a")) // these wait in the queue
 	c.SendLogs(t, met(begin, 100, 120, "a"))
 	c.Stop(t)
@@ -96,6 +107,61 @@ func TestUpgradeInTheMiddleOfADay(t *testing.T) {
 		for user := range 120 {
 			id := fmt.Sprintf("user-%04d", user)
 			assert.Equal(t, "a", far.UserProperties(t, id)["[Experiment] checkout"], "%s after %s", id, program)
+		}
+	}
+}
+
+// TestUpgradeWithAFullQueue: what fills the queue of one version is sent by the other, in its order, whichever of the two wrote it,
+// and though the one that did not write it failed to send it first.
+func TestUpgradeWithAFullQueue(t *testing.T) {
+	before := buildNumbered(t)
+	far, run := startFar(t)
+	const (
+		full = 400 // sender.yaml
+		each = 10
+	)
+	exposures := func() (n int) {
+		for _, event := range far.Events(t) {
+			if event.Text("event_type") == "[Experiment] Exposure" {
+				n++
+			}
+		}
+		return n
+	}
+	begin := time.Now().Add(-time.Minute).Truncate(time.Second)
+	users := 0
+	for _, c := range []struct{ writes, tries, sends string }{
+		{before, current, current}, // an upgrade
+		{before, current, before},  // one that is rolled back
+		{current, before, before},  // a roll-back of what this version wrote
+		{current, before, current},
+	} {
+		// A batch that fails again and again may be set aside.
+		size := func(of *harness.Collector) int {
+			return int(of.Metric(t, "otelcol_exporter_queue_size") + of.Metric(t, "otelcol_exporter_amplitude_slow_lane_events"))
+		}
+		writer := run(c.writes, away)
+		// A person may need a change of the property beside each event.
+		for size(writer) <= full-4*each {
+			writer.SendLogs(t, met(begin, users, users+each, "a", "b"))
+			users += each
+		}
+		waiting := size(writer)
+		require.Greater(t, waiting, full/2)
+		writer.Stop(t)
+		tries := run(c.tries, away)
+		require.Eventually(t, func() bool {
+			return tries.Metric(t, "otelcol_exporter_amplitude_requests", `status="network_error"`) > 1 && size(tries) == waiting
+		}, time.Minute, 50*time.Millisecond, "%s has what %s wrote", c.tries, c.writes)
+		tries.Stop(t)
+		sender := run(c.sends, far.Sandbox)
+		sender.Drained(t)
+		require.Eventually(t, func() bool { return exposures() >= 2*users }, time.Minute, 50*time.Millisecond)
+		sender.Stop(t)
+		assert.Equal(t, 2*users, exposures(), "%s stores each event of %s once", c.sends, c.writes)
+		for user := range users {
+			id := fmt.Sprintf("user-%04d", user)
+			assert.Equal(t, "b", far.UserProperties(t, id)["[Experiment] checkout"], "%s: the later event was sent last", id)
 		}
 	}
 }
