@@ -222,8 +222,8 @@ scale-test: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Run th
 	SCALE_SEED=$(SCALE_SEED) $(GOTEST) -count=1 -tags scale -timeout 10m $(if $(SHORT),-short) ./e2e/scale
 
 .PHONY: scale-bench
-scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Print the figures of docs/scaling.md: 1, 2 and 4 processes, Redis, bytes on disk and in Kafka (10 minutes of a quiet machine; ROUNDS=1: once each)
-	SCALE_ROUNDS=$(ROUNDS) $(GO) test -count=1 -v -tags scalebench -timeout 30m -run TestFigures ./e2e/scale
+scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Renew the figures and sizes of docs/scaling.md: 1, 2 and 4 processes, Redis, bytes on disk and in Kafka (10 minutes of a quiet machine; ROUNDS=1: once each)
+	SCALE_ROUNDS=$(ROUNDS) SCALE_DOCS=$(CURDIR)/docs $(GO) test -count=1 -v -tags scalebench -timeout 60m -run 'TestFigures|TestPage' ./e2e/scale
 
 .PHONY: bench
 bench: need-go ## Measure side by side with what else would do the job, in 20 minutes; renews docs/performance.md (BENCH=flags, BENCH=-h lists them)

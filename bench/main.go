@@ -14,6 +14,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/bench/cmdline"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/docblock"
 )
 
 // part is a measurement that can be made alone.
@@ -65,11 +66,11 @@ func run(o cmdline.Options) error {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "measuring: %s\n", p.name)
-		w, d := startWatch(), &document{}
+		w, d := docblock.StartWatch(), &document{}
 		if err := p.run(o, d); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		stamp := w.stamp(p.name, o.Rounds)
+		stamp := w.Stamp("make bench BENCH='-parts "+p.name+"'", o.Rounds)
 		fmt.Printf("%s%s\n", stamp, d.text.String())
 		if o.Docs == "" {
 			continue

@@ -29,6 +29,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/docblock"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
@@ -161,22 +162,9 @@ func (f figures) add(row string, values ...float64) {
 	}
 }
 
-// print writes the median of each figure, with the lowest and the highest.
-func (f figures) print(title string) {
-	fmt.Println("\n" + title)
-	rows := make([]string, 0, len(f))
-	for row := range f {
-		rows = append(rows, row)
-	}
-	slices.Sort(rows)
-	for _, row := range rows {
-		fmt.Printf("| %s |", row)
-		for _, values := range f[row] {
-			slices.Sort(values)
-			fmt.Printf(" %.4g (%.4g..%.4g) |", values[len(values)/2], values[0], values[len(values)-1])
-		}
-		fmt.Println()
-	}
+// median is that of one column.
+func (f figures) median(row string, column int) float64 {
+	return slices.Sorted(slices.Values(f[row][column]))[len(f[row][column])/2]
 }
 
 // layout is what takes records, what sends events to the sink, and the processes whose time counts, tier by tier.
@@ -213,21 +201,24 @@ func measure(t *testing.T, far *sink, l layout) (values []float64) {
 	return values
 }
 
+// processes are how many there are where events are sent to Amplitude.
+var processes = []int{1, 2, 4}
+
 // layouts are those of docs/scaling.md, of n processes where the events are sent to Amplitude.
 var layouts = []struct {
-	name  string
-	start func(t *testing.T, n int, far *sink) layout
+	name, tiers string
+	start       func(t *testing.T, n int, far *sink) layout
 }{
-	{"processes | new/s | CPU s per million | repeats/s | CPU s per million", func(t *testing.T, n int, far *sink) layout {
+	{"one tier, users divided by the senders", "", func(t *testing.T, n int, far *sink) layout {
 		all := replicas(t, n, far, nil)
 		return layout{all, all, [][]process{those(all...)}}
 	}},
-	{"front | new/s | CPU front | CPU replicas | repeats/s | CPU front | CPU replicas", func(t *testing.T, n int, far *sink) layout {
+	{"a front that routes by user, and replicas", "front + replicas", func(t *testing.T, n int, far *sink) layout {
 		c := &cluster{replicas: replicas(t, n, far, nil, "gateway.yaml")}
 		front := []*harness.Collector{c.startFront(t)}
 		return layout{front, c.replicas, [][]process{those(front...), those(c.replicas...)}}
 	}},
-	{"edges and gateways | new/s | CPU edges | CPU gateways | repeats/s | CPU edges | CPU gateways", func(t *testing.T, n int, far *sink) layout {
+	{"edges, each with a gateway", "edges + gateways", func(t *testing.T, n int, far *sink) layout {
 		all := replicas(t, n, far, nil, "gateway.yaml")
 		var edges []*harness.Collector
 		for _, gateway := range all {
@@ -235,7 +226,7 @@ var layouts = []struct {
 		}
 		return layout{edges, all, [][]process{those(edges...), those(all...)}}
 	}},
-	{"Kafka | new/s | CPU edge | CPU kfake | CPU gateways | repeats/s | CPU edge | CPU kfake | CPU gateways", func(t *testing.T, n int, far *sink) layout {
+	{"an edge, Kafka, and gateways", "edge + broker + gateways", func(t *testing.T, n int, far *sink) layout {
 		b := startBroker(t)
 		edge := []*harness.Collector{startKafkaEdge(t, b)}
 		all := replicas(t, n, far, func(options *harness.Options) {
@@ -246,29 +237,38 @@ var layouts = []struct {
 	}},
 }
 
+// TestFigures measures everything, and renews the page in the folder that SCALE_DOCS names.
 func TestFigures(t *testing.T) {
-	for _, l := range layouts {
-		name, _, _ := strings.Cut(l.name, " |")
-		t.Run(name, func(t *testing.T) {
-			table := figures{}
-			for round := range rounds(t) {
-				for _, n := range []int{1, 2, 4} {
-					t.Run(fmt.Sprint(round, n), func(t *testing.T) {
-						far := newSink(t)
-						table.add(strconv.Itoa(n), measure(t, far, l.start(t, n, far))...)
-					})
-				}
+	watch, page := docblock.StartWatch(), newPage()
+	for round := range rounds(t) {
+		for i, l := range layouts {
+			for _, n := range processes {
+				t.Run(fmt.Sprint(l.name, round, n), func(t *testing.T) {
+					far := newSink(t)
+					page.add(i, n, measure(t, far, l.start(t, n, far)))
+				})
 			}
-			table.print(l.name)
-		})
+		}
+		for _, n := range processes {
+			t.Run(fmt.Sprint("redis", round, n), func(t *testing.T) { redisFigures(t, page, n) })
+		}
 	}
-	t.Run("redis", redisFigures)
-	t.Run("queue", queueFigures)
-	t.Run("topic", topicFigures)
+	t.Run("queue", func(t *testing.T) { queueFigures(t, page) })
+	t.Run("topic", func(t *testing.T) { topicFigures(t, page) })
+	if t.Failed() {
+		return
+	}
+	page.stamp = watch.Stamp("make scale-bench", rounds(t))
+	fmt.Println(page.figures(), page.sizing())
+	if folder := os.Getenv("SCALE_DOCS"); folder != "" {
+		path := filepath.Join(folder, "scaling.md")
+		require.NoError(t, docblock.Renew(path, "make scale-bench", "figures", page.figures()))
+		require.NoError(t, docblock.Renew(path, "make scale-bench", "sizing", page.sizing()))
+	}
 }
 
-// topicFigures prints what an event takes in Kafka.
-func topicFigures(t *testing.T) {
+// topicFigures are what an event takes in Kafka.
+func topicFigures(t *testing.T, page *page) {
 	b := startBroker(t)
 	edge := startKafkaEdge(t, b)
 	send(t, requests(t), edge)
@@ -285,11 +285,12 @@ func topicFigures(t *testing.T) {
 	for _, one := range messages {
 		bytes += len(one.Value)
 	}
-	fmt.Printf("topic: %d messages for %d events, %.0f bytes for each event, %.0f compressed\n",
-		len(messages), subjects, float64(bytes)/subjects, float64(size)/subjects)
+	page.eventsOfMessage = subjects / float64(len(messages))
+	page.topic, page.topicPacked = float64(bytes)/subjects, float64(size)/subjects
 }
 
-func redisFigures(t *testing.T) {
+// redisFigures are those of n replicas that share a Redis.
+func redisFigures(t *testing.T, page *page, n int) {
 	server, far := redistest.Start(t), newSink(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Address})
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
@@ -306,7 +307,7 @@ func redisFigures(t *testing.T) {
 		require.FailNow(t, "Redis does not tell "+name)
 		return 0
 	}
-	all := replicas(t, 2, far, func(options *harness.Options) { shareRedis(options, server) })
+	all := replicas(t, n, far, func(options *harness.Options) { shareRedis(options, server) })
 	memory := info("memory", "used_memory")
 	require.NoError(t, client.ConfigResetStat(t.Context()).Err())
 	busy := info("cpu", "used_cpu_user") + info("cpu", "used_cpu_sys")
@@ -317,21 +318,15 @@ func redisFigures(t *testing.T) {
 		keys, err = client.DBSize(t.Context()).Result()
 		return err == nil && keys >= subjects
 	}, patience, pause)
-	table := figures{}
-	table.add("2 replicas and a Redis", values...)
-	table.print("redis | new/s | CPU s per million | repeats/s | CPU s per million")
-	fmt.Printf("Redis: %.2f keys and %.1f bytes for each subject, %.2f CPU s per million records\n", float64(keys)/subjects, (info("memory", "used_memory")-memory)/subjects,
-		(info("cpu", "used_cpu_user")+info("cpu", "used_cpu_sys")-busy)*1e6/(2*subjects))
-	text, err := client.Info(t.Context(), "commandstats").Result()
-	require.NoError(t, err)
-	fmt.Printf("%d batches of %d new records, and as many of repeats:\n%s", subjects/post, post, text)
+	used := (info("cpu", "used_cpu_user") + info("cpu", "used_cpu_sys") - busy) * 1e6 / (2 * subjects)
+	page.addRedis(n, append(values, used, float64(keys)/subjects, (info("memory", "used_memory")-memory)/subjects))
 	for _, replica := range all {
 		assert.Zero(t, replica.Metric(t, "otelcol_processor_amplitude_experiment_dedup_redis_failures"))
 	}
 }
 
 // queueFigures fills the queue while Amplitude is away.
-func queueFigures(t *testing.T) {
+func queueFigures(t *testing.T, page *page) {
 	far := newSink(t)
 	far.away.Store(true)
 	var directory string
@@ -346,9 +341,15 @@ func queueFigures(t *testing.T) {
 	for _, entry := range entries {
 		file, err := os.Stat(filepath.Join(directory, entry.Name()))
 		require.NoError(t, err)
-		fmt.Printf("%s: %.0f bytes for each of %d events\n", entry.Name(), float64(file.Size())/subjects, subjects)
+		switch size := float64(file.Size()) / subjects; {
+		case strings.HasPrefix(entry.Name(), "exporter_") && strings.HasSuffix(entry.Name(), "_logs"):
+			page.queue = size
+		case strings.HasPrefix(entry.Name(), "processor_"):
+			page.memory = size
+		}
 	}
-	fmt.Printf("resident: %d MB\n", all[0].Resident(t))
+	require.NotZero(t, page.queue)
+	require.NotZero(t, page.memory)
 	far.away.Store(false)
 	far.wait(t, subjects)
 }

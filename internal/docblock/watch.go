@@ -1,7 +1,9 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+//go:build unix
+
+package docblock // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/docblock"
 
 import (
 	"fmt"
@@ -14,30 +16,33 @@ import (
 	"time"
 )
 
+const ticksPerSecond = 100 // of the times in /proc, on every Linux that Go runs on
+
 // quiet is how many cores all other processes may use while a quiet machine measures.
 const quiet = 0.1
 
-// watch notes what the machine does while a part is measured.
-type watch struct {
+// Watch notes what the machine does while something is measured.
+type Watch struct {
 	start         time.Time
 	load          string
 	machine, ours time.Duration
 }
 
-func startWatch() watch {
-	return watch{time.Now(), loadAverage(), machineTime(), oursTime()}
+// StartWatch begins.
+func StartWatch() Watch {
+	return Watch{time.Now(), loadAverage(), machineTime(), oursTime()}
 }
 
-// stamp says when, of what and under what load a part was measured.
-func (w watch) stamp(name string, rounds int) string {
+// Stamp says by which command, when, of what, in how many rounds and under what load something was measured.
+func (w Watch) Stamp(command string, rounds int) string {
 	took := time.Since(w.start)
 	others := max(0, (machineTime()-w.machine-oursTime()+w.ours).Seconds()/took.Seconds())
 	disturbed := ""
 	if others > quiet {
 		disturbed = " **The machine had other work, so these figures are provisional.**"
 	}
-	return fmt.Sprintf("`make bench BENCH='-parts %s'` on %s, %s, %s, %s/%s, %d cores: %d rounds in %s. Load average %s before and %s after; "+
-		"other processes took %.2f cores.%s\n", name, w.start.UTC().Format(time.DateOnly), revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
+	return fmt.Sprintf("`%s` on %s, %s, %s, %s/%s, %d cores: rounds: %d, in %s. Load average %s before and %s after; "+
+		"other processes took %.2f cores.%s\n", command, w.start.UTC().Format(time.DateOnly), revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
 		rounds, took.Round(time.Second), w.load, loadAverage(), others, disturbed)
 }
 
@@ -65,7 +70,15 @@ func loadAverage() string {
 }
 
 // oursTime is what this process and those it has started and seen end have used.
-func oursTime() time.Duration { return cpuTime() + usageOf(syscall.RUSAGE_CHILDREN) }
+func oursTime() time.Duration { return usageOf(syscall.RUSAGE_SELF) + usageOf(syscall.RUSAGE_CHILDREN) }
+
+func usageOf(who int) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(who, &usage); err != nil {
+		panic(err) // cannot happen with these arguments
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
 
 // machineTime is what all processes have used on all cores, what the host of a virtual machine took included.
 func machineTime() (busy time.Duration) {

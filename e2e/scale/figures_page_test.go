@@ -1,0 +1,171 @@
+// Copyright The otelcol-amplitude Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build scalebench
+
+package scale
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// Of a property with its first subject in memory: docs/deduplication.md#memory.
+const bytesOfProperty = 70
+
+// page are the figures of docs/scaling.md.
+type page struct {
+	stamp string
+	// Of a layout, by its place in layouts, and a number of processes: what measure returns.
+	layouts map[int]figures
+	// Of a number of replicas: what measure returns, then CPU s per million records, keys and bytes of a subject, in Redis.
+	redis figures
+	// Bytes of an event in the queue, of a subject in the memory on disk, of an event in Kafka, as it is and compressed.
+	queue, memory, topic, topicPacked float64
+	eventsOfMessage                   float64
+}
+
+func newPage() *page { return &page{layouts: map[int]figures{}, redis: figures{}} }
+
+func (p *page) add(layout, n int, values []float64) {
+	if p.layouts[layout] == nil {
+		p.layouts[layout] = figures{}
+	}
+	p.layouts[layout].add(strconv.Itoa(n), values...)
+}
+
+func (p *page) addRedis(n int, values []float64) { p.redis.add(strconv.Itoa(n), values...) }
+
+// row is a line of a table of so many tiers: new records a second and their CPU, tier by tier, then the same of repeats.
+func row(f figures, n, tiers int) string {
+	key, cells := strconv.Itoa(n), ""
+	for half := range 2 {
+		first := half * (1 + tiers)
+		cpus := make([]string, tiers)
+		for tier := range cpus {
+			cpus[tier] = fmt.Sprintf("%.1f", f.median(key, first+1+tier))
+		}
+		cells += fmt.Sprintf(" %.0f | %s |", f.median(key, first), strings.Join(cpus, " + "))
+	}
+	return cells
+}
+
+// tiersOf is how many tiers have a figure of their own.
+func tiersOf(f figures, n int) int { return len(f[strconv.Itoa(n)])/2 - 1 }
+
+func (p *page) figures() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%d users with one exposure each in requests of %d by %d senders, queue and memory on disk without fsync, then the same again as repeats. Senders, Collectors, broker and "+
+		"a sink that only counts share the machine. Medians of the rounds; CPU in seconds per million records, tier by tier.\n\n"+
+		"| | processes that send to Amplitude | new exposures/s | CPU | repeats/s | CPU |\n|---|--:|--:|--:|--:|--:|\n", p.stamp, subjects, post, senders)
+	for i, l := range layouts {
+		name := l.name
+		if l.tiers != "" {
+			name += ": " + l.tiers
+		}
+		for _, n := range processes {
+			fmt.Fprintf(&b, "| %s | %d |%s\n", name, n, row(p.layouts[i], n, tiersOf(p.layouts[i], n)))
+		}
+	}
+	b.WriteString("\nReplicas that share a Redis, users divided by the senders:\n\n| replicas | new exposures/s | CPU | repeats/s | CPU | CPU of Redis | keys a subject | bytes in Redis a subject |\n|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, n := range processes {
+		key := strconv.Itoa(n)
+		fmt.Fprintf(&b, "| %d |%s %.1f | %.2f | %.0f |\n", n, row(p.redis, n, 1), p.redis.median(key, 4), p.redis.median(key, 5), p.redis.median(key, 6))
+	}
+	fmt.Fprintf(&b, "\n| bytes | |\n|---|--:|\n| memory of a process, for each property with its first subject ([how](deduplication.md#memory)) | %d |\n"+
+		"| memory on disk, for each subject | %.0f |\n| queue on disk, for each waiting event | %.0f |\n"+
+		"| Kafka, for each event, repeats included: as it is, and with `zstd` (these are much alike) | %.0f, %.0f |\n\nA message of Kafka has %.1f events here.\n",
+		bytesOfProperty, p.memory, p.queue, p.topic, p.topicPacked, p.eventsOfMessage)
+	return b.String()
+}
+
+// sizing computes what a number of exposures a day takes.
+func (p *page) sizing() string {
+	const repeats, peak, day, subjectsKept = 0.8, 3, 86_400, 2
+	// seconds of CPU of a million records: of one process alone, of the most that a tier before it takes, and of gateways behind Kafka.
+	mixed := func(f figures, n, tier, tiers int) float64 {
+		key := strconv.Itoa(n)
+		return (1-repeats)*f.median(key, 1+tier) + repeats*f.median(key, 2+tiers+tier)
+	}
+	alone, before := mixed(p.layouts[0], 1, 0, 1), 0.0
+	for _, i := range []int{1, 2} {
+		for _, n := range processes {
+			before = max(before, mixed(p.layouts[i], n, 0, 2))
+		}
+	}
+	kafka := mixed(p.layouts[3], 1, 2, 3)
+	redis := 0.0
+	for _, n := range processes {
+		redis = max(redis, p.redis.median(strconv.Itoa(n), 6))
+	}
+	var b strings.Builder
+	b.WriteString("| exposures a day |")
+	scales := []float64{10e6, 100e6, 1e9}
+	for _, n := range scales {
+		fmt.Fprintf(&b, " %.0f million |", n/1e6)
+	}
+	b.WriteString("\n|---|--:|--:|--:|\n")
+	line := func(name, format string, values func(n float64) []any) {
+		fmt.Fprintf(&b, "| %s |", name)
+		for _, n := range scales {
+			fmt.Fprintf(&b, " "+format+" |", values(n)...)
+		}
+		b.WriteString("\n")
+	}
+	cores := func(perMillion float64) func(n float64) []any {
+		return func(n float64) []any { return []any{n / day * peak / 1e6 * perMillion} }
+	}
+	gigabytes := func(perExposure float64) func(n float64) []any {
+		return func(n float64) []any { return []any{n * perExposure / 1e9} }
+	}
+	line("mean, peak", "%.0f/s, %.0f/s", func(n float64) []any { return []any{n / day, n / day * peak} })
+	line("events to Amplitude at the peak", "%.0f/s", func(n float64) []any { return []any{n / day * peak * (1 - repeats)} })
+	line(fmt.Sprintf("CPU at the peak, %.1f s per million", alone), "%.2g cores", cores(alone))
+	line(fmt.Sprintf("CPU of edges or a front before it, at most %.0f s per million", before), "%.2g cores", cores(before))
+	line(fmt.Sprintf("CPU of gateways behind Kafka, %.0f s per million", kafka), "%.2g cores", cores(kafka))
+	line("subjects of a day", "%.0f million", func(n float64) []any { return []any{n * (1 - repeats) / 1e6} })
+	line(fmt.Sprintf("`max_entries`, %d times that, all replicas together: memory", subjectsKept), "%.2g GB", gigabytes((1-repeats)*subjectsKept*bytesOfProperty))
+	line("Redis, if each day has the same subjects (others every day: up to 7 times)", "%.2g GB", gigabytes((1-repeats)*redis))
+	line("queue on disk, for an hour's outage at the mean", "%.2g GB", gigabytes((1-repeats)*p.queue/24))
+	line("Kafka, a day's retention, one copy: as it is, with `zstd`", "%.2g, %.2g GB", func(n float64) []any { return []any{n * p.topic / 1e9, n * p.topicPacked / 1e9} })
+	return b.String()
+}
+
+// TestPage: figures stand where their heads say, and the sizes follow from them.
+func TestPage(t *testing.T) {
+	p := newPage()
+	p.stamp, p.queue, p.memory, p.topic, p.topicPacked, p.eventsOfMessage = "measured\n", 360, 348, 300, 30, 4
+	for _, n := range processes {
+		p.add(0, n, []float64{1000, 10, 9000, 5})
+		for _, two := range []int{1, 2} {
+			p.add(two, n, []float64{1000, 20, 10, 9000, 10, 5})
+		}
+		p.add(3, n, []float64{1000, 20, 1, 100, 9000, 10, 1, 10})
+		p.addRedis(n, []float64{1000, 10, 9000, 5, 7, 2, 200})
+	}
+	page := p.figures()
+	for _, line := range []string{
+		"| one tier, users divided by the senders | 1 | 1000 | 10.0 | 9000 | 5.0 |",
+		"| edges, each with a gateway: edges + gateways | 4 | 1000 | 20.0 + 10.0 | 9000 | 10.0 + 5.0 |",
+		"| an edge, Kafka, and gateways: edge + broker + gateways | 2 | 1000 | 20.0 + 1.0 + 100.0 | 9000 | 10.0 + 1.0 + 10.0 |",
+		"| 2 | 1000 | 10.0 | 9000 | 5.0 | 7.0 | 2.00 | 200 |",
+		"| queue on disk, for each waiting event | 360 |",
+	} {
+		assert.Contains(t, page, line+"\n")
+	}
+	sizes := p.sizing()
+	for _, line := range []string{
+		"| mean, peak | 116/s, 347/s | 1157/s, 3472/s | 11574/s, 34722/s |",
+		"| CPU at the peak, 6.0 s per million | 0.0021 cores | 0.021 cores | 0.21 cores |",
+		"| CPU of edges or a front before it, at most 12 s per million | 0.0042 cores | 0.042 cores | 0.42 cores |",
+		"| CPU of gateways behind Kafka, 28 s per million | 0.0097 cores | 0.097 cores | 0.97 cores |",
+		"| `max_entries`, 2 times that, all replicas together: memory | 0.28 GB | 2.8 GB | 28 GB |",
+		"| queue on disk, for an hour's outage at the mean | 0.03 GB | 0.3 GB | 3 GB |",
+	} {
+		assert.Contains(t, sizes, line+"\n")
+	}
+}
