@@ -29,7 +29,7 @@ before(async () => {
   collector = await startForSDKs({ origin });
   api = client(collector.sandbox);
   chromium = await browser();
-}, { timeout: 120_000 });
+}, { timeout: 300_000 });
 
 after(async () => {
   await chromium?.close();
@@ -75,7 +75,7 @@ async function same(count, visit) {
     await api.control("reset");
     const { page, asked } = await open(url);
     await visit(page);
-    const { met } = await api.get(`await?verdict=all&count=${count}&timeout=30s`);
+    const { met } = await api.get(`await?verdict=all&count=${count}&timeout=60s`);
     assert.equal(met, true, `${count} events arrive, of ${(await api.get("events?verdict=all")).events.map(({ event_type }) => event_type)}`);
     const { events } = await api.get("events");
     results.push({ events: order(events), ips: events.map(({ ip }) => ip), properties: (await api.get("users/customer-5001")).user_properties, asked });
@@ -123,7 +123,7 @@ test("navigator.sendBeacon: what a page sends as it closes arrives", async () =>
   });
   await page.goto("about:blank");
   await page.close();
-  const { met } = await api.get(`await?event_type=${encodeURIComponent("Tab Closed")}&count=1&timeout=30s`);
+  const { met } = await api.get(`await?event_type=${encodeURIComponent("Tab Closed")}&count=1&timeout=60s`);
   assert.equal(met, true);
   assert.ok(types.every((type) => type === "text/plain;charset=UTF-8"), types.join());
 });

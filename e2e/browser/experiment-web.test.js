@@ -16,7 +16,7 @@ before(async () => {
   shop = await open({ port, collector: collector.otlp });
   chromium = await browser();
   api = client(collector.sandbox);
-}, { timeout: 120_000 });
+}, { timeout: 300_000 });
 
 after(async () => {
   await chromium?.close();
@@ -42,7 +42,7 @@ const exposed = encodeURIComponent("[Experiment] Exposure");
 const shows = (customer, variant) => page.locator(`#headline[data-user="${customer}"][data-variant="${variant}"]`).waitFor();
 
 async function stored(count) {
-  await api.get(`await?event_type=${exposed}&count=${count}&timeout=15s`);
+  await api.get(`await?event_type=${exposed}&count=${count}&timeout=60s`);
   return (await api.get("events")).events;
 }
 

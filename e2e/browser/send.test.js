@@ -114,7 +114,7 @@ test("the code that it shows for the Collector runs, in three languages", async 
     await page.getByRole("tab", { name: language }).click();
     await code(user);
     run(await page.locator(".code .json").innerText());
-    const met = await fetch(`${collector.sandbox}/_sandbox/await?user=${encodeURIComponent(user)}&flag=my-flag&value=treatment&timeout=10s`);
+    const met = await fetch(`${collector.sandbox}/_sandbox/await?user=${encodeURIComponent(user)}&flag=my-flag&value=treatment&timeout=60s`);
     assert.equal(met.status, 200, `${language}: ${await met.text()}`);
   }
 });

@@ -11,7 +11,7 @@ import { client } from "./lib/sandbox.js";
 
 const main = fileURLToPath(new URL("../../examples/shop-node/main.js", import.meta.url));
 
-test("what customers saw while the Collector was away arrives once it is there", { timeout: 90_000 }, async (t) => {
+test("what customers saw while the Collector was away arrives once it is there", { timeout: 300_000 }, async (t) => {
   // In the Collector's place: something that hangs up.
   const [port] = await freePorts(1);
   const away = createServer((socket) => socket.destroy()).listen(port, "127.0.0.1");
@@ -45,7 +45,7 @@ test("what customers saw while the Collector was away arrives once it is there",
   const collector = await startCollector({ port, configs: ["examples/orders.yaml"] });
   t.after(() => collector.stop());
   const api = client(collector.sandbox);
-  await api.get("await?count=4&timeout=30s");
+  await api.get("await?count=4&timeout=60s");
   await get("customer-5001", "/checkout"); // twice the same
   shop.kill("SIGTERM");
   assert.equal(await ended, 0, "the shop ends in order");

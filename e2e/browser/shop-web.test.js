@@ -19,7 +19,7 @@ before(async () => {
   shop = await open({ port, collector: collector.otlp });
   chromium = await browser();
   api = client(collector.sandbox);
-}, { timeout: 120_000 });
+}, { timeout: 300_000 });
 
 after(async () => {
   await chromium?.close();
@@ -62,7 +62,7 @@ const propertiesOf = (variants) => Object.fromEntries(Object.entries(variants).m
 // exposuresMade is how many events the processor has made since it started.
 const exposuresMade = async () => (await collector.outcomes()).exposure ?? 0;
 
-const arrived = (count) => api.get(`await?event_type=${encodeURIComponent("[Experiment] Exposure")}&count=${count}&timeout=15s`);
+const arrived = (count) => api.get(`await?event_type=${encodeURIComponent("[Experiment] Exposure")}&count=${count}&timeout=60s`);
 
 // stored waits for so many events, and returns what each of them says. A $identify beside an event, such as that of a sign-in
 // to another variant, is none.
@@ -178,7 +178,7 @@ test("an order comes after what was seen before it, under the same ids", async (
   await visit.buys();
   const [order] = (await visit.sent(4)).slice(3);
   assert.deepEqual([order.flag, order.variant, order.user, order.device], ["order.placed", "", "customer-6001", await device()]);
-  await api.get(`await?event_type=${encodeURIComponent("Order Placed")}&count=1&timeout=15s`);
+  await api.get(`await?event_type=${encodeURIComponent("Order Placed")}&count=1&timeout=60s`);
   const [event] = (await api.get("events")).events.filter(({ event_type }) => event_type === "Order Placed");
   assert.deepEqual([event.user_id, event.device_id, event.revenue, event.currency, event.event_properties], ["customer-6001", await device(), 39, "EUR", { "order.items": 1 }]);
   const { experiments } = await api.get("experiments");

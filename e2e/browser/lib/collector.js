@@ -6,14 +6,18 @@ import { environment } from "./environment.js";
 
 const repository = fileURLToPath(new URL("../../..", import.meta.url));
 
-// freePorts are so many ports that nothing listens on.
+// freePorts are so many ports that nothing listens on, below those that systems give to clients: one from there may go to a
+// connection of the browser before the Collector listens.
 export async function freePorts(count) {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject).listen(0, "127.0.0.1", () => resolve(server));
-  })));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  const ports = new Set();
+  while (ports.size < count) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    if (ports.has(port)) continue;
+    await new Promise((resolve) => {
+      const server = createServer().once("error", resolve).listen(port, "127.0.0.1", () => server.close(() => resolve(ports.add(port))));
+    });
+  }
+  return [...ports];
 }
 
 // startCollector returns { otlp, sandbox, outcomes, stop } once the Collector is healthy. It listens for OTLP over HTTP
@@ -53,7 +57,7 @@ async function run({ configs, changes, env, ports: { http, sandbox, health, metr
   let log = "", code;
   child.stderr.on("data", (text) => { log += text; });
   const ended = new Promise((resolve) => child.once("error", (error) => { log += error; resolve(code = -1); }).once("exit", (status) => resolve(code = status ?? -1)));
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 120_000;
   for (;;) {
     const answer = await fetch(`http://127.0.0.1:${health}`).catch(() => null);
     if (answer?.ok) break;
