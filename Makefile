@@ -71,7 +71,7 @@ quick: need-go ## Test the packages that differ from main and what imports them,
 MODULE := $(strip $(foreach module,$(MODULES),$(if $(filter ./$(module) ./$(module)/%,$(PACKAGE)),$(module))))
 .PHONY: test
 test: need-go $(if $(filter ./...,$(PACKAGE)),need-test-tools) $(if $(filter ./... ./e2e%,$(PACKAGE)),$(BINARY) $(COMMANDS) bin/shop-go bin/demo) ## Run all tests, unit and end to end, with the race detector (PACKAGE=./internal/amplitude RUN=TestName: those only)
-	$(if $(MODULE),cd $(MODULE) && )$(GOTEST) $(if $(MODULE),,$(NEWEST)) -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(if $(MODULE),$(patsubst ./$(MODULE)%,.%,$(PACKAGE)),$(PACKAGE))
+	$(if $(MODULE),cd $(MODULE) && )$(GOTEST) $(if $(MODULE),,$(NEWEST)) -race -timeout 45m $(if $(RUN),-run '$(RUN)') $(if $(MODULE),$(patsubst ./$(MODULE)%,.%,$(PACKAGE)),$(PACKAGE))
 	$(if $(filter ./...,$(PACKAGE)),for module in $(MODULES); do (cd "$$module" && $(GOTEST) $(if $(RUN),-run '$(RUN)') ./...) || exit 1; done)
 
 .PHONY: generate
@@ -147,7 +147,7 @@ e2e: need-test-tools $(BINARY) $(COMMANDS) bin/shop-go bin/demo ## Run the end-t
 
 .PHONY: bombs
 bombs: $(BINARY) ## Send requests that inflate a hundredfold to every shipped configuration, within the memory of its container (Linux)
-	SHIPPED=all $(GOTEST) $(NEWEST) -count=1 -timeout 20m -run TestShippedConfigurationsSurviveBombs ./e2e
+	SHIPPED=all $(GOTEST) $(NEWEST) -count=1 -timeout 30m -run TestShippedConfigurationsSurviveBombs ./e2e
 
 .PHONY: web
 web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web examples/experiment-web examples/experiment-react-native) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
@@ -159,7 +159,7 @@ web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk 
 # The tests of the documentation that take longer: with the commands of all pages, and a Collector with contributors' components.
 .PHONY: docs-test
 docs-test: $(BINARY) $(COMMANDS) bin/shop-go bin/demo bin/otelcol-amplitude-scale bin/kafka ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
-	$(GOTEST) -count=1 -tags docs -timeout 20m ./e2e/docs
+	$(GOTEST) -count=1 -tags docs -timeout 45m ./e2e/docs
 	@echo "links to elsewhere, which no test follows:"
 	@git ls-files '*.md' | grep -v testdata/ | xargs grep -ohE 'https?://[^][ )>"`]+' | grep -vE '//(127\.0\.0\.1|localhost)' | sort -u | sed 's/^/  /'
 
@@ -168,7 +168,7 @@ docs-test: $(BINARY) $(COMMANDS) bin/shop-go bin/demo bin/otelcol-amplitude-scal
 .PHONY: compat
 compat: need-go need-redis ## Prove the oldest and the newest core: unit tests, a distribution built in an empty folder, programs for every platform (SHORT=1: unit tests on the oldest, the demo for Windows)
 ifdef SHORT
-	$(GOTEST) -short $(COMPONENTS)
+	$(GOTEST) -short -timeout 30m $(COMPONENTS)
 	GOOS=windows $(GO) -C examples vet ./demo
 else
 	GOTOOLCHAIN=go$$(sed -n 's/^go //p' go.mod) $(GO) test $(COMPONENTS)
@@ -219,7 +219,7 @@ powercut: $(BINARY) ## Cut the power of a disk under the Collector (Linux, as ro
 
 .PHONY: scale-test
 scale-test: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Run the layouts of examples/scale-out: a load balancer, 2 and 4 replicas, edges and gateway, Kafka (SHORT=1: fewer users; SCALE_SEED=n repeats a run)
-	SCALE_SEED=$(SCALE_SEED) $(GOTEST) -count=1 -tags scale -timeout 10m $(if $(SHORT),-short) ./e2e/scale
+	SCALE_SEED=$(SCALE_SEED) $(GOTEST) -count=1 -tags scale -timeout 30m $(if $(SHORT),-short) ./e2e/scale
 
 .PHONY: scale-bench
 scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Renew the figures and sizes of docs/scaling.md: 1, 2 and 4 processes, Redis, bytes on disk and in Kafka (10 minutes of a quiet machine; ROUNDS=1: once each)
