@@ -100,10 +100,12 @@ func TestNothingIsLost(t *testing.T) {
 func freshEvents(t *testing.T, w *world, people []*person) {
 	t.Helper()
 	w.sender.Stop(t)
+	w.env = append(w.env, "CHAOS_TIMEOUT=1m") // on a busy machine, too, nothing is sent twice
 	w.revive(t)
 	before := w.stats(t).Verdicts
 
 	d := newDriver(w.sender.OTLPHTTP, 1, 1, len(people), time.Millisecond)
+	d.client.Timeout = time.Minute
 	for _, p := range d.people {
 		p.id, p.wanders = "fresh-"+p.id, false
 	}

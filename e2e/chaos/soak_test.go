@@ -145,16 +145,8 @@ func (d *driver) soak(t *testing.T, length time.Duration, look func()) {
 func goroutines(t *testing.T, w *world) int {
 	t.Helper()
 	require.NoError(t, syscall.Kill(w.sender.PID(), syscall.SIGQUIT))
-	count := func() int { return strings.Count(w.sender.Logs(), "\ngoroutine ") }
-	before := -1
-	require.Eventually(t, func() bool {
-		now := count()
-		same := now > 0 && now == before
-		before = now
-		return same
-	}, recoveryTimeout, 200*time.Millisecond)
-	w.sender.Kill()
-	return count()
+	require.Error(t, w.sender.Wait(t), "it ends when it has written them down")
+	return strings.Count(w.sender.Logs(), "\ngoroutine ")
 }
 
 func soakReport(samples []sample, begin time.Time, length time.Duration, capacity, rate float64, events, fresh, final int) string {

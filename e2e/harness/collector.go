@@ -180,12 +180,19 @@ func (c *Collector) healthy() bool {
 func (c *Collector) Stop(t testing.TB) {
 	t.Helper()
 	require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, c.Wait(t), "the Collector ended with an error\n%s", c.Logs())
+}
+
+// Wait waits until the process has ended, and returns how it did.
+func (c *Collector) Wait(t testing.TB) error {
+	t.Helper()
 	select {
 	case err := <-c.done:
 		c.done <- err
-		require.NoError(t, err, "the Collector ended with an error\n%s", c.Logs())
+		return err
 	case <-time.After(stopTimeout):
 		require.FailNow(t, "the Collector did not end", "after %s\n%s", stopTimeout, c.Logs())
+		return nil
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,15 +168,10 @@ func decisions(t *testing.T, from io.Reader, done func([]tap.Shown) bool) []tap.
 	return all
 }
 
+// ended tells whether the first n have ended.
 func ended(n int) func([]tap.Shown) bool {
 	return func(all []tap.Shown) bool {
-		ended := 0
-		for _, one := range all {
-			if one.Ended {
-				ended++
-			}
-		}
-		return ended >= n
+		return len(all) >= n && !slices.ContainsFunc(all[:n], func(one tap.Shown) bool { return !one.Ended })
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 const (
 	startTimeout = time.Minute
 	pollInterval = 10 * time.Millisecond
+	tries        = 5
 )
 
 // Server is a redis-server of a test's own. It keeps nothing on disk and ends with the test.
@@ -31,17 +32,26 @@ type Server struct {
 	t         testing.TB
 	arguments []string
 	process   *exec.Cmd
+	ended     chan struct{} // closed when the process has ended
 }
 
 // Start runs redis-server on a free loopback port, with further command-line arguments.
 func Start(t testing.TB, arguments ...string) *Server {
 	t.Helper()
-	address, err := loopback.FreeAddress()
-	require.NoError(t, err)
-	s := &Server{t: t, Address: address, arguments: arguments}
+	s := &Server{t: t, arguments: arguments}
 	t.Cleanup(s.Kill)
-	s.Revive()
-	return s
+	// A server of a cluster listens on a second port, 10,000 above, which may be somebody else's: then it ends, and another
+	// one may do better.
+	for range tries {
+		address, err := loopback.FreeAddress()
+		require.NoError(t, err)
+		s.Address = address
+		if s.begin() {
+			return s
+		}
+	}
+	require.FailNow(t, "redis-server ends as soon as it is started", "with %q", arguments)
+	return nil
 }
 
 // Port is the port of Address.
@@ -55,6 +65,12 @@ func (s *Server) Port() string {
 // Revive starts the server again, empty, after Kill.
 func (s *Server) Revive() {
 	s.t.Helper()
+	require.True(s.t, s.begin(), "redis-server ended")
+}
+
+// begin starts the server and waits until it answers, or has ended.
+func (s *Server) begin() (answers bool) {
+	s.t.Helper()
 	binary, err := exec.LookPath("redis-server")
 	require.NoError(s.t, err, "this test needs redis-server: apt-get install -y redis-server")
 	arguments := append([]string{}, s.arguments...)
@@ -62,7 +78,25 @@ func (s *Server) Revive() {
 	s.process = exec.CommandContext(context.Background(), binary, arguments...) //nolint:gosec // the server under test
 	s.process.Env = cleanenv.Environ()
 	require.NoError(s.t, s.process.Start())
-	require.Eventually(s.t, s.answers, startTimeout, pollInterval, "redis-server does not answer")
+	s.ended = make(chan struct{})
+	go func() {
+		_ = s.process.Wait() // reports the kill
+		close(s.ended)
+	}()
+	require.Eventually(s.t, func() bool {
+		answers = s.answers()
+		return answers || s.hasEnded()
+	}, startTimeout, pollInterval, "redis-server does not answer")
+	return answers
+}
+
+func (s *Server) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // answers tells whether the server answers a PING, be it with an error.
@@ -94,6 +128,6 @@ func (s *Server) Kill() {
 		return
 	}
 	_ = s.process.Process.Kill()
-	_ = s.process.Wait() // reports the kill
+	<-s.ended
 	s.process = nil
 }

@@ -88,6 +88,7 @@ func (p *played) open() error {
 		if err := l.openJournal(context.Background(), p.kept); err != nil {
 			return err
 		}
+		l.journal.patience = wait
 	}
 	l.users = 1
 	l.sink = receipts.Register(l)

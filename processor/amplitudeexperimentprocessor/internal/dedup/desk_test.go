@@ -27,6 +27,9 @@ func openLedger(t require.TestingT, kept *memStorage, options ...func(*Settings)
 	l, err := New(set)
 	require.NoError(t, err)
 	require.NoError(t, l.Start(context.Background(), kept))
+	if l.journal != nil {
+		l.journal.patience = wait
+	}
 	return l
 }
 

@@ -59,6 +59,8 @@ type journal struct {
 	ledger *Ledger
 	client storage.Client
 	logger *zap.Logger
+	// patience is syncTimeout, or longer in tests that need what is stored.
+	patience time.Duration
 
 	failures atomic.Int64
 	life     atomic.Uint64 // counts the processes that used the storage
@@ -89,14 +91,15 @@ type journal struct {
 
 func newJournal(l *Ledger, client storage.Client) *journal {
 	return &journal{
-		ledger: l,
-		client: client,
-		logger: l.set.Logger,
-		scope:  l.scope(),
-		dirty:  make(chan struct{}, 1),
-		urgent: make(chan struct{}, 1),
-		quit:   make(chan struct{}),
-		done:   make(chan struct{}),
+		ledger:   l,
+		client:   client,
+		logger:   l.set.Logger,
+		patience: syncTimeout,
+		scope:    l.scope(),
+		dirty:    make(chan struct{}, 1),
+		urgent:   make(chan struct{}, 1),
+		quit:     make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 }
 
@@ -269,7 +272,7 @@ func (j *journal) sync(ctx context.Context) {
 	j.mu.Unlock()
 	signal(j.urgent)
 
-	timeout := time.NewTimer(syncTimeout)
+	timeout := time.NewTimer(j.patience)
 	defer timeout.Stop()
 	select {
 	case <-written:

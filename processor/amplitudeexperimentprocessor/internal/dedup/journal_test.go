@@ -218,7 +218,7 @@ func TestSlowStorageHoldsNobodyUp(t *testing.T) {
 	l := openLedger(t, kept)
 	report(l, "u", 1, testNow-3)
 	l.journal.sync(t.Context())
-	kept.slow = make(chan struct{})
+	kept.slow, l.journal.patience = make(chan struct{}), syncTimeout
 	assert.Equal(t, map[string]int{sendsEvent: 10_000}, reportMany(l, 0, 10_000))
 	assert.Zero(t, l.Stats().StorageFailures)
 	assert.Equal(t, sendsBoth, report(l, "u", 2, testNow-2), "after a while it goes on without")

@@ -45,6 +45,7 @@ func openFile(t require.TestingT, directory string, maxEntries int) (*Ledger, fu
 	l, err := New(Settings{MaxEntries: maxEntries, Storage: &storageID, Owner: component.MustNewID("amplitude_experiment")})
 	require.NoError(t, err)
 	require.NoError(t, l.Start(context.Background(), fileHost{extension}))
+	l.journal.patience = wait
 	return l, func() {
 		require.NoError(t, l.Shutdown(context.Background()))
 		require.NoError(t, extension.Shutdown(context.Background()))
