@@ -134,7 +134,7 @@ screenshots: need-go ## Make the pictures of docs/images again, from the page as
 deps: ## Install the Debian packages that tests use (as root): redis-server, chromium, promtool, prometheus
 	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "make deps installs Debian packages: run it as root on Debian or Ubuntu. Elsewhere install redis-server, promtool and Chromium yourself."; exit 1; }
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server chromium
+	command -v redis-server >/dev/null && command -v chromium >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server chromium
 	@command -v promtool >/dev/null && command -v prometheus >/dev/null || { set -e -o pipefail; echo "==> installing promtool and prometheus, which the tests of alerts and dashboard run"; \
 		cd "$$(mktemp -d)" && apt-get -o APT::Sandbox::User=root download -qq prometheus && \
 		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - -C /usr/local ./usr/bin/promtool ./usr/bin/prometheus --strip-components=2 && rm prometheus_*.deb; }
