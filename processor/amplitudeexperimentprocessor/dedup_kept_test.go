@@ -145,6 +145,8 @@ func TestReplicasGiveOneEventPerState(t *testing.T) {
 	spread()
 	t.Logf("%d exposures, %d events sent, %d after insert_id", total, events(), collapsed())
 	assert.Equal(t, distinct, collapsed(), "one event per state")
+	settled(t, one.Logs.(following).Logs)
+	settled(t, two.Logs.(following).Logs)
 	first := events()
 	rand.Shuffle(total, func(i, j int) { exposures[i], exposures[j] = exposures[j], exposures[i] })
 	spread()

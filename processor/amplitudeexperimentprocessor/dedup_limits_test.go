@@ -117,7 +117,12 @@ func (l *limited) report(seconds int64, variant string, ids ...string) {
 // settled waits until Redis was told of all that was delivered.
 func (l *limited) settled() {
 	l.t.Helper()
-	require.Eventually(l.t, func() bool { return l.p.(*replays).Logs.(*experimentProcessor).memory.ledger.Stats().OnWay == 0 }, time.Minute, time.Millisecond)
+	settled(l.t, l.p)
+}
+
+func settled(t *testing.T, p consumer.Logs) {
+	t.Helper()
+	require.Eventually(t, func() bool { return p.(*replays).Logs.(*experimentProcessor).memory.ledger.Stats().OnWay == 0 }, time.Minute, time.Millisecond)
 }
 
 // The tests below show what no rule can do, each with how far it goes. docs/deduplication.md lists them.
