@@ -64,7 +64,7 @@ func TestOrdinaryEventsLeave(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return assert.ObjectsAreEqual(map[string]any{"plan": "pro", "[Experiment] f": "on"}, c.UserProperties(t, "user-1001"))
 	}, patience, 50*time.Millisecond)
-	assert.NotContains(t, c.Logs(), "only events of experiments")
+	assert.NotContains(t, c.Logs(), "sends only experiment events")
 }
 
 // TestSDKsAreAuthenticated: with an auth extension, who does not have its token is told so as Amplitude would, and nothing else of
@@ -99,10 +99,11 @@ func TestSDKsAreAskedToWait(t *testing.T) {
 		return status == http.StatusServiceUnavailable && strings.Contains(err.Error(), `{"code":503,"error":"The Collector cannot take events now: send them again"}`)
 	}, patience, 50*time.Millisecond)
 	// What the Collector logs arrives through a pipe, if need be after the answer.
-	assert.Eventually(t, func() bool { return strings.Contains(c.Logs(), "does not take events now") }, patience, 10*time.Millisecond)
+	assert.Eventually(t, func() bool { return strings.Contains(c.Logs(), "cannot accept events now") }, patience, 10*time.Millisecond)
 }
 
-// TestSDKBombs: within the memory of its container the shipped configuration answers four bombs at once, and serves others meanwhile.
+// TestSDKBombs: within the memory of its container the shipped configuration answers four bombs at once, and serves
+// others meanwhile.
 func TestSDKBombs(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("RLIMIT_DATA is Linux's")

@@ -292,7 +292,7 @@ func TestOnlyCollectorsMayClear(t *testing.T) {
 		collector.SendLogs(t, logs)
 		collector.WaitForEvents(t, i+1)
 	}
-	// An $identify is no event; what the same user does next comes after it.
+	// An $identify is not an event; what the same user does next comes after it.
 	collector.SendLogs(t, own("$identify"))
 	collector.SendLogs(t, claim("last"))
 	collector.WaitForEvents(t, 5)

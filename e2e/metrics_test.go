@@ -45,7 +45,7 @@ func TestMetricsAreScrapedAsDocumented(t *testing.T) {
 	_, err = collector.PostTraces("application/x-protobuf", "", traces)
 	require.NoError(t, err)
 	for body, want := range map[string]int{
-		// A member that is no field, and an operator that Amplitude ignores.
+		// A member that is not a field, and an operator that Amplitude ignores.
 		`{"api_key":"sdk-key","events":[{"event_type":"$identify","user_id":"user-9","shade":"red","user_properties":{"$rotate":{"a":1}}}]}`: http.StatusOK,
 		`{"api_key":"unknown","events":[{"event_type":"e","user_id":"user-9"}]}`:                                                             http.StatusBadRequest,
 	} {

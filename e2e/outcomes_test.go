@@ -116,7 +116,7 @@ func TestOutcomesFollowExposures(t *testing.T) {
 				n := 1 + r.IntN(min(batchSize, len(exposed)))
 				post(exposed[:n], true)
 				if r.IntN(4) == 0 {
-					post(exposed[:n], true) // once more, as another record of the same orders
+					post(exposed[:n], true) // again, as another record of the same orders
 				}
 				exposed = exposed[n:]
 			}

@@ -182,7 +182,7 @@ func TestEveryReplicaKnowsTheHistory(t *testing.T) {
 }
 
 // TestUserMovesToAnotherReplica: A and B at one replica, A again at another. With Redis the return sets the property. A
-// replica that knows nothing of the user sends the first A once more, and Amplitude drops it.
+// replica that knows nothing of the user sends the first A again, and Amplitude drops it.
 func TestUserMovesToAnotherReplica(t *testing.T) {
 	move := func(t *testing.T, far *harness.Collector, replicas []*harness.Collector, known *redisKnows) (stored int, property any) {
 		t.Helper()

@@ -91,8 +91,8 @@ var shipped = []string{
 	"examples/span-events.yaml", "examples/emitters/plain-exposure.yaml", "examples/shop-web/collector.yaml",
 }
 
-// TestShippedConfigurationsSurviveBombs: within the memory of its container, with the settings of Go that it is deployed with, each shipped configuration answers four bombs at
-// once, and serves others meanwhile.
+// TestShippedConfigurationsSurviveBombs: within the memory of its container, with the settings of Go that it is
+// deployed with, each shipped configuration answers four bombs at once, and serves others meanwhile.
 func TestShippedConfigurationsSurviveBombs(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("RLIMIT_DATA is Linux's")

@@ -52,8 +52,8 @@ func TestAnswers(t *testing.T) {
 
 		{name: "2: path", path: "/3/httpapi", body: payload(good), status: 400, answer: `{"code":400,"error":"Invalid request path"}` + "\n"},
 		{name: "2: OTLP at the wrong end", path: "/v1/logs", body: payload(good), status: 400, answer: `{"code":400,"error":"Invalid request path","hint":"this is Amplitude's side, which takes events at /2/httpapi; send OTLP to the Collector, whose receiver listens on port 4318 (HTTP) or 4317 (gRPC) by default"}` + "\n"},
-		{name: "2: not modeled", path: "/usermap", body: payload(good), status: 501, answer: `{"code":501,"error":"POST /usermap is of the User Mapping (aliasing) API, which the sandbox does not model"}` + "\n"},
-		{name: "2: not modeled, below", path: "/api/2/annotations/7", method: "DELETE", status: 501, answer: `{"code":501,"error":"DELETE /api/2/annotations/7 is of the Dashboard REST API, which the sandbox does not model"}` + "\n"},
+		{name: "2: not modeled", path: "/usermap", body: payload(good), status: 501, answer: `{"code":501,"error":"POST /usermap belongs to the User Mapping (aliasing) API, which the sandbox does not model"}` + "\n"},
+		{name: "2: not modeled, below", path: "/api/2/annotations/7", method: "DELETE", status: 501, answer: `{"code":501,"error":"DELETE /api/2/annotations/7 belongs to the Dashboard REST API, which the sandbox does not model"}` + "\n"},
 		{name: "2: method", method: "GET", status: 400, answer: `{"code":400,"error":"Invalid request path"}` + "\n"},
 		{name: "3: content type", header: []string{"Content-Type", "text/plain"}, body: payload(good), status: 400, answer: jsonError},
 		{name: "3: a form's content type refused", header: []string{"Content-Type", "application/x-www-form-urlencoded"}, body: payload(good), behavior: func(b *sandbox.Behavior) { b.ContentType = "reject" }, status: 400, answer: jsonError},

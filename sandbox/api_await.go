@@ -27,7 +27,7 @@ type condition struct {
 	cursor, epoch uint64
 }
 
-// holds tells whether the condition is met, and what it saw; changed is closed when that may be another.
+// holds reports whether the condition is met, and what it saw; changed is closed when that may have changed.
 func (c *condition) holds(s *store) (met bool, seen map[string]any, changed chan struct{}) {
 	s.mu.Lock()
 	changed = s.changed
@@ -52,7 +52,7 @@ func (c *condition) holds(s *store) (met bool, seen map[string]any, changed chan
 	return met && c.seen >= c.count, seen, changed
 }
 
-// userHas tells whether the user is as asked for. The caller holds the lock.
+// userHas reports whether the user meets the condition. The caller holds the lock.
 func (c *condition) userHas(s *store) (bool, map[string]any) {
 	seen := map[string]any{}
 	met := true
@@ -81,7 +81,7 @@ func (c *condition) userHas(s *store) (bool, map[string]any) {
 	return met, seen
 }
 
-// getAwait waits until a user has a property value or events have arrived: 200 then, 408 when time is up first.
+// getAwait waits until a user has a property value or events have arrived, and answers 200, or 408 on timeout.
 func (s *streamAPI) getAwait(w http.ResponseWriter, r *http.Request) {
 	c, timeout, err := awaitQuery(r)
 	if err != nil {
@@ -153,7 +153,7 @@ func awaitQuery(r *http.Request) (*condition, time.Duration, error) {
 		break
 	}
 	if c.user == "" && c.filter == nil {
-		return nil, 0, errQuery("nothing to wait for: give user and property, or a filter of events with count")
+		return nil, 0, errQuery("nothing to wait for: pass user and property, or an event filter with count")
 	}
 	return c, timeout, nil
 }

@@ -45,7 +45,7 @@ func (s *controlAPI) getProjects(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"projects": views, "region": s.config.Region})
 }
 
-// getKeys lists the keys that were made up for this sandbox, in clear: the page puts them into the commands that it
+// getKeys lists the keys that were made up for this sandbox, unmasked: the page puts them into the commands that it
 // offers to copy.
 func (s *controlAPI) getKeys(w http.ResponseWriter, _ *http.Request) {
 	type view struct {
@@ -98,7 +98,7 @@ func (s *controlAPI) getConfig(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"behavior": b.json(), "weights": s.config.Weights, "retention": s.config.Retention})
 }
 
-// putConfig changes some switches; those that are not named stay.
+// putConfig changes the given switches, and leaves the others alone.
 func (s *controlAPI) putConfig(w http.ResponseWriter, r *http.Request) {
 	var text json.RawMessage
 	if !readJSON(w, r, &text) {

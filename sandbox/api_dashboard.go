@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// The read side of the real service, as far as a smoke test of an integration calls it. Any credentials do.
+// The read side of the real service, as far as a smoke test of an integration needs it. It accepts any credentials.
 
 // getUserSearch is GET /api/2/usersearch?user=<user_id, device_id or Amplitude ID>.
 func (s *usersAPI) getUserSearch(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +31,7 @@ func (s *usersAPI) getUserSearch(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, answer)
 }
 
-// activityLimit is the number of events that a user's activity has unless it is asked for more.
+// activityLimit is the default number of events in a user's activity.
 const activityLimit = 1000
 
 // getUserActivity is GET /api/2/useractivity?user=<Amplitude ID>: the user's events, newest first.

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// eventsAPI shows events with what became of them.
+// eventsAPI shows events and what became of them.
 type eventsAPI struct{ *store }
 
 func (s *eventsAPI) routes() routes {
@@ -95,7 +95,7 @@ func (e *entry) appendLine(out []byte) []byte {
 	return append(out, line.Bytes()...)
 }
 
-// queryFilter reads the filter of a query; without a verdict only stored events are meant.
+// queryFilter parses the filter of a query; without a verdict, it selects only stored events.
 func queryFilter(r *http.Request) (*filter, error) {
 	q := r.URL.Query()
 	f := &filter{
@@ -120,7 +120,7 @@ func queryFilter(r *http.Request) (*filter, error) {
 	return f, nil
 }
 
-// standardLimit is the number of items in an answer that does not ask for another.
+// standardLimit is the default number of items in an answer.
 const standardLimit = 1000
 
 // selectEvents returns the matching entries in order of arrival: the first limit of them, or the last when newest is set.
@@ -146,8 +146,8 @@ func (s *store) selectEvents(f *filter, limit int, newest bool) []*entry {
 	return found
 }
 
-// newer returns the entries after seq, in order, to be looked at without the lock, under which nobody may look through
-// their text: entries do not change. The caller holds the lock.
+// newer returns the entries after seq, in order. They do not change, so callers can search their text without holding
+// the lock. The caller of newer holds the lock.
 func (s *store) newer(seq uint64) []*entry {
 	from := 0
 	if s.events.n > 0 && seq >= s.events.at(0).seq { // seqs have no gaps
@@ -206,7 +206,7 @@ type eventDetail struct {
 func (s *eventsAPI) getEvent(w http.ResponseWriter, r *http.Request) {
 	seq, err := strconv.ParseUint(r.PathValue("seq"), 10, 64)
 	if err != nil {
-		writeError(w, http.StatusBadRequest, "the seq of an event is a number")
+		writeError(w, http.StatusBadRequest, "the seq of an event must be a number")
 		return
 	}
 	s.mu.Lock()
@@ -219,13 +219,13 @@ func (s *eventsAPI) getEvent(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	if e == nil {
-		writeError(w, http.StatusNotFound, "no such event, or no longer kept")
+		writeError(w, http.StatusNotFound, "no such event, or it is no longer kept")
 		return
 	}
 	writeJSON(w, http.StatusOK, eventDetail{Event: e.appendJSON(nil), UserProperties: after})
 }
 
-// entryAt finds an entry: seqs have no gaps, so it is a step and no search. The caller holds the lock.
+// entryAt finds an entry in one step, because seqs have no gaps. The caller holds the lock.
 func (s *store) entryAt(seq uint64) *entry {
 	if s.events.n == 0 {
 		return nil

@@ -21,14 +21,14 @@ type experimentView struct {
 	Unexposures   int           `json:"unexposures"`
 	Changes       int           `json:"variant_changes"`
 	Jumpers       int           `json:"users_who_changed"`
-	Left          int           `json:"users_unexposed"` // their latest exposure is of no variant
+	Left          int           `json:"users_unexposed"` // their latest exposure is an un-exposure
 	Assignments   int           `json:"assignments"`     // assignment events that name the flag
 	Unassigned    int           `json:"exposures_without_assignment"`
 	First         int64         `json:"first"` // ms, event time
 	Last          int64         `json:"last"`
 	Variants      []variantView `json:"variants"`
 	SRM           srmView       `json:"srm"`
-	// Diagnostics are what the processor's diagnostics would say; nil beyond the flags of which they are kept.
+	// Diagnostics are what the processor's diagnostics would say; nil for flags beyond their limit.
 	Diagnostics *diagnosticsView `json:"diagnostics,omitempty"`
 	Timeline    *timelineView    `json:"timeline,omitempty"`
 }
@@ -46,17 +46,17 @@ type diagnosticsView struct {
 	Tested            bool    `json:"tested"` // shares are configured
 	Mismatch          bool    `json:"mismatch"`
 	Evidence          float64 `json:"evidence"`
-	PValue            float64 `json:"p_value"` // of the sequential test, the lowest of all looks
+	PValue            float64 `json:"p_value"` // of the sequential test, the lowest so far
 }
 
 type variantView struct {
 	Variant    string  `json:"variant"`
-	Users      int     `json:"users"`       // whose latest variant it is, without those who were un-exposed since
-	FirstUsers int     `json:"first_users"` // who met it first; what the sample-ratio test counts
+	Users      int     `json:"users"`       // whose latest variant it is, except those who were un-exposed since
+	FirstUsers int     `json:"first_users"` // who saw it first; what the sample-ratio test counts
 	Exposures  int     `json:"exposures"`
 	Expected   float64 `json:"expected_share"`
-	// Met counts the distinct users who were in the variant at some time, and Outcomes the events that they sent while they were: a look
-	// at test data, and no analysis.
+	// Met counts the distinct users who were ever in the variant, Outcomes the events that they sent while they were: a
+	// view of test data, not an analysis.
 	Met      int           `json:"users_met"`
 	Outcomes []outcomeView `json:"outcomes"`
 }
@@ -66,10 +66,10 @@ type outcomeView struct {
 	EventType string  `json:"event_type"`
 	Events    int     `json:"events"`
 	Users     int     `json:"users"`
-	Share     float64 `json:"share"` // of the users who were in the variant at some time
+	Share     float64 `json:"share"` // of the users who were ever in the variant
 }
 
-// outcomesOf are the events of a variant's users, by their names.
+// outcomesOf returns the events of a variant's users, by name.
 func outcomesOf(v *variantCount) []outcomeView {
 	views := []outcomeView{}
 	for eventType, n := range v.outcomes {
@@ -96,9 +96,9 @@ type srmView struct {
 }
 
 const (
-	// srmUsers is the number of users below which a test says nothing.
+	// srmUsers is the number of users below which a test is meaningless.
 	srmUsers = 100
-	// srmAlpha is the p-value below which the ratio is taken for broken.
+	// srmAlpha is the p-value below which the ratio counts as a mismatch.
 	srmAlpha = 0.01
 )
 
@@ -109,8 +109,8 @@ func (s *experimentsAPI) routes() routes {
 	return routes{"GET /_sandbox/experiments": s.getExperiments}
 }
 
-// getExperiments answers with every run, the busiest first, and with how many exposures and assignments were not counted, since
-// more flags, runs or variants came than the sandbox keeps.
+// getExperiments answers with every run, the busiest first, and with the number of exposures and assignments that were
+// not counted because there were more flags, runs or variants than the sandbox keeps.
 func (s *experimentsAPI) getExperiments(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	views, distinct, notCounted := []experimentView{}, 0, 0
@@ -135,7 +135,7 @@ func (s *experimentsAPI) getExperiments(w http.ResponseWriter, _ *http.Request) 
 	})
 }
 
-// diagnosed are the diagnostics of each run.
+// diagnosed returns the diagnostics of each run.
 func (x *experiments) diagnosed() map[[2]string]*diagnosticsView {
 	views := map[[2]string]*diagnosticsView{}
 	for _, c := range x.book.Read() {
@@ -167,7 +167,7 @@ func (x *experiment) view(project, assignments int, weights map[string]float64) 
 	return v
 }
 
-// sampleRatio fills in the expected shares and compares them with who met which variant first.
+// sampleRatio fills in the expected shares and compares them with the users' first variants.
 func sampleRatio(variants []variantView, weights map[string]float64) srmView {
 	out := srmView{PValue: 1, Weights: "equal"}
 	if weights != nil {
@@ -178,7 +178,7 @@ func sampleRatio(variants []variantView, weights map[string]float64) srmView {
 		v := &variants[i]
 		v.Expected = 1
 		if weights != nil {
-			v.Expected = weights[v.Variant] // a variant that nobody expects has weight 0
+			v.Expected = weights[v.Variant] // an unexpected variant has weight 0
 		}
 		sum += v.Expected
 		users += v.FirstUsers

@@ -16,21 +16,21 @@ import (
 	"time"
 )
 
-// Amplitude's Export API: GET /api/2/export?start=20060102T15&end=20060102T15 answers with a zip of gzipped JSON lines, the
-// events that a project uploaded from the beginning of the first hour to the end of the last, in UTC. Its credentials are API
-// key and secret key; the sandbox has no secret keys and takes any. Amplitude has the events of an hour two hours after its end,
-// the sandbox at once.
+// Amplitude's Export API: GET /api/2/export?start=20060102T15&end=20060102T15 answers with a zip of gzipped JSON lines,
+// the events that a project uploaded from the start of the first hour to the end of the last, in UTC. Its credentials
+// are API key and secret key; the sandbox has no secret keys and accepts any. Amplitude has the events of an hour two
+// hours after it ends, the sandbox immediately.
 
 const (
 	exportHour = "20060102T15"
 	exportTime = "2006-01-02 15:04:05.000000"
 	// exportMost is the longest range.
 	exportMost = 365 * 24 * time.Hour
-	// exportLargest is the largest export that the sandbox makes, in bytes before compression; Amplitude's is 4 GB.
+	// exportLargest is the maximum size of an export in bytes before compression; Amplitude's is 4 GB.
 	exportLargest = 64 << 20
 )
 
-// exported is an event as the export has it, beside what the event itself says.
+// exported is what an exported event has in addition to its own fields.
 type exported struct {
 	at    time.Time
 	event string
@@ -84,14 +84,14 @@ func exportRange(r *http.Request) (from, to time.Time, err error) {
 	case !to.After(from):
 		return from, to, errors.New("end must not be before start")
 	case to.Sub(from) > exportMost:
-		return from, to, errors.New("a range may have 365 days")
+		return from, to, errors.New("a range may have at most 365 days")
 	}
 	return from, to, nil
 }
 
 // exported lists the events that a project stored in a range of time, the oldest first. The caller holds the lock.
 func (s *store) exported(p *project, from, to time.Time) (events []exported, size int) {
-	properties := map[int64]json.RawMessage{} // of users as they are now: those at the time of each event are not kept
+	properties := map[int64]json.RawMessage{} // the current ones: those at the time of each event are not kept
 	for i := range s.events.n {
 		e := s.events.at(i)
 		if e.project != p || e.verdict != Stored || e.receivedAt.Before(from) || !e.receivedAt.Before(to) {
@@ -117,7 +117,7 @@ func (s *store) exported(p *project, from, to time.Time) (events []exported, siz
 	return events, size
 }
 
-// zipped is the archive of events: a gzipped file of JSON lines for each hour.
+// zipped returns the archive of events: a gzipped file of JSON lines for each hour.
 func zipped(project int, events []exported) ([]byte, error) {
 	slices.SortStableFunc(events, func(a, b exported) int { return a.at.Compare(b.at) })
 	var out bytes.Buffer
@@ -153,7 +153,7 @@ func (e *exported) write(to *gzip.Writer) error {
 		return err
 	}
 	for _, name := range []string{fieldTime, fieldInsertID} {
-		delete(line, name) // named otherwise
+		delete(line, name) // has another name
 	}
 	for name, value := range e.more {
 		line[name] = encode(value)

@@ -98,7 +98,7 @@ func (s *faultsAPI) deleteFaults(w http.ResponseWriter, r *http.Request) {
 	if text := r.PathValue("id"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n <= 0 {
-			writeError(w, http.StatusBadRequest, "the id of a fault is a positive number")
+			writeError(w, http.StatusBadRequest, "the id of a fault must be a positive integer")
 			return
 		}
 		id = n
@@ -110,7 +110,7 @@ func (s *faultsAPI) deleteFaults(w http.ResponseWriter, r *http.Request) {
 	s.getFaults(w, r)
 }
 
-// forcedIDs lists what is forced: ids to the end of it in ms, 0 for no end.
+// forcedIDs lists what is forced: ids with their end in ms, 0 for no end.
 func (s *faultsAPI) forcedIDs() map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +137,7 @@ func (s *faultsAPI) forcedIDs() map[string]any {
 // forcedKept bounds the ids that can be forced.
 const forcedKept = 100_000
 
-// force adds ids to those that are throttled or over their quota, until d has passed by the sandbox's clock; 0 is forever.
+// force throttles ids or puts them over their quota, until d has passed by the sandbox's clock; 0 is forever.
 func (s *store) force(ids func(*forced) map[string]time.Time, d time.Duration, names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +157,7 @@ func (s *store) force(ids func(*forced) map[string]time.Time, d time.Duration, n
 func throttledIDs(f *forced) map[string]time.Time { return f.throttle }
 func overQuotaIDs(f *forced) map[string]time.Time { return f.quota }
 
-// silence adds devices to those whose requests get a 400.
+// silence makes requests of the devices get a 400.
 func (s *store) silence(devices []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +169,7 @@ func (s *store) silence(devices []string) {
 	s.notify()
 }
 
-// parseUntil reads "+30s", an RFC 3339 time, or "" for no end, as a duration from now.
+// parseUntil parses "+30s", an RFC 3339 time, or "" for no end, as a duration from now.
 func (s *faultsAPI) parseUntil(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil

@@ -9,15 +9,15 @@ import (
 	"net/http"
 )
 
-// Records tells what became of the records from which events are made, before they come here: a Collector in the same process.
+// Records is a Collector in the same process, which reports what became of records before their events arrive here.
 type Records interface {
-	// ServeHTTP streams it to the page as server-sent events until the request's context is done.
+	// ServeHTTP streams decisions to the page as server-sent events until the request's context is done.
 	http.Handler
-	// Counts are how many records there were, by outcome.
+	// Counts returns the number of records by outcome.
 	Counts() map[string]uint64
 }
 
-// Mount makes the page show records, under its own origin. Call it before Serve.
+// Mount makes the page show records, from its own origin. Call it before Serve.
 func (s *Server) Mount(records Records) {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
@@ -25,7 +25,7 @@ func (s *Server) Mount(records Records) {
 	s.store.forgetRecords()
 }
 
-// recordsAPI passes on what is told of records.
+// recordsAPI passes on what a Collector reports about records.
 type recordsAPI struct{ *store }
 
 func (s *recordsAPI) routes() routes {
@@ -37,7 +37,7 @@ func (s *recordsAPI) getRecords(w http.ResponseWriter, r *http.Request) {
 	records := s.records
 	s.mu.Unlock()
 	if records == nil {
-		writeError(w, http.StatusNotFound, "no Collector runs in this process that could tell of records")
+		writeError(w, http.StatusNotFound, "no Collector runs in this process, so there are no records to show")
 		return
 	}
 	ctx, end := context.WithCancel(r.Context())
@@ -46,7 +46,7 @@ func (s *recordsAPI) getRecords(w http.ResponseWriter, r *http.Request) {
 	records.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// forgetRecords makes the counts begin anew. The caller holds the lock or is alone.
+// forgetRecords resets the counts. The caller holds the lock, or no other goroutine is running.
 func (s *store) forgetRecords() {
 	if s.records != nil {
 		s.recordsBefore = s.records.Counts()
@@ -60,7 +60,7 @@ func (s *store) recordCounts() map[string]uint64 {
 	}
 	counts := maps.Clone(s.records.Counts())
 	for outcome, before := range s.recordsBefore {
-		// A Collector that was configured anew counts anew.
+		// A reconfigured Collector restarts its counts.
 		if counts[outcome] -= min(before, counts[outcome]); counts[outcome] == 0 {
 			delete(counts, outcome)
 		}

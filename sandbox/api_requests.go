@@ -37,12 +37,12 @@ type requestView struct {
 	Key        string      `json:"api_key,omitempty"`
 	Retry      int         `json:"retry"` // how often the same events came before
 	Fault      string      `json:"fault,omitempty"`
-	Warnings   []string    `json:"warnings,omitempty"` // what Amplitude may not have taken, or takes in silence
+	Warnings   []string    `json:"warnings,omitempty"` // what Amplitude may reject, or accepts silently
 	Answer     any         `json:"answer,omitempty"`
 	Headers    http.Header `json:"headers,omitempty"`
 	Body       any         `json:"body,omitempty"`
 	Cut        bool        `json:"body_cut,omitempty"`
-	Note       string      `json:"body_note,omitempty"` // why no body can be shown although there is one
+	Note       string      `json:"body_note,omitempty"` // why a body that exists is not shown
 }
 
 func (q *request) view(full bool) requestView {
@@ -61,7 +61,7 @@ func (q *request) view(full bool) requestView {
 	return v
 }
 
-// jsonOrText is text as the JSON that it is, else as a string.
+// jsonOrText returns text as JSON if it is valid, else as a string.
 func jsonOrText(text string) any {
 	switch {
 	case text == "":
@@ -106,7 +106,7 @@ func (s *requestsAPI) getRequests(w http.ResponseWriter, r *http.Request) {
 func (s *requestsAPI) getRequest(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
 	if err != nil {
-		writeError(w, http.StatusBadRequest, "the id of a request is a number")
+		writeError(w, http.StatusBadRequest, "the id of a request must be a number")
 		return
 	}
 	s.mu.Lock()
@@ -118,7 +118,7 @@ func (s *requestsAPI) getRequest(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	if found == nil {
-		writeError(w, http.StatusNotFound, "no such request, or no longer kept")
+		writeError(w, http.StatusNotFound, "no such request, or it is no longer kept")
 		return
 	}
 	writeJSON(w, http.StatusOK, found.view(true))

@@ -15,26 +15,26 @@ import (
 	"time"
 )
 
-// Ways of an exposure of the page's Send form.
+// How the page's Send form sends an exposure.
 const (
 	viaSandbox   = "sandbox"   // straight to this sandbox
 	viaCollector = "collector" // as a log record to Config.OTLPEndpoint
 )
 
-// Servers that the code of the Send form can be for. The form itself sends to none of Amplitude's.
+// Servers that the code of the Send form can target. The form itself never sends to Amplitude.
 const (
 	toSandbox = "sandbox"
 	toUS      = RegionUS
 	toEU      = RegionEU
 )
 
-// servers are Amplitude's own.
+// servers are Amplitude's servers.
 var servers = map[string]string{toUS: "https://api2.amplitude.com", toEU: "https://api.eu.amplitude.com"}
 
-// exposureForm is the Send form: one exposure, as Amplitude's page on tracking exposures has it.
+// exposureForm is the Send form: one exposure, as on Amplitude's page about tracking exposures.
 type exposureForm struct {
 	Via           string `json:"via"`
-	To            string `json:"to"` // for which server the code is
+	To            string `json:"to"` // the server for the code
 	UserID        string `json:"user_id"`
 	DeviceID      string `json:"device_id"`
 	FlagKey       string `json:"flag_key"`
@@ -62,15 +62,15 @@ func (s *sendAPI) routes() routes {
 	}
 }
 
-// field is a member of the form that has a value, under the name that a receiver knows.
+// field is a member of the form with a value, named as the receiver expects.
 type field struct{ Name, Value string }
 
-// withValues leaves out fields without a value: an empty id is one that Amplitude's list of refused ids has.
+// withValues removes fields without a value: Amplitude refuses an empty id.
 func withValues(fields ...field) []field {
 	return slices.DeleteFunc(fields, func(f field) bool { return f.Value == "" })
 }
 
-// properties are the exposure's fields under Amplitude's names.
+// properties returns the exposure's fields under Amplitude's names.
 func (f *exposureForm) properties() []field {
 	return withValues(
 		field{rawFlagKey, f.FlagKey},
@@ -79,7 +79,7 @@ func (f *exposureForm) properties() []field {
 	)
 }
 
-// upload is the body of a request to Amplitude; the key is its first value.
+// upload returns the body of a request to Amplitude; the key is its first value.
 func (f *exposureForm) upload(key string) string {
 	return execute("amplitude.json", struct {
 		Key, Event      string
@@ -97,10 +97,10 @@ func (f *exposureForm) logRecord() logRecord {
 	return logRecord{eventRawExposure, append(f.properties(), withValues(field{"user.id", f.UserID}, field{"device.id", f.DeviceID})...)}
 }
 
-// otlp is the body of a request to an OTLP/HTTP receiver.
+// otlp returns the body of a request to an OTLP/HTTP receiver.
 func (r logRecord) otlp() string { return execute("collector.json", r) }
 
-// logsURL is where the form sends log records, "" when it cannot.
+// logsURL returns where the form sends log records, or "" if it cannot.
 func (s *sendAPI) logsURL() string {
 	if s.config.OTLPEndpoint == "" {
 		return ""
@@ -108,7 +108,7 @@ func (s *sendAPI) logsURL() string {
 	return strings.TrimSuffix(s.config.OTLPEndpoint, "/") + "/v1/logs"
 }
 
-// ownKey is a key that this sandbox takes.
+// ownKey returns a key that this sandbox accepts.
 func (s *sendAPI) ownKey() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +124,7 @@ func (s *sendAPI) ownKey() string {
 type sendView struct {
 	URL       string `json:"url"` // of the request that the code makes
 	Code      code   `json:"code"`
-	Collector string `json:"collector"` // where log records go, "" when nowhere
+	Collector string `json:"collector"` // where log records go, or ""
 }
 
 // getSend answers with the code for an exposure.
@@ -153,7 +153,7 @@ func (s *sendAPI) getSend(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, view)
 }
 
-// ownURL is this sandbox as the client of a request calls it.
+// ownURL returns the URL of this sandbox as the client of a request addressed it.
 func ownURL(r *http.Request) string {
 	if r.TLS != nil {
 		return "https://" + r.Host
@@ -164,7 +164,7 @@ func ownURL(r *http.Request) string {
 // sendTimeout bounds the wait for the answer to what the form sends.
 const sendTimeout = 10 * time.Second
 
-// sent is what came of a request of the form.
+// sent is the result of a request from the form.
 type sent struct {
 	URL       string `json:"url"`
 	Status    int    `json:"status"` // 0: no answer
@@ -199,7 +199,7 @@ func (s *sendAPI) postSend(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, out)
 }
 
-// sendToSelf takes the request as any other, faults included.
+// sendToSelf handles the request like any other, including faults.
 func (s *sendAPI) sendToSelf(ctx context.Context, f *exposureForm, out *sent) {
 	out.URL = pathHTTPV2
 	request, err := http.NewRequestWithContext(withoutWire(ctx), http.MethodPost, pathHTTPV2, strings.NewReader(f.upload(s.ownKey())))
@@ -234,7 +234,7 @@ func (a *recorder) WriteHeader(status int) { a.status = status }
 
 func (a *recorder) Write(p []byte) (int, error) { return a.body.Write(p) }
 
-// collectorClient follows no redirect and uses no proxy: what the form sends goes to the configured address or nowhere.
+// collectorClient follows no redirects and uses no proxy: the form sends to the configured address or nowhere.
 var collectorClient = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

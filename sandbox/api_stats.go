@@ -16,7 +16,7 @@ type Overview struct {
 	Requests             int                       `json:"requests"`
 	ByStatus             map[string]int            `json:"by_status"`
 	ByEndpoint           map[string]*EndpointStats `json:"by_endpoint"`
-	Events               int                       `json:"events"` // received, whatever became of them
+	Events               int                       `json:"events"` // received, regardless of their verdict
 	Verdicts             map[Verdict]int           `json:"verdicts"`
 	EventsStored         int                       `json:"events_stored"`
 	Duplicates           int                       `json:"duplicates"`

@@ -14,12 +14,12 @@ const (
 	streamPause     = 100 * time.Millisecond // between two batches, so that a busy sandbox does not flood its readers
 	streamStats     = 500 * time.Millisecond // between two counts
 	streamHeartbeat = 15 * time.Second
-	streamDeadline  = 30 * time.Second // for one write; a reader that takes nothing for so long is let go
-	streamBatch     = 200              // events in one batch; a reader that is further behind is told how many it missed
-	streamBytes     = 1 << 20          // the same in bytes, but for one event
+	streamDeadline  = 30 * time.Second // for one write; a reader that accepts nothing for this long is disconnected
+	streamBatch     = 200              // events per batch; a reader that is further behind learns how many it missed
+	streamBytes     = 1 << 20          // the same in bytes, except for a single event
 )
 
-// streamAPI tells what happens as it happens: to the page, and to tests that wait.
+// streamAPI reports what happens as it happens, to the page and to waiting tests.
 type streamAPI struct{ *store }
 
 func (s *streamAPI) routes() routes {
@@ -29,8 +29,8 @@ func (s *streamAPI) routes() routes {
 	}
 }
 
-// getStream sends what happens as server-sent events: "events", "stats", "reset". A reader does not queue anything:
-// it has a cursor, and a slow one skips to the newest events.
+// getStream sends server-sent events: "events", "stats", "reset". Nothing is queued for a reader: it has a cursor, and
+// a slow one skips to the newest events.
 func (s *streamAPI) getStream(w http.ResponseWriter, r *http.Request) {
 	f, err := queryFilter(r)
 	if err != nil {
@@ -93,7 +93,7 @@ type stream struct {
 	countsOnly bool // the reader wants no events
 }
 
-// wake ends a wait when counts are due although nothing else happens: nobody says when a Collector gets a record.
+// wake ends a wait when counts are due even if nothing else happens: a Collector's records do not notify the store.
 func (st *stream) wake() <-chan time.Time {
 	if !st.late && !st.mounted {
 		return nil

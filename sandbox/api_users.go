@@ -41,7 +41,7 @@ type UserSummary struct {
 	MergedInto  int64             `json:"merged_into,omitempty"`
 }
 
-// User is one user with everything that is known.
+// User is everything known about one user.
 type User struct {
 	UserSummary
 	Project          int            `json:"project"`
@@ -92,7 +92,7 @@ func (u *user) detail(p *project) User {
 	return d
 }
 
-// findUser looks in every project for a user_id, a device_id or an Amplitude ID. The caller holds the lock.
+// findUser searches every project for a user_id, a device_id or an Amplitude ID. The caller holds the lock.
 func (s *store) findUser(id string) (*project, *user) {
 	for _, p := range s.order {
 		if u := p.identities.find(id); u != nil {

@@ -36,7 +36,7 @@ type upload struct {
 	gap        time.Duration // how far the client's clock is behind
 }
 
-// apply takes a valid event into the project; it returns its entry.
+// apply adds a valid event to the project and returns its entry.
 func (up *upload) apply(e *event) *entry {
 	b, p, now := &up.behavior, up.project, up.receivedAt
 	out := up.newEntry(e)
@@ -79,7 +79,7 @@ func (up *upload) apply(e *event) *entry {
 	case e.identify():
 		out.verdict = Identify
 	case up.unsetsOnly(e):
-		out.verdict, out.reason = Identify, "without a variant it only unsets the user property"
+		out.verdict, out.reason = Identify, "without a variant, it only unsets the user property"
 		p.flags.observe(out, u, e)
 	default:
 		out.verdict = Stored
@@ -94,7 +94,7 @@ func (up *upload) apply(e *event) *entry {
 	return out
 }
 
-// newEntry is what is known of an event before its verdict.
+// newEntry returns what is known about an event before its verdict.
 func (up *upload) newEntry(e *event) *entry {
 	up.seq++
 	out := &entry{
@@ -113,7 +113,7 @@ func (up *upload) newEntry(e *event) *entry {
 	return out
 }
 
-// describe finds the flags and the variant that the event is about. Names are cut as Amplitude cuts them.
+// describe finds the flags and the variant of the event. Names are truncated as Amplitude does.
 func (out *entry) describe(e *event, limit int) {
 	props := e.object(fieldEventProperties)
 	text := func(names ...string) string {
@@ -203,10 +203,10 @@ func (up *upload) transform(out *entry, e *event, warn func(string)) map[string]
 	return ops
 }
 
-// transformed are the event types that Amplitude replaces, and by which.
+// transformed maps the event types that Amplitude replaces to their replacements.
 var transformed = map[string]string{eventRawExposure: eventExposure, eventRawImpression: eventImpression}
 
-// transforms returns the event type that the event gets in the behavior at hand, "" for one that stays as it is.
+// transforms returns the new event type under the current behavior, or "" if it stays the same.
 func (up *upload) transforms(e *event) string {
 	if e.eventType() == eventRawExposure && up.behavior.RawExposure == RawExposureKeep {
 		return ""
@@ -214,7 +214,7 @@ func (up *upload) transforms(e *event) string {
 	return transformed[e.eventType()]
 }
 
-// unsetsOnly tells whether the event is a raw one without a variant that is no event in the behavior at hand.
+// unsetsOnly reports whether the event is a raw one without a variant that is not stored under the current behavior.
 func (up *upload) unsetsOnly(e *event) bool {
 	if up.transforms(e) == "" || up.behavior.UnassignedExposure != UnassignedUnset {
 		return false
@@ -250,7 +250,7 @@ func exposure(fields, ops map[string]any, eventType string, setProperty bool, wa
 	}
 	flag, ok := raw[rawFlagKey].(string)
 	if !ok || flag == "" {
-		warn(from + " without a flag_key that is text: no user property changes")
+		warn(from + " without a flag_key that is a string: no user property changes")
 		return fields, ops
 	}
 	name := experimentPrefix + flag
@@ -271,7 +271,7 @@ func exposure(fields, ops map[string]any, eventType string, setProperty bool, wa
 	return fields, merged
 }
 
-// roundNumbers passes numbers through float64, as a server that does so would.
+// roundNumbers passes numbers through float64, as some servers would.
 func roundNumbers(v any) (any, bool) {
 	switch t := v.(type) {
 	case json.Number:
@@ -348,7 +348,7 @@ func (up *upload) applyProperties(out *entry, u *user, ops map[string]any, e *ev
 	}
 }
 
-// setField sets a field that the profile shows, which is no map or list.
+// setField sets a field that the profile shows, unless it is a map or list.
 func (u *user) setField(field string, value any, limit int) {
 	if text, ok := value.(string); ok {
 		value = cut(text, limit)
@@ -357,7 +357,7 @@ func (u *user) setField(field string, value any, limit int) {
 	u.fields[field] = value
 }
 
-// withoutOperators is what is left when $set and the like mean nothing.
+// withoutOperators returns the properties without $set and other operators.
 func withoutOperators(ops map[string]any) map[string]any {
 	plain := map[string]any{}
 	for name, value := range ops {
@@ -426,14 +426,14 @@ func (u *user) join(kind string, value any, values []any, warn func(string)) {
 		more += valueCost + int64(len(kind))
 	}
 	if more > 0 && !u.held.fits(more) {
-		warn("group type " + quoted(kind) + " is not kept: its user is larger than the sandbox keeps (retention.property_bytes)")
+		warn("group type " + quoted(kind) + " is not kept: its user exceeds what the sandbox keeps (retention.property_bytes)")
 		return
 	}
 	u.held.add(more)
 	u.groups[kind] = value
 }
 
-// asText is a group value as text.
+// asText returns a group value as text.
 func asText(v any) string {
 	if s, ok := v.(string); ok {
 		return s

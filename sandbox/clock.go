@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// clock is the time of every window: the base clock plus what the control API advanced it by.
+// clock is the time that every window uses: the base clock plus the advances from the control API.
 type clock struct {
 	base   func() time.Time
 	offset atomic.Int64

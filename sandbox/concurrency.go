@@ -8,7 +8,7 @@ import "github.com/zeebo/xxh3"
 // fingerprintsKept is the number of requests among which a retry is recognized.
 const fingerprintsKept = 5000
 
-// fingerprint is of the events of a request, whatever the rest of its body says.
+// fingerprint identifies the events of a request, regardless of the rest of its body.
 func fingerprint(texts [][]byte) xxh3.Uint128 {
 	var h xxh3.Hasher
 	for _, text := range texts {
@@ -18,7 +18,8 @@ func fingerprint(texts [][]byte) xxh3.Uint128 {
 	return h.Sum128()
 }
 
-// arrive notes the devices of a request in progress and how often its events came before. The caller holds the lock.
+// arrive notes the devices of a request in progress and how often its events were sent before. The caller holds the
+// lock.
 func (in *ingestion) arrive() {
 	s := in.store
 	seen := make(map[idKey]bool, len(in.events))
@@ -36,7 +37,7 @@ func (in *ingestion) arrive() {
 	end := s.stats.endpoint(in.log.path)
 	end.MaxConcurrency = max(end.MaxConcurrency, most)
 	if most > 1 {
-		s.warn(warning{At: in.log.receivedAt.UnixMilli(), Request: in.log.id, Text: "one device in two requests at a time: their order is lost"})
+		s.warn(warning{At: in.log.receivedAt.UnixMilli(), Request: in.log.id, Text: "two concurrent requests have the same device: the order of their events is undefined"})
 	}
 	if in.log.fingerprint != (xxh3.Uint128{}) {
 		in.log.retry = s.retries.seen(in.log.fingerprint)
@@ -71,7 +72,7 @@ func (r *retries) seen(print xxh3.Uint128) int {
 	return before
 }
 
-// leave ends what arrive began. The caller holds the lock.
+// leave undoes arrive. The caller holds the lock.
 func (in *ingestion) leave() {
 	for _, key := range in.log.devices {
 		if in.store.inflight[key]--; in.store.inflight[key] <= 0 {

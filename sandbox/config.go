@@ -19,7 +19,7 @@ const (
 	RegionEU = "eu"
 )
 
-// Values of the switches that are words.
+// Values of the text switches.
 const (
 	ShortIDReject = "reject" // the request gets a 400 with events_with_invalid_id_lengths
 	ShortIDStrip  = "strip"  // the id is removed from the event
@@ -32,7 +32,7 @@ const (
 
 	Accept     = "accept"
 	Reject     = "reject"
-	AcceptForm = "form" // JSON, and JSON under the type of a form
+	AcceptForm = "form" // JSON, including JSON with a form's content type
 
 	BytesDecompressed = "decompressed"
 	BytesWire         = "wire"
@@ -56,27 +56,28 @@ const (
 	EmptyIDAbsent  = "absent"
 )
 
-// Config is a sandbox: the projects that it answers for, how Amplitude behaves, and how much is kept.
+// Config configures a sandbox: its projects, how Amplitude behaves, and how much is kept.
 type Config struct {
-	// APIKeys are the keys of projects in Region; each key is a project of its own.
+	// APIKeys are the keys of projects in Region; each key is its own project.
 	APIKeys []string
-	// Region is the one that this server answers as.
+	// Region is the region of this server.
 	Region string
-	// Projects are further projects, for instance one in the other region, whose key is refused here.
+	// Projects are additional projects, such as one in the other region, whose key is refused here.
 	Projects []Project
 	// Behavior holds every switch on how Amplitude behaves.
 	Behavior Behavior
 	// Retention bounds what is kept, so that a sandbox can run for days.
 	Retention Retention
-	// Weights are the expected shares of users per flag and variant, for the sample-ratio test;
-	// a flag that is not named has equal shares.
+	// Weights are the expected shares of users per flag and variant, for the sample-ratio test; flags that are not
+	// listed have equal shares.
 	Weights map[string]map[string]float64
-	// AllowedHosts are host names, beside localhost, that a browser's request may name.
+	// AllowedHosts are host names, in addition to localhost, that requests from browsers may use.
 	AllowedHosts []string
-	// AllowedOrigins are origins, such as https://shop.example, whose pages may send events; AnyOrigin is every site.
+	// AllowedOrigins are origins, such as https://shop.example, whose pages may send events; AnyOrigin allows every
+	// site.
 	AllowedOrigins []string
-	// OTLPEndpoint is the OTLP/HTTP receiver that the page's Send form sends log records to; /v1/logs is added.
-	// Empty: the form sends to the sandbox only.
+	// OTLPEndpoint is the OTLP/HTTP receiver for log records from the page's Send form; /v1/logs is appended. If empty,
+	// the form sends only to the sandbox.
 	OTLPEndpoint string
 }
 
@@ -96,21 +97,22 @@ type Endpoint struct {
 	EPSThreshold int `json:"eps_threshold" mapstructure:"eps_threshold"`
 	// ProjectEPS is the number of events per second of the whole project above which the answer is 429; 0 is no limit.
 	ProjectEPS int `json:"project_eps" mapstructure:"project_eps"`
-	// ShortIDMode is what an id that is too short does: the request gets a 400, or the id is removed from the event.
+	// ShortIDMode is what happens if an id is too short: the request gets a 400 (`reject`), or the id is removed from
+	// the event (`strip`).
 	ShortIDMode string `json:"short_id_mode" mapstructure:"short_id_mode"`
-	// DailyQuota tells whether the daily quota applies to this endpoint.
+	// DailyQuota applies the daily quota to this endpoint.
 	DailyQuota bool `json:"daily_quota" mapstructure:"daily_quota"`
 }
 
-// Behavior is how the sandbox answers. The defaults follow the documentation and what has been seen of the
-// service; where the service's behavior is unknown, a switch offers the alternatives.
+// Behavior is how the sandbox answers. The defaults follow the documentation and observations of the service; where the
+// service's behavior is unknown, a switch offers the alternatives.
 type Behavior struct {
-	// V2 holds the limits of the HTTP V2 API and of every other path but the batch API's.
+	// V2 holds the limits of the HTTP V2 API and of every other path except the batch API.
 	V2 Endpoint `json:"v2" mapstructure:"v2"`
 	// Batch holds the limits of the batch API.
 	Batch Endpoint `json:"batch" mapstructure:"batch"`
 
-	// Strict2000 refuses a request of exactly `max_events` events too ("fewer than 2000").
+	// Strict2000 also refuses a request with exactly `max_events` events ("fewer than 2000").
 	Strict2000 bool `json:"strict_2000" mapstructure:"strict_2000"`
 	// LimitBytesOf is the size that `max_bytes` bounds: of the decompressed body, or of the one on the wire.
 	LimitBytesOf string `json:"limit_bytes_of" mapstructure:"limit_bytes_of"`
@@ -118,33 +120,34 @@ type Behavior struct {
 	EPSWindow time.Duration `json:"eps_window" mapstructure:"eps_window"`
 	// DailyQuota is the number of events of one user or device in 24 hours.
 	DailyQuota int `json:"daily_quota" mapstructure:"daily_quota"`
-	// DailyRequiresSpammy counts the quota only of ids that were throttled before.
+	// DailyRequiresSpammy applies the quota only to ids that were throttled before.
 	DailyRequiresSpammy bool `json:"daily_requires_spammy" mapstructure:"daily_requires_spammy"`
-	// ProjectEPS is a limit for both endpoints together, for tests that cannot send as much as Amplitude lets pass; 0 is none.
+	// ProjectEPS is a limit for both endpoints together, for tests that cannot send as much as Amplitude allows; 0 is
+	// no limit.
 	ProjectEPS int `json:"project_eps" mapstructure:"project_eps"`
-	// ProjectLists adds empty lists to the answer to a project over `project_eps`.
+	// ProjectLists adds empty lists to the answer for a project over `project_eps`.
 	ProjectLists bool `json:"project_lists" mapstructure:"project_lists"`
-	// CountRejected counts the events of throttled requests toward the rates too.
+	// CountRejected also counts the events of throttled requests toward the rates.
 	CountRejected bool `json:"count_rejected" mapstructure:"count_rejected"`
 	// ThrottleBeforeValidation answers 429 before the events are validated.
 	ThrottleBeforeValidation bool `json:"throttle_before_validation" mapstructure:"throttle_before_validation"`
 
 	// InvalidKey is the answer to an API key that is not of a project in the region: a 400 that names it, as users report, or a 401.
 	InvalidKey string `json:"invalid_key" mapstructure:"invalid_key"`
-	// MinIDLength is the shortest id unless a request's options say otherwise.
+	// MinIDLength is the minimum length of an id unless a request's options override it.
 	MinIDLength int `json:"min_id_length" mapstructure:"min_id_length"`
-	// EmptyID is what an empty user id or device id is taken for.
+	// EmptyID is how an empty user id or device id is treated.
 	EmptyID string `json:"empty_id" mapstructure:"empty_id"`
 	// MissingIDField is the field named when an event has neither id.
 	MissingIDField string `json:"missing_id_field" mapstructure:"missing_id_field"`
-	// IndexMode is which failing events of a field a 400 lists: all, or the first.
+	// IndexMode is which of the events that fail on a field a 400 lists: all, or the first.
 	IndexMode string `json:"index_mode" mapstructure:"index_mode"`
 	// InvalidIDIndexed lists the events whose id is a refused placeholder.
 	InvalidIDIndexed bool `json:"invalid_id_indexed" mapstructure:"invalid_id_indexed"`
 
 	// DedupeWindow is how long a copy is recognized.
 	DedupeWindow time.Duration `json:"dedupe_window" mapstructure:"dedupe_window"`
-	// DedupeKey is what a copy has in common: device and `insert_id`, or `insert_id` alone.
+	// DedupeKey is what copies have in common: device and `insert_id`, or `insert_id` alone.
 	DedupeKey string `json:"dedupe_key" mapstructure:"dedupe_key"`
 	// DedupeEventID also compares `event_id`, time and device, when an `event_id` is present.
 	DedupeEventID bool `json:"dedupe_event_id" mapstructure:"dedupe_event_id"`
@@ -152,44 +155,45 @@ type Behavior struct {
 	DedupeCountsAsIngested bool `json:"dedupe_counts_as_ingested" mapstructure:"dedupe_counts_as_ingested"`
 	// DedupeDerivedDevice recognizes copies of events that have a `user_id` and no `device_id`.
 	DedupeDerivedDevice bool `json:"dedupe_derived_device" mapstructure:"dedupe_derived_device"`
-	// DedupeIdentify applies de-duplication to `$identify` and `$groupidentify` too.
+	// DedupeIdentify also applies de-duplication to `$identify` and `$groupidentify`.
 	DedupeIdentify bool `json:"dedupe_identify" mapstructure:"dedupe_identify"`
 
-	// PartialRequests ingests the valid events of a request that gets a 400 for others.
+	// PartialRequests ingests the valid events of a request that gets a 400 because of others.
 	PartialRequests bool `json:"partial_requests" mapstructure:"partial_requests"`
 
-	// StringLimit is the length in UTF-16 units beyond which text is cut.
+	// StringLimit is the length in UTF-16 code units beyond which text is truncated.
 	StringLimit int `json:"string_limit" mapstructure:"string_limit"`
-	// MaxDepth is the deepest nesting of properties that RejectDepth lets pass.
+	// MaxDepth is the deepest nesting of properties that RejectDepth accepts.
 	MaxDepth int `json:"max_depth" mapstructure:"max_depth"`
 	// RejectDepth answers 400 to properties nested deeper than MaxDepth.
 	RejectDepth bool `json:"reject_depth" mapstructure:"reject_depth"`
-	// PropUpdateLimit is the number of property updates of one user in an hour; more are silently dropped.
+	// PropUpdateLimit is the number of property updates per user and hour; further ones are silently dropped.
 	PropUpdateLimit int `json:"prop_update_limit" mapstructure:"prop_update_limit"`
-	// NullProperties is what a plain property that is null does: nothing, or set null.
+	// NullProperties is what a plain null property does: nothing, or set the property to null.
 	NullProperties string `json:"null_properties" mapstructure:"null_properties"`
-	// PlainProperties is when plain properties of an event are set that has operators too: last, or first.
+	// PlainProperties is when the plain properties of an event that also has operators are set: last, or first.
 	PlainProperties string `json:"plain_properties" mapstructure:"plain_properties"`
 	// BigNumbers is how numbers beyond 2^53 are kept.
 	BigNumbers string `json:"big_numbers" mapstructure:"big_numbers"`
 
-	// EventOperators applies the operators in `user_properties` of every event, as Amplitude's SDKs count on, and not only of
-	// `$identify`, as the documentation has it.
+	// EventOperators applies the operators in `user_properties` of every event, as Amplitude's SDKs expect, and not
+	// only of `$identify`, as documented.
 	EventOperators bool `json:"event_operators" mapstructure:"event_operators"`
 	// PropertyOrder is which of two events decides about a user property: the one that arrives last, or the one with the newest time.
 	PropertyOrder string `json:"property_order" mapstructure:"property_order"`
-	// SkipUserPropertiesSync heeds `$skip_user_properties_sync`.
+	// SkipUserPropertiesSync honors `$skip_user_properties_sync`.
 	SkipUserPropertiesSync bool `json:"skip_user_properties_sync" mapstructure:"skip_user_properties_sync"`
-	// EventsInOrder takes the events of a request in the order of their array; otherwise the last comes first.
+	// EventsInOrder applies the events of a request in array order; otherwise the last one comes first.
 	EventsInOrder bool `json:"events_in_order" mapstructure:"events_in_order"`
-	// RawExposure is what becomes of `$exposure`: transformed into `[Experiment] Exposure`, which sets the user property, as the
-	// documentation says, or kept as an event like any other.
+	// RawExposure is what becomes of `$exposure`: it is transformed into `[Experiment] Exposure`, which sets the user
+	// property, as documented, or kept as an event like any other.
 	RawExposure string `json:"raw_exposure" mapstructure:"raw_exposure"`
-	// UnassignedExposure is what becomes of a `$exposure` or `$impression` without a variant: an event that unsets the user
-	// property, as the documentation's table has it, or no event and only the unset, as two of Amplitude's client SDKs say.
+	// UnassignedExposure is what becomes of a `$exposure` or `$impression` without a variant: an event that unsets the
+	// user property, as in the documentation's table, or only the unset without an event, as in two of Amplitude's
+	// client SDKs.
 	UnassignedExposure string `json:"unassigned_exposure" mapstructure:"unassigned_exposure"`
-	// ImpressionProperty is what a `$impression` does to the user property of its flag: set (and unset), as the documentation
-	// says, or none.
+	// ImpressionProperty is what a `$impression` does to the user property of its flag: set (or unset) it, as
+	// documented, or nothing.
 	ImpressionProperty string `json:"impression_property" mapstructure:"impression_property"`
 	// ExperimentPropertyLimit is the number of `[Experiment]` user properties of a project beyond which each new one gets a warning.
 	ExperimentPropertyLimit int `json:"experiment_property_limit" mapstructure:"experiment_property_limit"`
@@ -203,12 +207,12 @@ type Behavior struct {
 	// SilencedDevices are device ids whose requests get a 400.
 	SilencedDevices []string `json:"silenced_devices" mapstructure:"silenced_devices"`
 
-	// ContentType is what happens to a request whose Content-Type is not JSON: refused, accepted, or accepted when it is
-	// that of a form, which curl --data sends.
+	// ContentType is what happens to a request whose Content-Type is not JSON: it is refused, accepted, or accepted if
+	// it is that of a form, which curl --data sends.
 	ContentType string `json:"content_type" mapstructure:"content_type"`
-	// AcceptGzip takes bodies that are compressed with gzip.
+	// AcceptGzip accepts bodies that are compressed with gzip.
 	AcceptGzip bool `json:"accept_gzip" mapstructure:"accept_gzip"`
-	// RejectDuplicateKeys refuses JSON objects that name a key twice.
+	// RejectDuplicateKeys refuses JSON objects with duplicate keys.
 	RejectDuplicateKeys bool `json:"reject_duplicate_keys" mapstructure:"reject_duplicate_keys"`
 	// EmptyEvents is what happens to an empty `events` array.
 	EmptyEvents string `json:"empty_events" mapstructure:"empty_events"`
@@ -224,28 +228,28 @@ type Behavior struct {
 
 	// StarterPlan warns about batches above 10 events.
 	StarterPlan bool `json:"starter_plan" mapstructure:"starter_plan"`
-	// SharedDeviceUsers is the number of users of one device above which a warning is recorded.
+	// SharedDeviceUsers is the number of users per device above which a warning is recorded.
 	SharedDeviceUsers int `json:"shared_device_users" mapstructure:"shared_device_users"`
 }
 
 // Retention bounds the memory of a sandbox.
 type Retention struct {
-	// Events bounds the events kept, whatever their verdict; the oldest go first.
+	// Events bounds the events kept, regardless of their verdict; the oldest are dropped first.
 	Events int `json:"events" mapstructure:"events"`
-	// EventBytes bounds the size of the events kept; the oldest go first.
+	// EventBytes bounds the size of the events kept; the oldest are dropped first.
 	EventBytes int64 `json:"event_bytes" mapstructure:"event_bytes"`
-	// Requests bounds the request log; the oldest go first.
+	// Requests bounds the request log; the oldest are dropped first.
 	Requests int `json:"requests" mapstructure:"requests"`
-	// RequestBytes bounds the size of the request log; the oldest go first.
+	// RequestBytes bounds the size of the request log; the oldest are dropped first.
 	RequestBytes int64 `json:"request_bytes" mapstructure:"request_bytes"`
 	// RequestBody is how much of one body is kept.
 	RequestBody int `json:"request_body" mapstructure:"request_body"`
-	// Users bounds the users kept; the least recently seen go first.
+	// Users bounds the users kept; the least recently seen are dropped first.
 	Users int `json:"users" mapstructure:"users"`
-	// PropertyBytes bounds what is kept of users and groups: properties with their history, devices and flags. The least
-	// recently seen go first; one user has a quarter of it at most.
+	// PropertyBytes bounds what is kept about users and groups: properties with their history, devices and flags. The
+	// least recently seen are dropped first; one user has at most a quarter of it.
 	PropertyBytes int64 `json:"property_bytes" mapstructure:"property_bytes"`
-	// History bounds the property changes kept of one user.
+	// History bounds the property changes kept per user.
 	History int `json:"history" mapstructure:"history"`
 	// DedupeKeys bounds the insert ids remembered.
 	DedupeKeys int `json:"dedupe_keys" mapstructure:"dedupe_keys"`
@@ -269,7 +273,7 @@ const (
 	NumbersFloat64 = "float64"
 )
 
-// DefaultConfig is a sandbox with the one key "sandbox".
+// DefaultConfig returns the configuration of a sandbox with the single key "sandbox".
 func DefaultConfig() Config {
 	return Config{
 		APIKeys:      []string{"sandbox"},
@@ -280,7 +284,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// DefaultBehavior is what is documented or has been seen of the service.
+// DefaultBehavior returns the documented or observed behavior of the service.
 func DefaultBehavior() Behavior {
 	return Behavior{
 		V2:                     Endpoint{MaxBytes: maxBytesV2, MaxEvents: maxEvents, EPSThreshold: userRateV2, ProjectEPS: projectRateV2, ShortIDMode: ShortIDReject},
@@ -322,7 +326,7 @@ func DefaultBehavior() Behavior {
 	}
 }
 
-// DefaultRetention keeps a few hundred megabytes at most.
+// DefaultRetention returns bounds of a few hundred megabytes.
 func DefaultRetention() Retention {
 	return Retention{
 		Events: 100_000, EventBytes: 128 << 20,
@@ -342,9 +346,9 @@ func (c *Config) Validate() error {
 	for _, p := range c.projects() {
 		switch key := p.APIKey; {
 		case key == "":
-			errs = append(errs, errors.New("api_keys must not hold an empty key"))
+			errs = append(errs, errors.New("api_keys must not contain an empty key"))
 		case seen[key]:
-			errs = append(errs, errors.New("api_keys must not name a key twice"))
+			errs = append(errs, errors.New("api_keys must not contain duplicate keys"))
 		}
 		seen[p.APIKey] = true
 		errs = append(errs, oneOf("projects::region", p.Region, RegionUS, RegionEU))
@@ -367,7 +371,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// under puts the name of a section before what is wrong in it.
+// under prefixes errors with the name of their section.
 func under(section string, err error) error {
 	if err == nil {
 		return nil
@@ -382,7 +386,7 @@ func oneOf(key, found string, allowed ...string) error {
 	return fmt.Errorf("%s must be %s (got %q)", key, strings.Join(allowed, " or "), found)
 }
 
-// projects are all projects, those of APIKeys first.
+// projects returns all projects, those of APIKeys first.
 func (c *Config) projects() []Project {
 	all := make([]Project, 0, len(c.APIKeys)+len(c.Projects))
 	for _, key := range c.APIKeys {

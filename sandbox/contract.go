@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// This file holds what Amplitude documents of its ingestion APIs, and nothing that a client believes: the pages "HTTP V2
+// This file holds what Amplitude documents about its ingestion APIs, independently of any client: the pages "HTTP V2
 // API", "Batch Event Upload API", "Identify API", "Group Identify API" and, for experiments, "Event tracking".
 
 // Paths of the ingestion APIs.
@@ -43,7 +43,7 @@ var reservedEventTypes = []string{
 
 // Properties of experiments.
 const (
-	experimentPrefix = "[Experiment] " // and the flag key: the user property that holds the variant
+	experimentPrefix = "[Experiment] " // followed by the flag key: the user property with the variant
 
 	rawFlagKey       = "flag_key"
 	rawVariant       = "variant"
@@ -71,7 +71,7 @@ const (
 	opPostInsert = "$postInsert"
 	opRemove     = "$remove"
 
-	unsetValue = "-" // a convention: the server reads the key only
+	unsetValue = "-" // a convention: the server only reads the key
 )
 
 // operators are in the order in which the server applies them, as two of Amplitude's SDKs copy it.
@@ -79,7 +79,7 @@ var operators = []string{
 	opClearAll, opUnset, opSet, opSetOnce, opAdd, opAppend, opPrepend, opPreInsert, opPostInsert, opRemove,
 }
 
-// valueKind is what an event field may hold. null is no value in any of them.
+// valueKind is what an event field may hold. null counts as absent in all of them.
 type valueKind string
 
 const (
@@ -106,7 +106,7 @@ const (
 	fieldSkipUserPropertiesSync = "$skip_user_properties_sync"
 )
 
-// eventFields are the keys of an event, in the order of the page "HTTP V2 API"; the last five are in SDKs only.
+// eventFields are the keys of an event, in the order of the page "HTTP V2 API"; the last five only appear in SDKs.
 var eventFields = map[string]valueKind{
 	fieldUserID:                 kindID,
 	fieldDeviceID:               kindID,
@@ -158,20 +158,20 @@ var eventFields = map[string]valueKind{
 	"receiptSig":         kindText,
 }
 
-// resetGroups are fields of which one that is sent resets the others that are not.
+// resetGroups are groups of fields: sending one of a group resets the others that are not sent.
 var resetGroups = [][]string{
 	{"platform", "os_name", "os_version", "device_brand", "device_manufacturer", "device_model", "carrier"},
 	{"country", "region", "city", "dma"},
 }
 
-// refusedIDs are user and device ids that get a 400, in lower case; how they are written does not matter. The page shows
-// the empty id as a pair of quotes, so that is one of them as well.
+// refusedIDs are user and device ids that get a 400, in lower case; case does not matter. The page shows the empty id
+// as a pair of quotes, which is therefore refused as well.
 var refusedIDs = []string{
 	"anonymous", "nil", "none", "null", "n/a", "na", "undefined", "unknown", "", `""`,
 	"00000000-0000-0000-0000-000000000000", "{}", "lmy47d", "0", "-1",
 }
 
-// Limits. Those that Behavior does not turn are here.
+// Limits that Behavior cannot change.
 const (
 	maxText                 = 1024 // UTF-16 units, beyond which text is cut
 	maxNesting              = 40
@@ -192,7 +192,7 @@ const (
 	propertyUpdatesHourly   = 1800
 )
 
-// Rules are the sandbox's tables of what Amplitude documents. A client's tests compare their own with them.
+// Rules are the sandbox's tables of what Amplitude documents. Clients compare their own tables with them in tests.
 type Rules struct {
 	// Fields holds what each key of an event may be: text, id, whole, number, flag or object.
 	Fields map[string]string
@@ -201,7 +201,7 @@ type Rules struct {
 	// ReservedEventTypes and RefusedIDs get a 400.
 	ReservedEventTypes []string
 	RefusedIDs         []string
-	// Names are event types, properties and paths by what they are.
+	// Names are event types, properties and paths by meaning.
 	Names map[string]string
 	// Limits are numbers by what they bound; durations are in seconds.
 	Limits map[string]int
@@ -237,7 +237,7 @@ func Documented() Rules {
 	}
 }
 
-// knownKeys shares the text of keys that recur in every event.
+// knownKeys interns keys that recur in every event.
 var knownKeys = func() map[string]string {
 	keys := map[string]string{}
 	for _, key := range slices.Concat(operators, slices.Collect(maps.Keys(eventFields)), []string{

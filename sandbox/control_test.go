@@ -136,7 +136,7 @@ func TestControlRefuses(t *testing.T) {
 		{"POST", "/_sandbox/faults", `{"acton":"hang"}`, "acton"},
 		{"POST", "/_sandbox/faults", `[{"acton":"hang"}]`, "acton"},
 		{"DELETE", "/_sandbox/faults/99", "", "no such fault"},
-		{"DELETE", "/_sandbox/faults/x", "", "positive number"},
+		{"DELETE", "/_sandbox/faults/x", "", "positive integer"},
 		{"POST", "/_sandbox/throttle", `{"ids":[]}`, "ids must name"},
 		{"POST", "/_sandbox/throttle", `{"ids":["a"],"until":"soon"}`, "until must be"},
 		{"POST", "/_sandbox/quota", `{"ids":["a"],"until":"-3s"}`, "in the future"},

@@ -21,7 +21,7 @@ type dedupe struct {
 	seen  map[xxh3.Uint128]firstCopy
 	order []dedupeEntry // oldest first
 	head  int
-	// forgotten counts keys that left before their window ended, because there were too many.
+	// forgotten counts keys that were dropped before their window ended because there were too many.
 	forgotten int
 }
 
@@ -62,7 +62,7 @@ func (d *dedupe) add(key xxh3.Uint128, seq uint64, now time.Time, window time.Du
 			break
 		}
 		d.head++
-		// An entry that was renewed after its window has a younger entry behind it.
+		// An entry that was renewed after its window has a newer entry after it.
 		if d.seen[oldest.key].at.Equal(oldest.at) {
 			delete(d.seen, oldest.key)
 			if !expired {

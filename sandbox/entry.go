@@ -17,10 +17,10 @@ const (
 	Duplicate Verdict = "duplicate"
 	Identify  Verdict = "identify"  // changed properties, is not an event
 	Dropped   Verdict = "dropped"   // accepted, then discarded: a blocked or deleted event type
-	Invalid   Verdict = "invalid"   // refused for a field of its own
+	Invalid   Verdict = "invalid"   // refused because of one of its fields
 	Throttled Verdict = "throttled" // refused for the rate or quota of its user or device
 	Silenced  Verdict = "silenced"  // refused because its device is silenced
-	Refused   Verdict = "refused"   // nothing wrong with it: refused with the rest of its request
+	Refused   Verdict = "refused"   // valid, but refused with the rest of its request
 )
 
 // Verdicts lists every verdict.
@@ -102,7 +102,7 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// containsFold finds lower-case text in s without regard to case.
+// containsFold reports whether s contains lower, ignoring case.
 func containsFold(s, lower string) bool {
 	return strings.Contains(s, lower) || strings.Contains(strings.ToLower(s), lower)
 }

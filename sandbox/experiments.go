@@ -20,14 +20,14 @@ const (
 	experimentProperties = 20_000
 	userFlags            = 2 * maxExperimentProperties
 
-	// Of what the processor's diagnostics would say.
+	// For what the processor's diagnostics would say.
 	diagnosedFlags    = 100
 	diagnosedVariants = 20
 )
 
 const dayMillis = 24 * 60 * 60 * 1000
 
-// experiment is one run of a flag: what its exposures say.
+// experiment is one run of a flag, according to its exposures.
 type experiment struct {
 	flag, run   string
 	variants    []*variantCount // in order of appearance
@@ -36,7 +36,7 @@ type experiment struct {
 	unexposures int
 	changes     int // exposures of a user to another variant than before
 	jumpers     int // distinct users who did so
-	left        int // users whose latest exposure is of no variant, after one of a variant
+	left        int // users whose latest exposure is an un-exposure, after an exposure
 	unassigned  int // (user, day) exposures without an assignment on that day
 	first, last int64
 	timeline    timeline
@@ -46,9 +46,9 @@ type experiment struct {
 type variantCount struct {
 	key       string
 	users     int // users whose latest variant it is, without those who were un-exposed since
-	first     int // users who met it first
+	first     int // users who saw it first
 	exposures int
-	met       int // distinct users who were in it at some time
+	met       int // distinct users who were ever in it
 	outcomes  map[string]*outcomeCount
 }
 
@@ -72,7 +72,7 @@ type experiments struct {
 	propertied map[xxh3.Uint128]struct{}
 	held       holding
 	overflow   int // what was not counted because a bound was reached
-	// book counts as the processor's diagnostics do.
+	// book counts like the processor's diagnostics.
 	book *diagnostics.Book
 }
 
@@ -87,8 +87,8 @@ func newExperiments(limit int64, weights map[string]map[string]float64) *experim
 	}
 }
 
-// properties counts the distinct [Experiment] user properties of the project, and returns those of the entry that are new
-// although limit are there.
+// properties counts the distinct [Experiment] user properties of the project, and returns those of the entry that are
+// new beyond the limit.
 func (x *experiments) properties(e *entry, limit int) (beyond []string) {
 	for i := range e.changes {
 		c := &e.changes[i]
@@ -128,8 +128,8 @@ func (x *experiments) observe(e *entry, u *user, of *event) {
 	}
 }
 
-// diagnose counts an event as the processor's diagnostics do: one that leaves the user's properties alone is late, and a flag of which
-// an assignment unsets the property assigns the user to no variant.
+// diagnose counts an event like the processor's diagnostics: one that leaves the user's properties alone is late, and a
+// flag whose property an assignment unsets does not assign the user to a variant.
 func (x *experiments) diagnose(e *entry, day int32, of *event) {
 	who, now := diagnostics.PersonOf(e.userID, e.deviceID), e.receivedAt.UnixMilli()
 	switch {
@@ -166,11 +166,11 @@ func (x *experiments) runOf(flag, run string) *experiment {
 // flagState is what a user did with a flag: the runs, and the day of its newest assignment.
 type flagState struct {
 	runs map[string]*userFlag
-	// missing are the runs with an exposure that lacks an assignment, by day plus 1; some are made good since.
+	// missing are the runs with an exposure that lacks an assignment, by day plus 1; some got one since.
 	missing map[int64][]*userFlag
 }
 
-// flagOf is the user's state of a run of a flag.
+// flagOf returns the user's state of a run of a flag.
 func (x *experiments) flagOf(u *user, flag, run string) *userFlag {
 	state := u.flags[flag]
 	if state != nil && state.runs[run] != nil {
@@ -227,7 +227,7 @@ func (x *experiments) exposure(e *entry, u *user, flag string, day int64) {
 	f.meet(v)
 	r.timeline.add(slices.Index(r.variants, v), e.eventTime)
 	if f.last != nil && f.out {
-		f.last.users++ // back where it was, and from there
+		f.last.users++ // back to the previous variant, and on from there
 		r.left--
 	}
 	switch {
@@ -258,7 +258,7 @@ func (x *experiments) exposure(e *entry, u *user, flag string, day int64) {
 	}
 }
 
-// currentRun is the run of a flag that the user is in, "" when in none: an un-exposure often does not name it.
+// currentRun returns the run of a flag that the user is in, or "": an un-exposure often does not name it.
 func (u *user) currentRun(flag string) string {
 	current := ""
 	if state := u.flags[flag]; state != nil {
@@ -288,7 +288,7 @@ func (s *flagState) lacks(f *userFlag) {
 	}
 }
 
-// assignment is of a flag, whatever its run; exposures of the same day that came before are made good.
+// assignment counts an assignment of a flag, for all of its runs; it also covers earlier exposures of the same day.
 func (x *experiments) assignment(u *user, flag string, day int64) {
 	if _, known := x.assigned[flag]; known || (len(x.assigned) < experimentRuns && x.holds(len(flag))) {
 		x.assigned[flag]++
@@ -312,7 +312,7 @@ func (x *experiments) assignment(u *user, flag string, day int64) {
 	delete(state.missing, day+1)
 }
 
-// holds makes room for something with names of a length; false when there is none.
+// holds reserves room for something with names of this length, and reports whether there is any.
 func (x *experiments) holds(names int) bool {
 	const cost = 256
 	size := cost + int64(names)
@@ -323,7 +323,7 @@ func (x *experiments) holds(names int) bool {
 	return true
 }
 
-// variant is one of a run's variants, nil when there is no room for it.
+// variant returns one of a run's variants, or nil if there is no room for it.
 func (x *experiments) variant(r *experiment, key string) *variantCount {
 	for _, v := range r.variants {
 		if v.key == key {

@@ -17,18 +17,18 @@ const (
 	FaultStatus           = "status"             // answer Code without ingesting
 	FaultIngestThenStatus = "ingest_then_status" // ingest, then answer Code
 	FaultIngestThenReset  = "ingest_then_reset"  // ingest, then reset the connection
-	FaultResetBeforeRead  = "reset_before_read"  // reset the connection at once
+	FaultResetBeforeRead  = "reset_before_read"  // reset the connection immediately
 	FaultSlowHeaders      = "slow_headers"       // answer after Delay
 	FaultSlowBody         = "slow_body"          // stop for Delay in the middle of the answer
 	FaultHang             = "hang"               // never answer; reset after Delay if there is one
-	FaultSilent           = "silent"             // nothing more is heard on the connection, not even the answer to a ping; closed after Delay if there is one
-	FaultGoAway           = "goaway"             // the connection ends without an answer: by GOAWAY in HTTP/2, else by a close, as an idle one does
+	FaultSilent           = "silent"             // send nothing more on the connection, not even the answer to a ping; close it after Delay if there is one
+	FaultGoAway           = "goaway"             // end the connection without an answer, like an idle one: with GOAWAY in HTTP/2, else by closing it
 	FaultStatusBeforeRead = "status_before_read" // answer Code with the body unread, and close
 	FaultWrongCode        = "wrong_code"         // HTTP 200 whose body says Code, or HTTP 400 whose body says 200
 	FaultUnindexed400     = "unindexed_400"      // 400 with Text and no lists
 	FaultBilling400       = "billing_400"        // 400 that names the plan
 	FaultRedirect         = "redirect"           // Code, or 301, to Location
-	FaultCaptivePage      = "captive_page"       // HTTP 200 with the page of a network that wants a login
+	FaultCaptivePage      = "captive_page"       // HTTP 200 with the login page of a network
 )
 
 // Forms of a fault's body.
@@ -39,10 +39,10 @@ const (
 	BodyTruncated = "truncated"
 )
 
-// Fault makes the next matching requests go wrong. Faults are consumed in their order.
+// Fault makes the next matching requests fail. Faults are consumed in order.
 type Fault struct {
 	ID int `json:"id"`
-	// Match selects requests; what is empty matches all.
+	// Match selects requests; empty fields match all.
 	Match FaultMatch `json:"match"`
 	// Times is the number of requests; 0 is 1, -1 is all until the fault is deleted.
 	Times int `json:"times"`
@@ -54,13 +54,13 @@ type Fault struct {
 	Body string `json:"body,omitempty"`
 	// Headers are added to the answer, for instance Retry-After.
 	Headers map[string]string `json:"headers,omitempty"`
-	// Delay is of slow_headers, slow_body, hang and silent.
+	// Delay applies to slow_headers, slow_body, hang and silent.
 	Delay Duration `json:"delay,omitempty"`
 	// Text is the error of unindexed_400.
 	Text string `json:"text,omitempty"`
 	// Location is where redirect points.
 	Location string `json:"location,omitempty"`
-	// Hits counts the requests that met the fault.
+	// Hits counts the requests that hit the fault.
 	Hits int `json:"hits"`
 }
 
@@ -69,7 +69,7 @@ type FaultMatch struct {
 	Path     string `json:"path,omitempty"`
 	APIKey   string `json:"api_key,omitempty"`
 	Contains string `json:"contains,omitempty"` // text of the decompressed body, for instance a user id
-	// LargerThan is the number of bytes on the wire that the request must announce more of.
+	// LargerThan matches requests that announce more than this number of bytes on the wire.
 	LargerThan int64 `json:"larger_than,omitempty"`
 }
 
@@ -86,8 +86,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return err
 }
 
-// faultActions holds, per action, whether it needs a code, whether it needs a delay, and whether the request may be
-// read by the ordinary steps (or must not be read at all).
+// faultActions says for each action whether it needs a code, whether it needs a delay, and whether the ordinary steps
+// may read the request.
 var faultActions = map[string]struct{ code, delay, ingests bool }{
 	FaultStatus:           {code: true},
 	FaultIngestThenStatus: {code: true, ingests: true},
@@ -121,7 +121,7 @@ func (f *Fault) validate() error {
 	case f.Action == FaultRedirect && f.Code != 0 && !slices.Contains(redirects, f.Code):
 		return fmt.Errorf("code must be 301, 302, 303, 307 or 308 for redirect (got %d)", f.Code)
 	case f.Action == FaultStatusBeforeRead && (f.Match.Contains != "" || f.Match.APIKey != ""):
-		return errors.New("match must not look into the body for status_before_read, which leaves it unread: use path or larger_than")
+		return errors.New("match must not use the body for status_before_read, which leaves it unread: use path or larger_than")
 	case f.Match.LargerThan < 0:
 		return fmt.Errorf("match.larger_than must not be negative (got %d)", f.Match.LargerThan)
 	case needs.delay && f.Delay <= 0:
@@ -139,7 +139,7 @@ func (f *Fault) validate() error {
 // faultsKept bounds the fault script.
 const faultsKept = 1000
 
-// script is the faults that are armed. The store's lock is held by whoever calls its methods.
+// script is the list of armed faults. Callers of its methods hold the store's lock.
 type script struct {
 	faults []*Fault
 	lastID int
@@ -148,7 +148,7 @@ type script struct {
 // add appends faults and gives them their ids.
 func (s *script) add(faults []Fault) error {
 	if len(s.faults)+len(faults) > faultsKept {
-		return fmt.Errorf("no more than %d faults at a time", faultsKept)
+		return fmt.Errorf("at most %d faults can be active at a time", faultsKept)
 	}
 	for i := range faults {
 		if err := faults[i].validate(); err != nil {
@@ -168,14 +168,14 @@ func (s *script) add(faults []Fault) error {
 	return nil
 }
 
-// remove deletes a fault, or all of them when id is 0; it tells whether there was one.
+// remove deletes a fault, or all of them if id is 0, and reports whether there was one.
 func (s *script) remove(id int) bool {
 	before := len(s.faults)
 	s.faults = slices.DeleteFunc(s.faults, func(f *Fault) bool { return id == 0 || f.ID == id })
 	return len(s.faults) < before
 }
 
-// list returns the faults as they stand; keys to match are masked.
+// list returns the current faults; keys to match are masked.
 func (s *script) list() []Fault {
 	out := make([]Fault, 0, len(s.faults))
 	for _, f := range s.faults {
@@ -188,7 +188,7 @@ func (s *script) list() []Fault {
 	return out
 }
 
-// take consumes the first fault that matches. It asks for the body when whether one matches depends on it.
+// take consumes the first fault that matches. If that depends on the body, it asks for it.
 func (s *script) take(q *request, body []byte, read bool) (fault *Fault, needBody bool) {
 	for i, f := range s.faults {
 		m := &f.Match

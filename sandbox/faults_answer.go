@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// suffer answers a request that met a fault; handle goes through the ordinary steps.
+// suffer answers a request that hit a fault; handle performs the ordinary steps.
 func (in *ingestion) suffer(w http.ResponseWriter, r *http.Request, f *Fault, handle func() answer) {
 	in.log.fault = f.Action
 	b := &in.behavior
@@ -86,10 +86,10 @@ func (in *ingestion) suffer(w http.ResponseWriter, r *http.Request, f *Fault, ha
 	}
 }
 
-// captivePage is what a hotel's network answers to everything until someone has signed in.
+// captivePage is what a hotel's network returns for every request until someone signs in.
 const captivePage = "<html><head><title>Welcome</title></head><body><form>Sign in to use this network</form></body></html>"
 
-// look reads a body that is not going to be ingested, for the request log: its size, key, events, and whether it is a retry.
+// look reads a body that will not be ingested, for the request log: its size, key, events, and whether it is a retry.
 func (in *ingestion) look(r *http.Request) {
 	if _, failed := in.transport(r); failed {
 		return
@@ -104,7 +104,7 @@ func (in *ingestion) look(r *http.Request) {
 	in.log.retry = in.store.retries.seen(in.log.fingerprint)
 }
 
-// failing is the answer of a fault with a status, in the form that the fault asks for.
+// failing returns the answer of a fault with a status, in the form that the fault specifies.
 func (in *ingestion) failing(f *Fault, status int) answer {
 	text := http.StatusText(status)
 	switch status {
@@ -188,8 +188,8 @@ func (in *ingestion) reset(w http.ResponseWriter) {
 	in.wire.reset(w)
 }
 
-// replyUnread answers while the client may still be sending, and closes: it depends on the client's haste whether it sees
-// the answer or a reset.
+// replyUnread answers while the client may still be sending, and closes: the client sees the answer or a reset,
+// depending on its timing.
 func (in *ingestion) replyUnread(w http.ResponseWriter, r *http.Request, f *Fault) {
 	a := in.failing(f, f.Code)
 	if r.ProtoMajor > 1 {

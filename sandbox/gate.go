@@ -14,7 +14,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
-// gate keeps other sites in the same browser out.
+// gate keeps out other sites in the same browser.
 type gate struct {
 	*store
 	hosts   loopback.Hosts
@@ -29,8 +29,8 @@ func newGate(s *store) *gate {
 	return g
 }
 
-// guard protects the page and the API under /_sandbox from other sites in the same browser: a request must name a
-// host that is ours (so that a foreign name that resolves to this machine reads nothing) and must not come from
+// guard protects the page and the API under /_sandbox from other sites in the same browser: a request must use a host
+// name of the sandbox (so that a foreign name that resolves to this machine reads nothing) and must not come from
 // another origin.
 func (g *gate) guard(next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
@@ -48,9 +48,9 @@ func (g *gate) guard(next http.Handler) http.Handler {
 	})
 }
 
-// fromHere protects the ingestion API from other sites in the same browser, which a form's content type lets write
-// without a preflight: a page must be of this machine or of allowed_origins. Amplitude's takes every origin. Clients
-// that are no browsers say neither where they come from nor need to name a host of the sandbox.
+// fromHere protects the ingestion API from other sites in the same browser, which could write without a preflight by
+// using a form's content type: a page must be from this machine or from allowed_origins. Amplitude accepts every
+// origin. Clients other than browsers do not send an origin, and may use any host name.
 func (g *gate) fromHere(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if refusal := g.foreign(r); refusal != nil {
@@ -64,17 +64,17 @@ func (g *gate) fromHere(next http.HandlerFunc) http.HandlerFunc {
 
 // foreign is a request that a page of another site made.
 type foreign struct {
-	from string // its origin, as the browser says it
+	from string // its origin, as sent by the browser
 	why  string
 }
 
-// AnyOrigin in Config.AllowedOrigins allows pages of every site to send events.
+// AnyOrigin in Config.AllowedOrigins allows pages from every site to send events.
 const AnyOrigin = "*"
 
 // foreign returns nil for a request that may write.
 func (g *gate) foreign(r *http.Request) *foreign {
 	origin, site := strings.ToLower(r.Header.Get("Origin")), r.Header.Get("Sec-Fetch-Site")
-	browser := origin != "" || site != "" || r.Method != http.MethodPost // which no client of the API sends
+	browser := origin != "" || site != "" || r.Method != http.MethodPost // API clients only use POST
 	if !browser || g.origins[AnyOrigin] {
 		return nil
 	}
@@ -92,7 +92,7 @@ func (g *gate) foreign(r *http.Request) *foreign {
 	return &foreign{from, "this request comes from a page of another site (" + from + "): add its origin to allowed_origins"}
 }
 
-// originHost is the host of an origin, with its port, or "".
+// originHost returns the host of an origin, with its port, or "".
 func originHost(origin string) string {
 	parsed, err := url.Parse(origin)
 	if err != nil {
@@ -101,8 +101,8 @@ func originHost(origin string) string {
 	return parsed.Host
 }
 
-// originHere tells whether an origin is a server on this machine, such as that of an application in development. No
-// site can have such an origin: it is what the browser asked for, not what a name resolves to.
+// originHere reports whether an origin is a server on this machine, such as an application in development. No other
+// site can have such an origin: it is what the browser requested, not what a name resolves to.
 func originHere(origin string) bool {
 	parsed, err := url.Parse(origin)
 	if err != nil {

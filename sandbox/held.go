@@ -8,19 +8,19 @@ import (
 	"encoding/json"
 )
 
-// What users, groups and experiments keep is bounded by Retention.PropertyBytes: one user by a quarter of it, the groups of
-// all projects by another quarter, what is counted of their experiments by another, and all users by the whole, the least
-// recently seen of which go first.
+// Retention.PropertyBytes bounds what users, groups and experiments keep: one user may keep a quarter of it, the groups
+// of all projects another quarter, the counts of their experiments another, and all users the whole. The least recently
+// seen users are dropped first.
 const heldShare = 4
 
 // holding is how much one user or group keeps, in bytes.
 type holding struct {
 	bytes, limit int64
-	// all is that of all users, or of all groups, of a project.
+	// all is the total of all users, or of all groups, of a project.
 	all *int64
 }
 
-// add counts more, or less.
+// add adds to the count; bytes may be negative.
 func (h *holding) add(bytes int64) {
 	h.bytes += bytes
 	if h.all != nil {
@@ -28,13 +28,13 @@ func (h *holding) add(bytes int64) {
 	}
 }
 
-// fits tells whether there is room.
+// fits reports whether there is room.
 func (h *holding) fits(bytes int64) bool { return h.bytes+bytes <= h.limit }
 
-// valueCost is what a value takes beside its text.
+// valueCost is the size of a value without its text.
 const valueCost = 32
 
-// weigh is about how many bytes a decoded value takes.
+// weigh estimates the size of a decoded value in bytes.
 func weigh(v any) int64 {
 	steps(1)
 	switch t := v.(type) {
@@ -59,7 +59,7 @@ func weigh(v any) int64 {
 	}
 }
 
-// size is about how many bytes a change takes.
+// size estimates the size of a change in bytes.
 func (c *Change) size() int64 {
 	const overhead = 160
 	return overhead + int64(len(c.Property)) + weigh(c.Before) + weigh(c.After)
@@ -85,10 +85,10 @@ func newGroups(limit int64) *groups {
 	return &groups{limit: limit, byKey: map[string]*group{}, recent: list.New()}
 }
 
-// groupCost is what a group takes beside its properties.
+// groupCost is the size of a group without its properties.
 const groupCost = 256
 
-// of returns a group, a new one if it is not known. The least recently changed give way.
+// of returns a group, adding it if it is new. The least recently changed groups are dropped.
 func (s *groups) of(key string) *group {
 	g := s.byKey[key]
 	if g == nil {
@@ -101,7 +101,7 @@ func (s *groups) of(key string) *group {
 	return g
 }
 
-// shed forgets groups until the rest fits.
+// shed drops groups until the rest fits.
 func (s *groups) shed() {
 	for s.held > s.limit && s.recent.Len() > 1 {
 		oldest := s.recent.Remove(s.recent.Front()).(*group)
@@ -110,7 +110,7 @@ func (s *groups) shed() {
 	}
 }
 
-// shed forgets the users that were least recently seen, but not the current one, until the rest fits.
+// shed drops the least recently seen users, except the current one, until the rest fits.
 func (s *store) shed(current *user) {
 	for {
 		var held int64

@@ -27,7 +27,7 @@ func writeError(w http.ResponseWriter, status int, text string) {
 	writeJSON(w, status, map[string]string{"error": text})
 }
 
-// number reads a query parameter; absent is standard.
+// number parses a query parameter, or returns standard if it is absent.
 func number(r *http.Request, name string, standard uint64) (uint64, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -35,23 +35,23 @@ func number(r *http.Request, name string, standard uint64) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, errQuery(name + " must be a whole number (got " + strconv.Quote(text) + ")")
+		return 0, errQuery(name + " must be an integer (got " + strconv.Quote(text) + ")")
 	}
 	return n, nil
 }
 
-// errQuery is a query that cannot be answered.
+// errQuery is an invalid query.
 type errQuery string
 
 func (e errQuery) Error() string { return string(e) }
 
-// raw is JSON text as it is.
+// raw is unmodified JSON text.
 func raw(text string) json.RawMessage { return json.RawMessage(text) }
 
 // controlBody bounds the body of a request to the control API.
 const controlBody = 1 << 20
 
-// readJSON reads a body into v; unknown members are refused, since they are most likely misspelled.
+// readJSON reads a body into v; unknown members are refused, because they are probably misspelled.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, controlBody))
 	d.DisallowUnknownFields()
@@ -62,11 +62,11 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 		}
 		err = errors.New("more than one JSON value")
 	}
-	writeError(w, http.StatusBadRequest, "the body is not as documented: "+err.Error())
+	writeError(w, http.StatusBadRequest, "invalid body: "+err.Error())
 	return false
 }
 
-// strict decodes JSON text; members that are not known are refused.
+// strict decodes JSON text and refuses unknown members.
 func strict(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()

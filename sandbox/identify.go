@@ -30,7 +30,7 @@ func (s *uploads) identify(w http.ResponseWriter, r *http.Request, eventType str
 	if fault == nil || fault.Action != FaultResetBeforeRead {
 		form, tooLarge = in.readForm(r)
 	}
-	in.read, in.failed = true, true // a form is no body that the steps could read
+	in.read, in.failed = true, true // the ordinary steps cannot read a form
 	if needBody {
 		fault, _ = s.takeFault(in)
 	}
@@ -68,7 +68,7 @@ func plainAnswer(status int, text string) answer {
 	return answer{status: status, contentType: "text/plain; charset=utf-8", body: []byte(text)}
 }
 
-// identifications applies the form's identifications as the events that they stand for.
+// identifications applies the form's identifications as events.
 func (in *ingestion) identifications(form url.Values, eventType string) answer {
 	s := in.store
 	key := form.Get("api_key")
@@ -114,8 +114,8 @@ func (in *ingestion) identifications(form url.Values, eventType string) answer {
 	return plainAnswer(http.StatusOK, formSuccess)
 }
 
-// identificationEvent is the event that an identification stands for. A group's has no user: it is given a device
-// of its own, as clients do.
+// identificationEvent returns the event for an identification. That of a group has no user and gets its own device, as
+// in clients.
 func identificationEvent(identification map[string]any, eventType string) map[string]any {
 	fields := map[string]any{}
 	for name, value := range identification {

@@ -16,8 +16,8 @@ type user struct {
 	properties properties
 	held       holding
 	history    []Change // oldest first
-	forgotten  int      // changes that left the history
-	// historyBytes is how much of what is held is history: half of it at most.
+	forgotten  int      // changes dropped from the history
+	// historyBytes is the part of the held bytes that is history: at most half.
 	historyBytes int64
 	fields       map[string]any
 	groups       map[string]any
@@ -42,10 +42,10 @@ type secondCount struct {
 	n      int
 }
 
-// userDevices bounds the devices kept of one user.
+// userDevices bounds the devices kept per user.
 const userDevices = 1000
 
-// countUpdate counts one property update and tells whether it is within the limit of the last hour.
+// countUpdate counts one property update and reports whether it is within the hourly limit.
 func (u *user) countUpdate(now time.Time, limit int) bool {
 	second := now.Unix()
 	drop, sum := 0, 0
@@ -87,8 +87,8 @@ func (u *user) remember(c Change, limit int) {
 	u.forgotten += drop
 }
 
-// at returns the properties as they were after the event seq, by rolling the history back;
-// false when the history does not reach back that far.
+// at returns the properties as they were after the event seq, by rolling back the history; false if the history does
+// not go back that far.
 func (u *user) at(seq uint64) (properties, bool) {
 	if u.forgotten > 0 && (len(u.history) == 0 || u.history[0].Seq > seq) {
 		return nil, false
@@ -121,7 +121,7 @@ type identities struct {
 	evicted int
 }
 
-// firstAmplitudeID makes the ids look like what they are.
+// firstAmplitudeID makes the ids look realistic.
 const firstAmplitudeID = 1_000_000_000_001
 
 func newIdentities(limit int, bytes int64) *identities {
@@ -162,7 +162,7 @@ func (s *identities) resolve(userID, deviceID string, now time.Time) *user {
 	return u
 }
 
-// userCost is what a user takes beside everything else.
+// userCost is the base size of a user.
 const userCost = 1024
 
 func (s *identities) create(userID string, now time.Time) *user {
@@ -184,7 +184,7 @@ func (s *identities) create(userID string, now time.Time) *user {
 	return u
 }
 
-// deviceCost is what a device takes beside its id.
+// deviceCost is the size of a device without its id.
 const deviceCost = 128
 
 // bind makes u the last user of a device.
@@ -212,10 +212,10 @@ func (s *identities) bind(deviceID string, u *user) {
 	}
 }
 
-// usersOf is the number of user ids that a device was used by, as far as it is known.
+// usersOf returns the number of user ids known to have used a device.
 func (s *identities) usersOf(deviceID string) int { return max(1, s.shared[deviceID]) }
 
-// updatesSince is the number of property updates in the last seconds.
+// updatesSince returns the number of property updates in the last seconds.
 func (u *user) updatesSince(now time.Time, seconds int64) int {
 	sum := 0
 	for i := len(u.updates) - 1; i >= 0 && u.updates[i].second > now.Unix()-seconds; i-- {

@@ -20,10 +20,10 @@ const (
 	idLong
 )
 
-// checkID returns an id as the server keeps it, without white space around it, and what is wrong with it.
+// checkID returns an id as the server stores it, without surrounding white space, and what is wrong with it.
 func checkID(id string, shortest, longest int) (string, idFault) {
 	if trimmed := strings.TrimSpace(id); len(trimmed) < len(id) {
-		id = strings.Clone(trimmed) // lets go of the white space
+		id = strings.Clone(trimmed) // releases the white space
 	}
 	switch n := utf16Length(id); {
 	case n == 0:
@@ -39,8 +39,8 @@ func checkID(id string, shortest, longest int) (string, idFault) {
 	}
 }
 
-// utf16Length is the length of text in UTF-16 units, in which the service, whose clients are mostly JavaScript, is taken
-// to count.
+// utf16Length returns the length of text in UTF-16 code units. The service is assumed to count those, because most of
+// its clients are JavaScript.
 func utf16Length(text string) int {
 	n := 0
 	for _, r := range text {
@@ -49,8 +49,8 @@ func utf16Length(text string) int {
 	return n
 }
 
-// cut returns the beginning of text that has at most limit UTF-16 units; it does not cut a character in two, and lets go
-// of the rest, which may be megabytes.
+// cut returns the longest prefix of text with at most limit UTF-16 code units; it does not split a character, and
+// releases the rest, which may be megabytes.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text

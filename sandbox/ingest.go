@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// uploads is the ingestion API: it takes requests through the checks of the service, and applies their events.
+// uploads is the ingestion API: it runs requests through the checks of the service, and applies their events.
 type uploads struct{ *store }
 
-// ServeHTTP answers requests to Amplitude's ingestion API, and those to no path at all.
+// ServeHTTP answers requests to Amplitude's ingestion API and to unknown paths.
 func (s *uploads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimSuffix(r.URL.Path, "/")
 	switch {
@@ -52,7 +52,7 @@ func (s *uploads) invalidPath(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if api := notModeled(path); api != "" {
-		text := r.Method + " " + path + " is of " + api + ", which the sandbox does not model"
+		text := r.Method + " " + path + " belongs to " + api + ", which the sandbox does not model"
 		in.log.warn(text)
 		in.respond(w, in.behavior.jsonAnswer(http.StatusNotImplemented, member{"error", text}))
 		return
@@ -71,7 +71,7 @@ func (s *uploads) ingest(w http.ResponseWriter, r *http.Request) uint64 {
 	defer s.finish(in)
 	fault, needBody := s.takeFault(in)
 	if needBody {
-		// The body decides: read it now, and go through the steps from there.
+		// The decision depends on the body: read it now, and perform the remaining steps.
 		in.refused, in.failed = in.transport(r)
 		in.read = true
 		fault, _ = s.takeFault(in)
@@ -103,14 +103,14 @@ func (s *uploads) begin(r *http.Request) *ingestion {
 	return in
 }
 
-// takeFault consumes the fault that the request meets, if any.
+// takeFault consumes the fault that the request hits, if any.
 func (s *uploads) takeFault(in *ingestion) (fault *Fault, needBody bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.script.take(in.log, in.body, in.read)
 }
 
-// keep puts an entry where readers find it.
+// keep stores an entry for readers.
 func (s *store) keep(e *entry) {
 	s.events.push(e)
 	s.stats.entry(e)
@@ -126,7 +126,7 @@ func ingestHeaders(h http.Header) {
 	h.Set("Strict-Transport-Security", "max-age=15768000")
 }
 
-// finish files the request.
+// finish adds the request to the log.
 func (s *uploads) finish(in *ingestion) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// drainLimit bounds what is read of a body beyond its limit, so that the client sees the answer and not a reset.
+// drainLimit bounds how much of an oversized body is read, so that the client sees the answer rather than a reset.
 const drainLimit = 256 << 20
 
 // ingestion is one request to the ingestion API on its way through the checks.
@@ -35,14 +35,14 @@ type ingestion struct {
 	project *project
 	events  []*event
 
-	// The outcome of reading the body, when a fault asked for it before its turn.
+	// The outcome of reading the body, if a fault needed it early.
 	read    bool
 	large   bool // it holds a place for large bodies
 	refused answer
 	failed  bool
 }
 
-// handle goes through the validation steps in their order; the first that fails answers.
+// handle performs the validation steps in order; the first that fails answers.
 func (in *ingestion) handle(r *http.Request) answer {
 	for _, step := range []func(*http.Request) (answer, bool){
 		in.transport, in.firewall, in.parse, in.shape, in.authorize, in.count, in.decode,
@@ -104,7 +104,7 @@ const (
 	typeForm = "application/x-www-form-urlencoded"
 )
 
-// acceptType is step 3. It notes a form's type, which Amplitude's own examples send without saying so: curl --data does.
+// acceptType is step 3. It notes a form's type, which Amplitude's own examples send implicitly through curl --data.
 func (in *ingestion) acceptType(contentType string) bool {
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	switch {
@@ -118,7 +118,7 @@ func (in *ingestion) acceptType(contentType string) bool {
 	}
 }
 
-// uncompressed is step 4: the body as text, or false and the body as it is when its coding cannot be read.
+// uncompressed is step 4: it returns the decoded body, or false and the original body if its encoding cannot be read.
 func (in *ingestion) uncompressed(coding string, wire io.Reader) (io.Reader, bool) {
 	switch strings.ToLower(strings.TrimSpace(coding)) {
 	case "", "identity":
@@ -227,7 +227,7 @@ func (in *ingestion) settle() answer {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer s.notify() // what arrived shows although its answer may take longer
+	defer s.notify() // show what arrived even if its answer takes longer
 	in.arrive()
 	if a, refused := v.answer(b); refused {
 		if b.ThrottleBeforeValidation {
@@ -264,7 +264,7 @@ func (in *ingestion) settle() answer {
 	return in.apply(counts)
 }
 
-// minIDLength is the shortest id that the request allows.
+// minIDLength returns the minimum id length for the request.
 func minIDLength(parsed *body, standard int) int {
 	options, _ := parsed.fields["options"].(map[string]any)
 	if n, ok := options["min_id_length"].(interface{ Int64() (int64, error) }); ok {
@@ -297,7 +297,7 @@ func (in *ingestion) limits(counts map[idKey]int) (answer, bool) {
 		case silenced[e.deviceID]:
 			return Silenced, "its device is silenced", nil
 		case throttledEvents[e.index]:
-			return Throttled, "its user or device is over its rate or quota", nil
+			return Throttled, "its user or device exceeds its rate or quota", nil
 		default:
 			return Refused, "another event of its request is throttled or silenced", nil
 		}
@@ -307,7 +307,7 @@ func (in *ingestion) limits(counts map[idKey]int) (answer, bool) {
 	case len(silenced) > 0:
 		a = b.silenced(in.endpoint, silenced, silencedEvents, t)
 	case p.accounts.overProject(b, in.endpoint, now, in.batch, len(in.events)):
-		verdict = func(*event) (Verdict, string, []Problem) { return Throttled, "the project is over its rate", nil }
+		verdict = func(*event) (Verdict, string, []Problem) { return Throttled, "the project exceeds its rate", nil }
 		a = b.projectThrottled()
 	case t.any():
 		a = b.throttled(in.endpoint, t)
@@ -335,10 +335,10 @@ func (in *ingestion) upload() *upload {
 	return &upload{store: in.store, project: in.project, endpoint: in.log.path, request: in.log.id, receivedAt: in.log.receivedAt, gap: in.gap()}
 }
 
-// clockSkew is the gap from which on Amplitude corrects a client's clock.
+// clockSkew is the gap from which Amplitude corrects a client's clock.
 const clockSkew = time.Minute
 
-// gap is how far the client's clock is behind the server's, 0 when close.
+// gap returns how far the client's clock is behind the server's, or 0 if it is close.
 func (in *ingestion) gap() time.Duration {
 	text, _ := in.parsed.fields["client_upload_time"].(string)
 	sent, err := time.Parse(time.RFC3339Nano, text)

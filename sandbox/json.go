@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Kinds of tokens, which jsontext itself names only from the version that requires Go 1.26.
+// Kinds of tokens; jsontext has names for them only in versions that require Go 1.26.
 const (
 	tokenBeginObject jsontext.Kind = '{'
 	tokenEndObject   jsontext.Kind = '}'
@@ -44,9 +44,9 @@ type body struct {
 	events []any          // nil when absent or not an array; no more than a request may have
 	count  int            // of all events
 	texts  [][]byte       // the text of each event, slices of the request body
-	// hasEvents tells that events was present and an array.
+	// hasEvents: events was present and an array.
 	hasEvents bool
-	// duplicateKeys tells that some object named a key twice; the last one counts.
+	// duplicateKeys: some object had a duplicate key; the last one counts.
 	duplicateKeys bool
 }
 
@@ -67,7 +67,7 @@ func newParser(in []byte) (*parser, error) {
 	return &parser{in: in, tokens: jsontext.NewDecoder(bytes.NewBuffer(in), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}, nil
 }
 
-// parseBody decodes a request body whose top must be an object. Events beyond maxEvents are counted only.
+// parseBody decodes a request body, which must be an object. Events beyond maxEvents are only counted.
 func parseBody(in []byte, maxEvents int) (*body, error) {
 	p, err := newParser(in)
 	if err != nil {
@@ -131,13 +131,13 @@ func (p *parser) events(b *body) error {
 			return err
 		}
 		b.events = append(b.events, v)
-		// Before an element stand white space and a comma only.
+		// Only white space and a comma precede an element.
 		b.texts = append(b.texts, bytes.TrimLeft(p.in[before:p.tokens.InputOffset()], ", \t\r\n"))
 		return nil
 	})
 }
 
-// end makes sure that nothing follows.
+// end checks that nothing follows.
 func (p *parser) end() error {
 	_, err := p.tokens.ReadToken()
 	switch {
@@ -177,7 +177,7 @@ func (p *parser) key() (string, error) {
 	if known, ok := knownKeys[string(quoted[1:len(quoted)-1])]; ok {
 		return known, nil
 	}
-	key, _ := jsontext.AppendUnquote(nil, quoted) // what was read can be unquoted; half a surrogate pair is replaced
+	key, _ := jsontext.AppendUnquote(nil, quoted) // what was read can be unquoted; a lone surrogate is replaced
 	return string(key), nil
 }
 

@@ -16,10 +16,10 @@ const (
 	levelInfo    = "info"
 )
 
-// secondsBound is the time, in ms, below which a value is more likely seconds.
+// secondsBound is the time, in ms, below which a value is probably in seconds.
 const secondsBound = 1e11
 
-// starterBatch is the number of events in a request that the starter plan advises.
+// starterBatch is the number of events per request recommended for the starter plan.
 const starterBatch = 10
 
 // warn keeps a warning. The caller holds the lock.
@@ -31,7 +31,7 @@ func (s *store) warn(w warning) {
 	s.stats.warnings++
 }
 
-// lint records about a request what real Amplitude accepts in silence although it is most likely a mistake.
+// lint records what real Amplitude silently accepts in a request although it is probably a mistake.
 func (in *ingestion) lint(now time.Time) {
 	say := func(text string) {
 		in.store.warn(warning{At: now.UnixMilli(), Request: in.log.id, Text: text})
@@ -48,17 +48,17 @@ func (in *ingestion) lint(now time.Time) {
 	}
 	text, _ := in.parsed.fields["client_upload_time"].(string)
 	if sent, err := time.Parse(time.RFC3339Nano, text); err == nil && now.Sub(sent) > clockSkew {
-		say("client_upload_time is " + now.Sub(sent).Round(time.Second).String() + " old: the times of the events are moved by that")
+		say("client_upload_time is " + now.Sub(sent).Round(time.Second).String() + " old: the times of the events are shifted by that")
 	}
 }
 
-// lintEvent records the same about one event that is stored.
+// lintEvent does the same for a stored event.
 func (up *upload) lintEvent(p *project, e *event, u *user, now time.Time, insertID string, warn func(string)) {
 	if insertID == "" {
 		warn("no insert_id: a retry would be stored twice")
 	}
 	for _, field := range e.empty {
-		warn(field + " is empty: leave it out when there is none, since Amplitude lists the empty text among the ids that it refuses")
+		warn(field + " is empty: omit it when there is none, because Amplitude lists the empty string among the ids that it refuses")
 	}
 	if n, ok := e.fields[fieldTime].(json.Number); ok {
 		ms, _ := n.Float64()
@@ -75,7 +75,7 @@ func (up *upload) lintEvent(p *project, e *event, u *user, now time.Time, insert
 	}
 	if id := idText(e.fields[fieldEventID]); id != "" && !e.identify() {
 		if cut(id, up.behavior.StringLimit) == u.eventID {
-			warn("event_id " + cut(id, namesShown) + " repeats: it must count up, since it takes part in de-duplication")
+			warn("event_id " + cut(id, namesShown) + " repeats: it must increase, because Amplitude uses it for de-duplication")
 		}
 		u.eventID = cut(id, up.behavior.StringLimit)
 	}
@@ -92,14 +92,14 @@ func (up *upload) lintEvent(p *project, e *event, u *user, now time.Time, insert
 	}
 	if _, custom := e.object(fieldEventProperties)[rawFlagKey]; custom && transformed[e.eventType()] == "" && !strings.HasPrefix(e.eventType(), "$") &&
 		!strings.HasPrefix(e.eventType(), experimentPrefix) {
-		warn("an exposure under a name of its own counts toward event volume, and is analyzed only if its user property is set when it comes")
+		warn("an exposure with a custom event name counts toward event volume, and is analyzed only if its user property was set before it arrives")
 	}
 	if n := p.identities.usersOf(e.deviceID); n > up.behavior.SharedDeviceUsers {
-		warn("its device was used by " + strconv.Itoa(n) + " users: anonymous events on it go to the last one")
+		warn("its device was used by " + strconv.Itoa(n) + " users: anonymous events from it are attributed to the last one")
 	}
 	if u.updatesSince(now, updateSeconds) > updateSeconds {
-		warn("user_properties come more than once a second for this user: beyond " +
-			strconv.Itoa(up.behavior.PropUpdateLimit) + " an hour they are dropped in silence")
+		warn("user_properties arrive more than once a second for this user: beyond " +
+			strconv.Itoa(up.behavior.PropUpdateLimit) + " an hour they are silently dropped")
 	}
 }
 

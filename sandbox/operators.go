@@ -17,10 +17,10 @@ import (
 type Change struct {
 	Property  string `json:"property"`
 	Operation string `json:"operation"` // the operator, "set" for a plain property
-	Before    any    `json:"before"`    // null when it was not set
-	After     any    `json:"after"`     // null when it is not set any more
+	Before    any    `json:"before"`    // null if it was not set
+	After     any    `json:"after"`     // null if it is not set anymore
 	Changed   bool   `json:"changed"`   // before differs from after
-	// Jump tells that an experiment's variant became another one.
+	// Jump: the variant of an experiment changed.
 	Jump       bool   `json:"variant_changed,omitempty"`
 	Seq        uint64 `json:"seq"`
 	EventType  string `json:"event_type"`
@@ -35,8 +35,7 @@ type properties map[string]any
 
 // applyOperators applies user_properties (or group_properties) in the server's order: $clearAll, $unset, $set,
 // $setOnce, $add, $append, $prepend, $preInsert, $postInsert, $remove, then plain keys. record is called for each
-// property that an operation addressed, warn for what is ignored.
-// What finds no room in held is ignored.
+// affected property, warn for what is ignored. What does not fit into held is ignored.
 func (p properties) applyOperators(ops map[string]any, b *Behavior, held *holding, record func(Change), warn func(string)) {
 	w := writer{p, held, record, warn}
 	if b.PlainProperties == PlainFirst {
@@ -72,7 +71,7 @@ func (w *writer) operations(ops map[string]any) {
 	}
 }
 
-// plain sets the properties that stand beside the operators.
+// plain sets the properties without operators.
 func (w *writer) plain(ops map[string]any, nulls string) {
 	for _, name := range slices.Sorted(maps.Keys(ops)) {
 		value := ops[name]
@@ -108,7 +107,7 @@ func (w *writer) write(name string, value any, exists bool, op string) {
 		more -= valueCost + int64(len(name)) + weigh(before)
 	}
 	if more > 0 && !w.held.fits(more) {
-		w.warn("property " + quoted(name) + " is not kept: its user or group is larger than the sandbox keeps (retention.property_bytes)")
+		w.warn("property " + quoted(name) + " is not kept: its user or group exceeds what the sandbox keeps (retention.property_bytes)")
 		return
 	}
 	w.held.add(more)
@@ -172,7 +171,7 @@ func (w *writer) apply(op, name string, argument any) {
 	}
 }
 
-// asList is a value as a list: nothing is empty, a scalar is a list of one.
+// asList returns a value as a list: nil is empty, a scalar is a list of one.
 func asList(v any) []any {
 	switch l := v.(type) {
 	case nil:
@@ -184,8 +183,7 @@ func asList(v any) []any {
 	}
 }
 
-// without returns the members of from that equal none of the members of taken, nor an earlier one of the result
-// when from is inserted into taken.
+// without returns the members of from that are not in taken and, if from is inserted into taken, without duplicates.
 func without(from, taken []any) []any {
 	gone := make(map[string]struct{}, len(taken))
 	for _, v := range taken {
@@ -201,7 +199,7 @@ func without(from, taken []any) []any {
 	return out
 }
 
-// identityOf is the same text for values that are equal, and for no others.
+// identityOf returns the same text for equal values only.
 func identityOf(v any) string {
 	n, isNumber := v.(json.Number)
 	if !isNumber {
@@ -220,10 +218,10 @@ func identityOf(v any) string {
 	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
-// namesShown is how much of a name warnings show.
+// namesShown is the maximum length of a name in warnings.
 const namesShown = 200
 
-// quoted is a name as warnings show it.
+// quoted returns a name as shown in warnings.
 func quoted(name string) string { return strconv.Quote(cut(name, namesShown)) }
 
 // equal compares by value: 1 and 1.0 are the same number.
@@ -247,7 +245,7 @@ func equal(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// add adds exactly while both are whole numbers that fit.
+// add adds exactly if both are integers that fit.
 func add(current, argument any) (json.Number, bool) {
 	n, ok := argument.(json.Number)
 	if !ok {

@@ -5,7 +5,7 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import "slices"
 
-// Bounds of what is counted of other events than those of experiments.
+// Bounds on the counts of events other than those of experiments.
 const (
 	outcomeTypes = 50  // event types of a variant
 	outcomeRuns  = 100 // runs of flags that the user of an event is in
@@ -14,7 +14,7 @@ const (
 // outcomeCount is how often users who were in a variant sent an event of one type, and how many of them.
 type outcomeCount struct{ events, users int }
 
-// did is that a user sent an event of a type while in a variant.
+// did identifies an event type that a user sent while in a variant.
 type did struct {
 	in        *variantCount
 	eventType string
@@ -29,7 +29,8 @@ func (f *userFlag) meet(v *variantCount) {
 	}
 }
 
-// outcome counts an event under the variants that its user is in by now: those of the user properties, by which Amplitude segments.
+// outcome counts an event for the current variants of its user: those of the user properties, by which Amplitude
+// segments.
 func (x *experiments) outcome(e *entry, u *user) {
 	if u.flagCount > outcomeRuns {
 		x.overflow++
@@ -52,7 +53,7 @@ func (x *experiments) outcome(e *entry, u *user) {
 	}
 }
 
-// outcomeIn counts an event under a variant of one run; false when there is no room for it.
+// outcomeIn counts an event for a variant of one run, and reports whether there was room for it.
 func (x *experiments) outcomeIn(f *userFlag, v *variantCount, eventType string, u *user) bool {
 	f.meet(v)
 	count := v.outcomes[eventType]

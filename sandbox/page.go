@@ -12,11 +12,11 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// pageFS is the page's files without their folder.
+// pageFS holds the page's files without their directory.
 var pageFS = func() fs.FS {
 	sub, err := fs.Sub(pageFiles, "page")
 	if err != nil {
-		panic(err) // the folder is embedded above
+		panic(err) // the directory is embedded above
 	}
 	return sub
 }()
@@ -54,7 +54,7 @@ func getOpenAPI(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(openAPI)
 }
 
-// pageHeaders keep the page to itself: no foreign and no inline script or style, no framing, no sniffing.
+// pageHeaders isolate the page: no foreign or inline scripts and styles, no framing, no sniffing.
 func pageHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Select selects events; what is empty selects all, and without Verdicts only stored events are meant.
+// Select selects events; empty fields select all, and without Verdicts only stored events are selected.
 type Select struct {
 	UserID, DeviceID, EventType, Flag string
 	Verdicts                          []Verdict
@@ -26,9 +26,9 @@ func (q Select) filter() *filter {
 	return f
 }
 
-// Event is an event that was received, with what the sandbox says about it.
+// Event is a received event, with what the sandbox knows about it.
 type Event struct {
-	// JSON is the event as stored: as received, unless it was transformed or cut.
+	// JSON is the event as stored: as received, unless it was transformed or truncated.
 	JSON string
 	// Fields is JSON decoded; numbers are json.Number.
 	Fields map[string]any
@@ -49,7 +49,7 @@ func (s *Server) Events(q Select) []Event {
 	return out
 }
 
-// AwaitEvents returns the selected events once there are at least n, or those that there are when ctx is done.
+// AwaitEvents returns the selected events once there are at least n, or those present when ctx is done.
 func (s *Server) AwaitEvents(ctx context.Context, q Select, n int) ([]Event, error) {
 	c := condition{filter: q.filter(), count: n}
 	for {
@@ -65,7 +65,7 @@ func (s *Server) AwaitEvents(ctx context.Context, q Select, n int) ([]Event, err
 	}
 }
 
-// User returns what is known of a user, by user_id, device_id or Amplitude ID.
+// User returns what is known about a user, by user_id, device_id or Amplitude ID.
 func (s *Server) User(id string) (User, bool) {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
@@ -88,7 +88,7 @@ func (s *Server) Group(groupType, value string) (map[string]any, bool) {
 	return nil, false
 }
 
-// Stats returns the counts since the start or the last reset.
+// Stats returns the counts since startup or the last reset.
 func (s *Server) Stats() Overview { return s.store.overview() }
 
 // Routes lists the page, the read API and the control API as "METHOD /path".

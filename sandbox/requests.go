@@ -68,7 +68,7 @@ func (q *request) size() int64 {
 	return n
 }
 
-// keyReserve is how much more than its share is looked at of a body, so that a key that is cut in two is masked too.
+// keyReserve is how much more of a body is searched than is kept, so that a truncated key is masked, too.
 const keyReserve = 4 << 10
 
 func (q *request) setBody(body []byte, limit int) {
@@ -83,7 +83,7 @@ func (q *request) setKey(key string) {
 	q.keyMisplaced = strings.Contains(q.query, key)
 	for name, values := range q.header {
 		for _, v := range values {
-			// Names such as "sandbox" occur in the names of hosts and clients.
+			// Keys such as "sandbox" also occur in host and client names.
 			q.keyMisplaced = q.keyMisplaced || v == key || (len(key) >= maskedFrom && strings.Contains(v, key)) || name == "Authorization"
 		}
 	}
@@ -100,7 +100,7 @@ func (q *request) warn(texts ...string) {
 	}
 }
 
-// bodyNote says why there is no body to show although one was announced; "" when there is one, or none was sent.
+// bodyNote returns why there is no body to show although one was announced, or "".
 func (q *request) bodyNote() string {
 	switch {
 	case q.body != "" && !utf8.ValidString(q.body):
@@ -112,7 +112,7 @@ func (q *request) bodyNote() string {
 	}
 }
 
-// setAnswer keeps the answer; the key is masked wherever it stands.
+// setAnswer stores the answer with all occurrences of the key masked.
 func (q *request) setAnswer(a answer) {
 	const limit = 16 << 10
 	q.status = a.status
@@ -134,27 +134,27 @@ func (q *request) masked(text string) string {
 		return text
 	}
 	if len(q.secret) < maskedFrom {
-		// A short key may be an ordinary word: it is masked where it is a whole value.
+		// A short key may be an ordinary word: it is masked only as a complete value.
 		text = strings.ReplaceAll(text, `"`+q.secret+`"`, `"`+q.key+`"`)
 		return strings.ReplaceAll(text, errKey+q.secret, errKey+q.key)
 	}
 	return strings.ReplaceAll(text, q.secret, q.key)
 }
 
-// The key of a body that cannot be parsed, in JSON and in a form. Each begins with literal text, which a search finds
-// quickly; as one expression they took most of the time of a request.
+// The key in a body that cannot be parsed, as JSON and as a form. Each expression starts with literal text, which is
+// found quickly; a combined expression took most of the time of a request.
 var (
 	keyMember = regexp.MustCompile(`("api_key"\s*:\s*")[^"]*(")`)
 	keyField  = regexp.MustCompile(`(api_key=)[^&\s]+`)
 )
 
-// maskedFrom is the length from which on the ends of a key are shown.
+// maskedFrom is the length from which the ends of a key are shown.
 const maskedFrom = 12
 
-// realKey matches what Amplitude gives out: such a key may be that of a project out there, and is never shown.
+// realKey matches the format of Amplitude's keys: such a key may belong to a real project, and is never shown.
 var realKey = regexp.MustCompile(`^[0-9A-Fa-f]{32}$`)
 
-// MaskKey returns an API key as it may be shown: its ends when it is long, else nothing of it.
+// MaskKey returns an API key in a form that may be shown: its ends if it is long, else nothing of it.
 func MaskKey(key string) string {
 	if len(key) < maskedFrom {
 		return "****"

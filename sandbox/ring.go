@@ -12,7 +12,7 @@ type ring[T any] struct {
 	head  int // the oldest
 	n     int
 	used  int64
-	gone  uint64 // items that left
+	gone  uint64 // dropped items
 }
 
 func newRing[T any](limit int, bytes int64, size func(T) int64) *ring[T] {

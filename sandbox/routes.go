@@ -8,13 +8,13 @@ import (
 	"net/http"
 )
 
-// controlPrefix starts every path that Amplitude does not have.
+// controlPrefix starts every path that does not exist at Amplitude.
 const controlPrefix = "/_sandbox"
 
 // routes are handlers by "METHOD /path".
 type routes map[string]http.HandlerFunc
 
-// merged puts the routes of all parts together.
+// merged returns the routes of all parts.
 func merged(parts ...routes) routes {
 	all := routes{}
 	for _, part := range parts {
@@ -23,7 +23,7 @@ func merged(parts ...routes) routes {
 	return all
 }
 
-// newHandler answers everything. Paths that are neither Amplitude's nor ours get Amplitude's answer.
+// newHandler returns the handler for all paths. Unknown ones get Amplitude's answer.
 func newHandler(g *gate, control routes, up *uploads) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handler := range control {

@@ -358,5 +358,5 @@ func TestConcurrentDevice(t *testing.T) {
 	}
 	s.get("/_sandbox/warnings", &read)
 	require.Len(t, read.Warnings, 1)
-	assert.Contains(t, read.Warnings[0].Text, "two requests at a time")
+	assert.Contains(t, read.Warnings[0].Text, "two concurrent requests have the same device")
 }

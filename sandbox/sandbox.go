@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// TB is the part of testing.TB that New needs.
+// TB is the subset of testing.TB that New needs.
 type TB interface {
 	Helper()
 	Cleanup(func())
@@ -33,17 +33,17 @@ type options struct {
 	now    func() time.Time
 }
 
-// WithConfig changes the configuration, which starts as DefaultConfig.
+// WithConfig changes the configuration, starting from DefaultConfig.
 func WithConfig(change func(*Config)) Option {
 	return func(o *options) { change(&o.config) }
 }
 
-// WithBehavior changes the behavior, which starts as DefaultBehavior.
+// WithBehavior changes the behavior, starting from DefaultBehavior.
 func WithBehavior(change func(*Behavior)) Option {
 	return func(o *options) { change(&o.config.Behavior) }
 }
 
-// WithClock sets the time that every window goes by.
+// WithClock sets the clock that every window uses.
 func WithClock(now func() time.Time) Option {
 	return func(o *options) { o.now = now }
 }
@@ -51,8 +51,8 @@ func WithClock(now func() time.Time) Option {
 // stopTimeout is how long a test waits for requests in progress when it ends.
 const stopTimeout = 5 * time.Second
 
-// New starts a sandbox on a free port of the loopback interface, and stops it when the test ends.
-// Its one API key is "sandbox".
+// New starts a sandbox on a free port of the loopback interface, and stops it when the test ends. Its only API key is
+// "sandbox".
 func New(t TB, opts ...Option) *Server {
 	t.Helper()
 	o := options{config: DefaultConfig(), now: time.Now}
@@ -83,7 +83,7 @@ func New(t TB, opts ...Option) *Server {
 	return s
 }
 
-// URL is the address that the sandbox serves on, such as http://127.0.0.1:43210; empty before Serve.
+// URL returns the address of the sandbox, such as http://127.0.0.1:43210; empty before Serve.
 func (s *Server) URL() string {
 	if s.address == nil {
 		return ""

@@ -27,10 +27,10 @@ var codeTemplates = template.Must(template.New("").Funcs(template.FuncMap{
 	"go": strconv.Quote,
 }).ParseFS(codeFiles, "code/*.tmpl"))
 
-// quoteShell is text as one word of a POSIX shell.
+// quoteShell quotes text as one POSIX shell word.
 func quoteShell(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
-// quoteGo is text as a Go string, without escapes where that can be.
+// quoteGo quotes text as a Go string, without escapes where possible.
 func quoteGo(text string) string {
 	if strings.Contains(text, "\n") && strconv.CanBackquote(strings.ReplaceAll(text, "\n", "")) {
 		return "`" + text + "`"
@@ -42,7 +42,7 @@ func quoteGo(text string) string {
 func execute(name string, data any) string {
 	var out strings.Builder
 	if err := codeTemplates.ExecuteTemplate(&out, name+".tmpl", data); err != nil {
-		return fmt.Sprintf("this code cannot be written: %v", err) // a template and its data disagree, which tests see
+		return fmt.Sprintf("this code cannot be written: %v", err) // the template does not fit its data, which tests detect
 	}
 	return strings.TrimSpace(out.String())
 }
@@ -51,11 +51,11 @@ func render(name string, data any) code {
 	return code{Curl: execute(name+".curl", data), Node: execute(name+".node", data), Go: execute(name+".go", data)}
 }
 
-// keyVariable is the environment variable that code for Amplitude takes the API key from.
+// keyVariable is the environment variable with the API key in code for Amplitude.
 const keyVariable = "AMPLITUDE_API_KEY"
 
-// amplitudeCode is the request to an API of Amplitude's with a key of the sandbox, or without one with that of the
-// environment.
+// amplitudeCode returns the request to one of Amplitude's APIs, with a key of the sandbox or, without one, the key from
+// the environment.
 func (f *exposureForm) amplitudeCode(url, key string) code {
 	const mark = "@"
 	before, after, _ := strings.Cut(f.upload(mark), mark) // the key comes first
@@ -77,7 +77,7 @@ func (f *exposureForm) amplitudeCode(url, key string) code {
 	return render("amplitude", data)
 }
 
-// collectorCode is the log record to a Collector.
+// collectorCode returns the request with a log record to a Collector.
 func (f *exposureForm) collectorCode(url string) code {
 	record := f.logRecord()
 	return render("collector", struct {

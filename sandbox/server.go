@@ -13,12 +13,13 @@ import (
 	"time"
 )
 
-// Server is a local Amplitude: it answers the ingestion API, keeps what it was sent, and shows it. It is an http.Handler;
-// Serve and Shutdown are for those who want it to serve by itself.
+// Server is a local Amplitude: it answers the ingestion API, stores what it receives, and shows it. It is an
+// http.Handler; Serve and Shutdown are for use without another server.
 //
-// It only joins its parts, each of which has its paths: uploads takes events, eventsAPI, requestsAPI, usersAPI and
-// experimentsAPI show them, streamAPI tells what happens and recordsAPI what happened before, in a Collector, faultsAPI makes things go wrong, sendAPI is the page's form,
-// controlAPI is the sandbox itself, and gate keeps other sites out. What they remember is in store.
+// It only connects its parts, which have their own paths: uploads accepts events, eventsAPI, requestsAPI, usersAPI and
+// experimentsAPI show them, streamAPI reports what happens and recordsAPI what happened before that in a Collector,
+// faultsAPI injects failures, sendAPI is the page's form, controlAPI is the sandbox itself, and gate keeps other sites
+// out. Their state is in store.
 type Server struct {
 	store   *store
 	handler http.Handler
@@ -30,7 +31,7 @@ type Server struct {
 	address net.Addr
 }
 
-// NewServer returns a sandbox, or what is wrong with its configuration.
+// NewServer returns a sandbox, or an error that says what is wrong with the configuration.
 func NewServer(config Config) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -59,8 +60,8 @@ func NewServer(config Config) (*Server, error) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 const (
-	// readHeaderTimeout and idleTimeout end connections that say nothing, and writeTimeout those that take nothing. A stream
-	// moves it with each of its writes.
+	// readHeaderTimeout and idleTimeout end silent connections, writeTimeout those that read nothing. A stream extends
+	// it with each write.
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
 	writeTimeout      = 10 * time.Minute
@@ -70,7 +71,7 @@ const (
 // Serve answers requests on a listener in the background until Shutdown.
 func (s *Server) Serve(l net.Listener) error { return s.serve(muteableListener{l}) }
 
-// ServeTLS is Serve over TLS, with HTTP/2 as Amplitude has it unless the configuration names other protocols.
+// ServeTLS is Serve over TLS, with HTTP/2 like Amplitude unless the configuration names other protocols.
 func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
 	config = config.Clone()
 	if len(config.NextProtos) == 0 {
@@ -81,7 +82,7 @@ func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
 
 func (s *Server) serve(l net.Listener) error {
 	if s.http != nil {
-		return errors.New("the sandbox serves already")
+		return errors.New("the sandbox is already serving")
 	}
 	s.http = &http.Server{
 		Handler: s, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, WriteTimeout: writeTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: withWire,
@@ -90,7 +91,7 @@ func (s *Server) serve(l net.Listener) error {
 	s.address = l.Addr()
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(l) // ends with ErrServerClosed; a listener that breaks shows as refused connections
+		_ = s.http.Serve(l) // ends with ErrServerClosed; a broken listener shows as refused connections
 	}()
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// largeBody is the size from which on a body waits for one of the few places for large ones, and largeBodies is how many
-	// there are: decoded, a body takes many times its size.
+	// largeBody is the size from which a body waits for one of a few slots, and largeBodies is the number of these
+	// slots: decoded, a body takes many times its size.
 	largeBody   = 1 << 20
 	largeBodies = 2
 	// watchers is how many streams and waits may be open.
@@ -21,10 +21,10 @@ const (
 	bodyTimeout = time.Minute
 )
 
-// slots are a number of places.
+// slots is a counting semaphore.
 type slots chan struct{}
 
-// take waits for a place; false when ctx ends first.
+// take waits for a slot; false if ctx ends first.
 func (s slots) take(ctx context.Context) bool {
 	select {
 	case s <- struct{}{}:
@@ -34,7 +34,7 @@ func (s slots) take(ctx context.Context) bool {
 	}
 }
 
-// tryTake takes a place if one is free.
+// tryTake takes a slot if one is free.
 func (s slots) tryTake() bool {
 	select {
 	case s <- struct{}{}:
@@ -50,7 +50,7 @@ func (s slots) free() { <-s }
 func (s *store) watched(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.watching.tryTake() {
-			writeError(w, http.StatusServiceUnavailable, "too many streams and waits are open: close some")
+			writeError(w, http.StatusServiceUnavailable, "too many streams and waits are open: close some of them")
 			return
 		}
 		defer s.watching.free()
@@ -67,7 +67,7 @@ func timely(w http.ResponseWriter, r *http.Request) {
 	r.Body = &timelyBody{r.Body, control}
 }
 
-// timelyBody takes the deadline back when the body is there, since it would end the request.
+// timelyBody removes the deadline once the body has arrived, because it would end the request.
 type timelyBody struct {
 	io.ReadCloser
 	control *http.ResponseController

@@ -11,7 +11,7 @@ import (
 // warningsKept bounds the warnings kept.
 const warningsKept = 5000
 
-// warning is something that Amplitude accepts in silence although it is most likely a mistake.
+// warning is something that Amplitude silently accepts although it is probably a mistake.
 type warning struct {
 	At      int64  `json:"at"` // ms
 	Request uint64 `json:"request"`
@@ -39,7 +39,7 @@ type stats struct {
 	events    int
 	warnings  int
 	unsorted  int            // events older than the newest of their user
-	foreign   map[string]int // requests refused because of the page that made them, by its origin
+	foreign   map[string]int // requests refused because of the page that sent them, by origin
 }
 
 // originsCounted bounds the origins counted by name; the rest is counted as otherTypes.
@@ -105,7 +105,8 @@ func (s *stats) request(q *request) {
 	e.Status[status]++
 }
 
-// refuseForeign counts a request of another site. It is no entry of the request log: a page must not push others out.
+// refuseForeign counts a request from another site. It is not added to the request log, so that a page cannot push out
+// other requests.
 func (s *store) refuseForeign(f *foreign) {
 	const longest = 200
 	s.mu.Lock()

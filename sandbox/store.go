@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// store is all that a sandbox remembers. Its parts share it and one lock: what a request changes, readers see as a whole.
+// store is the state of a sandbox. Its parts share it and one lock, so readers see the changes of a request as a whole.
 type store struct {
 	config Config
 	clock  clock
@@ -32,9 +32,9 @@ type store struct {
 	forced   forced
 	retries  retries
 	inflight map[idKey]int
-	changed  chan struct{} // closed and replaced when something happened
+	changed  chan struct{} // closed and replaced when something happens
 
-	// records tells of what a Collector did before, nil without one; recordsBefore are its counts at the last reset.
+	// records is the Collector in this process, nil without one; recordsBefore are its counts at the last reset.
 	records       Records
 	recordsBefore map[string]uint64
 
@@ -42,7 +42,8 @@ type store struct {
 	watching slots // for streams and waits
 }
 
-// clear forgets everything and restores the configured behavior. The caller holds the lock or is alone.
+// clear drops everything and restores the configured behavior. The caller holds the lock, or no other goroutine is
+// running.
 func (s *store) clear() {
 	r := s.config.Retention
 	share := r.PropertyBytes / heldShare / int64(len(s.config.projects())) // of a project
@@ -83,7 +84,7 @@ func (s *store) notify() {
 	s.changed = make(chan struct{})
 }
 
-// reset forgets everything that was sent, and everything that was forced or configured since the start.
+// reset drops everything that was sent, forced or configured since startup.
 func (s *store) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

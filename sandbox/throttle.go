@@ -17,7 +17,7 @@ type throttling struct {
 	events                   []int
 }
 
-// list is the events that touch a throttled id; never null.
+// list returns the events with a throttled id; never nil.
 func (t *throttling) list() []int {
 	if t.events == nil {
 		return []int{}
@@ -29,10 +29,10 @@ func (t *throttling) any() bool {
 	return len(t.users)+len(t.devices)+len(t.quotaUsers)+len(t.quotaDevices) > 0
 }
 
-// idKey is a user or device in the accounts.
+// idKey identifies a user or device in the accounts.
 type idKey uint64
 
-// Seeds keep a user and a device of the same name apart.
+// Different seeds keep a user and a device with the same name apart.
 const (
 	seedUser = iota
 	seedDevice
@@ -92,7 +92,7 @@ func (r *rates) add(now time.Time, counts map[idKey]int, events int) {
 	r.total += events
 }
 
-// perSecond is the rate of n events in the window, rounded up.
+// perSecond returns the rate of n events in the window, rounded up.
 func (r *rates) perSecond(n int) int {
 	return int((time.Duration(n)*time.Second + r.window - 1) / r.window)
 }
@@ -103,7 +103,7 @@ type quota struct {
 	sum   map[idKey]int
 }
 
-// quotaIDs bounds the ids counted in one hour; an id beyond it is not counted, and so not limited.
+// quotaIDs bounds the ids counted in one hour; ids beyond it are neither counted nor limited.
 const quotaIDs = 500_000
 
 func (q *quota) expire(now time.Time) {
@@ -141,7 +141,7 @@ func (q *quota) add(now time.Time, counts map[idKey]int) {
 	}
 }
 
-// forced are the ids that the control API throttles, whatever their rate.
+// forced are the ids that the control API throttles, regardless of their rate.
 type forced struct {
 	throttle map[string]time.Time // id to the end
 	quota    map[string]time.Time
@@ -184,7 +184,7 @@ func requestCounts(events []*event) map[idKey]int {
 	return counts
 }
 
-// check returns what of the request is over its rate or quota.
+// check returns which parts of the request exceed a rate or quota.
 func (a *accounts) check(b *Behavior, end Endpoint, f forced, now time.Time, batch bool, events []*event, counts map[idKey]int) *throttling {
 	r := a.of(batch)
 	r.window = b.EPSWindow
@@ -234,8 +234,8 @@ func (a *accounts) markSpammy(key idKey) {
 	}
 }
 
-// overProject tells whether the project as a whole is over its rate with n more events: that of the endpoint, or the one
-// of both endpoints together. check has forgotten what is out of the window.
+// overProject reports whether the project as a whole exceeds its rate with n more events: that of the endpoint, or that
+// of both endpoints together. check has already dropped what is outside the window.
 func (a *accounts) overProject(b *Behavior, end Endpoint, now time.Time, batch bool, n int) bool {
 	over := func(r *rates, eps int) bool {
 		return eps > 0 && time.Duration(r.total+n)*time.Second > time.Duration(eps)*b.EPSWindow

@@ -6,12 +6,13 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 import "math"
 
 const (
-	// timelineSteps is how many steps a timeline has at most; timelineVariants is how many variants have a line of their own.
+	// timelineSteps is the maximum number of steps in a timeline; timelineVariants is how many variants get their own
+	// line.
 	timelineSteps    = 60
 	timelineVariants = 6
 	// timelineStep is the shortest step, in milliseconds.
 	timelineStep = 1000
-	// timelineEnd bounds the times of a timeline, in milliseconds before and after 1970: what a browser's Date holds.
+	// timelineEnd bounds the times of a timeline, in milliseconds before and after 1970: the range of a browser's Date.
 	timelineEnd = 8_640_000_000_000_000
 )
 
@@ -24,12 +25,12 @@ type timeline struct {
 
 // timelineView is what a timeline shows: exposures up to the end of each step.
 type timelineView struct {
-	From     int64              `json:"from"` // ms, event time: begin of the first step
+	From     int64              `json:"from"` // ms, event time: start of the first step
 	Step     int64              `json:"step"` // ms
 	Variants map[string][]int64 `json:"variants"`
 }
 
-// add counts an exposure of a variant, by its number in order of appearance. A time that is no date has no place in a timeline.
+// add counts an exposure of a variant, by its number in order of appearance. A time out of range is ignored.
 func (l *timeline) add(variant int, at int64) {
 	if variant >= timelineVariants || at < -timelineEnd || at > timelineEnd {
 		return
@@ -50,7 +51,7 @@ func (l *timeline) add(variant int, at int64) {
 	counts[variant]++
 }
 
-// widen makes the steps twice as long.
+// widen doubles the length of the steps.
 func (l *timeline) widen() {
 	wide := make(map[int64]*[timelineVariants]int, len(l.counts))
 	for n, counts := range l.counts {
@@ -65,7 +66,7 @@ func (l *timeline) widen() {
 	l.step, l.low, l.hi, l.counts = 2*l.step, floorDiv(l.low, 2), floorDiv(l.hi, 2), wide
 }
 
-// view adds the steps up.
+// view accumulates the steps.
 func (l *timeline) view(variants []*variantCount) *timelineView {
 	if l.counts == nil {
 		return nil

@@ -5,8 +5,8 @@ package sandbox // import "github.com/otelcol-amplitude/otelcol-amplitude/sandbo
 
 import "strings"
 
-// unmodeled are paths of Amplitude that the sandbox does not answer as Amplitude would, each with the API that it is of.
-// A path that ends in a slash stands for all below it.
+// unmodeled are paths that the sandbox does not answer like Amplitude, each with the API that it belongs to. A path
+// that ends in a slash covers everything below it.
 var unmodeled = []struct{ path, api string }{
 	{"/httpapi", "the deprecated HTTP API"},
 	{"/usermap", "the User Mapping (aliasing) API"},
@@ -25,7 +25,7 @@ var unmodeled = []struct{ path, api string }{
 	{"/config", "the remote configuration of Amplitude's SDKs"},
 }
 
-// notModeled names the API that a path is of, "" when Amplitude has no such path either.
+// notModeled returns the API that a path belongs to, or "" if Amplitude does not have the path either.
 func notModeled(path string) string {
 	for _, u := range unmodeled {
 		if path == u.path || (strings.HasSuffix(u.path, "/") && strings.HasPrefix(path, u.path)) {

@@ -26,7 +26,7 @@ type event struct {
 	userID, deviceID string
 	derived          bool
 	stripped         []string // ids that were removed for being short
-	empty            []string // ids that are there and empty
+	empty            []string // ids that are present but empty
 
 	cut bool // some text is beyond the string limit
 }
@@ -43,13 +43,13 @@ func (e *event) object(field string) map[string]any {
 
 func (e *event) eventType() string { return e.text(fieldEventType) }
 
-// identify tells whether the event changes properties without being an event.
+// identify reports whether the event only changes properties.
 func (e *event) identify() bool {
 	t := e.eventType()
 	return t == eventIdentify || t == eventGroupIdentify
 }
 
-// insertID is insert_id as text; a number is its digits.
+// insertID returns insert_id as text; a number becomes its digits.
 func (e *event) insertID() string { return idText(e.fields[fieldInsertID]) }
 
 // Problem is why one event was refused: the field and the rule it breaks.
@@ -101,7 +101,7 @@ type validator struct {
 	minLength int
 }
 
-// validate checks every event and settles its effective ids.
+// validate checks every event and determines its effective ids.
 func (c *validator) validate(events []*event) *validation {
 	v := &validation{}
 	for _, e := range events {
@@ -166,7 +166,7 @@ func (c *validator) ids(v *validation, e *event) {
 	}
 }
 
-// deriveDeviceID is the device that stands for a user without one.
+// deriveDeviceID returns the device id for a user without one.
 func deriveDeviceID(apiKey, userID string) string {
 	sum := sha256.Sum256([]byte(apiKey + userID))
 	return "hash-" + hex.EncodeToString(sum[:])[:32]
@@ -244,7 +244,7 @@ func wrongKind(kind valueKind, value any) string {
 	return ""
 }
 
-// integral tells whether a number is whole, however it is written.
+// integral reports whether a number is an integer, regardless of notation.
 func integral(n json.Number) bool {
 	if _, err := n.Int64(); err == nil {
 		return true
@@ -253,7 +253,7 @@ func integral(n json.Number) bool {
 	return err == nil && f == math.Trunc(f)
 }
 
-// idText is an id as text: a number is its digits.
+// idText returns an id as text; a number becomes its digits.
 func idText(v any) string {
 	switch id := v.(type) {
 	case string:
@@ -313,7 +313,7 @@ func cutText(v any, limit int) any {
 	}
 }
 
-// deeper tells whether v is nested in more than levels levels.
+// deeper reports whether v is nested more than levels deep.
 func deeper(v any, levels int) bool {
 	switch t := v.(type) {
 	case map[string]any:

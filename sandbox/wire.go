@@ -11,14 +11,14 @@ import (
 	"sync/atomic"
 )
 
-// wire is the connection that a request came on, for the faults that break it below HTTP. It is nil when something else
-// serves the handler; its methods then do what HTTP lets them.
+// wire is the connection of a request, for the faults that break it below HTTP. It is nil if another server runs the
+// handler; its methods then do what HTTP allows.
 type wire struct {
 	net.Conn           // what HTTP reads and writes: TLS, if there is any
 	under    *muteable // the TCP connection
 }
 
-// muteable is a connection that can be told to send nothing more: what is written to it is lost.
+// muteable is a connection that can be muted: what is written to it from then on is dropped.
 type muteable struct {
 	net.Conn
 	mute atomic.Bool
@@ -44,7 +44,7 @@ func (l muteableListener) Accept() (net.Conn, error) {
 
 type wireKey struct{}
 
-// withWire keeps the connection for its requests.
+// withWire stores the connection in the context of its requests.
 func withWire(ctx context.Context, c net.Conn) context.Context {
 	under := c
 	if secure, ok := c.(*tls.Conn); ok {
@@ -56,7 +56,7 @@ func withWire(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// withoutWire is for a request that came on no connection of its own.
+// withoutWire is for a request without its own connection.
 func withoutWire(ctx context.Context) context.Context {
 	return context.WithValue(ctx, wireKey{}, (*wire)(nil))
 }
@@ -66,7 +66,7 @@ func wireOf(r *http.Request) *wire {
 	return w
 }
 
-// silence makes the server say nothing more, whatever the client sends.
+// silence makes the server send nothing more, whatever the client sends.
 func (c *wire) silence() {
 	if c != nil {
 		c.under.mute.Store(true)
@@ -82,7 +82,7 @@ func (c *wire) close(w http.ResponseWriter) {
 	c.reset(w)
 }
 
-// reset closes the connection so that the client sees a reset; what was written of an answer is sent before.
+// reset closes the connection so that the client sees a reset, after sending what was already written.
 func (c *wire) reset(w http.ResponseWriter) {
 	connection, _, err := http.NewResponseController(w).Hijack()
 	switch {
@@ -99,7 +99,7 @@ func (c *wire) reset(w http.ResponseWriter) {
 	}
 }
 
-// goAwayFrame says in HTTP/2 that the connection ends and that no stream of it was processed.
+// goAwayFrame tells an HTTP/2 client that the connection ends and that none of its streams was processed.
 var goAwayFrame = []byte{
 	0, 0, 8, 7, 0, 0, 0, 0, 0, // 8 bytes, type GOAWAY, no flags, stream 0
 	0, 0, 0, 0, // last stream processed: none
@@ -114,6 +114,6 @@ func (c *wire) goAway(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if connection, _, err := http.NewResponseController(w).Hijack(); err == nil {
-		_ = connection.Close() // what of TLS there is says so before TCP does
+		_ = connection.Close() // TLS, if present, closes before TCP
 	}
 }

@@ -23,15 +23,15 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// stopTimeout is how long requests in progress may take when the program is asked to end.
+// stopTimeout is how long requests in progress may take on shutdown.
 const stopTimeout = 5 * time.Second
 
 func main() {
-	endpoint := flag.String("endpoint", "127.0.0.1:8585", "address to listen on; port 0 takes a free one")
-	keys := flag.String("keys", "sandbox", "API keys to accept, separated by commas; each is a project of its own")
+	endpoint := flag.String("endpoint", "127.0.0.1:8585", "address to listen on; port 0 picks a free port")
+	keys := flag.String("keys", "sandbox", "comma-separated API keys to accept; each is its own project")
 	region := flag.String("region", sandbox.RegionUS, "region to answer as: us or eu")
-	origins := flag.String("allowed-origins", "", "origins whose pages may send events, separated by commas; * is every site")
-	otlp := flag.String("otlp-endpoint", sandbox.DefaultConfig().OTLPEndpoint, "OTLP/HTTP receiver of the Collector that the page's Send form sends through")
+	origins := flag.String("allowed-origins", "", "comma-separated origins whose pages may send events; * allows every site")
+	otlp := flag.String("otlp-endpoint", sandbox.DefaultConfig().OTLPEndpoint, "OTLP/HTTP receiver of the Collector that the page's Send form uses")
 	flag.Parse()
 	config := sandbox.DefaultConfig()
 	config.Region, config.OTLPEndpoint, config.APIKeys = *region, *otlp, strings.Split(*keys, ",")
@@ -53,7 +53,7 @@ func run(endpoint string, config sandbox.Config) error {
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", endpoint)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is in use: end the other process or choose another address with -endpoint", endpoint)
+		return fmt.Errorf("%s is in use: stop the other process or choose another address with -endpoint", endpoint)
 	}
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"slices"
 )
 
-// compare says how what came of records differs from what was expected, a line for each difference.
+// compare returns the differences between expected and actual results, one per line.
 func compare(want []expectation, got []explanation) []string {
 	var out []string
 	if len(want) != len(got) {
@@ -31,7 +31,7 @@ func (want *expectation) compare(got *explanation) []string {
 		if because := got.because(); because != "" {
 			line += ", since " + because
 		}
-		return []string{line} // the events of another outcome are others
+		return []string{line} // another outcome has different events
 	}
 	if want.Events == nil {
 		return nil
@@ -71,7 +71,7 @@ func named(outcome, reason string) string {
 	}
 }
 
-// because is what settled that a record is no event.
+// because returns why a record is not an event.
 func (x *explanation) because() string {
 	switch {
 	case x.Hint != "":
@@ -85,7 +85,7 @@ func (x *explanation) because() string {
 	}
 }
 
-// sent are the events that the exporter would send, decoded.
+// sent returns the events that the exporter would send, decoded.
 func (x *explanation) sent() []any {
 	events := []any{}
 	for i := range x.Events {
@@ -100,7 +100,7 @@ func (x *explanation) sent() []any {
 	return events
 }
 
-// differences compares a field as a whole: of maps each member, by its path.
+// differences compares a field; maps are compared member by member, by path.
 func differences(path string, want, got any, present bool) []string {
 	if !present {
 		return []string{fmt.Sprintf("%s: want %s, got none", path, shown(want))}
@@ -132,16 +132,16 @@ func has(fields map[string]any, name string) bool {
 	return ok
 }
 
-// canonical is a value of YAML as JSON has it.
+// canonical converts a YAML value to its JSON form.
 func canonical(value any) (any, error) {
 	text, err := json.Marshal(value)
 	if err != nil {
-		return nil, fmt.Errorf("the expected event is no JSON: %w", err)
+		return nil, fmt.Errorf("the expected event is not valid JSON: %w", err)
 	}
 	return decode(text)
 }
 
-// decode keeps numbers as they are written: an id of 19 digits is no float.
+// decode keeps numbers as written: an id of 19 digits does not fit a float.
 func decode(text []byte) (any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
@@ -150,7 +150,7 @@ func decode(text []byte) (any, error) {
 	return value, err
 }
 
-// shown is a value as JSON, its keys in order.
+// shown returns a value as JSON with sorted keys.
 func shown(value any) string {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

@@ -28,7 +28,7 @@ type sections struct {
 	connector *featureflageventsconnector.Config
 }
 
-// readSections reads the sections as the Collector does; without a configuration they are the defaults.
+// readSections reads the sections like the Collector; without a configuration it returns the defaults.
 func readSections(ctx context.Context, o *options) (*sections, error) {
 	processors, exporters, connectors := amplitudeexperimentprocessor.NewFactory(), amplitudeexporter.NewFactory(), featureflageventsconnector.NewFactory()
 	s := &sections{
@@ -57,7 +57,7 @@ func readSections(ctx context.Context, o *options) (*sections, error) {
 		return nil, fmt.Errorf("processors::%s: %w", id, err)
 	}
 	found, id, err = section(conf, "connectors", connectors.Type(), o.connector)
-	if err == nil && found != nil { // without one, spans are read by its defaults
+	if err == nil && found != nil { // without one, spans are read with its defaults
 		if err = found.Unmarshal(s.connector); err == nil {
 			err = confmap.Validate(s.connector)
 		}
@@ -70,9 +70,9 @@ func readSections(ctx context.Context, o *options) (*sections, error) {
 	}
 	found, id, err = section(conf, "exporters", exporters.Type(), o.exporter)
 	if err != nil || found == nil {
-		return s, err // a gateway may hold the exporter: what it sends is told by the defaults
+		return s, err // the exporter may be in a gateway: use its defaults
 	}
-	// Not validated: the API key may be unknown here, and has no part in an event.
+	// Not validated: the API key may be unknown here, and is not part of an event.
 	if err := found.Unmarshal(s.exporter); err != nil {
 		return nil, fmt.Errorf("exporters::%s: %w", id, err)
 	}
@@ -96,8 +96,8 @@ func resolve(ctx context.Context, configs []string) (*confmap.Conf, error) {
 	return conf, resolver.Shutdown(ctx)
 }
 
-// section finds the section of a component: the one that was asked for, else the one named like its type,
-// else the only one of its type. It returns nil if there is none of the type.
+// section returns the section of a component: the requested one, else the one named like its type, else the only one of
+// its type. It returns nil if there is none of the type.
 func section(conf *confmap.Conf, kind string, of component.Type, wanted string) (*confmap.Conf, string, error) {
 	all, err := conf.Sub(kind)
 	if err != nil {
@@ -124,10 +124,10 @@ func section(conf *confmap.Conf, kind string, of component.Type, wanted string) 
 	default:
 		return nil, "", fmt.Errorf("%s has several of type %s, choose one with --%s: %s", kind, of, strings.TrimSuffix(kind, "s"), strings.Join(ids, ", "))
 	}
-	// A section without a body is nil, which Sub takes for an empty map.
+	// A section without a body is nil, which Sub treats as an empty map.
 	found, err := all.Sub(id)
 	if err != nil {
-		return nil, "", errors.Join(fmt.Errorf("%s::%s is no map", kind, id), err)
+		return nil, "", errors.Join(fmt.Errorf("%s::%s is not a map", kind, id), err)
 	}
 	return found, id, nil
 }

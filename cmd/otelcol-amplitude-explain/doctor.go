@@ -14,12 +14,12 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/cmd/otelcol-amplitude-explain/internal/doctor"
 )
 
-const doctorUsage = `Examine the installation of a Collector, and say what to do about what is wrong.
+const doctorUsage = `Check the installation of a Collector, and say how to fix what is wrong.
 
 usage: otelcol-amplitude-explain doctor --config file [flags]
 
-Looks at the configuration, at the directories that it names (run it as the Collector's user, where the Collector runs), and at the
-way to Amplitude. It sends neither events nor the API key unless a flag says so.
+Checks the configuration, the directories that it names (run it as the Collector's user, where the Collector runs), and the
+connection to Amplitude. It sends neither events nor the API key unless a flag says so.
 
 flags:
 `
@@ -34,23 +34,23 @@ func examine(args []string, stdout, stderr io.Writer) (status int, err error) {
 		fmt.Fprint(stderr, doctorUsage)
 		set.PrintDefaults()
 	}
-	set.Func("config", "configuration of the Collector, as it takes it: a `file`, or a URI such as env:NAME or yaml:...; may be repeated", func(uri string) error {
+	set.Func("config", "configuration of the Collector, as its own --config: a `file`, or a URI such as env:NAME or yaml:...; may be repeated", func(uri string) error {
 		configs = append(configs, uri)
 		return nil
 	})
-	set.BoolVar(&o.CheckKey, "check-key", false, "send the API key with a request that has no events, to see whether Amplitude knows it")
+	set.BoolVar(&o.CheckKey, "check-key", false, "send the API key with a request that has no events, to check whether Amplitude knows it")
 	set.BoolVar(&o.SendTestEvent, "send-test-event", false, "send an $identify of the user otelcol-amplitude-doctor, which sets nothing")
-	set.BoolVar(&o.Offline, "offline", false, "leave the network alone")
-	set.DurationVar(&o.Timeout, "timeout", 10*time.Second, "longest `time` for each question to the network")
+	set.BoolVar(&o.Offline, "offline", false, "do not use the network")
+	set.DurationVar(&o.Timeout, "timeout", 10*time.Second, "maximum `time` for each network request")
 	switch err := set.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0, nil
 	case err != nil:
 		return exitUnreadable, err
 	case len(configs) == 0 || set.NArg() > 0:
-		return exitUnreadable, errors.New("doctor wants the configuration: --config file")
+		return exitUnreadable, errors.New("doctor needs the configuration: --config file")
 	case o.Offline && (o.CheckKey || o.SendTestEvent):
-		return exitUnreadable, errors.New("--offline leaves the network alone, --check-key and --send-test-event need it")
+		return exitUnreadable, errors.New("--check-key and --send-test-event need the network, which --offline turns off")
 	}
 	ctx := context.Background()
 	conf, err := resolve(ctx, configs)

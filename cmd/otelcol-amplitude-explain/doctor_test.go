@@ -73,10 +73,10 @@ func TestDoctorFindsNothing(t *testing.T) {
 	assert.Zero(t, status, out)
 	assert.NotContains(t, out, "✗")
 	for _, want := range []string{
-		"✓ processors::amplitude_experiment: valid, and in a pipeline",
+		"✓ processors::amplitude_experiment: valid and in a pipeline",
 		"✓ pipelines::logs: otlp → memory_limiter → amplitude_experiment → amplitude",
-		"remembers for as long as the queue of amplitude keeps",
-		"can be written and synced",
+		"the de-duplication state lasts as long as the queue of amplitude",
+		"is writable and can be synced",
 		"answers (no proxy, not encrypted)",
 		"this clock and the server's agree",
 		" examined, 0 to look at\n",
@@ -99,34 +99,34 @@ func TestDoctorFindsFaults(t *testing.T) {
 		want     string
 	}{
 		{"an invalid key", []string{"api_key: sandbox-key", "api_kye: sandbox-key"}, "✗ exporters::amplitude: the Collector would not start: "},
-		{"a processor in no pipeline", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter]"}, "✗ processors::amplitude_experiment: no pipeline has it"},
+		{"a processor in no pipeline", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter]"}, "✗ processors::amplitude_experiment: no pipeline uses it"},
 		{"an exporter without a processor", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter]"}, "✗ pipelines::logs: it has the exporter without amplitude_experiment"},
-		{"an exporter in no pipeline", []string{"exporters: [amplitude]", "exporters: [debug]"}, "✗ exporters::amplitude: no pipeline has it"},
+		{"an exporter in no pipeline", []string{"exporters: [amplitude]", "exporters: [debug]"}, "✗ exporters::amplitude: no pipeline uses it"},
 		{"a pipeline of traces", []string{"    logs: {", "    traces: {"}, "exposures are log records"},
 		{"batch before", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter, batch, amplitude_experiment]"}, "batch comes before amplitude_experiment"},
 		{"batch behind", []string{"[memory_limiter, amplitude_experiment]", "[memory_limiter, amplitude_experiment, batch]"}, "batch holds events in memory"},
 		{"memory_limiter late", []string{"[memory_limiter, amplitude_experiment]", "[amplitude_experiment, memory_limiter]"}, "memory_limiter is not first"},
 		{"dry run", []string{"api_key: sandbox-key", "dry_run: true"}, "✗ exporters::amplitude: dry_run: true: Nothing is sent"},
 		{"browsers that are trusted", []string{"http: {endpoint: 127.0.0.1:4318}", "http: {endpoint: 127.0.0.1:4318, cors: {allowed_origins: [https://shop.example]}}", "{dedup: {storage: file_storage}}", "{accept_shaped: true, dedup: {storage: file_storage}}"}, "browsers write to otlp"},
-		{"a custom event that is not allowed", []string{"{dedup: {storage: file_storage}}", "{exposure: {custom_events: [Hero Shown]}, dedup: {storage: file_storage}}"}, `amplitude_experiment makes events named "Hero Shown", and amplitude does not send them: add the name to exporters::amplitude::events`},
-		{"an outcome that is not allowed", []string{"{dedup: {storage: file_storage}}", "{outcomes: {events: [order.placed], rename: {order.placed: Order Placed}}, dedup: {storage: file_storage}}"}, `amplitude_experiment makes events named "Order Placed", and amplitude does not send them: add the name to exporters::amplitude::events`},
+		{"a custom event that is not allowed", []string{"{dedup: {storage: file_storage}}", "{exposure: {custom_events: [Hero Shown]}, dedup: {storage: file_storage}}"}, `amplitude_experiment makes events named "Hero Shown", but amplitude does not send them: add the name to exporters::amplitude::events`},
+		{"an outcome that is not allowed", []string{"{dedup: {storage: file_storage}}", "{outcomes: {events: [order.placed], rename: {order.placed: Order Placed}}, dedup: {storage: file_storage}}"}, `amplitude_experiment makes events named "Order Placed", but amplitude does not send them: add the name to exporters::amplitude::events`},
 		{"raw impressions that are not allowed", []string{"{dedup: {storage: file_storage}}", "{impression: {enabled: true}, exposure: {wire: raw}, dedup: {storage: file_storage}}"}, `amplitude_experiment makes events named "$impression"`},
-		{"state that outlives the queue", []string{"    sending_queue: {storage: file_storage}\n", ""}, "what amplitude_experiment remembers outlives the queue"},
-		{"a queue that outlives the state", []string{"{dedup: {storage: file_storage}}", "{}"}, "the queue of amplitude outlives what is remembered"},
-		{"an edge that de-duplicates", []string{"exporters: [amplitude]", "exporters: [otlp]"}, "it de-duplicates and hands events to another Collector"},
+		{"state that outlives the queue", []string{"    sending_queue: {storage: file_storage}\n", ""}, "the state of amplitude_experiment outlives the queue"},
+		{"a queue that outlives the state", []string{"{dedup: {storage: file_storage}}", "{}"}, "the queue of amplitude outlives the de-duplication state"},
+		{"an edge that de-duplicates", []string{"exporters: [amplitude]", "exporters: [otlp]"}, "it de-duplicates but sends to another Collector"},
 		{"neither queue nor state on disk", []string{"{dedup: {storage: file_storage}}", "{}", "    sending_queue: {storage: file_storage}\n", ""}, "✗ exporters::amplitude: sending_queue::storage: Without a storage for the sending queue, a restart loses"},
 		{"no retries", []string{"    api_key: sandbox-key", "    retry_on_failure: {enabled: false}\n    api_key: sandbox-key"}, "✗ exporters::amplitude: retry_on_failure::enabled: false: "},
-		{"shorter ids than leave", []string{"{dedup: {storage: file_storage}}", "{identity: {min_id_length: 1}, dedup: {storage: file_storage}}"}, "✗ pipelines::logs: amplitude_experiment takes ids of 1 characters, and amplitude leaves out those of less than 5"},
+		{"shorter ids than leave", []string{"{dedup: {storage: file_storage}}", "{identity: {min_id_length: 1}, dedup: {storage: file_storage}}"}, "✗ pipelines::logs: amplitude_experiment accepts ids of 1 characters, but amplitude leaves out those with fewer than 5"},
 		{"no dead letter file", []string{"    dead_letter: {path: ", "    partner_id: x #"}, "✗ exporters::amplitude: dead_letter::path: Without a dead letter file"},
-		{"a dead letter file that is none", []string{"letters/dead.jsonl", "letters"}, "is no regular file"},
-		{"two exporters with one file", []string{"extensions:\n  file", "  amplitude/two:\n    api_key: sandbox-key\n    dead_letter: {path: FOLDER/letters/dead.jsonl}\nextensions:\n  file"}, "it writes dead letters to the file of exporters::amplitude"},
-		{"no directory", []string{"directory: ", "directory: /nowhere"}, "there is no directory /nowhere"},
+		{"a dead letter file that is none", []string{"letters/dead.jsonl", "letters"}, "is not a regular file"},
+		{"two exporters with one file", []string{"extensions:\n  file", "  amplitude/two:\n    api_key: sandbox-key\n    dead_letter: {path: FOLDER/letters/dead.jsonl}\nextensions:\n  file"}, "it writes dead letters to the same file as exporters::amplitude"},
+		{"no directory", []string{"directory: ", "directory: /nowhere"}, "the directory /nowhere"},
 		{"no fsync", []string{", fsync: true", ""}, "fsync is off"},
-		{"a storage that is not started", []string{"extensions: [file_storage]", "extensions: []"}, "a storage that is used and not started"},
+		{"a storage that is not started", []string{"extensions: [file_storage]", "extensions: []"}, "it is used as storage but not started"},
 		{"an endpoint in clear", []string{"AMPLITUDE", "http://192.0.2.1"}, "✗ exporters::amplitude: endpoint: The API key goes over the network in clear text"},
-		{"a name without an address", []string{"AMPLITUDE", "http://name.invalid"}, "the name name.invalid has no address"},
+		{"a name without an address", []string{"AMPLITUDE", "http://name.invalid"}, "name.invalid does not resolve"},
 		{"nobody listens", []string{"AMPLITUDE", "http://127.0.0.1:1"}, "127.0.0.1:1 does not answer (no proxy)"},
-		{"a proxy that is away", []string{"    api_key: sandbox-key", "    proxy_url: http://user:secret-word@127.0.0.1:1\n    api_key: sandbox-key"}, "does not answer (by the proxy of proxy_url)"},
+		{"a proxy that is away", []string{"    api_key: sandbox-key", "    proxy_url: http://user:secret-word@127.0.0.1:1\n    api_key: sandbox-key"}, "does not answer (through the proxy in proxy_url)"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			i := newInstallation(t)
@@ -155,7 +155,7 @@ func TestDoctorLooksAtTheDisk(t *testing.T) {
 	}
 	_, out := i.doctor(t, nil)
 	assert.Equal(t, 1, strings.Count(out, "✗"), out)
-	assert.Contains(t, out, "exporter_amplitude_old_logs holds the queue of an exporter amplitude/old, which the configuration does not have")
+	assert.Contains(t, out, "exporter_amplitude_old_logs holds the queue of an exporter amplitude/old, which is not in the configuration")
 
 	status, out := i.doctor(t, []string{"letters/dead.jsonl", "new/letters/dead.jsonl", "/state, ", "/new/state, create_directory: true, "})
 	assert.Zero(t, status, out)
@@ -169,7 +169,7 @@ func TestDoctorLooksAtTheDisk(t *testing.T) {
 	}
 	require.NoError(t, os.Chmod(filepath.Join(i.folder, "letters"), 0o755)) //nolint:gosec // that is the fault
 	_, out = i.doctor(t, nil)
-	assert.Contains(t, out, "everybody can look into")
+	assert.Contains(t, out, "everyone can read")
 	require.NoError(t, os.Chmod(filepath.Join(i.folder, "letters"), 0o500)) //nolint:gosec // a directory
 	if os.Geteuid() != 0 {                                                  // who may write anywhere
 		_, out = i.doctor(t, nil)
@@ -183,7 +183,7 @@ func TestDoctorAsksForTheKey(t *testing.T) {
 	for _, tc := range []struct {
 		key, flag, want string
 	}{
-		{"sandbox-key", "--check-key", "✓ exporters::amplitude: the api_key is known"},
+		{"sandbox-key", "--check-key", "✓ exporters::amplitude: the api_key seems to be good"},
 		{"sandbox-key", "--send-test-event", "✓ exporters::amplitude: the api_key is good"},
 		{"another-key", "--check-key", "✗ exporters::amplitude: Amplitude does not know the api_key"},
 		{"another-key", "--send-test-event", "✗ exporters::amplitude: Amplitude does not know the api_key"},
@@ -213,7 +213,7 @@ func TestDoctorReadsTheClock(t *testing.T) {
 		_, out := i.doctor(t, []string{i.amplitude.URL(), server.URL}, "--check-key")
 		server.Close()
 		assert.Regexp(t, want, out)
-		assert.Contains(t, out, "the key could not be checked: "+strings.TrimPrefix(server.URL, "http://")+" answers 502")
+		assert.Contains(t, out, "failed to check the key: "+strings.TrimPrefix(server.URL, "http://")+" answers 502")
 	}
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
@@ -230,7 +230,7 @@ func TestDoctorIsAsked(t *testing.T) {
 		{nil, "--config"},
 		{[]string{"--config", "testdata/missing.yaml"}, "missing.yaml"},
 		{[]string{"--config", "yaml:processors: {amplitude_experiment: {}}"}, "has no service::pipelines"},
-		{[]string{"--config", "yaml:service: {}", "--offline", "--check-key"}, "--offline leaves the network alone"},
+		{[]string{"--config", "yaml:service: {}", "--offline", "--check-key"}, "which --offline turns off"},
 		{[]string{"--color"}, "not defined"},
 	} {
 		status, out, stderr := command(t, nil, append([]string{"doctor"}, tc.args...)...)
@@ -259,16 +259,16 @@ func TestDoctorLooksAtSDKs(t *testing.T) {
 		replaced []string
 		want     string
 	}{
-		{"as it should be", with("", accepts, all), "✓ pipelines::logs: what SDKs send to amplitude leaves as they sent it"},
-		{"pages of a site", with(", cors: {allowed_origins: [https://shop.example]}", accepts, all), "✓ pipelines::logs: what SDKs send to amplitude leaves as they sent it"},
-		{"an exporter for experiments alone", with("", accepts, ""), "✗ pipelines::logs: amplitude lets only events of experiments leave, so page views, purchases and other events of amplitude stop there: set events: [\"*\"]"},
-		{"a processor for applications", with("", "", all), "✗ pipelines::logs: amplitude_experiment takes operators, insert_id and most fields away from the events of amplitude: set accept_shaped: true"},
-		{"a processor that drops", with("", accepts+"other_records: drop, ", all), "✗ pipelines::logs: amplitude_experiment drops what is no experiment record"},
-		{"shorter ids than leave", with(", min_id_length: 1", accepts, all), "✗ pipelines::logs: amplitude takes ids of 1 characters and acknowledges them, and amplitude leaves out those of less than 5"},
+		{"as it should be", with("", accepts, all), "✓ pipelines::logs: events from SDKs through amplitude are sent unchanged"},
+		{"pages of a site", with(", cors: {allowed_origins: [https://shop.example]}", accepts, all), "✓ pipelines::logs: events from SDKs through amplitude are sent unchanged"},
+		{"an exporter for experiments alone", with("", accepts, ""), "✗ pipelines::logs: amplitude sends only experiment events, so page views, purchases and other events of amplitude stop there: set events: [\"*\"]"},
+		{"a processor for applications", with("", "", all), "✗ pipelines::logs: amplitude_experiment strips operators, insert_id and most fields from the events of amplitude: set accept_shaped: true"},
+		{"a processor that drops", with("", accepts+"other_records: drop, ", all), "✗ pipelines::logs: amplitude_experiment drops everything that is not an experiment record"},
+		{"shorter ids than leave", with(", min_id_length: 1", accepts, all), "✗ pipelines::logs: amplitude accepts ids of 1 characters, but amplitude leaves out those with fewer than 5"},
 		{"an invalid receiver", with(", client_ip: never", accepts, all), "✗ receivers::amplitude: the Collector would not start: "},
-		{"a receiver in no pipeline", with("", accepts, all)[:6], "✗ receivers::amplitude: no pipeline has it"},
+		{"a receiver in no pipeline", with("", accepts, all)[:6], "✗ receivers::amplitude: no pipeline uses it"},
 		{"behind a connector", append(with("", accepts, ""), "    logs: {receivers: [amplitude], processors: [memory_limiter, amplitude_experiment], exporters: [amplitude]}",
-			"    logs: {receivers: [amplitude], exporters: [forward]}\n    logs/all: {receivers: [forward], processors: [memory_limiter, amplitude_experiment], exporters: [amplitude]}"), "✗ pipelines::logs: amplitude lets only events of experiments leave"},
+			"    logs: {receivers: [amplitude], exporters: [forward]}\n    logs/all: {receivers: [forward], processors: [memory_limiter, amplitude_experiment], exporters: [amplitude]}"), "✗ pipelines::logs: amplitude sends only experiment events"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			i := newInstallation(t)
@@ -286,5 +286,5 @@ func TestDoctorLooksAtSDKs(t *testing.T) {
 func TestDoctorOnTheExampleForSDKs(t *testing.T) {
 	_, out, stderr := command(t, nil, "doctor", "--config", "../../examples/amplitude-sdks.yaml", "--offline")
 	require.Empty(t, stderr)
-	assert.Contains(t, out, "✓ pipelines::logs/sdks: what SDKs send to amplitude leaves as they sent it")
+	assert.Contains(t, out, "✓ pipelines::logs/sdks: events from SDKs through amplitude are sent unchanged")
 }

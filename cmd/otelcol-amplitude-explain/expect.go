@@ -24,14 +24,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 )
 
-// suite is a file of cases: records, and what is expected of them. What a case does not say, the file says for all; what
-// neither says, the flags of the command.
+// suite is a file of test cases: records and their expected results. Settings of a case override those of the file,
+// which override the flags.
 type suite struct {
 	setting `yaml:",inline"`
 	Cases   []testCase `yaml:"cases"`
 }
 
-// setting is how records are explained: the options of the command, for a file or a case.
+// setting configures how records are explained: the options of the command, for a file or a case.
 type setting struct {
 	Config    string `yaml:"config"`
 	Processor string `yaml:"processor"`
@@ -40,8 +40,8 @@ type setting struct {
 	Now       string `yaml:"now"`
 }
 
-// testCase is some records, in a file or here as OTLP in YAML, and what is expected of each, in order. Each case starts
-// with an empty memory.
+// testCase is a list of records, in a file or inline as OTLP in YAML, and the expected result of each, in order. Each
+// case starts with an empty memory.
 type testCase struct {
 	setting `yaml:",inline"`
 	Name    string         `yaml:"name"`
@@ -55,11 +55,11 @@ type testCase struct {
 type expectation struct {
 	Outcome string `yaml:"outcome"`
 	Reason  string `yaml:"reason"`
-	// Events are fields of the events that are sent, each compared as a whole; nil: events are not compared.
+	// Events are expected fields of the sent events; nil: events are not compared.
 	Events []map[string]any `yaml:"events"`
 }
 
-// outcome is what came of a case: its differences, none if it is as expected.
+// outcome is the result of a case: its differences, none if it passed.
 type outcome struct {
 	name        string
 	differences []string
@@ -100,7 +100,7 @@ func readSuite(path string) (*suite, error) {
 	decoder.KnownFields(true)
 	s := &suite{}
 	if err := decoder.Decode(s); err != nil && !errors.Is(err, io.EOF) {
-		// The names of Go types tell a user nothing.
+		// The names of Go types mean nothing to users.
 		return nil, fmt.Errorf("%s: %s", path, strings.NewReplacer(" in type main.suite", "", " in type main.testCase", "", " in type main.expectation", "",
 			"!!seq into map[string]interface {}", "a list where a map belongs").Replace(err.Error()))
 	}
@@ -133,17 +133,18 @@ func readSuite(path string) (*suite, error) {
 	return s, nil
 }
 
-// recordFields are those of a log record in OTLP's JSON, which passes over all others.
+// recordFields are the fields of a log record in OTLP's JSON; its decoder ignores all others.
 var recordFields = []string{
 	"timeUnixNano", "observedTimeUnixNano", "severityNumber", "severityText", "eventName", "body", "attributes", "droppedAttributesCount",
 	"flags", "traceId", "spanId",
 }
 
-// unknownField is the first field in the order of names that a log record does not have, and what it was probably meant to be.
+// unknownField returns the first field, in alphabetical order, that a log record does not have, and its likely intended
+// name.
 func unknownField(record map[string]any) (name, near string) {
 	for _, name := range slices.Sorted(maps.Keys(record)) {
 		if slices.ContainsFunc(recordFields, func(field string) bool { return strings.EqualFold(field, strings.ReplaceAll(name, "_", "")) }) {
-			continue // OTLP/JSON is read with the names of protobuf as well
+			continue // OTLP/JSON also accepts the protobuf names
 		}
 		if meant, ok := didyoumean.Closest(name, recordFields); ok {
 			return name, fmt.Sprintf(": did you mean %q?", meant)
@@ -153,7 +154,7 @@ func unknownField(record map[string]any) (name, near string) {
 	return "", ""
 }
 
-// over fills in what a setting leaves open.
+// over fills in unset fields of a setting.
 func (s setting) over(other setting) setting {
 	return setting{
 		Config: cmp.Or(s.Config, other.Config), Processor: cmp.Or(s.Processor, other.Processor), Exporter: cmp.Or(s.Exporter, other.Exporter),
@@ -161,10 +162,10 @@ func (s setting) over(other setting) setting {
 	}
 }
 
-// hasScheme matches a configuration that is no path, such as env:NAME.
+// hasScheme matches a configuration that is not a path, such as env:NAME.
 var hasScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
-// options are those of the command with a setting; paths are relative to the file of the cases.
+// options returns the options of the command with a setting applied; paths are relative to the file of the cases.
 func (s setting) options(dir string, flags *options) (*options, error) {
 	o := &options{configs: flags.configs, processor: s.Processor, exporter: s.Exporter, connector: s.Connector, now: flags.now}
 	if s.Config != "" {
@@ -210,7 +211,7 @@ func (c *testCase) explain(ctx context.Context, dir string, o *options) (got []e
 	}
 	text, err := json.Marshal(inline)
 	if err != nil {
-		return nil, fmt.Errorf("the keys of OTLP are texts: %w", err)
+		return nil, fmt.Errorf("the keys of an OTLP map must be strings: %w", err)
 	}
 	return got, s.read(ctx, c.Name, bytes.NewReader(text), keep)
 }

@@ -156,8 +156,8 @@ func TestUnreadableCases(t *testing.T) {
 		"not OTLP":        {text: "cases: [{name: a, record: {event: x}}]", want: `case "a": a log record has no field "event"`},
 		"another field":   {text: "cases: [{name: a, record: {evntName: x}}]", want: `a log record has no field "evntName": did you mean "eventName"?`},
 		"a list":          {text: "cases: [{name: a, record: [x]}]", want: "line 1: cannot unmarshal a list where a map belongs"},
-		"files beside":    {text: exposed, args: []string{"x.json"}, want: "--expect takes its records from the file of cases"},
-		"a filter beside": {text: exposed, args: []string{"--outcome", "exposure"}, want: "--expect takes its records from the file of cases"},
+		"files beside":    {text: exposed, args: []string{"x.json"}, want: "--expect reads its records from the file of cases"},
+		"a filter beside": {text: exposed, args: []string{"--outcome", "exposure"}, want: "--expect reads its records from the file of cases"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, stderr := command(t, nil, append([]string{"--expect", caseFile(t, tc.text)}, tc.args...)...)
@@ -168,7 +168,7 @@ func TestUnreadableCases(t *testing.T) {
 	}
 	status, _, stderr := command(t, nil, "--junit", "report.xml")
 	assert.Equal(t, 2, status)
-	assert.Contains(t, stderr, "give them with --expect")
+	assert.Contains(t, stderr, "pass them with --expect")
 }
 
 // TestWorkflow: the steps of the workflow that the documentation shows do what it says.

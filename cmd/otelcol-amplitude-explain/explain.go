@@ -21,14 +21,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 )
 
-// explainer is a processor that tells what it decides. It keeps to itself: all that it remembers is what it was given
-// before, in memory, and what comes out of it goes nowhere.
+// explainer is a processor that explains its decisions. It is isolated: it remembers only what it was given, in memory,
+// and its output goes nowhere.
 type explainer struct {
 	processor processor.Logs
 	recorder  *explain.Recorder
 }
 
-// newExplainer makes an explainer of a valid configuration. now is the time of arrival; nil means the clock.
+// newExplainer makes an explainer with a valid configuration. now returns the arrival time; nil means the clock.
 func newExplainer(ctx context.Context, cfg amplitudeexperimentprocessor.Config, now func() time.Time) (*explainer, error) {
 	if now == nil {
 		now = time.Now
@@ -37,7 +37,7 @@ func newExplainer(ctx context.Context, cfg amplitudeexperimentprocessor.Config, 
 	cfg.Dedup.Redis = configoptional.None[amplitudeexperimentprocessor.RedisConfig]()
 	factory := amplitudeexperimentprocessor.NewFactoryWithOptions(
 		amplitudeexperimentprocessor.WithClock(now),
-		amplitudeexperimentprocessor.WithRandom(func() uint64 { return 0 }), // what is explained reads the same each time
+		amplitudeexperimentprocessor.WithRandom(func() uint64 { return 0 }), // make explanations reproducible
 	)
 	nowhere, err := consumer.NewLogs(func(context.Context, plog.Logs) error { return nil })
 	if err != nil {
@@ -53,7 +53,7 @@ func newExplainer(ctx context.Context, cfg amplitudeexperimentprocessor.Config, 
 	return &explainer{processor: p, recorder: &explain.Recorder{History: explain.NewHistory()}}, p.Start(ctx, noHost{})
 }
 
-// silent is telemetry that goes nowhere.
+// silent returns telemetry settings that discard everything.
 func silent() component.TelemetrySettings {
 	return component.TelemetrySettings{
 		Logger:         zap.NewNop(),

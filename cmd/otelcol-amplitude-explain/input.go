@@ -20,11 +20,11 @@ type document struct {
 	input  string
 	number int
 	logs   plog.Logs
-	// spans: the records were made of spans.
+	// spans: the records were made from spans.
 	spans bool
 }
 
-const wanted = "wanted is OTLP: JSON with resourceLogs or resourceSpans (as the file exporter or a request has it), a single log record, or a protobuf request of logs"
+const wanted = "expected OTLP: JSON with resourceLogs or resourceSpans (from a file exporter or a request), a single log record, or a protobuf logs request"
 
 // readLogs yields the requests of an input, in order.
 func readLogs(ctx context.Context, name string, from io.Reader, spans *spanReader, yield func(document) error) error {
@@ -45,7 +45,7 @@ func readLogs(ctx context.Context, name string, from io.Reader, spans *spanReade
 	return yield(document{input: name, number: 1, logs: logs})
 }
 
-// readJSON reads JSON documents one after the other, however they are broken into lines.
+// readJSON reads consecutive JSON documents, regardless of line breaks.
 func readJSON(ctx context.Context, name string, content []byte, spans *spanReader, yield func(document) error) error {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	decoder := json.NewDecoder(bytes.NewReader(content))
@@ -56,7 +56,7 @@ func readJSON(ctx context.Context, name string, content []byte, spans *spanReade
 			return nil
 		case err != nil:
 			line := 1 + bytes.Count(content[:decoder.InputOffset()], []byte("\n"))
-			return fmt.Errorf("%s: document %d, from line %d on, is no JSON: %w", name, number, line, err)
+			return fmt.Errorf("%s: document %d, which starts on line %d, is not valid JSON: %w", name, number, line, err)
 		}
 		in := document{input: name, number: number}
 		if err := in.unmarshal(ctx, text, spans); err != nil {
@@ -68,11 +68,11 @@ func readJSON(ctx context.Context, name string, content []byte, spans *spanReade
 	}
 }
 
-// unmarshal reads a request of logs or traces, or a log record that stands alone.
+// unmarshal reads a request of logs or traces, or a single log record.
 func (d *document) unmarshal(ctx context.Context, text json.RawMessage, spans *spanReader) error {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(text, &keys); err != nil {
-		return fmt.Errorf("it is no JSON object: %s", wanted)
+		return fmt.Errorf("not a JSON object: %s", wanted)
 	}
 	has := func(names ...string) bool {
 		for _, name := range names {
@@ -87,7 +87,7 @@ func (d *document) unmarshal(ctx context.Context, text json.RawMessage, spans *s
 	case has("resourceSpans", "resource_spans"):
 		traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(text)
 		if err != nil {
-			return fmt.Errorf("it is no OTLP: %w", err)
+			return fmt.Errorf("not valid OTLP: %w", err)
 		}
 		d.spans = true
 		d.logs, err = spans.read(ctx, traces)
@@ -95,11 +95,11 @@ func (d *document) unmarshal(ctx context.Context, text json.RawMessage, spans *s
 	case has("attributes", "eventName", "event_name", "body", "timeUnixNano", "observedTimeUnixNano"):
 		text = fmt.Appendf(nil, `{"resourceLogs":[{"scopeLogs":[{"logRecords":[%s]}]}]}`, text)
 	default:
-		return fmt.Errorf("it has no resourceLogs: %s", wanted)
+		return fmt.Errorf("no resourceLogs: %s", wanted)
 	}
 	var err error
 	if d.logs, err = (&plog.JSONUnmarshaler{}).UnmarshalLogs(text); err != nil {
-		return fmt.Errorf("it is no OTLP: %w", err)
+		return fmt.Errorf("not valid OTLP: %w", err)
 	}
 	return nil
 }

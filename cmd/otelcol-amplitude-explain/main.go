@@ -19,23 +19,23 @@ import (
 	"time"
 )
 
-// version is that of the Collector built beside this command; the exporter names it in each event.
+// version is the version of the Collector built with this command; the exporter sends it with each event.
 const version = "0.1.0-dev"
 
-// Exit statuses beside 0.
+// Exit statuses other than 0.
 const (
 	exitDifferent  = 1 // a case is not as expected
 	exitUnreadable = 2 // input, configuration or flags cannot be read
 )
 
-const usage = `Tell what the Collector would make of log records, and why.
+const usage = `Explain what the Collector would make of log records, and why.
 
 usage: otelcol-amplitude-explain [flags] [file ...]
 
-Reads OTLP logs or traces from the files, or from standard input: JSON (a request, one request a line as the file
-exporter writes, or a single log record) or one protobuf request of logs. Spans go through the connector
-feature_flag_events. Nothing is sent. What counts as a repeat is decided among
-the records of the input alone: what a running Collector remembers is not known here.
+Reads OTLP logs or traces from the files or standard input: JSON (a request, one request per line as the file
+exporter writes, or a single log record) or one protobuf logs request. Spans go through the connector
+feature_flag_events. Nothing is sent. Repeats are found only
+among the records of the input: the state of a running Collector is not known here.
 
   otelcol-amplitude-explain < record.json
   otelcol-amplitude-explain --config collector.yaml --outcome rejected captured.jsonl
@@ -103,14 +103,14 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		fmt.Fprint(stderr, usage)
 		set.PrintDefaults()
 	}
-	set.Func("config", "configuration of the Collector, as it takes it: a `file`, or a URI such as env:NAME or yaml:...; may be repeated", func(uri string) error {
+	set.Func("config", "configuration of the Collector, as its own --config: a `file`, or a URI such as env:NAME or yaml:...; may be repeated", func(uri string) error {
 		o.configs = append(o.configs, uri)
 		return nil
 	})
 	set.StringVar(&o.processor, "processor", "", "`id` of the processor in the configuration (default amplitude_experiment)")
 	set.StringVar(&o.exporter, "exporter", "", "`id` of the exporter in the configuration (default amplitude)")
 	set.StringVar(&o.connector, "connector", "", "`id` of the connector in the configuration (default feature_flag_events)")
-	set.Func("expect", "check the cases of a `file`: records, and what is expected of them; may be repeated", func(path string) error {
+	set.Func("expect", "check the test cases in a `file`: records and their expected results; may be repeated", func(path string) error {
 		o.expect = append(o.expect, path)
 		return nil
 	})
@@ -129,11 +129,11 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	o.files = set.Args()
 	switch {
 	case len(o.configs) == 0 && len(o.expect) == 0 && (o.processor != "" || o.exporter != "" || o.connector != ""):
-		return nil, errors.New("--processor, --exporter and --connector name sections of a configuration: give it with --config")
+		return nil, errors.New("--processor, --exporter and --connector select sections of a configuration: pass it with --config")
 	case len(o.expect) > 0 && (len(o.files) > 0 || o.json || o.outcome != "" || o.reason != ""):
-		return nil, errors.New("--expect takes its records from the file of cases: leave out files, --json, --outcome and --reason")
+		return nil, errors.New("--expect reads its records from the file of cases: it cannot be used with input files, --json, --outcome or --reason")
 	case len(o.expect) == 0 && o.junit != "":
-		return nil, errors.New("--junit reports on cases: give them with --expect")
+		return nil, errors.New("--junit reports on test cases: pass them with --expect")
 	}
 	return o, nil
 }

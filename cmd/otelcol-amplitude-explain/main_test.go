@@ -278,14 +278,14 @@ func TestUnreadable(t *testing.T) {
 		args        []string
 		want        []string
 	}{
-		{"empty", " \n", nil, []string{"stdin is empty", "wanted is OTLP"}},
-		{"text", "hello", nil, []string{`stdin begins with "hello"`, "wanted is OTLP"}},
-		{"broken JSON", "{\"resourceLogs\":[]}\n{\"resourceLogs\": [}", nil, []string{"stdin: document 2, from line 1 on, is no JSON"}},
-		{"a list", "[1]", nil, []string{"stdin: document 1: it is no JSON object"}},
-		{"not OTLP, of spans", `{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"noon"}]}]}]}`, nil, []string{"document 1: it is no OTLP"}},
+		{"empty", " \n", nil, []string{"stdin is empty", "expected OTLP"}},
+		{"text", "hello", nil, []string{`stdin begins with "hello"`, "expected OTLP"}},
+		{"broken JSON", "{\"resourceLogs\":[]}\n{\"resourceLogs\": [}", nil, []string{"stdin: document 2, which starts on line 1, is not valid JSON"}},
+		{"a list", "[1]", nil, []string{"stdin: document 1: not a JSON object"}},
+		{"not OTLP, of spans", `{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"noon"}]}]}]}`, nil, []string{"document 1: not valid OTLP"}},
 		{"connector's unknown key", "", yaml("{processors: {amplitude_experiment: {}}, connectors: {feature_flag_events: {color: red}}}"), []string{"connectors::feature_flag_events", "color"}},
-		{"other JSON", `{"event":"x"}`, nil, []string{"document 1: it has no resourceLogs"}},
-		{"not OTLP", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"noon"}]}]}]}`, nil, []string{"document 1: it is no OTLP"}},
+		{"other JSON", `{"event":"x"}`, nil, []string{"document 1: no resourceLogs"}},
+		{"not OTLP", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"noon"}]}]}]}`, nil, []string{"document 1: not valid OTLP"}},
 		{"no file", "", []string{"testdata/missing.json"}, []string{"testdata/missing.json: no such file"}},
 		{"no configuration", "", []string{"--config", "testdata/missing.yaml"}, []string{"missing.yaml"}},
 		{"unknown flag", "", []string{"--jsn"}, []string{"flag provided but not defined: -jsn", "usage:"}},
@@ -298,7 +298,7 @@ func TestUnreadable(t *testing.T) {
 		{"unknown key", "", yaml("processors: {amplitude_experiment: {color: red}}"), []string{"processors::amplitude_experiment", "color"}},
 		{"invalid value", "", yaml("processors: {amplitude_experiment: {other_records: keep}}"), []string{"processors::amplitude_experiment", "`other_records` must be pass or drop"}},
 		{"exporter's unknown key", "", yaml("{processors: {amplitude_experiment: {}}, exporters: {amplitude: {color: red}}}"), []string{"exporters::amplitude", "color"}},
-		{"a section of no configuration", "", []string{"--processor", "amplitude_experiment/a"}, []string{"give it with --config"}},
+		{"a section of no configuration", "", []string{"--processor", "amplitude_experiment/a"}, []string{"pass it with --config"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			status, _, stderr := command(t, []byte(tc.input), tc.args...)

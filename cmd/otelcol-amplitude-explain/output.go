@@ -14,11 +14,11 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 )
 
-// explanation is what the processor says, with the place in the input and what the exporter makes of it.
+// explanation is the processor's explanation, with the place in the input and what the exporter makes of it.
 type explanation struct {
 	Input    string `json:"input"`
 	Document int    `json:"document"`
-	// Spans: the record was made of a span by the connector feature_flag_events, and Path is its place among those.
+	// Spans: the record was made from a span by the connector feature_flag_events, and Path is its place among those.
 	Spans bool `json:"of_spans,omitempty"`
 	*explain.Explanation
 	Events []event `json:"events,omitempty"`
@@ -28,7 +28,7 @@ type explanation struct {
 type event struct {
 	explain.Event
 	JSON json.RawMessage `json:"event,omitempty"`
-	// Identify is the JSON of the $identify that sets user properties right, behind the event or in its place.
+	// Identify is the JSON of the $identify that corrects user properties, after the event or instead of it.
 	Identify json.RawMessage `json:"identify,omitempty"`
 	// NotSent is why the exporter would not send it.
 	NotSent string `json:"not_sent,omitempty"`
@@ -56,7 +56,7 @@ func complete(x *explain.Explanation, in document, cfg *amplitudeexporter.Config
 	return whole
 }
 
-// place says where the record stands in the input.
+// place says where the record is in the input.
 func (x *explanation) place() string {
 	of := ""
 	if x.Spans {
@@ -107,7 +107,7 @@ func (p *printer) print(x explanation) error {
 	return err
 }
 
-// end writes the sum.
+// end writes the totals.
 func (p *printer) end() error {
 	if p.json != nil {
 		return nil
@@ -125,7 +125,7 @@ func (p *printer) end() error {
 	return err
 }
 
-// counts lists words with their numbers, the most frequent first.
+// counts lists names with their counts, the most frequent first.
 func counts(of map[string]int, more func(string) string) string {
 	words := make([]string, 0, len(of))
 	for word := range of {

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// checkFiles runs the cases of all files and tells each: exit status 1 if one is not as expected.
+// checkFiles runs the cases of all files and prints each result; the exit status is 1 if one fails.
 func checkFiles(ctx context.Context, o *options, stdout io.Writer) (status int, err error) {
 	report := junit{}
 	failed, total := 0, 0
@@ -53,7 +53,7 @@ func (o *outcome) text() string {
 	return "FAIL  " + o.name + "\n      " + strings.Join(o.differences, "\n      ") + "\n"
 }
 
-// junit is a report in the form that CI systems read.
+// junit is a report in the format that CI systems read.
 type junit struct {
 	XMLName xml.Name     `xml:"testsuites"`
 	Suites  []junitSuite `xml:"testsuite"`
@@ -97,5 +97,5 @@ func (r *junit) write(path string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append([]byte(xml.Header), append(text, '\n')...), 0o644) //nolint:gosec // a report that others read
+	return os.WriteFile(path, append([]byte(xml.Header), append(text, '\n')...), 0o644) //nolint:gosec // a report for others to read
 }

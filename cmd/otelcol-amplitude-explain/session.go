@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// session explains inputs, one after the other, by one configuration and with one memory of what was sent before.
+// session explains inputs, one after the other, with one configuration and one memory of what was sent before.
 type session struct {
 	sections  *sections
 	spans     *spanReader

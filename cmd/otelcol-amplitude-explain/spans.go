@@ -15,7 +15,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector"
 )
 
-// spanReader makes log records of spans by the connector feature_flag_events.
+// spanReader makes log records from spans with the connector feature_flag_events.
 type spanReader struct {
 	connector connector.Traces
 	records   plog.Logs

@@ -24,13 +24,13 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 )
 
-const tapUsage = `Watch what a running Collector decides about each record, and what becomes of the events: one line a record.
+const tapUsage = `Watch what a running Collector decides about each record, and what becomes of its events, one line per record.
 
 usage: otelcol-amplitude-explain tap [flags] [URL]
 
-The Collector needs the extension amplitude_tap, and URL is its address (default http://127.0.0.1:8587). The page of an
-amplitude_sandbox serves the same: http://127.0.0.1:8585/_sandbox/records. A record that becomes events has its line when
-Amplitude has answered, or after --wait. Ids are masked unless the Collector shows them. Ends with Ctrl-C.
+The Collector needs the extension amplitude_tap; URL is its address (default http://127.0.0.1:8587). The page of an
+amplitude_sandbox shows the same: http://127.0.0.1:8585/_sandbox/records. A record that becomes events is printed once
+Amplitude has answered, or after --wait. Ids are masked unless the Collector shows them. Stop with Ctrl-C.
 
   otelcol-amplitude-explain tap --outcome skipped,rejected
   otelcol-amplitude-explain tap --outcome skipped --flag checkout http://127.0.0.1:8587
@@ -47,7 +47,7 @@ const (
 	maxMessage = 64 << 20
 )
 
-// tapping are the flags of tap.
+// tapping holds the flags of tap.
 type tapping struct {
 	query   url.Values
 	address *url.URL
@@ -57,7 +57,7 @@ type tapping struct {
 	wait    time.Duration
 }
 
-// watchTap prints decisions until it is interrupted, has printed as many as were asked for, or the Collector ends.
+// watchTap prints decisions until it is interrupted, has printed as many as requested, or the Collector stops.
 func watchTap(args []string, stdout, stderr io.Writer) (status int, err error) {
 	t, err := parseTap(args, stderr)
 	if err != nil {
@@ -80,23 +80,23 @@ func parseTap(args []string, stderr io.Writer) (*tapping, error) {
 		set.PrintDefaults()
 	}
 	for name, meaning := range map[string]string{
-		"outcome": "only records with one of these `outcomes`, separated by commas, such as skipped,rejected",
+		"outcome": "only records with one of these comma-separated `outcomes`, such as skipped,rejected",
 		"reason":  "only records with one of these `reasons`, such as static,short_id",
 		"service": "only records of this `service`: service.name of the resource",
-		"flag":    "only records that tell of this `flag`",
-		"user":    "only records of this user or device: the `id`, or what masks it",
+		"flag":    "only records about this `flag`",
+		"user":    "only records of this user or device: the `id`, or its masked form",
 	} {
 		set.Func(name, meaning, func(value string) error {
 			t.query.Set(name, value)
 			return nil
 		})
 	}
-	set.Func("per-second", "so many records a `second` at most, rare outcomes first (default: as many as the Collector tells)", func(value string) error {
+	set.Func("per-second", "at most this many records per `second`, rare outcomes first (default: the Collector's limit)", func(value string) error {
 		t.query.Set("per_second", value)
 		_, err := strconv.Atoi(value)
 		return err
 	})
-	set.Func("header", "`header` for a Collector that asks who is there, such as \"Authorization: Bearer ${TOKEN}\"", func(value string) error {
+	set.Func("header", "`header` for a Collector that requires authentication, such as \"Authorization: Bearer ${TOKEN}\"", func(value string) error {
 		name, content, found := strings.Cut(value, ":")
 		if !found {
 			return errors.New("a header is \"Name: value\"")
@@ -105,8 +105,8 @@ func parseTap(args []string, stderr io.Writer) (*tapping, error) {
 		return nil
 	})
 	set.BoolVar(&t.json, "json", false, "print one JSON object for each record, with the whole explanation")
-	set.IntVar(&t.count, "count", 0, "end after this `number` of records (default: go on)")
-	set.DurationVar(&t.wait, "wait", 5*time.Second, "how `long` a record waits for Amplitude's answer before it is printed without")
+	set.IntVar(&t.count, "count", 0, "stop after this `number` of records (default: never)")
+	set.DurationVar(&t.wait, "wait", 5*time.Second, "how `long` to wait for Amplitude's answer before a record is printed without it")
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func parseTap(args []string, stderr io.Writer) (*tapping, error) {
 	case 1:
 		address = set.Arg(0)
 	default:
-		return nil, fmt.Errorf("tap watches one Collector: name one URL, after the flags (got %s)", strings.Join(set.Args(), " "))
+		return nil, fmt.Errorf("tap watches one Collector: pass one URL, after the flags (got %s)", strings.Join(set.Args(), " "))
 	}
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
@@ -186,7 +186,7 @@ func (t *tapping) run(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-// notATap says what answered instead.
+// notATap returns an error that says what answered instead.
 func notATap(response *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<12))
 	var refusal struct {
@@ -194,11 +194,11 @@ func notATap(response *http.Response) error {
 	}
 	switch {
 	case response.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("%s asks who is there: give --header \"Authorization: ...\"", response.Request.URL)
+		return fmt.Errorf("%s requires authentication: pass --header \"Authorization: ...\"", response.Request.URL)
 	case json.Unmarshal(text, &refusal) == nil && refusal.Error != "":
 		return fmt.Errorf("%s: %s", response.Status, refusal.Error)
 	default:
-		return fmt.Errorf("%s answers %s, and no stream of decisions: is that the address of an amplitude_tap?", response.Request.URL, response.Status)
+		return fmt.Errorf("%s answered %s instead of a stream of decisions: is this the address of an amplitude_tap?", response.Request.URL, response.Status)
 	}
 }
 
@@ -230,7 +230,7 @@ func readMessages(from io.Reader, yield func(tapMessage) bool) error {
 	return lines.Err()
 }
 
-// tapPrinter prints each decision once: when nothing more will be told of it, or when it has waited long enough.
+// tapPrinter prints each decision once: when it is final, or when it has waited long enough.
 type tapPrinter struct {
 	*tapping
 	w       io.Writer
@@ -238,7 +238,7 @@ type tapPrinter struct {
 	missed  uint64
 	waiting map[uint64]*waitingDecision
 	order   []uint64
-	// newest is the number of the last decision that came for the first time.
+	// newest is the number of the newest decision seen.
 	newest uint64
 }
 
@@ -259,20 +259,20 @@ func (p *tapPrinter) take(m tapMessage) error {
 		Records []json.RawMessage `json:"records"`
 	}
 	if err := json.Unmarshal(m.data, &batch); err != nil {
-		return fmt.Errorf("the stream cannot be read: %w", err)
+		return fmt.Errorf("reading the stream: %w", err)
 	}
 	p.missed += batch.Missed
 	for _, raw := range batch.Records {
 		one := &waitingDecision{raw: raw, since: time.Now()}
 		if err := json.Unmarshal(raw, &one.shown); err != nil {
-			return fmt.Errorf("the stream cannot be read: %w", err)
+			return fmt.Errorf("reading the stream: %w", err)
 		}
 		before, known := p.waiting[one.shown.Seq]
 		switch {
 		case known:
 			one.since = before.since
 		case one.shown.Seq <= p.newest:
-			continue // it was printed without what is told now
+			continue // it was already printed without this update
 		default:
 			p.newest = one.shown.Seq
 			p.order = append(p.order, one.shown.Seq)
@@ -282,7 +282,7 @@ func (p *tapPrinter) take(m tapMessage) error {
 	return p.overdue(time.Now())
 }
 
-// overdue prints what has come to its end, and what has waited for too long.
+// overdue prints what is final, and what has waited too long.
 func (p *tapPrinter) overdue(now time.Time) error {
 	left := p.order[:0]
 	for i, seq := range p.order {
@@ -306,7 +306,7 @@ func (p *tapPrinter) overdue(now time.Time) error {
 	return nil
 }
 
-// flush prints what waits.
+// flush prints everything that waits.
 func (p *tapPrinter) flush() error { return p.overdue(time.Now().Add(p.wait)) }
 
 func (p *tapPrinter) print(one *waitingDecision) error {
@@ -319,7 +319,7 @@ func (p *tapPrinter) print(one *waitingDecision) error {
 	return err
 }
 
-// tapLine is one decision in one line: when, what, of which service, flag and user, and why or what became of it.
+// tapLine formats a decision as one line: time, outcome, service, flag and user, and why or what became of it.
 func tapLine(s *tap.Shown) string {
 	outcome := s.Outcome
 	if s.Reason != "" {

@@ -81,7 +81,7 @@ func TestTapJSON(t *testing.T) {
 func TestTapProblems(t *testing.T) {
 	locked, _ := collector(t)
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, `{"error":"too many watch already: end one of them"}`, http.StatusServiceUnavailable)
+		http.Error(w, `{"error":"too many clients are watching already: stop one of them"}`, http.StatusServiceUnavailable)
 	}))
 	defer refusing.Close()
 	other := httptest.NewServer(http.NotFoundHandler())
@@ -90,9 +90,9 @@ func TestTapProblems(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{locked}, "asks who is there: give --header"},
-		{[]string{refusing.URL}, "503 Service Unavailable: too many watch already"},
-		{[]string{other.URL}, "is that the address of an amplitude_tap?"},
+		{[]string{locked}, "requires authentication: pass --header"},
+		{[]string{refusing.URL}, "503 Service Unavailable: too many clients are watching already"},
+		{[]string{other.URL}, "is this the address of an amplitude_tap?"},
 		{[]string{"127.0.0.1:1"}, "does a Collector with the extension amplitude_tap listen there?"},
 		{[]string{"http://a", "http://b"}, "tap watches one Collector"},
 		{[]string{"--per-second", "few"}, "few"},

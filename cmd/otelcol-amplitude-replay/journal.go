@@ -13,7 +13,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/replay"
 )
 
-// journal notes the letters that need not be sent again, as lines of JSON.
+// journal records the letters that need not be sent again, as JSON lines.
 type journal struct {
 	file    *os.File
 	handled map[string]entry
@@ -26,7 +26,8 @@ type entry struct {
 	Time    time.Time      `json:"time"`
 }
 
-// openJournal reads what former runs noted. A last line that was cut short by a kill is about a letter that is sent again.
+// openJournal reads what earlier runs recorded. A last line that was truncated by a kill belongs to a letter that is
+// sent again.
 func openJournal(path string) (*journal, error) {
 	const private = 0o600
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, private) //nolint:gosec // the user names it
@@ -47,12 +48,12 @@ func openJournal(path string) (*journal, error) {
 	return j, nil
 }
 
-// note writes down what was handled, and waits until it is on disk.
+// note records what was handled, and waits until it is on disk.
 func (j *journal) note(entries []entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	text := []byte("\n") // ends a line that was cut short
+	text := []byte("\n") // ends a truncated line
 	for _, e := range entries {
 		line, err := json.Marshal(e)
 		if err != nil {

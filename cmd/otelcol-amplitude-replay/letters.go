@@ -31,7 +31,7 @@ type letter struct {
 	logs  plog.Logs
 }
 
-// letters yields the letters of a file, line by line; err is about a line that is none.
+// letters yields the letters of a file, line by line; err is about an invalid line.
 func letters(in io.Reader, from int) iter.Seq2[[]letter, error] {
 	return func(yield func([]letter, error) bool) {
 		reader := bufio.NewReader(in)
@@ -57,7 +57,7 @@ func letters(in io.Reader, from int) iter.Seq2[[]letter, error] {
 	}
 }
 
-// lineError is about one line; others may be right.
+// lineError is an error in one line; others may be valid.
 type lineError struct {
 	line int
 	err  error
@@ -65,7 +65,7 @@ type lineError struct {
 
 func (e *lineError) Error() string { return fmt.Sprintf("line %d: not OTLP JSON: %v", e.line, e.err) }
 
-// lettersOf takes a line apart: each record goes with its own resource and scope, so that an answer can name it.
+// lettersOf splits a line: each record gets its own resource and scope, so that an answer can identify it.
 func lettersOf(text []byte, line int) (found []letter, err error) {
 	logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(text)
 	if err != nil {
@@ -94,7 +94,7 @@ func lettersOf(text []byte, line int) (found []letter, err error) {
 	return found, nil
 }
 
-// name gives a letter its names, and an event without an insert_id one: it may be sent twice.
+// name gives a letter its ids, and an event without an insert_id a new one, because it may be sent twice.
 func (l *letter) name(record plog.LogRecord) error {
 	raw, err := (&plog.ProtoMarshaler{}).MarshalLogs(l.logs)
 	if err != nil {

@@ -30,8 +30,8 @@ const (
 	longestPause   = 10 * time.Second
 )
 
-// errLeft is why the exit code is not 0; what is left has been said.
-var errLeft = errors.New("not every letter is delivered: fix what is said above and run it again, which sends only the rest")
+// errLeft makes the exit code nonzero; what is left was printed before.
+var errLeft = errors.New("not every letter was delivered: fix the problems above and run the command again, which sends only the rest")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -46,11 +46,11 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	flags := flag.NewFlagSet("otelcol-amplitude-replay", flag.ContinueOnError)
 	file := flags.String("file", "", "dead letter file to send")
 	endpoint := flags.String("endpoint", "http://127.0.0.1:4318/v1/logs", "URL of an OTLP/HTTP receiver for logs, on this machine")
-	journal := flags.String("journal", "", "file that notes which letters need not be sent again (default: the dead letter file's name and .replayed)")
+	journal := flags.String("journal", "", "file that records which letters need not be sent again (default: the dead letter file's name plus .replayed)")
 	from := flags.Int("from", 1, "number of the first line to send")
-	attempts := flags.Int("attempts", 10, "how often a request that the receiver does not take is tried")
-	wait := flags.Duration("wait", time.Minute, "how long to wait at the end for letters that are on their way")
-	older := flags.Bool("older", false, "send letters whose event is older than seven days too: Amplitude stores one twice if it has it already")
+	attempts := flags.Int("attempts", 10, "how often a request is tried if the receiver does not accept it")
+	wait := flags.Duration("wait", time.Minute, "how long to wait at the end for letters that are still in flight")
+	older := flags.Bool("older", false, "also send letters whose event is older than seven days: Amplitude stores an event twice if it already has it")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	}
 	handled, err := openJournal(*journal)
 	if err != nil {
-		return fmt.Errorf("the journal, which keeps a second run from sending what is delivered, cannot be written: %w", err)
+		return fmt.Errorf("writing the journal, which keeps a second run from sending delivered letters again: %w", err)
 	}
 	defer func() { _ = handled.close() }()
 	r := &replayer{
@@ -79,6 +79,6 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 		pause: firstPause, longestPause: longestPause, wait: *wait,
 		from: *from, older: *older, now: time.Now, journal: handled, out: out,
 	}
-	// What is dead-lettered again meanwhile is for the next run.
+	// What is dead-lettered again in the meantime is left for the next run.
 	return r.run(ctx, io.LimitReader(in, info.Size()))
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/replay"
 )
 
-// maxAnswer is how much of an answer is read: a thousand letters with a reason each fit well.
+// maxAnswer is how much of an answer is read: a thousand letters with reasons fit easily.
 const maxAnswer = 8 << 20
 
-// post sends logs until the receiver takes them, and returns what became of each letter.
+// post sends logs until the receiver accepts them, and returns what became of each letter.
 func (r *replayer) post(ctx context.Context, logs plog.Logs) (map[string]replay.Letter, error) {
 	body, err := plogotlp.NewExportRequestFromLogs(logs).MarshalProto()
 	if err != nil {
@@ -39,7 +39,7 @@ func (r *replayer) post(ctx context.Context, logs plog.Logs) (map[string]replay.
 	}
 }
 
-// try sends one request. again tells whether the failure can pass.
+// try sends one request. again reports whether the failure may be temporary.
 func (r *replayer) try(ctx context.Context, body []byte) (told map[string]replay.Letter, again bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.endpoint, bytes.NewReader(body))
 	if err != nil {
@@ -55,7 +55,7 @@ func (r *replayer) try(ctx context.Context, body []byte) (told map[string]replay
 	if err != nil {
 		return nil, true, err
 	}
-	// The processor answers by an error, whatever it says.
+	// The processor always answers with an error.
 	if told, ok := replay.Parse(answer); ok {
 		return told, false, nil
 	}

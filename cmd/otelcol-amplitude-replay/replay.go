@@ -20,11 +20,11 @@ const (
 	// maxLetters and maxBytes bound one request.
 	maxLetters = 1000
 	maxBytes   = 2 << 20
-	// sevenDays is for how long Amplitude drops an insert_id that it has.
+	// sevenDays is how long Amplitude drops events with an insert_id that it already has.
 	sevenDays = 7 * 24 * time.Hour
 )
 
-// What the command itself finds out about letters, beside what the processor answers.
+// Outcomes that the command determines itself, in addition to the processor's answers.
 const (
 	handledBefore replay.Outcome = "handled before"
 	tooOld        replay.Outcome = "older than seven days"
@@ -33,9 +33,9 @@ const (
 	notSent       replay.Outcome = "not sent"
 )
 
-// errSilent: nobody said what became of the letters.
-var errSilent = errors.New("the receiver took the letters, and nothing behind it says what becomes of them. In the pipeline of that receiver there has to be the processor " +
-	"amplitude_experiment, of this version, with nothing before it that holds records back, such as a batch processor; and this command has to run on the same machine")
+// errSilent: nothing reported what became of the letters.
+var errSilent = errors.New("the receiver accepted the letters, but nothing after it reports what became of them. The pipeline of that receiver needs the processor " +
+	"amplitude_experiment, in this version, with nothing before it that delays records, such as a batch processor; and this command must run on the same machine")
 
 // replayer sends the letters of one file.
 type replayer struct {
@@ -44,7 +44,7 @@ type replayer struct {
 	attempts int
 	// pause is how long to wait after the first failure of a request; it doubles up to longestPause.
 	pause, longestPause time.Duration
-	// wait is how long to wait at the end for letters that are on their way.
+	// wait is how long to wait at the end for letters that are still in flight.
 	wait    time.Duration
 	from    int
 	older   bool
@@ -53,12 +53,12 @@ type replayer struct {
 	out     io.Writer
 
 	results results
-	// events are the letters that stand for all of their event.
+	// events are the letters that represent all letters of their event.
 	events map[string]*letter
 	same   map[string][]letter
 }
 
-// run sends what has to be sent, and says what became of each letter.
+// run sends what has to be sent, and prints what became of each letter.
 func (r *replayer) run(ctx context.Context, in io.Reader) error {
 	r.events, r.same = map[string]*letter{}, map[string][]letter{}
 	waiting, err := r.sendAll(ctx, in)
@@ -123,16 +123,16 @@ func (r *replayer) sendAll(ctx context.Context, in io.Reader) (waiting []letter,
 
 var sizer plog.ProtoMarshaler
 
-// isToSend tells whether a letter has to be sent, and says what is the matter with it if not.
+// isToSend reports whether a letter has to be sent, and records why not.
 func (r *replayer) isToSend(l *letter) bool {
 	if done, ok := r.journal.handled[l.id]; ok {
 		r.results.add(l.line, l.number, replay.Letter{Outcome: handledBefore, Why: fmt.Sprintf("%s at %s", done.Outcome, done.Time.Format(time.RFC3339))})
 		return false
 	}
 	if age := r.now().Sub(l.time); age > sevenDays && l.time.Unix() > 0 {
-		fmt.Fprintf(r.out, "line %d, letter %d: its event is of %s, %d days ago\n", l.line, l.number, l.time.UTC().Format(time.RFC3339), int(age/(24*time.Hour)))
+		fmt.Fprintf(r.out, "line %d, letter %d: its event is from %s, %d days ago\n", l.line, l.number, l.time.UTC().Format(time.RFC3339), int(age/(24*time.Hour)))
 		if !r.older {
-			r.results.add(l.line, l.number, replay.Letter{Outcome: tooOld, Why: "Amplitude would store it twice if it has it already: -older sends it"})
+			r.results.add(l.line, l.number, replay.Letter{Outcome: tooOld, Why: "Amplitude would store it twice if it already has it: -older sends it anyway"})
 			return false
 		}
 	}
@@ -191,7 +191,7 @@ func (r *replayer) send(ctx context.Context, batch []letter) (waiting []letter, 
 	return waiting, nil
 }
 
-// await asks for letters that are on their way until all have arrived, or for as long as somebody wants to wait.
+// await asks about letters in flight until all have arrived, or the wait is over.
 func (r *replayer) await(ctx context.Context, waiting []letter) ([]letter, error) {
 	end := r.now().Add(r.wait)
 	for len(waiting) > 0 && r.now().Before(end) {
@@ -211,7 +211,7 @@ func (r *replayer) await(ctx context.Context, waiting []letter) ([]letter, error
 	return waiting, nil
 }
 
-// tell notes what became of a letter, and of all letters of its event.
+// tell records what became of a letter, and of all letters of its event.
 func (r *replayer) tell(l letter, what replay.Letter) {
 	r.results.add(l.line, l.number, what)
 	for _, same := range r.same[l.id] {

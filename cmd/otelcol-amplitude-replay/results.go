@@ -42,12 +42,12 @@ func (r *results) of(l *letter) (replay.Letter, bool) {
 	return r.all[i].what, true
 }
 
-// allHandled tells whether nothing has to be sent again.
+// allHandled reports whether nothing has to be sent again.
 func (r *results) allHandled() bool {
 	return !slices.ContainsFunc(r.all, func(one result) bool { return !one.what.Outcome.Handled() && one.what.Outcome != handledBefore })
 }
 
-// print writes what became of each letter, those of a line that share it together, and the sums.
+// print writes what became of each letter, grouping letters of a line with the same outcome, and the totals.
 func (r *results) print(out io.Writer) {
 	slices.SortStableFunc(r.all, func(a, b result) int { return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.number, b.number)) })
 	r.places = nil

@@ -27,7 +27,7 @@ const (
 	variantValue = "value"
 )
 
-// maxCopiedMiB keeps the limit from being none.
+// maxCopiedMiB keeps the limit meaningful.
 const maxCopiedMiB = 1024
 
 var (
@@ -42,34 +42,35 @@ var (
 
 // Config configures the connector. Every key is optional.
 type Config struct {
-	// SpanEventNames are the names of the span events that become log records, compared exactly.
+	// SpanEventNames are the names of the span events that become log records. They match exactly.
 	SpanEventNames []string `mapstructure:"span_event_names"`
-	// SpanEvents are further span events that become log records, under names of the conventions instead of their own;
-	// none by default.
+	// SpanEvents are additional span events that become log records, renamed to follow the conventions; none by
+	// default.
 	SpanEvents []SpanEventConfig `mapstructure:"span_events"`
-	// CopyAttributes are the attributes that a record takes from the span of its event, else from the
-	// span's scope, else from its resource. An attribute of the event itself goes before all of them.
-	// Only text up to 4,096 bytes, numbers and booleans are copied.
+	// CopyAttributes are the attributes that a record copies from the span of its event, else from the span's scope,
+	// else from its resource. An attribute of the event itself takes precedence. Only text up to 4,096 bytes, numbers
+	// and booleans are copied.
 	CopyAttributes []string `mapstructure:"copy_attributes"`
-	// MaxCopiedMiB is how much the records of one request may copy, all together, beside 256 bytes each from a span, a scope and
-	// a resource; further records go without. It keeps a span with many events from growing to gigabytes.
+	// MaxCopiedMiB is how much the records of one request may copy in total, in addition to 256 bytes each from a span,
+	// a scope and a resource; further records get no copies. It keeps a span with many events from growing to
+	// gigabytes.
 	MaxCopiedMiB int `mapstructure:"max_copied_mib"`
 	// Spans are the kinds of spans that are evaluations themselves; none by default.
 	Spans []SpanConfig `mapstructure:"spans"`
-	// LaunchDarkly says how evaluations that name this provider are read.
+	// LaunchDarkly configures how evaluations from this provider are read.
 	LaunchDarkly LaunchDarklyConfig `mapstructure:"launchdarkly"`
 }
 
-// SpanEventConfig describes span events that have names of their own for what the conventions name.
+// SpanEventConfig describes span events that use other names than the conventions.
 type SpanEventConfig struct {
 	// Names are the names of the span events; `*` stands for any text.
 	Names []string `mapstructure:"names"`
 	// EventName is the event name of the record.
 	EventName string `mapstructure:"event_name"`
-	// Attributes renames attributes of the span event, from: to. What the event has already goes before. Attributes that
-	// are not named here keep their names.
+	// Attributes renames attributes of the span event, from: to. An existing attribute takes precedence. Attributes
+	// that are not listed keep their names.
 	Attributes map[string]string `mapstructure:"attributes"`
-	// SkipIfTrue are boolean attributes of the span event that, when true, say that it is no evaluation.
+	// SkipIfTrue are boolean attributes of the span event that, when true, mean that it is not an evaluation.
 	SkipIfTrue []string `mapstructure:"skip_if_true"`
 }
 
@@ -79,27 +80,27 @@ type SpanConfig struct {
 	Names []string `mapstructure:"names"`
 	// EventName is the event name of the record.
 	EventName string `mapstructure:"event_name"`
-	// Attributes renames attributes of the span, from: to. What the record has already goes before. Attributes that
-	// are not named here keep their names.
+	// Attributes renames attributes of the span, from: to. An existing attribute takes precedence. Attributes that are
+	// not listed keep their names.
 	Attributes map[string]string `mapstructure:"attributes"`
-	// StarAttribute is the attribute that takes what the `*` in the name stood for, unless the record has it.
+	// StarAttribute is the attribute that is set to what the `*` in the name matched, unless the record already has it.
 	StarAttribute string `mapstructure:"star_attribute"`
-	// SkipIfTrue are boolean attributes of the span that, when true, say that it is no evaluation.
+	// SkipIfTrue are boolean attributes of the span that, when true, mean that it is not an evaluation.
 	SkipIfTrue []string `mapstructure:"skip_if_true"`
 }
 
-// LaunchDarklyConfig says how evaluations that name LaunchDarkly as their provider are read.
+// LaunchDarklyConfig configures how evaluations from LaunchDarkly are read.
 type LaunchDarklyConfig struct {
-	// Enabled translates LaunchDarkly's attributes; otherwise they are copied as they are.
+	// Enabled translates LaunchDarkly's attributes; otherwise they are copied unchanged.
 	Enabled bool `mapstructure:"enabled"`
-	// UserKind is the context kind whose key names the user.
+	// UserKind is the context kind whose key identifies the user.
 	UserKind string `mapstructure:"user_kind"`
-	// ContextKinds are the context kinds that are in use beside `user`. Empty means that any text with a
-	// colon is read as kind and key. With a list, other texts are keys of users that have a colon.
+	// ContextKinds are the context kinds in use in addition to `user`. If empty, any text with a colon is read as kind
+	// and key. If not, texts with other kinds are read as user keys that contain a colon.
 	ContextKinds []string `mapstructure:"context_kinds"`
 	// Groups maps context kinds to Amplitude group types.
 	Groups map[string]string `mapstructure:"groups"`
-	// Variant is `index`, the number of the variation as text, or `value`, the value if it is a scalar.
+	// Variant is `index`, the index of the variation as text, or `value`, the value if it is a scalar.
 	Variant string `mapstructure:"variant"`
 	// OnlyInExperiment skips evaluations that LaunchDarkly did not mark as part of an experiment.
 	OnlyInExperiment bool `mapstructure:"only_in_experiment"`
@@ -118,18 +119,18 @@ func createDefaultConfig() *Config {
 	}
 }
 
-// Unmarshal implements [confmap.Unmarshaler]; it says of keys that do not exist what was probably meant.
+// Unmarshal implements [confmap.Unmarshaler]; it suggests the likely intended name for each unknown key.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	return didyoumean.Unmarshal(conf, c)
 }
 
-// Unmarshal implements [confmap.Unmarshaler]: the elements of a list have no other place for defaults.
+// Unmarshal implements [confmap.Unmarshaler], which is the only way to set defaults of list elements.
 func (c *SpanEventConfig) Unmarshal(conf *confmap.Conf) error {
 	c.EventName = defaultEventName
 	return conf.Unmarshal(c)
 }
 
-// Unmarshal implements [confmap.Unmarshaler]: the elements of a list have no other place for defaults.
+// Unmarshal implements [confmap.Unmarshaler], which is the only way to set defaults of list elements.
 func (c *SpanConfig) Unmarshal(conf *confmap.Conf) error {
 	c.EventName = defaultEventName
 	return conf.Unmarshal(c)
@@ -160,7 +161,7 @@ func (c *SpanConfig) Validate() error {
 		case 1:
 			stars++
 			if name == pattern.Star {
-				errs = errors.Join(errs, errors.New("`names` must not contain \"*\" alone: every span would be an evaluation"))
+				errs = errors.Join(errs, errors.New("`names` must not contain just \"*\": every span would be an evaluation"))
 			}
 		default:
 			errs = errors.Join(errs, fmt.Errorf("a name in `names` may contain one * (got %q)", name))
@@ -179,12 +180,12 @@ func (c *SpanEventConfig) Validate() error {
 		errs = errors.New("`names` must not be empty")
 	}
 	if slices.Contains(c.Names, pattern.Star) {
-		errs = errors.Join(errs, errors.New("`names` must not contain \"*\" alone: every span event would be an evaluation"))
+		errs = errors.Join(errs, errors.New("`names` must not contain just \"*\": every span event would be an evaluation"))
 	}
 	return errors.Join(errs, checkRenames(c.EventName, c.Attributes), check.Names("names", c.Names), check.Names("skip_if_true", c.SkipIfTrue))
 }
 
-// checkRenames checks what becomes of names.
+// checkRenames checks the new names.
 func checkRenames(eventName string, attributes map[string]string) error {
 	var errs error
 	if strings.TrimSpace(eventName) == "" {
@@ -197,7 +198,7 @@ func checkRenames(eventName string, attributes map[string]string) error {
 			errs = errors.Join(errs, fmt.Errorf("`attributes` must map a name to a name (got %q: %q)", from, to))
 		}
 		if other, taken := targets[to]; taken {
-			errs = errors.Join(errs, fmt.Errorf("`attributes` must not give two attributes one name (got %q and %q, both %q)", other, from, to))
+			errs = errors.Join(errs, fmt.Errorf("`attributes` must not give two attributes the same name (got %q and %q, both %q)", other, from, to))
 		}
 		targets[to] = from
 	}

@@ -84,21 +84,21 @@ func TestWrongConfig(t *testing.T) {
 		want  string
 	}{
 		{"nothing to look for", map[string]any{"span_event_names": []any{}}, "one of `span_event_names`, `span_events` and `spans` must not be empty"},
-		{"blank event name", map[string]any{"span_event_names": []any{" "}}, "`span_event_names` must not hold a blank entry (got \" \")"},
-		{"event name twice", map[string]any{"span_event_names": []any{"a", "a"}}, "`span_event_names` must not hold an entry twice (got \"a\")"},
+		{"blank event name", map[string]any{"span_event_names": []any{" "}}, "`span_event_names` must not contain a blank entry (got \" \")"},
+		{"event name twice", map[string]any{"span_event_names": []any{"a", "a"}}, "`span_event_names` must not contain a duplicate entry (got \"a\")"},
 		{"no copies", map[string]any{"max_copied_mib": 0}, "`max_copied_mib` must be between 1 and 1024 (got 0)"},
-		{"blank attribute", map[string]any{"copy_attributes": []any{""}}, "`copy_attributes` must not hold a blank entry"},
+		{"blank attribute", map[string]any{"copy_attributes": []any{""}}, "`copy_attributes` must not contain a blank entry"},
 		{"no span names", span(map[string]any{"event_name": "x"}), "spans::0: `names` must not be empty"},
-		{"any span", span(map[string]any{"names": []any{"*"}}), "spans::0: `names` must not contain \"*\" alone"},
+		{"any span", span(map[string]any{"names": []any{"*"}}), "spans::0: `names` must not contain just \"*\""},
 		{"two stars", span(map[string]any{"names": []any{"a*b*"}}), "may contain one * (got \"a*b*\")"},
-		{"blank span name", span(map[string]any{"names": []any{""}}), "`names` must not hold a blank entry"},
+		{"blank span name", span(map[string]any{"names": []any{""}}), "`names` must not contain a blank entry"},
 		{"star attribute without star", span(map[string]any{"names": []any{"a"}, "star_attribute": "k"}), "`star_attribute` needs a name with a * in `names` (got \"k\")"},
 		{"blank event name of spans", span(map[string]any{"names": []any{"a"}, "event_name": ""}), "spans::0: `event_name` must not be empty"},
 		{"rename to nothing", span(map[string]any{"names": []any{"a"}, "attributes": map[string]any{"x": ""}}), "`attributes` must map a name to a name (got \"x\": \"\")"},
-		{"two renamed to one", span(map[string]any{"names": []any{"a"}, "attributes": map[string]any{"x": "z", "y": "z"}}), "`attributes` must not give two attributes one name (got \"x\" and \"y\", both \"z\")"},
-		{"blank skip attribute", span(map[string]any{"names": []any{"a"}, "skip_if_true": []any{""}}), "`skip_if_true` must not hold a blank entry"},
+		{"two renamed to one", span(map[string]any{"names": []any{"a"}, "attributes": map[string]any{"x": "z", "y": "z"}}), "`attributes` must not give two attributes the same name (got \"x\" and \"y\", both \"z\")"},
+		{"blank skip attribute", span(map[string]any{"names": []any{"a"}, "skip_if_true": []any{""}}), "`skip_if_true` must not contain a blank entry"},
 		{"no span event names", spanEvent(map[string]any{"event_name": "x"}), "span_events::0: `names` must not be empty"},
-		{"any span event", spanEvent(map[string]any{"names": []any{"*"}}), "span_events::0: `names` must not contain \"*\" alone"},
+		{"any span event", spanEvent(map[string]any{"names": []any{"*"}}), "span_events::0: `names` must not contain just \"*\""},
 		{"blank event name of span events", spanEvent(map[string]any{"names": []any{"a"}, "event_name": " "}), "span_events::0: `event_name` must not be empty"},
 		{"span events renamed to nothing", spanEvent(map[string]any{"names": []any{"a"}, "attributes": map[string]any{"x": ""}}), "`attributes` must map a name to a name (got \"x\": \"\")"},
 		{"user kind", launchDarklyConf("user_kind", "a b"), "launchdarkly: `user_kind` must be a LaunchDarkly context kind"},
@@ -117,7 +117,7 @@ func TestWrongConfig(t *testing.T) {
 		want  string
 	}{
 		{map[string]any{"span_events": []any{"a"}}, "span_events"},
-		{map[string]any{"user_kind": "a"}, `"user_kind" is at the wrong place: did you mean "launchdarkly::user_kind"?`},
+		{map[string]any{"user_kind": "a"}, `"user_kind" is in the wrong place: did you mean "launchdarkly::user_kind"?`},
 		{span(map[string]any{"name": []any{"a"}}), `"spans[0]::name" is not a key: did you mean "spans[0]::names"?`},
 	} {
 		require.ErrorContains(t, confmap.NewFromStringMap(tc.value).Unmarshal(NewFactory().CreateDefaultConfig()), tc.want)

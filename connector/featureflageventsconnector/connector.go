@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// flagConnector hands on the evaluations that it finds in traces. It has no state and runs nothing of its own.
+// flagConnector hands on the evaluations that it finds in traces. It has no state and no goroutines.
 type flagConnector struct {
 	component.StartFunc
 	component.ShutdownFunc
@@ -20,7 +20,7 @@ type flagConnector struct {
 	next      consumer.Logs
 }
 
-// Capabilities implements [consumer.Traces]: the traces belong to their own pipeline and stay as they are.
+// Capabilities implements [consumer.Traces]: the traces belong to their own pipeline and are not modified.
 func (*flagConnector) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: false}
 }
@@ -29,7 +29,7 @@ func (*flagConnector) Capabilities() consumer.Capabilities {
 func (c *flagConnector) ConsumeTraces(ctx context.Context, traces ptrace.Traces) error {
 	var at place
 	if err := c.finder.find(ctx, traces, &at); err != nil {
-		return err // nobody waits for the answer: the sender is gone, or stopped by a time-out
+		return err // nobody waits for the answer: the sender hung up or timed out
 	}
 	var err error
 	if at.found.records() > 0 {

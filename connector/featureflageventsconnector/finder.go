@@ -14,7 +14,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// source is where an evaluation stood.
+// source is where an evaluation was found.
 type source uint8
 
 const (
@@ -23,7 +23,7 @@ const (
 	numSources
 )
 
-// skipReason says why an evaluation became no record.
+// skipReason is why an evaluation became no record.
 type skipReason uint8
 
 const (
@@ -32,10 +32,10 @@ const (
 	numSkipReasons
 )
 
-// traceFlagsMask are the bits of a span's flags that are trace flags, and mean the same in a log record.
+// traceFlagsMask selects the bits of a span's flags that are trace flags, which mean the same in a log record.
 const traceFlagsMask = 0xff
 
-// findings are the records made from one batch of traces, and what is to be counted about them.
+// findings are the records made from one batch of traces, and their counts.
 type findings struct {
 	logs        plog.Logs
 	spans       int
@@ -43,7 +43,7 @@ type findings struct {
 	skipped     [numSkipReasons]int
 	withoutUser int
 	leftOut     [numCopyLimits]int
-	// observed is the time of the conversion; read once a batch, when the first evaluation turns up.
+	// observed is the time of the conversion, read once per batch at the first evaluation.
 	observed pcommon.Timestamp
 }
 
@@ -76,9 +76,9 @@ func newFinder(cfg *Config) *finder {
 	return f
 }
 
-// find makes a record of each evaluation in traces, in their order, under copies of their resource
-// and scope. Nothing is allocated for spans that hold no evaluation. Between spans and events it looks whether somebody
-// still waits for the answer; if not, it returns why.
+// find makes a record from each evaluation in traces, in order, with copies of their resource and scope. It does not
+// allocate for spans without evaluations. Between spans and events, it checks whether anyone still waits for the
+// answer; if not, it returns the reason.
 func (f *finder) find(ctx context.Context, traces ptrace.Traces, at *place) error {
 	at.gone = ctx.Done()
 	for i := range traces.ResourceSpans().Len() {
@@ -100,7 +100,7 @@ func (f *finder) find(ctx context.Context, traces ptrace.Traces, at *place) erro
 	return nil
 }
 
-// visit looks at one span; false if nobody waits any more.
+// visit processes one span; false if nobody waits anymore.
 func (f *finder) visit(span ptrace.Span, at *place) bool {
 	at.ofSpan.forget()
 	events := span.Events()
@@ -137,8 +137,8 @@ func (f *finder) visit(span ptrace.Span, at *place) bool {
 	}
 }
 
-// fromEvent makes a record of a span event, renamed if there is a rule. What the span, its scope and its resource know about the
-// user, the event does not; the nearest that has an attribute tells it.
+// fromEvent makes a record from a span event, renamed if there is a rule. The event lacks what the span, its scope and
+// its resource know about the user; each attribute is taken from the nearest that has it.
 func (f *finder) fromEvent(span ptrace.Span, event ptrace.SpanEvent, rule *spanRule, at *place) {
 	if f.launchDarkly.skips(event.Attributes()) {
 		at.found.skipped[skipNotInExperiment]++
@@ -163,8 +163,8 @@ func (f *finder) fromEvent(span ptrace.Span, event ptrace.SpanEvent, rule *spanR
 	f.finish(span, record, at)
 }
 
-// fromSpan makes a record of a span that is an evaluation itself. The span's start is its time: an
-// evaluation that is reported later has its span ended later, not started.
+// fromSpan makes a record from a span that is itself an evaluation, with the start time of the span: reporting an
+// evaluation late only moves the end of its span.
 func (f *finder) fromSpan(span ptrace.Span, rule *spanRule, at *place) {
 	if f.launchDarkly.skips(span.Attributes()) {
 		at.found.skipped[skipNotInExperiment]++
@@ -182,7 +182,7 @@ func (f *finder) fromSpan(span ptrace.Span, rule *spanRule, at *place) {
 	f.finish(span, record, at)
 }
 
-// finish does what is the same for both sources.
+// finish handles what both sources have in common.
 func (f *finder) finish(span ptrace.Span, record plog.LogRecord, at *place) {
 	f.copyShared(&at.ofScope, at.scope.Scope().Attributes(), record.Attributes(), at)
 	f.copyShared(&at.ofResource, at.resource.Resource().Attributes(), record.Attributes(), at)
@@ -195,8 +195,8 @@ func (f *finder) finish(span ptrace.Span, record plog.LogRecord, at *place) {
 	}
 }
 
-// place is where in the traces the finder stands, and where its records go. What was found is held by
-// value, so that a batch without an evaluation needs nothing from the heap.
+// place is the finder's position in the traces, and where its records go. It holds its parts by value, so that a batch
+// without an evaluation does not allocate.
 type place struct {
 	found    findings
 	resource ptrace.ResourceSpans
@@ -207,14 +207,14 @@ type place struct {
 	hasResource    bool
 	hasScope       bool
 
-	// What all records of the span, the scope and the resource in hand may copy.
+	// What all records of the current span, scope and resource may copy.
 	ofSpan, ofScope, ofResource shared
-	// copied is how many bytes records have copied, and gone tells that nobody waits any more.
+	// copied is how many bytes records have copied; gone is true if nobody waits anymore.
 	copied int
 	gone   <-chan struct{}
 }
 
-// add appends a record under copies of the resource and the scope, which are made when first needed.
+// add appends a record with copies of the resource and the scope, which are made when first needed.
 func (p *place) add(of source) plog.LogRecord {
 	if p.found.records() == 0 {
 		p.found.logs = plog.NewLogs()
@@ -236,7 +236,7 @@ func (p *place) add(of source) plog.LogRecord {
 	return p.logsOfScope.LogRecords().AppendEmpty()
 }
 
-// firstTime returns the first time that is known, else 0.
+// firstTime returns the first known time, else 0.
 func firstTime(times ...pcommon.Timestamp) pcommon.Timestamp {
 	for _, t := range times {
 		if t != 0 {
@@ -246,8 +246,8 @@ func firstTime(times ...pcommon.Timestamp) pcommon.Timestamp {
 	return 0
 }
 
-// putIfAbsent copies value unless to has one. An attribute without a value counts as absent: that is
-// how JavaScript's undefined and .NET's null arrive.
+// putIfAbsent copies value unless to has one. An attribute without a value, as JavaScript's undefined and .NET's null
+// arrive, counts as absent.
 func putIfAbsent(to pcommon.Map, name string, value pcommon.Value) {
 	own, exists := steps.Get(to, name)
 	if exists && own.Type() != pcommon.ValueTypeEmpty {

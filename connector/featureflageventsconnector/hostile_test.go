@@ -196,7 +196,7 @@ func eachRecord(logs plog.Logs, do func(plog.LogRecord)) {
 	}
 }
 
-// TestSenderIsGone: for a client that does not wait any more nothing is made or handed on.
+// TestSenderIsGone: for a client that does not wait anymore nothing is made or handed on.
 func TestSenderIsGone(t *testing.T) {
 	gone, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the client has gone"))

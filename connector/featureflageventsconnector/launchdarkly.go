@@ -14,8 +14,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// Attributes that LaunchDarkly's hooks write, today and before the conventions changed, and the ones
-// that carry their meaning in a record.
+// Attributes that LaunchDarkly's hooks write, now and before the conventions changed, and the ones with the same
+// meaning in a record.
 const (
 	attrProviderName    = "feature_flag.provider.name"
 	attrProviderNameOld = "feature_flag.provider_name"
@@ -28,21 +28,21 @@ const (
 	attrVariantOld      = "feature_flag.variant"
 	attrValue           = "feature_flag.result.value"
 
-	// attrContextKeys and attrContextKeysOld hold the kinds of a context with their keys, as a map or as the text of one.
+	// attrContextKeys and attrContextKeysOld hold the kinds of a context with their keys, as a map or as its JSON text.
 	attrContextKeys    = "feature_flag.contextKeys"
 	attrContextKeysOld = "context.contextKeys"
 
-	// attrCanonicalKey keeps the canonical key of a context where attrContextID holds something else.
+	// attrCanonicalKey keeps the canonical key of a context if attrContextID holds something else.
 	attrCanonicalKey = "launchdarkly.context.canonical_key"
 
 	providerLaunchDarkly = "LaunchDarkly"
 	jsonNull             = "null"
 
-	// maxValueVariant is how long a value may be to stand for its variation; longer ones are content.
+	// maxValueVariant is the maximum length of a value that is used as the variant; longer values are content.
 	maxValueVariant = 256
 )
 
-// launchDarkly translates what LaunchDarkly's hooks write. A nil *launchDarkly leaves all as it is.
+// launchDarkly translates what LaunchDarkly's hooks write. A nil *launchDarkly changes nothing.
 type launchDarkly struct {
 	contexts     contextReader
 	groups       map[string]string
@@ -65,7 +65,7 @@ func newLaunchDarkly(cfg *LaunchDarklyConfig) *launchDarkly {
 	return l
 }
 
-// isLaunchDarkly tells by the provider's name whether an evaluation came from LaunchDarkly's own hooks.
+// isLaunchDarkly reports, by the provider's name, whether an evaluation came from LaunchDarkly's own hooks.
 func isLaunchDarkly(attributes pcommon.Map) bool {
 	for _, name := range [...]string{attrProviderName, attrProviderNameOld} {
 		if value, ok := attributes.Get(name); ok && value.Type() == pcommon.ValueTypeStr && value.Str() == providerLaunchDarkly {
@@ -75,7 +75,7 @@ func isLaunchDarkly(attributes pcommon.Map) bool {
 	return false
 }
 
-// skips tells whether an evaluation is left out because LaunchDarkly did not mark it as part of an experiment.
+// skips reports whether an evaluation is left out because LaunchDarkly did not mark it as part of an experiment.
 func (l *launchDarkly) skips(attributes pcommon.Map) bool {
 	if l == nil || !l.inExperiment || !isLaunchDarkly(attributes) {
 		return false
@@ -83,7 +83,8 @@ func (l *launchDarkly) skips(attributes pcommon.Map) bool {
 	return !isInExperiment(attributes)
 }
 
-// isInExperiment tells whether LaunchDarkly marked an evaluation as part of an experiment. Its Python hook writes text.
+// isInExperiment reports whether LaunchDarkly marked an evaluation as part of an experiment. Its Python hook writes
+// text.
 func isInExperiment(attributes pcommon.Map) bool {
 	value, ok := attributes.Get(attrInExperiment)
 	if !ok {
@@ -99,10 +100,10 @@ func isInExperiment(attributes pcommon.Map) bool {
 	}
 }
 
-// servedKinds are the kinds of reasons for which a variation was served, whatever it was.
+// servedKinds are the kinds of reasons which imply that a variation was served.
 var servedKinds = setOf([]string{"TARGET_MATCH", "RULE_MATCH", "FALLTHROUGH"})
 
-// wasServed tells whether the reason proves that a variation was served.
+// wasServed reports whether the reason proves that a variation was served.
 func wasServed(attributes pcommon.Map) bool {
 	if isInExperiment(attributes) {
 		return true
@@ -115,8 +116,8 @@ func wasServed(attributes pcommon.Map) bool {
 	return served
 }
 
-// translate rewrites the attributes of a record in the words of the conventions. It returns false if
-// the evaluation's context names no user.
+// translate rewrites the attributes of a record to follow the conventions. It returns false if the evaluation's context
+// has no user.
 func (l *launchDarkly) translate(attributes pcommon.Map) (hasUser bool) {
 	if l == nil || !isLaunchDarkly(attributes) {
 		return true
@@ -134,7 +135,7 @@ func (l *launchDarkly) translate(attributes pcommon.Map) (hasUser bool) {
 	return hasUser
 }
 
-// translateKeys does what translateContext does, with the keys that are told apart.
+// translateKeys does the same as translateContext, for keys that are separate already.
 func (l *launchDarkly) translateKeys(attributes pcommon.Map, context flagContext) (hasUser bool) {
 	user, hasUser := context.key(l.contexts.userKind)
 	for _, name := range [...]string{attrContextID, attrContextIDOld} {
@@ -152,7 +153,7 @@ func (l *launchDarkly) translateKeys(attributes pcommon.Map, context flagContext
 	return hasUser
 }
 
-// putGroups writes the keys of the kinds that are groups.
+// putGroups writes the keys of kinds that are groups.
 func (l *launchDarkly) putGroups(attributes pcommon.Map, context flagContext) {
 	if len(l.groups) == 0 {
 		return
@@ -164,8 +165,8 @@ func (l *launchDarkly) putGroups(attributes pcommon.Map, context flagContext) {
 	}
 }
 
-// translateContext leaves in the attribute called name the key of the context's user. A context that
-// has none leaves nothing there: the key of an organization must not pass for a user's.
+// translateContext sets the attribute called name to the key of the context's user. Without a user, it removes the
+// attribute: the key of an organization must not be mistaken for a user's.
 func (l *launchDarkly) translateContext(attributes pcommon.Map, name string, key pcommon.Value) bool {
 	canonical := key.Str()
 	context := l.contexts.read(canonical)
@@ -182,9 +183,8 @@ func (l *launchDarkly) translateContext(attributes pcommon.Map, name string, key
 	return hasUser
 }
 
-// translateVariant makes the variation a variant: its number, or its value if that is preferred and
-// a scalar. Without a variation LaunchDarkly served the application's default value, which must not
-// pass for a variant.
+// translateVariant turns the variation into a variant: its index, or its value if that is preferred and a scalar.
+// Without a variation, LaunchDarkly served the application's default value, which must not be mistaken for a variant.
 func (l *launchDarkly) translateVariant(attributes pcommon.Map) {
 	for _, name := range [...]string{attrValue, attrVariantOld} {
 		if value, ok := attributes.Get(name); ok && value.Type() == pcommon.ValueTypeStr {
@@ -202,7 +202,7 @@ func (l *launchDarkly) translateVariant(attributes pcommon.Map) {
 	}
 	hasVariant := hasText(attributes, attrVariant)
 	if !given && !hasVariant && !hasText(attributes, attrVariantOld) && wasServed(attributes) {
-		index, hasIndex = "0", true // the browser's plugin leaves out what is false in JavaScript
+		index, hasIndex = "0", true // the browser plugin leaves out falsy values
 	}
 	switch {
 	case !hasIndex && !hasVariant && !hasText(attributes, attrVariantOld):
@@ -219,7 +219,7 @@ func (l *launchDarkly) translateVariant(attributes pcommon.Map) {
 	}
 }
 
-// hasText tells whether an attribute is a text that is not blank, or another scalar.
+// hasText reports whether an attribute is non-blank text or another scalar.
 func hasText(attributes pcommon.Map, name string) bool {
 	value, ok := attributes.Get(name)
 	if !ok {
@@ -235,7 +235,7 @@ func hasText(attributes pcommon.Map, name string) bool {
 	}
 }
 
-// scalarText returns the flag's value if it can stand for the variation.
+// scalarText returns the flag's value if it can be used as the variant.
 func scalarText(attributes pcommon.Map) (string, bool) {
 	value, ok := attributes.Get(attrValue)
 	if !ok {
@@ -255,8 +255,8 @@ func scalarText(attributes pcommon.Map) (string, bool) {
 	}
 }
 
-// fromJSON returns the text of a JSON string, and any other text as it is: LaunchDarkly's hooks write
-// a flag's value as JSON, so the text ml arrives in quotes.
+// fromJSON returns the text of a JSON string, and any other text unchanged: LaunchDarkly's hooks write a flag's value
+// as JSON, so the text ml arrives in quotes.
 func fromJSON(text string) (decoded string, isNull bool) {
 	if text == jsonNull {
 		return "", true
@@ -270,7 +270,7 @@ func fromJSON(text string) (decoded string, isNull bool) {
 	return decoded, false
 }
 
-// wholeNumber returns the digits of a variation's number, which hooks write as an integer or as text.
+// wholeNumber returns the digits of a variation's index, which hooks write as an integer or as text.
 func wholeNumber(value pcommon.Value) (string, bool) {
 	var number int64
 	switch value.Type() {

@@ -10,15 +10,15 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
-// Context kinds with a meaning of their own: the key of a single user context stands alone, and the
-// other two words can be no kind.
+// Context kinds with a special meaning: the key of a single user context has no kind, and the other two cannot be
+// kinds.
 const (
 	kindUser  = "user"
 	kindMulti = "multi"
 	kindKind  = "kind"
 )
 
-// unescaper takes back what LaunchDarkly escapes in the keys of a canonical key.
+// unescaper reverts LaunchDarkly's escapes in the keys of a canonical key.
 var unescaper = strings.NewReplacer("%3A", ":", "%3a", ":", "%25", "%")
 
 // contextPart is one kind of a context, and its key.
@@ -50,7 +50,7 @@ func (c *flagContext) key(kind string) (string, bool) {
 	return "", false
 }
 
-// contextKeys returns the context whose kinds and keys are told apart: {"user":"google:112233","organization":"org:1"}.
+// contextKeys returns the context from separate kinds and keys: {"user":"google:112233","organization":"org:1"}.
 func contextKeys(attributes pcommon.Map) (flagContext, bool) {
 	for _, name := range [...]string{attrContextKeys, attrContextKeysOld} {
 		value, ok := attributes.Get(name)
@@ -87,9 +87,9 @@ type contextReader struct {
 	known map[string]struct{}
 }
 
-// read returns the context of a canonical key. The form does not tell a user key with a colon from a
-// kind with its key, so a text is read as a user's key wherever it cannot be anything else: parts that
-// are no pairs, words that are no kinds or not known, kinds out of order, keys that are not escaped.
+// read returns the context of a canonical key. The format is ambiguous between a user key with a colon and a kind with
+// its key, so a text is read as a user's key whenever it cannot be anything else: parts that are not pairs, words that
+// are not kinds or unknown, kinds out of order, keys that are not escaped.
 func (r *contextReader) read(canonical string) flagContext {
 	whole := flagContext{single: contextPart{kind: kindUser, key: canonical}}
 	pieces := strings.Count(canonical, ":") + 1
@@ -108,7 +108,7 @@ func (r *contextReader) read(canonical string) flagContext {
 		previous = kind
 		parts = append(parts, contextPart{kind: kind, key: unescaper.Replace(key)})
 	}
-	// A user alone has no kind before the key, so this is a key that happens to begin like one.
+	// A single user has no kind before the key, so this is a key that happens to start like one.
 	if len(parts) == 1 && parts[0].kind == kindUser {
 		return whole
 	}
@@ -123,7 +123,7 @@ func (r *contextReader) isKnown(kind string) bool {
 	return isKind(kind)
 }
 
-// isKind tells whether a text can be a context kind.
+// isKind reports whether a text can be a context kind.
 func isKind(text string) bool {
 	if text == "" || text == kindKind || text == kindMulti {
 		return false
@@ -139,7 +139,7 @@ func isKind(text string) bool {
 	return true
 }
 
-// isEscaped tells whether every percent sign in key is the start of an escape that LaunchDarkly writes.
+// isEscaped reports whether every percent sign in key starts an escape that LaunchDarkly writes.
 func isEscaped(key string) bool {
 	for {
 		i := strings.IndexByte(key, '%')

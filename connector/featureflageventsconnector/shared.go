@@ -9,23 +9,23 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// copyLimit says why an attribute of copy_attributes was not copied.
+// copyLimit is why an attribute of copy_attributes was not copied.
 type copyLimit uint8
 
 const (
-	// limitNotScalar is a map, a list or bytes: no id is one, and each record would have a copy of its own.
+	// limitNotScalar is a map, a list or bytes: ids never are, and each record would need its own copy.
 	limitNotScalar copyLimit = iota
-	// limitLong is a text that is longer than any id.
+	// limitLong is text longer than any id.
 	limitLong
-	// limitBudget means that the records of a request copied max_copied_mib already.
+	// limitBudget means that the records of a request already copied max_copied_mib.
 	limitBudget
 	numCopyLimits
 )
 
 const (
-	// maxCopiedText is the longest text that is copied, in bytes: an id of Amplitude's has 1,024 characters at most.
+	// maxCopiedText is the maximum length of copied text in bytes: Amplitude's ids have at most 1,024 characters.
 	maxCopiedText = 4096
-	// freeCopied is how many bytes each record may copy beside the budget.
+	// freeCopied is how many bytes each record may copy in addition to the budget.
 	freeCopied = 256
 	bitsPerMiB = 20
 )
@@ -46,7 +46,7 @@ func (s *shared) forget() {
 	s.known, s.attributes, s.weight = false, s.attributes[:0], 0
 }
 
-// copyShared copies the attributes of the allow-list that the record does not have itself.
+// copyShared copies the allowed attributes that the record does not have itself.
 func (f *finder) copyShared(from *shared, attributes, to pcommon.Map, at *place) {
 	if !from.known {
 		f.findShared(from, attributes, &at.found)
@@ -66,7 +66,7 @@ func (f *finder) copyShared(from *shared, attributes, to pcommon.Map, at *place)
 	}
 }
 
-// findShared finds what may be copied: of each name the first value that is a scalar.
+// findShared finds what may be copied: the first scalar value for each name.
 func (f *finder) findShared(s *shared, attributes pcommon.Map, found *findings) {
 	s.known = true
 	steps.Add(attributes.Len())
@@ -92,7 +92,7 @@ func (f *finder) findShared(s *shared, attributes pcommon.Map, found *findings) 
 	}
 }
 
-// has tells whether a name is among the attributes, which are few.
+// has reports whether a name is among the attributes, of which there are few.
 func (s *shared) has(name string) bool {
 	steps.Add(len(s.attributes))
 	for i := range s.attributes {

@@ -11,7 +11,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// spanRule recognizes spans, or span events, that are evaluations under names of their own.
+// spanRule recognizes spans, or span events, that are evaluations with other names than the conventions.
 type spanRule struct {
 	names         pattern.List
 	eventName     string
@@ -38,7 +38,7 @@ func (r *spanRule) matches(name string) bool {
 	return r.names.Match(name)
 }
 
-// star is what the star in the name of a span stands for.
+// star returns what the star in the name of a span matched.
 func (r *spanRule) star(name string) string {
 	for i := range r.names {
 		if text, ok := r.names[i].Capture(name); ok {
@@ -48,7 +48,7 @@ func (r *spanRule) star(name string) string {
 	return ""
 }
 
-// skips tells whether an attribute says that the span is no evaluation.
+// skips reports whether an attribute says that the span is not an evaluation.
 func (r *spanRule) skips(attributes pcommon.Map) bool {
 	for _, name := range r.skipIfTrue {
 		if value, ok := attributes.Get(name); ok && value.Type() == pcommon.ValueTypeBool && value.Bool() {
@@ -58,13 +58,13 @@ func (r *spanRule) skips(attributes pcommon.Map) bool {
 	return false
 }
 
-// copyAttributes copies the attributes of the span or span event of a name. First those that keep their names: what already
-// has the right name goes before what is renamed to it.
+// copyAttributes copies the attributes of the span or span event with a name. First those that keep their names,
+// because they take precedence over renamed ones.
 func (r *spanRule) copyAttributes(name string, from, to pcommon.Map) {
 	var kept xpdata.MapBuilder
 	kept.EnsureCapacity(from.Len() + 1)
 	steps.Add(from.Len())
-	var renamed []sharedAttribute // of each name the first that has a value; no two names are renamed to one
+	var renamed []sharedAttribute // the first with a value for each name; no two names are renamed to the same
 	done := map[string]bool{}
 	for attribute, value := range from.All() {
 		switch to, ok := r.renames[attribute]; {

@@ -13,10 +13,10 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector/internal/metadata"
 )
 
-// labelConnector tells the instances of the connector apart.
+// labelConnector identifies the instance of the connector.
 const labelConnector = "connector"
 
-// telemetry reports what was found, with label sets that are made once.
+// telemetry reports what was found, with reusable attribute sets.
 type telemetry struct {
 	builder  *metadata.TelemetryBuilder
 	all      []metric.AddOption
@@ -51,7 +51,7 @@ func newTelemetry(set connector.Settings) (*telemetry, error) {
 	return t, nil
 }
 
-// done reports one batch of traces. err is what the next component said to the records.
+// done reports one batch of traces. err is the next component's answer to the records.
 func (t *telemetry) done(ctx context.Context, found *findings, err error) {
 	add(ctx, t.builder.ConnectorFeatureFlagEventsSpans, found.spans, t.all)
 	outcome := &t.accepted

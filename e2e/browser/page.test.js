@@ -36,7 +36,7 @@ test("live: events land without a reload, each with its verdict", async () => {
   await sees("another event of its request is invalid");
   await api.control("throttle", { ids: ["user-4"] });
   await api.send([exposure("user-4", "checkout", "control")]);
-  await sees("its user or device is over its rate or quota");
+  await sees("its user or device exceeds its rate or quota");
   await api.send([exposure("user-1", "checkout", "control")]);
   await page.locator(".events .badge.jump").waitFor();
   const verdicts = await page.locator(".events .verdict").allInnerTexts();
@@ -130,7 +130,7 @@ test("no event yet, but requests: the page says where to look; OTLP at the wrong
   await open("live");
   await sees("Waiting for the first event");
   assert.equal((await fetch(`${sandbox.url}/v1/logs`, { method: "POST", body: "{}" })).status, 400);
-  await sees("Requests arrived, and no event in them could be read");
+  await sees("Requests arrived, but no event in them could be read");
   await page.locator("main").getByRole("link", { name: "Requests" }).click();
   await sees("Invalid request path");
   await page.locator(".requests tbody tr").first().click();

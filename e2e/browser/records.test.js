@@ -158,7 +158,7 @@ test("with 100,000 records flowing the page stays live, what is rare is seen, an
   const rare = row("rare", "short_id").waitFor({ timeout: 300_000 });
   await Promise.all([rare, one(), one(), one()]);
   assert.ok(await rows().count() <= 200);
-  await page.getByText(/more were too many to show, rare outcomes first/).waitFor();
+  await page.getByText(/more were too many to show; rare outcomes first/).waitFor();
 
   // The summary, the view, the API and the metrics count the same.
   await page.waitForFunction(() => /Records\s+100,000/.test(document.querySelector(".summary").innerText));

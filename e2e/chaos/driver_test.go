@@ -177,7 +177,7 @@ func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool 
 	return d.report(ctx, batch, r.IntN(20) == 0)
 }
 
-// report sends a batch, and once more if the application thinks that it has to.
+// report sends a batch, and again if the application thinks that it has to.
 func (d *driver) report(ctx context.Context, batch []*exposure, again bool) bool {
 	logs := plog.NewLogs()
 	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
@@ -228,7 +228,7 @@ func (d *driver) report(ctx context.Context, batch []*exposure, again bool) bool
 	return true
 }
 
-// reportPresent lets applications report the present state of some holders once more.
+// reportPresent lets applications report the present state of some holders again.
 func (d *driver) reportPresent(ctx context.Context, some func(holder) bool) bool {
 	held, whose := truth(d.people), whoseAre(d.people)
 	keys := slices.SortedFunc(maps.Keys(held), func(a, b heldProperty) int { return held[a].n - held[b].n })

@@ -75,7 +75,7 @@ func whoseAre(people []*person) map[int]*person {
 	return whose
 }
 
-// is tells whether an event says what happened.
+// is reports whether an event says what happened.
 func (e *exposure) is(stored *storedEvent) bool {
 	if e.assigned {
 		return stored.Type == "[Experiment] Assignment" && stored.Properties["[Experiment] "+e.flag+".variant"] == e.variant
@@ -156,7 +156,7 @@ func truth(people []*person) map[heldProperty]*exposure {
 			if _, taken := last[e.device]; !taken {
 				for k, was := range held {
 					if k.holder == anonymous {
-						delete(held, k) // nobody has them any more, or a new user
+						delete(held, k) // nobody has them anymore, or a new user
 						if !known[e.user] {
 							held[heldProperty{who, k.flag}] = was
 						}

@@ -19,7 +19,7 @@ type link struct {
 
 	mu       sync.Mutex
 	listener net.Listener
-	// open are the connections; of those that are true nothing arrives any more.
+	// open are the connections; of those that are true nothing arrives anymore.
 	open map[net.Conn]bool
 	// uplink is how many bytes a second reach the far side; 0 is no limit.
 	uplink int

@@ -26,7 +26,7 @@ var (
 )
 
 // TestActionsArePinned: an action is named by commit, since a tag can be moved, and by version, for the reader. A
-// workflow begins with no permissions, and does not leave its token behind.
+// workflow starts with no permissions, and does not leave its token behind.
 func TestActionsArePinned(t *testing.T) {
 	workflows, err := filepath.Glob(filepath.Join(harness.Root(), ".github", "workflows", "*.yml"))
 	require.NoError(t, err)

@@ -139,7 +139,7 @@ func eventful(t *testing.T) []byte {
 			"amplitude.user_id": "user-000004", "amplitude.insert_id": "already shaped", "amplitude.user_properties.$set.n": math.NaN(),
 			"[Experiment] Flag Key": "checkout", "[Experiment] Variant": "control",
 		}},
-		// Undeliverable: the session is no number.
+		// Undeliverable: the session is not a number.
 		record{event: "[Experiment] Exposure", attributes: map[string]any{
 			"amplitude.user_id": "user-000005", "amplitude.insert_id": "undeliverable", "amplitude.session_id": "yesterday",
 			"[Experiment] Flag Key": "checkout", "[Experiment] Variant": "control",
@@ -216,7 +216,7 @@ func sdks(t *testing.T) []byte {
 		status, _ := harness.Post("http://"+c.OTLPGRPC+path, "application/json", "", []byte(`{"api_key":"sdk-key","events":[`+event+`]}`))
 		return status
 	}
-	// A member that is no field, and an operator that Amplitude ignores.
+	// A member that is not a field, and an operator that Amplitude ignores.
 	require.Equal(t, http.StatusOK, post("/2/httpapi", `{"event_type":"e","user_id":"user-1","shade":"red","user_properties":{"$rotate":{"a":1}}}`))
 	require.Equal(t, http.StatusBadRequest, post("/", `{"event_type":"e","user_id":"user-1"}`))
 	require.Eventually(t, func() bool {

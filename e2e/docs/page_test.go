@@ -167,7 +167,7 @@ func spans(cell string) []string {
 	return texts
 }
 
-// isTested tells whether a block of a language must say how it is tested.
+// isTested reports whether a block of a language must say how it is tested.
 func isTested(language string) bool {
 	switch language {
 	case "console", "shell", "sh", "bash", "yaml", "json":
@@ -209,7 +209,7 @@ func pages(t testing.TB) []*page {
 	return all
 }
 
-// eachBlock runs a test for each block whose marker begins with a word, and fails if there is none.
+// eachBlock runs a test for each block whose marker starts with a word, and fails if there is none.
 func eachBlock(t *testing.T, word string, test func(t *testing.T, p *page, i int, argument string)) {
 	t.Helper()
 	found := 0

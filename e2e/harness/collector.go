@@ -196,7 +196,7 @@ func (c *Collector) Wait(t testing.TB) error {
 	}
 }
 
-// Kill ends the process at once, as a power cut would, and waits until it is gone.
+// Kill ends the process immediately, as a power cut would, and waits until it is gone.
 func (c *Collector) Kill() {
 	err := c.cmd.Process.Kill()
 	if err == nil || errors.Is(err, os.ErrProcessDone) {

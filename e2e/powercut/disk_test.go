@@ -55,7 +55,7 @@ func (d *disk) mount(t *testing.T) {
 	d.mounted = true
 }
 
-// cut takes the power away: what was not synced is gone, and nothing can be read or written any more.
+// cut takes the power away: what was not synced is gone, and nothing can be read or written anymore.
 func (d *disk) cut(t *testing.T) {
 	t.Helper()
 	f, err := os.Open(d.dir)

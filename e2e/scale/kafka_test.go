@@ -92,7 +92,7 @@ func (k *tiers) note(t *testing.T, name string) {
 	k.noted[name] = max(k.noted[name], strings.LastIndex(log, "\tsynced\t"))
 }
 
-// remove takes a gateway away for good: what waits in its queue is on its volume, so it runs once more without Kafka.
+// remove takes a gateway away for good: what waits in its queue is on its volume, so it runs again without Kafka.
 func (k *tiers) remove(t *testing.T, name string) {
 	t.Helper()
 	k.gateways[name].Stop(t)

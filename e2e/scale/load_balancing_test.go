@@ -73,8 +73,8 @@ func TestReplicaDiesAndReturns(t *testing.T) {
 	c.storedOnce(t)
 }
 
-// TestReplicasAreAdded goes from 2 replicas to 4: users that move are new to their replica, which
-// forwards them once more, and the equal insert_id makes one event of both.
+// TestReplicasAreAdded goes from 2 replicas to 4: users that move are new to their replica, which forwards them again,
+// and the equal insert_id makes one event of both.
 func TestReplicasAreAdded(t *testing.T) {
 	c, order := start(t, 2), shuffled(t)
 	c.spread(t, order, clients)

@@ -132,8 +132,8 @@ func TestMoveReplicaLeaves(t *testing.T) {
 	})
 }
 
-// TestMoveLeavesItsQueueBehind: a replica leaves while Amplitude is away. What waits on its volume is delivered when it runs once
-// more, behind what its users reported elsewhere meanwhile.
+// TestMoveLeavesItsQueueBehind: a replica leaves while Amplitude is away. What waits on its volume is delivered when it
+// runs again, behind what its users reported elsewhere meanwhile.
 func TestMoveLeavesItsQueueBehind(t *testing.T) {
 	eachMove(t, func(t *testing.T, m *moving) {
 		m.far.SandboxPost(t, "/_sandbox/faults", map[string]any{"times": -1, "action": "status", "code": 503})

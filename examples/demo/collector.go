@@ -26,8 +26,8 @@ type collector struct {
 	done    chan error
 }
 
-// startCollector starts the Collector with config and what a shop adds to it, in its own process
-// group, so that Ctrl-C reaches it only through stop, and waits until it is healthy.
+// startCollector starts the Collector with config and the shop's additions in its own process group, so that Ctrl-C
+// reaches it only through stop, and waits until it is healthy.
 func startCollector(ctx context.Context, more ...string) (*collector, error) {
 	log, err := os.Create(collectorLog)
 	if err != nil {
@@ -69,14 +69,14 @@ func startCollector(ctx context.Context, more ...string) (*collector, error) {
 	}
 }
 
-// stop asks the Collector to end and waits for it; one that does not listen is killed.
+// stop asks the Collector to exit, waits for it, and kills it if it does not.
 func (c *collector) stop() {
 	if err := askToEnd(c.process); errors.Is(err, os.ErrProcessDone) {
 		return
 	}
 	patience := time.AfterFunc(stopTimeout, func() { _ = c.process.Kill() })
 	defer patience.Stop()
-	c.done <- <-c.done // it stays readable for whoever else waits
+	c.done <- <-c.done // keep it readable for other waiters
 }
 
 func logTail() string {

@@ -46,13 +46,13 @@ var ports = []port{
 }
 
 func main() {
-	once := flag.Bool("once", false, "end after the shoppers' visit; the exit code tells whether all arrived as it should")
+	once := flag.Bool("once", false, "stop after the shoppers' visit; the exit code says whether everything arrived")
 	name := flag.String("shop", "shop-go", "which shop: shop-go, shop-node or shop-web")
 	wait := flag.Duration("wait", time.Minute, "how long to wait until all has arrived")
 	flag.Parse()
 	s, ok := shops[*name]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "demo: there is no shop %q: name shop-go, shop-node or shop-web\n", *name)
+		fmt.Fprintf(os.Stderr, "demo: there is no shop %q: choose shop-go, shop-node or shop-web\n", *name)
 		os.Exit(2)
 	}
 	cleanenv.Process() // and so for the Collector and the shops, which inherit it
@@ -112,16 +112,16 @@ func run(ctx context.Context, s shop, once bool, wait time.Duration) error {
 		if err := <-closed; err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
-		return fmt.Errorf("the Collector ended by itself (%w); its log is %s", err, collectorLog)
+		return fmt.Errorf("the Collector exited (%w); its log is %s", err, collectorLog)
 	}
 }
 
-// portsFree names the first port that somebody else uses; the Collector would only say so in a stack of errors.
+// portsFree returns an error with the first port in use; the Collector would bury it in a stack of errors.
 func portsFree(s shop) error {
 	for _, port := range append(slices.Clone(ports), s.ports...) {
 		l, err := net.Listen("tcp", port.address)
 		if err != nil {
-			return fmt.Errorf("%s, for %s, is in use: end the program that listens there, or change the address in %s and in examples/demo", port.address, port.use, config)
+			return fmt.Errorf("%s, for %s, is in use: stop the program that listens there, or change the address in %s and in examples/demo", port.address, port.use, config)
 		}
 		_ = l.Close()
 	}

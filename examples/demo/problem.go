@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// printProblem says why events may be missing: the Collector's own first error, and what to do.
+// printProblem prints why events may be missing: the Collector's own first error, and what to do.
 func printProblem(w io.Writer) {
 	log, err := os.ReadFile(collectorLog)
 	if err != nil {
@@ -28,12 +28,12 @@ func printProblem(w io.Writer) {
 	}
 	fmt.Fprintf(w, `What to do:
   git diff %s     # this command needs the file's sandbox, and an exporter that sends to it with its key
-  docs/troubleshooting.md            # every other cause, with the command that tells it from the rest
+  docs/troubleshooting.md            # every other cause, with the command that identifies it
 `, config)
 }
 
-// firstError returns the first line of a Collector's log at level error, without what is the same in every line, or ""
-// when there is none. A line has five columns: time, level, place in the source, message and fields as JSON.
+// firstError returns the first error line of a Collector's log without the repeated columns, or "". A line has five
+// columns: time, level, source location, message and fields as JSON.
 func firstError(log []byte) string {
 	for line := range bytes.Lines(log) {
 		columns := strings.SplitN(strings.TrimSpace(string(line)), "\t", 5)

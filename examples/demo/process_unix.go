@@ -11,12 +11,12 @@ import (
 	"syscall"
 )
 
-// ownGroup starts a program in a process group of its own, which keeps Ctrl-C from it.
+// ownGroup starts a program in its own process group, so that Ctrl-C does not reach it.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }
 
-// askToEnd asks a program to end.
+// askToEnd asks a program to exit.
 func askToEnd(process *os.Process) error {
 	return process.Signal(syscall.SIGTERM)
 }

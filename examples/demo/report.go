@@ -28,18 +28,18 @@ type summary struct {
 	Repeats     int                          `json:"repeats"`
 	Skipped     int                          `json:"skipped"`
 	Users       map[string]map[string]string `json:"users"`
-	// Orders are all, and those of the users in each variant of checkout-flow.
+	// Orders counts all orders, OrdersByVariant those of the users in each variant of checkout-flow.
 	Orders          int            `json:"orders"`
 	OrdersByVariant map[string]int `json:"orders_by_variant"`
-	// PageRepeats are the repeats dropped as the sandbox's page counts them.
+	// PageRepeats are the dropped repeats as counted on the sandbox's page.
 	PageRepeats int `json:"-"`
 }
 
 // recordsMetric counts the repeats that the processor dropped.
 const recordsMetric = `otelcol_processor_amplitude_experiment_records`
 
-// waitForArrival reads the sandbox until it holds what the shop sent, or time is up. It returns
-// what is there, in the words of the shop's books, and each difference as a line.
+// waitForArrival reads the sandbox until it holds what the shop sent, or time is up. It returns what arrived, in the
+// form of the shop's books, and each difference as a line.
 func waitForArrival(ctx context.Context, sent summary, wait time.Duration) (arrived summary, differences []string) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -103,13 +103,13 @@ func readArrived(ctx context.Context, sent summary) (summary, error) {
 	return arrived, nil
 }
 
-// orderPlaced is what the shops' orders are called in Amplitude, and boughtIn the flag by whose variants they are told apart.
+// orderPlaced is the event name of the shops' orders in Amplitude, boughtIn the flag whose variants are compared.
 const (
 	orderPlaced = "Order Placed"
 	boughtIn    = "checkout-flow"
 )
 
-// readOrders reads from the sandbox's experiments how many orders came of the users in each variant.
+// readOrders reads from the sandbox's experiments how many orders the users in each variant placed.
 func readOrders(ctx context.Context) (map[string]int, error) {
 	var page struct {
 		Experiments []struct {
@@ -154,8 +154,8 @@ func getJSON(ctx context.Context, address string, into any) error {
 	return nil
 }
 
-// readRepeats reads from the Collector's Prometheus endpoint how many records were repeats, those included of which a $identify
-// was left to set the property again.
+// readRepeats reads from the Collector's Prometheus endpoint how many records were repeats, including those that left a
+// $identify to set the property again.
 func readRepeats(ctx context.Context) (int, error) {
 	response, err := get(ctx, metricsURL)
 	if err != nil {
@@ -211,7 +211,7 @@ func printReport(w io.Writer, sent, arrived summary, differences []string) {
 		fmt.Fprintf(table, "%s\t%d\t%d\t\n", row.what, row.sent, row.arrived)
 	}
 	_ = table.Flush()
-	fmt.Fprintf(w, "%d log records in all, %d of them evaluations of a flag that is the same for everybody\n", sent.Records, sent.Skipped)
+	fmt.Fprintf(w, "%d log records in total, %d of them evaluations of a flag that is the same for everyone\n", sent.Records, sent.Skipped)
 
 	if len(arrived.OrdersByVariant) > 0 {
 		fmt.Fprintf(w, "orders by variant of %s:", boughtIn)
@@ -234,5 +234,5 @@ func printReport(w io.Writer, sent, arrived summary, differences []string) {
 		}
 		return
 	}
-	fmt.Fprintf(w, "\nEverything arrived as the shop says, and each user has the properties it should have.\n")
+	fmt.Fprintf(w, "\nEverything arrived as the shop says, and each user has the right properties.\n")
 }

@@ -17,13 +17,13 @@ import (
 type shop struct {
 	// target is the make target that runs it.
 	target string
-	// says is what happens during the visit.
+	// says describes the visit.
 	says string
-	// visit lets shoppers in and prints the shop's books: see summary.
+	// visit is the command that simulates shoppers and prints the shop's books: see summary.
 	visit []string
-	// visitor says that without -once the visitor is you.
+	// visitor: without -once, you are the visitor.
 	visitor bool
-	// serve keeps the shop open for you until it gets a SIGTERM.
+	// serve is the command that keeps the shop open for you until it gets a SIGTERM.
 	serve []string
 	// configs are merged over config.
 	configs []string
@@ -31,7 +31,7 @@ type shop struct {
 	ports []port
 }
 
-// orders is the configuration by which a shop's orders are outcomes.
+// orders is the configuration that makes a shop's orders outcomes.
 const orders = "examples/orders.yaml"
 
 var shops = map[string]shop{
@@ -43,7 +43,7 @@ var shops = map[string]shop{
 		ports: []port{{"127.0.0.1:8586", "the shop"}},
 	},
 	"shop-web": {
-		target: "shop-web", says: "Chromium looks at every part of the page, signs in, comes again, buys",
+		target: "shop-web", says: "Chromium visits every part of the page, signs in, comes back, buys",
 		visit:   []string{"node", "examples/shop-web/visit.js"},
 		visitor: true,
 		serve:   []string{"node", "examples/shop-web/serve.js"},
@@ -67,8 +67,7 @@ func (s shop) letIn(ctx context.Context) (summary, error) {
 	return books, nil
 }
 
-// keepOpen serves the shop until ctx ends; then, or when it fails, the channel tells how it ended. A shop
-// that is only visited keeps nothing open.
+// keepOpen serves the shop until ctx ends; the channel receives its result. A shop without serve keeps nothing open.
 func (s shop) keepOpen(ctx context.Context) <-chan error {
 	closed := make(chan error, 1)
 	if len(s.serve) == 0 {
@@ -86,7 +85,7 @@ func (s shop) keepOpen(ctx context.Context) <-chan error {
 		case ctx.Err() != nil:
 			err = nil
 		case err == nil:
-			err = errors.New("the shop ended by itself")
+			err = errors.New("the shop exited")
 		default:
 			err = fmt.Errorf("the shop failed: %w", err)
 		}
@@ -95,7 +94,7 @@ func (s shop) keepOpen(ctx context.Context) <-chan error {
 	return closed
 }
 
-// command is a program that is asked to end when ctx does. Its own process group keeps Ctrl-C from it.
+// command is a program that is asked to exit when ctx ends. Its own process group shields it from Ctrl-C.
 func command(ctx context.Context, line []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...) //nolint:gosec // one of the table of shops
 	cmd.Env = append(os.Environ(), "SHOP_COLLECTOR=http://"+ports[1].address)

@@ -25,11 +25,11 @@ import (
 )
 
 func main() {
-	address := flag.String("address", "127.0.0.1:9092", "where it listens, on loopback")
-	topic := flag.String("topic", "exposures", "a topic that it has from its start")
-	partitions := flag.Uint("partitions", 12, "how many partitions the topic has")
-	directory := flag.String("dir", "", "a directory that keeps messages and offsets over a restart; empty keeps them in memory")
-	reads := flag.Bool("read", false, "print the messages that the topic has now, each as a line of JSON, and end")
+	address := flag.String("address", "127.0.0.1:9092", "loopback address to listen on")
+	topic := flag.String("topic", "exposures", "a topic to create at startup")
+	partitions := flag.Uint("partitions", 12, "number of partitions of the topic")
+	directory := flag.String("dir", "", "a directory that keeps messages and offsets across restarts; empty keeps them in memory")
+	reads := flag.Bool("read", false, "print the current messages of the topic, one line of JSON each, and exit")
 	flag.Parse()
 	var err error
 	if *reads {
@@ -53,7 +53,7 @@ func serve(address, topic string, partitions uint, directory string) error {
 		return fmt.Errorf("-address: port: %w", err)
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return fmt.Errorf("-address: %s is not a loopback address, and this broker knows no passwords", host)
+		return fmt.Errorf("-address: %s is not a loopback address, and this broker has no authentication", host)
 	}
 	if partitions == 0 || partitions > 1000 {
 		return errors.New("-partitions: 1 to 1000")
@@ -78,7 +78,7 @@ func serve(address, topic string, partitions uint, directory string) error {
 	return nil
 }
 
-// read prints the messages of a topic, those of a partition in their order.
+// read prints the messages of a topic; those of a partition are in order.
 func read(to io.Writer, address, topic string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -112,7 +112,7 @@ func read(to io.Writer, address, topic string) error {
 	return nil
 }
 
-// ends are the offsets behind the last message of each partition that has any.
+// ends returns the end offsets of each nonempty partition.
 func ends(ctx context.Context, client *kgo.Client, topic string) (map[int32]int64, error) {
 	name := kmsg.NewMetadataRequestTopic()
 	name.Topic = &topic

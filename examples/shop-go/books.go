@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// Summary is what the shop did and what should be found at Amplitude. It is written independently of
-// the components, from the rules that one user's equal results of one UTC day are one event, and that the property says the last.
+// Summary is what the shop did and what Amplitude should show. It is written independently of the components, from two
+// rules: equal results of a user within one UTC day are one event, and the property holds the last result.
 type Summary struct {
 	// Records is how many log records were written.
 	Records int `json:"records"`
 	// Exposures and Assignments are the events that should arrive, un-exposures included.
 	Exposures   int `json:"exposures"`
 	Assignments int `json:"assignments"`
-	// Repeats are the records that say again what an event of the day said.
+	// Repeats are the records with the same result as an earlier event of the day.
 	Repeats int `json:"repeats"`
-	// Skipped are evaluations of flags that are the same for everybody.
+	// Skipped are evaluations of flags that are the same for everyone.
 	Skipped int `json:"skipped"`
-	// Orders is how many orders were placed, and OrdersByVariant how many by those in each variant of checkout-flow.
+	// Orders is the number of orders, OrdersByVariant the number by users in each variant of checkout-flow.
 	Orders          int            `json:"orders"`
 	OrdersByVariant map[string]int `json:"orders_by_variant"`
 	// Users maps each user_id to the experiment properties that it should end with.

@@ -10,7 +10,7 @@ import (
 	"github.com/open-feature/go-sdk/openfeature/memprovider"
 )
 
-// The shop's experiments, and one flag that is the same for everybody and so is no experiment.
+// The shop's experiments, and one flag that is the same for everyone and therefore not an experiment.
 const (
 	checkoutFlow    = "checkout-flow"
 	recommendations = "recommendations"
@@ -21,14 +21,14 @@ const (
 // experiments lists the flags whose evaluation is an exposure.
 var experiments = []string{checkoutFlow, recommendations, freeShipping}
 
-// forced is the evaluation-context attribute with which support staff put a shopper into a variant.
+// forced is the evaluation-context attribute that support staff use to put a shopper into a variant.
 const forced = "forced_variant"
 
 func flags() map[string]memprovider.InMemoryFlag {
 	return map[string]memprovider.InMemoryFlag{
 		checkoutFlow:    split(checkoutFlow, "control", "one-page"),
 		recommendations: split(recommendations, "control", "carousel", "grid"),
-		// Not "off": in an assignment that name says that the user is in no variant.
+		// Not "off": in an assignment, that name means that the user is not in a variant.
 		freeShipping: split(freeShipping, "control", "free"),
 		holidayBanner: {
 			Key: holidayBanner, State: memprovider.Enabled, DefaultVariant: "snow",
@@ -37,7 +37,7 @@ func flags() map[string]memprovider.InMemoryFlag {
 	}
 }
 
-// split is a flag that assigns its variants evenly by targeting key; each variant's value is its name.
+// split returns a flag that assigns its variants evenly by targeting key; each variant's value is its name.
 func split(key string, variants ...string) memprovider.InMemoryFlag {
 	values := make(map[string]any, len(variants))
 	for _, v := range variants {

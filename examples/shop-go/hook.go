@@ -56,7 +56,7 @@ func logValue(value any) attribute.Value {
 	}
 }
 
-// assignment is the record of an evaluation of several flags at once: flag -> variant.
+// assignment returns the record of evaluating several flags at once: flag -> variant.
 func assignment(userID string, variants map[string]string, at time.Time) log.Record {
 	var record log.Record
 	record.SetTimestamp(at)
@@ -70,7 +70,7 @@ func assignment(userID string, variants map[string]string, at time.Time) log.Rec
 	return record
 }
 
-// order is the record that a shopper has bought something.
+// order returns the record of a shopper's purchase.
 func order(userID, id string, items int64, revenue float64, at time.Time) log.Record {
 	var record log.Record
 	record.SetTimestamp(at)
@@ -81,7 +81,7 @@ func order(userID, id string, items int64, revenue float64, at time.Time) log.Re
 	return record
 }
 
-// unexposure is the record that a shopper has left an experiment: an exposure without a variant.
+// unexposure returns the record of a shopper leaving an experiment: an exposure without a variant.
 func unexposure(userID, flag string, at time.Time) log.Record {
 	var record log.Record
 	record.SetTimestamp(at)

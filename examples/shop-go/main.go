@@ -29,8 +29,8 @@ import (
 
 func main() {
 	endpoint := flag.String("endpoint", "http://127.0.0.1:4318", "OTLP/HTTP endpoint of the Collector")
-	shoppers := flag.Int("shoppers", 50, "how many shoppers visit")
-	duration := flag.Duration("duration", 3*time.Second, "how long the visits take in all")
+	shoppers := flag.Int("shoppers", 50, "number of shoppers")
+	duration := flag.Duration("duration", 3*time.Second, "total duration of the visits")
 	seed := flag.Uint64("seed", 1, "seed of the simulation")
 	flag.Parse()
 

@@ -43,8 +43,8 @@ func (s *shop) open(ctx context.Context, shoppers int, duration time.Duration) e
 	return nil
 }
 
-// visit is one shopper's way through the shop. What happens to the n-th shopper is fixed, so that
-// every kind of visit is there; the number of page views is random.
+// visit is one shopper's path through the shop. What happens to the n-th shopper is fixed, so that every kind of visit
+// occurs; the number of page views is random.
 func (s *shop) visit(ctx context.Context, who *shopper, n int) error {
 	if err := s.signIn(ctx, who); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (s *shop) visit(ctx context.Context, who *shopper, n int) error {
 	return s.buy(ctx, who, n)
 }
 
-// buy lets every second shopper buy something, and three of four of those whose checkout has one page.
+// buy lets every second shopper buy something, and three out of four of those with the one-page checkout.
 func (s *shop) buy(ctx context.Context, who *shopper, n int) error {
 	variant, err := resolve(checkoutFlow, who)
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *shop) signIn(ctx context.Context, who *shopper) error {
 	return nil
 }
 
-// resolve asks the provider directly: it is no exposure.
+// resolve asks the provider directly, which is not an exposure.
 func resolve(flag string, who *shopper) (string, error) {
 	detail := flags()[flag]
 	value, _ := detail.Resolve("", openfeature.FlattenedContext{openfeature.TargetingKey: who.id})

@@ -26,7 +26,7 @@ import (
 
 func main() {
 	endpoint := flag.String("endpoint", "http://127.0.0.1:4318", "OTLP/HTTP endpoint of the Collector")
-	users := flag.Int("users", 10, "how many users visit, each twice")
+	users := flag.Int("users", 10, "number of users, who visit twice each")
 	flag.Parse()
 	if err := run(context.Background(), *endpoint, *users); err != nil {
 		fmt.Fprintln(os.Stderr, "spans-go:", err)

@@ -29,7 +29,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
-// Values of the keys that are words.
+// Values of the text keys.
 const (
 	regionUS = "us"
 	regionEU = "eu"
@@ -56,7 +56,7 @@ const (
 	defaultShutdownTimeout = 10 * time.Second
 	defaultMaxShare        = 0.1
 	defaultConcurrency     = 8
-	// Other exporters settled on these two.
+	// The values that other exporters use.
 	defaultHTTP2ReadIdleTimeout = 10 * time.Second
 	defaultHTTP2PingTimeout     = 10 * time.Second
 	defaultMaxConnectionAge     = 10 * time.Minute
@@ -69,98 +69,103 @@ const (
 	defaultDeadLetterCopies     = 10
 )
 
-// Config says to which project events go, how, and what happens to those that cannot be delivered.
+// Config configures the project that events are sent to, how they are sent, and what happens to those that cannot be
+// delivered.
 type Config struct {
 	// ClientConfig is the HTTP client. Of its keys, these are special here:
 	//   - endpoint: Full URL that events are posted to; overrides `region` and `api`, but `api` still sets the size of a request.
-	//   - timeout: Longest time for one request, its answer included.
-	//   - compression: Compression of requests; when empty, gzip for Amplitude's own URLs and none for others, which may not decode it.
+	//   - timeout: Maximum time for one request, including its answer.
+	//   - compression: Compression of requests; if empty, gzip for Amplitude's own URLs and none for others, which may not decode it.
 	ClientConfig confighttp.ClientConfig `mapstructure:",squash"`
 
 	// QueueConfig is the sending queue, with the building of batches. Of its keys, this is special here:
 	//   - num_consumers: Must be 1, or events of one user could overtake each other; `concurrency` makes requests parallel.
 	QueueConfig configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
 
-	// MaxQueueWait is how long a sender waits for room in a full queue; then it is asked to send again. 0 is forever.
+	// MaxQueueWait is how long a sender waits for room in a full queue before it is asked to retry. 0 means forever.
 	MaxQueueWait time.Duration `mapstructure:"max_queue_wait"`
 
-	// ShutdownTimeout is how long a stop lets requests and waits go on; then they are cut. What is not on disk goes to the
-	// dead letter file, if there is one. 0 is forever.
+	// ShutdownTimeout is how long a shutdown lets requests and waits continue before they are cut. What is not on disk
+	// goes to the dead letter file, if there is one. 0 means forever.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 
-	// RetryConfig is the back-off after a failure that can pass; it never gives up by default. Of its keys, these are special here:
-	//   - enabled: Whether a batch that failed is tried again; if not, it is given up, to the dead letter file if there is one.
-	//   - max_elapsed_time: Time after which whatever is held is given up, to the dead letter file if there is one; 0 is never.
+	// RetryConfig is the back-off after a temporary failure; it never gives up by default. Of its keys, these are special here:
+	//   - enabled: Whether a failed batch is retried; if not, it goes to the dead letter file, if there is one.
+	//   - max_elapsed_time: Time after which held events go to the dead letter file, if there is one; 0 means never.
 	RetryConfig configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 
-	// APIKey is the project's API key. It is required unless DryRun is set. It travels in request bodies only.
+	// APIKey is the project's API key. It is required unless DryRun is set. It is only sent in request bodies.
 	APIKey configopaque.String `mapstructure:"api_key"`
 
 	// Region is where the project is.
 	Region string `mapstructure:"region"`
 
-	// API is `http_v2`, or `batch` for back-fills: 20 MB instead of 1 MB in a request, 1,000 instead of 30 events per
-	// second and user, seen minutes later in Amplitude.
+	// API is `http_v2`, or `batch` for back-fills: 20 MB instead of 1 MB per request, 1,000 instead of 30 events per
+	// second and user, visible in Amplitude minutes later.
 	API string `mapstructure:"api"`
 
-	// Events are patterns of event names that may leave; only `*` is special. Events that are not of Amplitude
-	// Experiment count toward the bill.
+	// Events are patterns of the event names to send; only `*` is special. Events other than Amplitude Experiment's
+	// count toward the bill.
 	Events []string `mapstructure:"events"`
 
-	// MinIDLength is the shortest user or device id, in UTF-16 code units, that the project takes.
+	// MinIDLength is the minimum length of a user or device id, in UTF-16 code units, that the project accepts.
 	MinIDLength int `mapstructure:"min_id_length"`
 
-	// PartnerID is written to each event that has none of its own.
+	// PartnerID is added to each event that has none.
 	PartnerID string `mapstructure:"partner_id"`
 
-	// Concurrency is how many requests are in flight at most, for a batch that does not fit one. Events that share a user or device never are at the same time.
+	// Concurrency is the maximum number of requests in flight for a batch that does not fit into one. Events that share
+	// a user or device are never in flight at the same time.
 	Concurrency int `mapstructure:"concurrency"`
 
-	// MaxConnectionAge is how long a connection is used at most, so that the targets that DNS or a load balancer
-	// names by now are used; 0 is no limit.
+	// MaxConnectionAge is how long a connection is used, so that the current targets of DNS or of a load balancer are
+	// used; 0 means no limit.
 	MaxConnectionAge time.Duration `mapstructure:"max_connection_age"`
 
-	// RateLimit bounds what is sent, for plans that have a limit.
+	// RateLimit bounds what is sent, for plans with a limit.
 	RateLimit RateLimitConfig `mapstructure:"rate_limit"`
 
 	// SlowLane holds the events of users and devices that Amplitude throttles.
 	SlowLane SlowLaneConfig `mapstructure:"slow_lane"`
 
-	// DeadLetter is the file for events that can never be delivered, of OTLP JSON lines.
+	// DeadLetter is the file of OTLP JSON lines for events that can never be delivered.
 	DeadLetter DeadLetterConfig `mapstructure:"dead_letter"`
 
-	// DryRun does everything but the sending, and logs a summary of each batch; at debug level also its first event, with the ids masked.
+	// DryRun does everything except sending, and logs a summary of each batch and, at debug level, its first event with
+	// masked ids.
 	DryRun bool `mapstructure:"dry_run"`
 }
 
-// RateLimitConfig bounds what is sent; 0 is no limit.
+// RateLimitConfig bounds what is sent; 0 means no limit.
 type RateLimitConfig struct {
-	// EventsPerSecond bounds the events; 0 is no limit.
+	// EventsPerSecond bounds the events; 0 means no limit.
 	EventsPerSecond float64 `mapstructure:"events_per_second"`
-	// RequestsPerSecond bounds the requests; 0 is no limit.
+	// RequestsPerSecond bounds the requests; 0 means no limit.
 	RequestsPerSecond float64 `mapstructure:"requests_per_second"`
 }
 
 // SlowLaneConfig bounds the slow lane.
 type SlowLaneConfig struct {
-	// MaxEvents is the number of events kept. A slow lane that very many users fill stops the whole exporter: nothing is lost.
+	// MaxEvents is the number of events kept. If very many users fill the slow lane, the whole exporter waits, and
+	// nothing is lost.
 	MaxEvents int `mapstructure:"max_events"`
-	// MaxShare is the part that the events of one user or device may fill of what those of others leave, above 0 and at
-	// most 1, so that noisy users do not stop the others. What is beyond goes to the dead letter file; without one,
-	// as many more are kept as the queue holds, and only then are their events dropped, counted.
+	// MaxShare is the fraction of the room left by others that the events of one user or device may fill, above 0 and
+	// at most 1, so that noisy users do not stop the others. The excess goes to the dead letter file; without one, as
+	// much excess is kept as the queue holds, and only beyond that are their events dropped and counted.
 	MaxShare float64 `mapstructure:"max_share"`
 }
 
 // DeadLetterConfig is a file of OTLP JSON lines.
 type DeadLetterConfig struct {
-	// Path of the file, a regular one of this exporter alone; when empty, undeliverable events are only counted.
+	// Path of the file, a regular file used only by this exporter; if empty, undeliverable events are only counted.
 	Path string `mapstructure:"path"`
-	// MaxMegabytes is the size at which the file is set aside under a name with the time, as a backup.
+	// MaxMegabytes is the size at which the file is renamed to a backup with the time in its name.
 	MaxMegabytes int `mapstructure:"max_megabytes"`
-	// MaxBackups is the number of backups that there may be; 0 is any number.
+	// MaxBackups is the maximum number of backups; 0 means no limit.
 	MaxBackups int `mapstructure:"max_backups"`
-	// OnFull is what happens when the file and `max_backups` backups are full: `wait` lets dead letters, and beyond 10,000
-	// all events, wait until backups are moved away; `rotate` removes the oldest backup, counted in `dead_letters_dropped`.
+	// OnFull is what happens when the file and `max_backups` backups are full: with `wait`, dead letters wait until
+	// backups are moved away, and beyond 10,000 all events wait; `rotate` removes the oldest backup, counted in
+	// `dead_letters_dropped`.
 	OnFull string `mapstructure:"on_full"`
 }
 
@@ -176,12 +181,12 @@ func createDefaultConfig() component.Config {
 	client := confighttp.NewDefaultClientConfig()
 	client.Timeout = defaultTimeout
 	client.WriteBufferSize = defaultWriteBufferSize
-	// A connection that goes dead without a word is noticed after these, not after several time-outs.
+	// These detect a silently dead connection sooner than several timeouts would.
 	client.HTTP2ReadIdleTimeout = defaultHTTP2ReadIdleTimeout
 	client.HTTP2PingTimeout = defaultHTTP2PingTimeout
 
 	retry := configretry.NewDefaultBackOffConfig()
-	retry.MaxElapsedTime = 0 // an outage ends some day; a lost exposure stays lost
+	retry.MaxElapsedTime = 0 // an outage ends eventually; a lost exposure stays lost
 
 	queue := exporterhelper.NewDefaultQueueConfig()
 	queue.NumConsumers = 1 // one batch at a time keeps the order; the lanes inside make it fast
@@ -210,14 +215,14 @@ func createDefaultConfig() component.Config {
 	}
 }
 
-// Unmarshal reads the region in any case and refuses keys that do not exist. Without it they would be ignored, at every level: the
-// Unmarshal of a squashed confighttp.ClientConfig decodes with unused keys allowed.
+// Unmarshal accepts the region in any case and refuses unknown keys. Without it, they would be ignored at every level:
+// the Unmarshal of a squashed confighttp.ClientConfig decodes with unused keys allowed.
 func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 	if err := conf.Unmarshal(cfg); err != nil {
 		return didyoumean.WithKeys(err, conf, cfg)
 	}
 	if err := conf.Unmarshal(reflect.New(knownKeys).Interface()); err != nil {
-		// A type without a name shows as its whole definition.
+		// An unnamed type is printed as its whole definition.
 		err = errors.New(strings.ReplaceAll(err.Error(), knownKeys.String(), reflect.TypeFor[Config]().String()))
 		return didyoumean.WithKeys(err, conf, cfg)
 	}
@@ -226,7 +231,7 @@ func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
 	return nil
 }
 
-// fitBatches makes the default size of a batch fit a queue that is smaller, so that nobody has to know that key.
+// fitBatches lowers the default batch size to fit a smaller queue, so that nobody has to know that key.
 func (c *Config) fitBatches(conf *confmap.Conf) {
 	queue := c.QueueConfig.Get()
 	if queue == nil || conf.IsSet("sending_queue::batch::min_size") {
@@ -251,7 +256,7 @@ var knownKeys = func() reflect.Type {
 	return reflect.StructOf(fields)
 }()
 
-// Validate returns every problem at once, each naming its key.
+// Validate returns all problems together, each with its key.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.APIKey == "" && !c.DryRun {
@@ -259,7 +264,7 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, check.OneOf("region", c.Region, regionUS, regionEU), check.OneOf("api", c.API, apiHTTPV2, apiBatch))
 	errs = append(errs, validateEndpoint(c.ClientConfig.Endpoint), validateProxy(c.ClientConfig.ProxyURL))
-	// Amplitude takes no other compression.
+	// Amplitude accepts no other compression.
 	if c.ClientConfig.Compression != "" {
 		errs = append(errs, check.OneOf("compression", string(c.ClientConfig.Compression), compressionGzip, compressionNone))
 	}
@@ -285,7 +290,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// validateEndpoint checks a URL without repeating it, since it may hold a password.
+// validateEndpoint checks a URL; its errors do not contain it, because it may contain a password.
 func validateEndpoint(endpoint string) error {
 	if endpoint == "" {
 		return nil
@@ -303,7 +308,7 @@ func validateEndpoint(endpoint string) error {
 	return nil
 }
 
-// validateProxy checks a URL without repeating it: where it cannot be read, nobody knows what of it is the password.
+// validateProxy checks a URL; its errors do not contain it: in an invalid URL, any part may be the password.
 func validateProxy(proxy string) error {
 	if proxy == "" {
 		return nil
@@ -352,7 +357,7 @@ func (c *DeadLetterConfig) Validate() error {
 		check.OneOf("on_full", c.OnFull, onFullWait, onFullRotate))
 }
 
-// officialURL is where Amplitude itself takes the events of this project.
+// officialURL returns Amplitude's own URL for the events of this project.
 func (c *Config) officialURL() string {
 	if c.API == apiBatch {
 		return hosts[c.Region] + amplitude.PathBatch
@@ -360,7 +365,7 @@ func (c *Config) officialURL() string {
 	return hosts[c.Region] + amplitude.PathHTTPV2
 }
 
-// url is where events are posted to.
+// url returns the URL that events are posted to.
 func (c *Config) url() string {
 	if c.ClientConfig.Endpoint != "" {
 		return c.ClientConfig.Endpoint
@@ -368,7 +373,7 @@ func (c *Config) url() string {
 	return c.officialURL()
 }
 
-// compressed tells whether bodies are sent with gzip. A server that is not Amplitude's may not decode it.
+// compressed reports whether bodies are compressed with gzip. A server other than Amplitude's may not decode it.
 func (c *Config) compressed() bool {
 	if c.ClientConfig.Compression != "" {
 		return c.ClientConfig.Compression == configcompression.TypeGzip
@@ -382,7 +387,7 @@ func (c *Config) compressed() bool {
 	return false
 }
 
-// senderWaits tells whether whoever sends gets the result of each try.
+// senderWaits reports whether senders get the result of each try.
 func (c *Config) senderWaits() bool {
 	queue := c.QueueConfig.Get()
 	return queue == nil || queue.WaitForResult
@@ -403,14 +408,14 @@ func (c *Config) eventSettings(version string) event.Settings {
 	return event.Settings{Allowed: c.Events, MinIDLength: c.MinIDLength, PartnerID: c.PartnerID, Version: version}
 }
 
-// limits are what one request may hold.
+// limits bound one request.
 type limits struct {
 	bytes  int
 	events int
 }
 
 func (c *Config) limits() limits {
-	// "Fewer than 2,000" in one place, "up to 2,000" in another: stay below both.
+	// The documentation says both "fewer than 2,000" and "up to 2,000": stay below.
 	l := limits{bytes: amplitude.MaxRequestBytesV2, events: amplitude.MaxRequestEvents - 1}
 	if c.API == apiBatch {
 		l.bytes = amplitude.MaxRequestBytesBatch
@@ -421,11 +426,11 @@ func (c *Config) limits() limits {
 // deliveryDocs is the page that explains each warning.
 const deliveryDocs = "https://github.com/otelcol-amplitude/otelcol-amplitude/blob/main/docs/delivery.md"
 
-// operationsDocs is the page on running it.
+// operationsDocs is the page about operations.
 const operationsDocs = "https://github.com/otelcol-amplitude/otelcol-amplitude/blob/main/docs/operations.md"
 
-// Warnings yields the settings that are allowed but can lose, repeat or reorder events, each with what it puts at risk: what the
-// exporter says at its start, for whoever examines a configuration.
+// Warnings yields the settings that are allowed but can lose, repeat or reorder events, each with its risk: what the
+// exporter logs at startup, for tools that check a configuration.
 func (c *Config) Warnings() iter.Seq2[string, string] {
 	return func(yield func(setting, message string) bool) {
 		for _, w := range c.warnings() {
@@ -443,7 +448,7 @@ type warning struct {
 	link    string
 }
 
-// warnings lists what the configuration puts at risk; each has an anchor in docs/delivery.md.
+// warnings returns the risks of the configuration; each has an anchor in docs/delivery.md.
 func (c *Config) warnings() []warning {
 	var all []warning
 	add := func(setting, anchor, message string) {

@@ -167,8 +167,8 @@ func TestUnknownKeys(t *testing.T) {
 		want     string
 	}{
 		{map[string]any{"api_kye": "k"}, `"api_kye" is not a key: did you mean "api_key"?`},
-		{map[string]any{"storage": "file_storage"}, `"storage" is at the wrong place: did you mean "sending_queue::storage"?`},
-		{map[string]any{"dead_letter": map[string]any{"dry_run": true}}, `"dead_letter::dry_run" is at the wrong place: did you mean "dry_run"?`},
+		{map[string]any{"storage": "file_storage"}, `"storage" is in the wrong place: did you mean "sending_queue::storage"?`},
+		{map[string]any{"dead_letter": map[string]any{"dry_run": true}}, `"dead_letter::dry_run" is in the wrong place: did you mean "dry_run"?`},
 		{map[string]any{"tls": map[string]any{"ca": "x"}}, "'tls' has invalid keys: ca"},
 		{map[string]any{"sending_queue": map[string]any{"enabled": true, "que_size": 1}}, `"sending_queue::que_size" is not a key: did you mean "sending_queue::queue_size"?`},
 	} {

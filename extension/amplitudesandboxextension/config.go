@@ -21,36 +21,36 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// defaultEndpoint is on the loopback interface: whoever reaches the sandbox reads all that was sent to it.
+// defaultEndpoint is on the loopback interface: anyone who can reach the sandbox can read everything sent to it.
 const defaultEndpoint = "127.0.0.1:8585"
 
-// Config is where the sandbox listens and how it behaves.
+// Config configures where the sandbox listens and how it behaves.
 type Config struct {
-	// Endpoint is the address to listen on, host:port; port 0 takes a free one.
+	// Endpoint is the address to listen on, host:port; port 0 picks a free port.
 	Endpoint string `mapstructure:"endpoint"`
 	// TLS makes the sandbox speak HTTPS.
 	TLS configoptional.Optional[configtls.ServerConfig] `mapstructure:"tls"`
 
 	// APIKeys are the keys of projects in `region`; each key is a project of its own.
 	APIKeys []configopaque.String `mapstructure:"api_keys"`
-	// Region is the one that this server answers as.
+	// Region is the region of this server.
 	Region string `mapstructure:"region"`
-	// Projects are further projects, for instance one in the other region, whose key is refused here.
+	// Projects are additional projects, such as one in the other region, whose key is refused here.
 	Projects []ProjectConfig `mapstructure:"projects"`
 	// Behavior holds every switch on how Amplitude behaves.
 	Behavior sandbox.Behavior `mapstructure:"behavior"`
 	// Retention bounds what is kept, so that a sandbox can run for days.
 	Retention sandbox.Retention `mapstructure:"retention"`
-	// Weights are the expected shares of users per flag and variant, for the sample-ratio test;
-	// a flag that is not named has equal shares.
+	// Weights are the expected shares of users per flag and variant, for the sample-ratio test; flags that are not
+	// listed have equal shares.
 	Weights map[string]map[string]float64 `mapstructure:"weights"`
-	// AllowedHosts are host names, beside localhost and the address listened on, that a request may name.
+	// AllowedHosts are host names that requests may use, in addition to localhost and the address of `endpoint`.
 	AllowedHosts []string `mapstructure:"allowed_hosts"`
-	// AllowedOrigins are origins, such as https://shop.example, whose pages may send events; "*" is every site, as at
-	// Amplitude. Pages of this machine may always.
+	// AllowedOrigins are origins, such as https://shop.example, whose pages may send events; AnyOrigin allows every
+	// site.
 	AllowedOrigins []string `mapstructure:"allowed_origins"`
-	// OTLPEndpoint is the OTLP/HTTP receiver that the page's Send form sends log records to when it sends them through
-	// the Collector; /v1/logs is added. Empty: the form sends to the sandbox only.
+	// OTLPEndpoint is the OTLP/HTTP receiver for log records from the page's Send form; /v1/logs is appended. If empty,
+	// the form sends only to the sandbox.
 	OTLPEndpoint string `mapstructure:"otlp_endpoint"`
 }
 
@@ -78,7 +78,7 @@ func createDefaultConfig() component.Config {
 	}
 }
 
-// sandbox is the configuration of the sandbox itself. A request may name the host that is listened on.
+// sandbox returns the configuration of the sandbox itself. Requests may use the host that it listens on.
 func (c *Config) sandbox() sandbox.Config {
 	out := sandbox.Config{
 		Region: c.Region, Behavior: c.Behavior, Retention: c.Retention, Weights: c.Weights,
@@ -96,7 +96,7 @@ func (c *Config) sandbox() sandbox.Config {
 	return out
 }
 
-// Unmarshal says of keys that do not exist what was probably meant.
+// Unmarshal suggests the likely intended name for each unknown key.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	return didyoumean.Unmarshal(conf, c)
 }

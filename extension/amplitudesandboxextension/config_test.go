@@ -64,8 +64,8 @@ func TestValidate(t *testing.T) {
 		{"endpoint without a port", `endpoint must be host:port (got "localhost")`, map[string]any{"endpoint": "localhost"}},
 		{"endpoint with a bad port", `endpoint must end in a port from 0 to 65535 (got "localhost:http")`, map[string]any{"endpoint": "localhost:http"}},
 		{"no keys", "api_keys must name at least one key", map[string]any{"api_keys": []any{}}},
-		{"empty key", "api_keys must not hold an empty key", map[string]any{"api_keys": []any{""}}},
-		{"key twice", "api_keys must not name a key twice", map[string]any{"api_keys": []any{"a", "a"}}},
+		{"empty key", "api_keys must not contain an empty key", map[string]any{"api_keys": []any{""}}},
+		{"key twice", "api_keys must not contain duplicate keys", map[string]any{"api_keys": []any{"a", "a"}}},
 		{"region", "`region` must be us or eu (got \"moon\")", map[string]any{"region": "moon"}},
 		{"project's region", "`projects::region` must be us or eu (got \"\")", map[string]any{"projects": []any{map[string]any{"api_key": "b"}}}},
 		{"weight", "weights::f::a must be positive (got 0)", map[string]any{"weights": map[string]any{"f": map[string]any{"a": 0}}}},
@@ -84,7 +84,7 @@ func TestValidate(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"no_such_key":   "no_such_key",
-		"min_id_length": `"min_id_length" is at the wrong place: did you mean "behavior::min_id_length"?`,
+		"min_id_length": `"min_id_length" is in the wrong place: did you mean "behavior::min_id_length"?`,
 		"endpiont":      `"endpiont" is not a key: did you mean "endpoint"?`,
 	} {
 		require.ErrorContains(t, confmap.NewFromStringMap(map[string]any{key: 1}).Unmarshal(createDefaultConfig()), want)

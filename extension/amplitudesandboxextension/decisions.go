@@ -12,12 +12,12 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 )
 
-// recordsPerSecond bounds what the page shows of records where no amplitude_tap says how much.
+// recordsPerSecond bounds the records that the page shows if there is no amplitude_tap with its own limit.
 const recordsPerSecond = 100
 
-// mountDecisions lets the page show what the processors of this Collector decide about records: as an amplitude_tap of the
-// same Collector has it; without one, with ids only where nobody but this machine reaches the page. Of an amplitude_tap
-// that asks who is there, the page shows nothing.
+// mountDecisions lets the page show what the processors of this Collector decide about records, with the settings of an
+// amplitude_tap in the same Collector; without one, ids are shown only if only this machine can reach the page. If the
+// amplitude_tap requires authentication, the page shows nothing.
 func (e *sandboxExtension) mountDecisions(host component.Host) {
 	for _, other := range host.GetExtensions() {
 		if tapped, ok := other.(interface{ Decisions() *tap.Handler }); ok {

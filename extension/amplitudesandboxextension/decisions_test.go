@@ -69,7 +69,7 @@ func TestRecordsOfThisCollector(t *testing.T) {
 			request.Host = "localhost"
 			created.server.ServeHTTP(answer, request)
 			assert.Equal(t, tc.status, answer.Code)
-			if began := logs.FilterMessage("Somebody watches what becomes of records").All(); tc.shown != nil {
+			if began := logs.FilterMessage("A client started watching decisions").All(); tc.shown != nil {
 				require.Len(t, began, 1)
 				assert.Equal(t, tc.shown, began[0].ContextMap()["ids_shown"])
 			} else {

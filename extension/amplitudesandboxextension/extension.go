@@ -61,18 +61,18 @@ func (e *sandboxExtension) Start(ctx context.Context, host component.Host) error
 	}
 	address := listener.Addr().String()
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		e.set.Logger.Warn("The sandbox is reachable from other machines: whoever reaches it reads and resets everything sent to it. "+
-			"Use a loopback endpoint unless that is meant.", zap.String("endpoint", address))
+		e.set.Logger.Warn("The sandbox is reachable from other machines, which can read and reset everything sent to it. "+
+			"Use a loopback endpoint unless this is intended", zap.String("endpoint", address))
 	}
-	e.set.Logger.Info("The sandbox serves a local Amplitude", zap.String("page", scheme+"://"+address))
+	e.set.Logger.Info("Serving a local Amplitude", zap.String("page", scheme+"://"+address))
 	return serve(listener)
 }
 
-// listenError says which address and what to do.
+// listenError returns an error that names the address and says what to do.
 func (e *sandboxExtension) listenError(err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("the sandbox cannot listen on %s, which is in use: "+
-			"end the other process or set another endpoint for %s", e.config.Endpoint, e.set.ID)
+			"stop the other process or set another endpoint for %s", e.config.Endpoint, e.set.ID)
 	}
 	return fmt.Errorf("the sandbox cannot listen on %s: set another endpoint for %s: %w", e.config.Endpoint, e.set.ID, err)
 }

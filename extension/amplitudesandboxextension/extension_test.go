@@ -68,7 +68,7 @@ func TestServes(t *testing.T) {
 	metadatatest.AssertEqualExtensionAmplitudeSandboxUsers(t, telemetry, []metricdata.DataPoint[int64]{
 		{Attributes: attribute.NewSet(id), Value: 1},
 	}, metricdatatest.IgnoreTimestamp())
-	page := logs.FilterMessage("The sandbox serves a local Amplitude").All()
+	page := logs.FilterMessage("Serving a local Amplitude").All()
 	require.Len(t, page, 1)
 	assert.Equal(t, e.server.URL(), page[0].ContextMap()["page"])
 	assert.Empty(t, logs.FilterLevelExact(zapcore.WarnLevel).All())
@@ -84,7 +84,7 @@ func TestAddressInUse(t *testing.T) {
 	created, err := NewFactory().Create(t.Context(), set, cfg)
 	require.NoError(t, err)
 	err = created.Start(t.Context(), componenttest.NewNopHost())
-	require.EqualError(t, err, "the sandbox cannot listen on "+cfg.Endpoint+", which is in use: end the other process or set another endpoint for amplitude_sandbox")
+	require.EqualError(t, err, "the sandbox cannot listen on "+cfg.Endpoint+", which is in use: stop the other process or set another endpoint for amplitude_sandbox")
 	require.NoError(t, created.Shutdown(t.Context()))
 	require.NoError(t, created.Shutdown(t.Context()), "twice")
 }

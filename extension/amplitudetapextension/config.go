@@ -18,23 +18,23 @@ import (
 )
 
 const (
-	// defaultEndpoint is on the loopback interface: whoever reaches it sees who was exposed to what.
+	// defaultEndpoint is on the loopback interface: anyone who can reach it sees who was exposed to what.
 	defaultEndpoint = "127.0.0.1:8587"
-	// defaultPerSecond is more than anybody reads.
+	// defaultPerSecond is more than anyone can read.
 	defaultPerSecond = 100
 	maxPerSecond     = 1000
 )
 
-// Config is where decisions are told, and how much of them.
+// Config configures where decisions are served, and how many.
 type Config struct {
 	confighttp.ServerConfig `mapstructure:",squash"`
 
-	// MaxRecordsPerSecond bounds what a watcher is told of: rare outcomes first, and the number of the rest.
+	// MaxRecordsPerSecond bounds the records that a client receives: rare outcomes first, and the number of the rest.
 	MaxRecordsPerSecond int `mapstructure:"max_records_per_second"`
-	// ShowIDs tells ids of users, devices and groups as they are. Without it they are masked: the same id reads the same
-	// as long as the Collector runs.
+	// ShowIDs shows ids of users, devices and groups. Otherwise they are masked: an id is masked the same way as long
+	// as the Collector runs.
 	ShowIDs bool `mapstructure:"show_ids"`
-	// AllowedHosts are host names, beside localhost and the address listened on, that a request may name.
+	// AllowedHosts are host names that requests may use, in addition to localhost and the address of `endpoint`.
 	AllowedHosts []string `mapstructure:"allowed_hosts"`
 }
 
@@ -46,16 +46,16 @@ var (
 func createDefaultConfig() component.Config {
 	server := confighttp.NewDefaultServerConfig()
 	server.NetAddr.Endpoint = defaultEndpoint
-	server.WriteTimeout = 0 // each write has its own deadline, and a stream has no end
+	server.WriteTimeout = 0 // each write has its own deadline, and a stream never ends
 	return &Config{ServerConfig: server, MaxRecordsPerSecond: defaultPerSecond}
 }
 
-// Unmarshal says of keys that do not exist what was probably meant.
+// Unmarshal suggests the likely intended name for each unknown key.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	return didyoumean.Unmarshal(conf, c)
 }
 
-// Validate refuses to tell everybody: beyond this machine only with authentication, and never pages of other sites.
+// Validate refuses to serve everyone: other machines only with authentication, and never pages of other sites.
 func (c *Config) Validate() error {
 	var problems []error
 	host, port, err := net.SplitHostPort(c.NetAddr.Endpoint)
@@ -66,11 +66,11 @@ func (c *Config) Validate() error {
 		problems = append(problems, fmt.Errorf("endpoint must end in a port from 0 to 65535 (got %q)", c.NetAddr.Endpoint))
 	}
 	if !loopback.IsHost(host) && !c.Auth.HasValue() {
-		problems = append(problems, fmt.Errorf("endpoint %s is reachable from other machines, and whoever reaches it sees who was exposed to what: "+
+		problems = append(problems, fmt.Errorf("endpoint %s is reachable from other machines, which can see who was exposed to what: "+
 			"listen on 127.0.0.1 and reach it through an SSH tunnel, or name an extension in auth::authenticator", c.NetAddr.Endpoint))
 	}
 	if c.CORS.HasValue() {
-		problems = append(problems, errors.New("cors must be left out: no page of another site may read decisions"))
+		problems = append(problems, errors.New("cors must not be set: pages of other sites may not read decisions"))
 	}
 	if c.MaxRecordsPerSecond < 1 || c.MaxRecordsPerSecond > maxPerSecond {
 		problems = append(problems, fmt.Errorf("max_records_per_second must be from 1 to %d (got %d)", maxPerSecond, c.MaxRecordsPerSecond))

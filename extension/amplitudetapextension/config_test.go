@@ -56,7 +56,7 @@ func TestValidate(t *testing.T) {
 		{"every interface", "endpoint 0.0.0.0:8587 is reachable from other machines", map[string]any{"endpoint": "0.0.0.0:8587"}},
 		{"every interface, by leaving it out", "endpoint :8587 is reachable from other machines", map[string]any{"endpoint": ":8587"}},
 		{"a name", "name an extension in auth::authenticator", map[string]any{"endpoint": "collector.internal:8587"}},
-		{"other sites", "cors must be left out", map[string]any{"cors": map[string]any{"allowed_origins": []any{"*"}}}},
+		{"other sites", "cors must not be set", map[string]any{"cors": map[string]any{"allowed_origins": []any{"*"}}}},
 		{"nothing", "max_records_per_second must be from 1 to 1000 (got 0)", map[string]any{"max_records_per_second": 0}},
 		{"everything", "max_records_per_second must be from 1 to 1000 (got 100000)", map[string]any{"max_records_per_second": 100_000}},
 	} {

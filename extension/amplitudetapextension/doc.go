@@ -3,6 +3,6 @@
 
 //go:generate go tool -modfile=../../internal/tools/go.mod mdatagen metadata.yaml
 
-// Package amplitudetapextension serves what the processor amplitude_experiment decides about records, as it decides, to
-// those who watch: a terminal (otelcol-amplitude-explain tap) or a page.
+// Package amplitudetapextension serves the decisions of the processor amplitude_experiment about records, live, to
+// clients: a terminal (otelcol-amplitude-explain tap) or a page.
 package amplitudetapextension // import "github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudetapextension"

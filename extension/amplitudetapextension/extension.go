@@ -45,7 +45,8 @@ func newTapExtension(set extension.Settings, config *Config) (*tapExtension, err
 	}, nil
 }
 
-// Decisions is what a page of this process may serve under its own origin; nil if whoever asks must say who they are.
+// Decisions returns the handler that a page of this process may serve from its own origin, or nil if authentication is
+// required.
 func (e *tapExtension) Decisions() *tap.Handler {
 	if e.config.Auth.HasValue() {
 		return nil
@@ -72,25 +73,25 @@ func (e *tapExtension) Start(ctx context.Context, host component.Host) error {
 		return e.listenError(err)
 	}
 	e.server, e.address = server, listener.Addr().String()
-	e.set.Logger.Info("Decisions on records can be watched", zap.String("endpoint", e.address), zap.Bool("ids_shown", e.config.ShowIDs))
+	e.set.Logger.Info("Serving decisions on records", zap.String("endpoint", e.address), zap.Bool("ids_shown", e.config.ShowIDs))
 	e.served.Go(func() {
 		if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			componentstatus.ReportStatus(host, componentstatus.NewRecoverableErrorEvent(fmt.Errorf("decisions cannot be watched any more: %w", err)))
+			componentstatus.ReportStatus(host, componentstatus.NewRecoverableErrorEvent(fmt.Errorf("serving decisions failed: %w", err)))
 		}
 	})
 	return nil
 }
 
-// listenError says which address and what to do.
+// listenError returns an error that names the address and says what to do.
 func (e *tapExtension) listenError(err error) error {
 	endpoint := e.config.NetAddr.Endpoint
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("decisions cannot be told on %s, which is in use: end the other process or set another endpoint for %s", endpoint, e.set.ID)
+		return fmt.Errorf("cannot serve decisions on %s, which is in use: stop the other process or set another endpoint for %s", endpoint, e.set.ID)
 	}
-	return fmt.Errorf("decisions cannot be told on %s: set another endpoint for %s: %w", endpoint, e.set.ID, err)
+	return fmt.Errorf("cannot serve decisions on %s: set another endpoint for %s: %w", endpoint, e.set.ID, err)
 }
 
-// observe reports how many watch.
+// observe reports the number of clients.
 func (e *tapExtension) observe() error {
 	id := metric.WithAttributeSet(attribute.NewSet(attribute.String("extension", e.set.ID.String())))
 	return e.telemetry.RegisterExtensionAmplitudeTapWatchersCallback(func(_ context.Context, o metric.Int64Observer) error {
@@ -114,16 +115,16 @@ func (e *tapExtension) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// getCounts answers with how many records there were, by outcome and reason.
+// getCounts answers with the numbers of records by outcome and reason.
 func getCounts(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(tap.Totals()) // a reader that is gone gets nothing
+	_ = json.NewEncoder(w).Encode(tap.Totals()) // the client may be gone
 }
 
 const help = `What the processor amplitude_experiment decides about each record, live.
 
 GET /decisions   server-sent events; ?outcome=skipped,rejected&reason=static&service=shop&flag=checkout&user=user-12345
-GET /counts      records by outcome and reason, since the start
+GET /counts      records by outcome and reason, since startup
 
 In a terminal: otelcol-amplitude-explain tap --outcome skipped http://ADDRESS
 `

@@ -272,7 +272,7 @@ func TestSecurity(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, response.StatusCode)
 	text, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	assert.Contains(t, string(text), `there is no parameter \"outcom\"`)
+	assert.Contains(t, string(text), `unknown parameter \"outcom\"`)
 	assert.Equal(t, http.StatusBadRequest, e.get(t, "/decisions?per_second=0").StatusCode)
 	assert.Equal(t, http.StatusNotFound, e.get(t, "/secret").StatusCode)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+e.address+"/counts", http.NoBody)
@@ -286,7 +286,7 @@ func TestSecurity(t *testing.T) {
 // TestWatchersAreLoggedAndCounted: each when it begins and when it ends; how many there may be; and a stop ends them all.
 func TestWatchersAreLoggedAndCounted(t *testing.T) {
 	e := started(t, componenttest.NewNopHost(), nil)
-	const begins, ends = "Somebody watches what becomes of records", "Somebody stopped watching what becomes of records"
+	const begins, ends = "A client started watching decisions", "A client stopped watching decisions"
 	stream := e.get(t, "/decisions?outcome=skipped&user=user-12345")
 	_, err := stream.Body.Read(make([]byte, 1)) // the first counts
 	require.NoError(t, err)
@@ -359,6 +359,6 @@ func TestAddressInUse(t *testing.T) {
 	created, err := NewFactory().Create(t.Context(), set, cfg)
 	require.NoError(t, err)
 	err = created.Start(t.Context(), componenttest.NewNopHost())
-	require.EqualError(t, err, "decisions cannot be told on "+cfg.NetAddr.Endpoint+", which is in use: end the other process or set another endpoint for amplitude_tap")
+	require.EqualError(t, err, "cannot serve decisions on "+cfg.NetAddr.Endpoint+", which is in use: stop the other process or set another endpoint for amplitude_tap")
 	require.NoError(t, created.Shutdown(t.Context()))
 }

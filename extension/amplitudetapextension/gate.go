@@ -14,8 +14,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
-// gate keeps pages of other sites out: a request must name a host that is ours, so that a foreign name that resolves to
-// this machine reads nothing, and must not come from another origin.
+// gate keeps out pages of other sites: a request must use a host name of this server, so that a foreign name that
+// resolves to this machine reads nothing, and must not come from another origin.
 type gate struct{ hosts loopback.Hosts }
 
 func newGate(config *Config) gate {
@@ -45,5 +45,5 @@ func (g gate) guard(next http.Handler) http.Handler {
 func refuse(w http.ResponseWriter, why string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusForbidden)
-	_ = json.NewEncoder(w).Encode(map[string]string{"error": why}) // a reader that is gone gets nothing
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": why}) // the client may be gone
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
-// exported is what an exporter of this process lets leave.
+// exported is what an exporter of this process sends.
 type exported struct {
 	minIDLength    int
 	onlyExperiment bool
@@ -23,9 +23,9 @@ var exporters = struct {
 	running map[*exported]struct{}
 }{running: map[*exported]struct{}{}}
 
-// Export lets the components of this process know that an exporter runs that leaves out ids of less than minIDLength
-// UTF-16 code units, and lets events leave whose names match one of the patterns. The exporter calls the returned
-// function when it stops; again does nothing.
+// Export registers a running exporter that leaves out ids with less than minIDLength UTF-16 code units and sends only
+// events whose names match one of the patterns. The exporter calls the returned function when it stops; further calls
+// do nothing.
 func Export(minIDLength int, events []string) (stop func()) {
 	entry := &exported{minIDLength, OnlyExperimentEvents(events), pattern.NewList(events)}
 	exporters.Lock()
@@ -51,8 +51,8 @@ func ShortestExportedID() (length int, ok bool) {
 	return length, ok
 }
 
-// ExportedOnlyExperiment tells whether exporters run in this process and all of them let only events of Amplitude
-// Experiment leave.
+// ExportedOnlyExperiment reports whether exporters run in this process and all of them send only events of Amplitude
+// Experiment.
 func ExportedOnlyExperiment() bool {
 	exporters.Lock()
 	defer exporters.Unlock()
@@ -64,8 +64,8 @@ func ExportedOnlyExperiment() bool {
 	return len(exporters.running) > 0
 }
 
-// NotExported returns those of the names of events, or patterns of names, that no exporter of this process lets leave; none
-// if no exporter runs.
+// NotExported returns those of the event names, or patterns of names, that no exporter of this process sends; none if
+// no exporter runs.
 func NotExported(names []string) (kept []string) {
 	exporters.Lock()
 	defer exporters.Unlock()
@@ -75,7 +75,7 @@ func NotExported(names []string) (kept []string) {
 	for _, name := range names {
 		leaves := false
 		for entry := range exporters.running {
-			leaves = leaves || entry.events.Match(name) // a pattern stands for one of its names
+			leaves = leaves || entry.events.Match(name) // a pattern is treated like one of its names
 		}
 		if !leaves {
 			kept = append(kept, name)
@@ -84,8 +84,8 @@ func NotExported(names []string) (kept []string) {
 	return kept
 }
 
-// OnlyExperimentEvents tells whether patterns of event names can match no other names than those of Amplitude
-// Experiment and of changes to properties, which have a meaning to Amplitude: "[Experiment] ..." and "$...".
+// OnlyExperimentEvents reports whether patterns of event names match only names of Amplitude Experiment and of property
+// changes: "[Experiment] ..." and "$...", which have a meaning to Amplitude.
 func OnlyExperimentEvents(patterns []string) bool {
 	for _, pattern := range patterns {
 		if !strings.HasPrefix(pattern, ExperimentPrefix) && !strings.HasPrefix(pattern, "$") {

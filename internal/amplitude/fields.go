@@ -30,7 +30,7 @@ const (
 	KindString Kind = iota + 1
 	// KindID is an identity: text, or an integer that is written as its digits in a string.
 	KindID
-	// KindInteger is a whole JSON number; text of digits is accepted and written as the number.
+	// KindInteger is a JSON integer; a string of digits is accepted and written as a number.
 	KindInteger
 	// KindNumber is any finite JSON number.
 	KindNumber
@@ -87,16 +87,16 @@ var Fields = map[string]Kind{
 	"ingestion_metadata":        KindObject,
 }
 
-// FieldEventJSON is no field of Amplitude's: amplitude.event_json holds further members of the event, which no attribute
-// names, as the text of a JSON object. The receiver writes it of fields that it does not know.
+// FieldEventJSON is not an Amplitude field: amplitude.event_json holds further members of the event, for which there
+// are no attributes, as the text of a JSON object. The receiver writes unknown fields to it.
 const FieldEventJSON = "event_json"
 
-// RemoteIP stands, as the field ip, for the address that the request came from.
+// RemoteIP, as the field ip, means the address that the request came from.
 //
 // Source: Amplitude HTTP V2 API, "Keys for the event argument": ip.
 const RemoteIP = "$remote"
 
-// DescriptiveFields are the top-level fields that describe the device and the place of a user, and nothing else.
+// DescriptiveFields are the top-level fields that only describe the device and the location of a user.
 //
 // Source: Amplitude HTTP V2 API, "Keys for the event argument": device and location fields.
 var DescriptiveFields = map[string]struct{}{

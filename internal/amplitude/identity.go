@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// IDProblem says why Amplitude would not take a user_id or device_id.
+// IDProblem is why Amplitude would not accept a user_id or device_id.
 type IDProblem uint8
 
 const (
@@ -21,15 +21,16 @@ const (
 	IDPlaceholder
 	// IDTooShort means fewer characters than the minimum length.
 	IDTooShort
-	// IDTooLong means more than MaxStringLength characters; Amplitude would cut it, and cut ids can merge two users.
+	// IDTooLong means more than MaxStringLength characters; Amplitude would truncate it, and truncated ids can merge
+	// two users.
 	IDTooLong
 )
 
 // longestPlaceholder bounds the ids that are worth comparing with the placeholders.
 const longestPlaceholder = len("00000000-0000-0000-0000-000000000000")
 
-// placeholders are the ids that Amplitude refuses, in lower case: it compares without regard to case.
-// Source: HTTP V2 API, "Invalid IDs"; the page shows the empty id as a pair of quotes.
+// placeholders are the ids that Amplitude refuses, in lower case: it ignores case. Source: HTTP V2 API, "Invalid IDs";
+// the page shows the empty id as a pair of quotes.
 var placeholders = map[string]struct{}{
 	"anonymous": {}, "nil": {}, "none": {}, "null": {}, "n/a": {}, "na": {}, "undefined": {}, "unknown": {},
 	`""`: {}, "00000000-0000-0000-0000-000000000000": {}, "{}": {}, "lmy47d": {}, "0": {}, "-1": {},
@@ -46,7 +47,7 @@ var placeholderStarts = func() (starts [longestPlaceholder + 1]string) {
 	return starts
 }()
 
-// mayBePlaceholder tells cheaply, for almost every id, that it is none.
+// mayBePlaceholder rules out almost every id cheaply.
 func mayBePlaceholder(id string) bool {
 	if len(id) > longestPlaceholder {
 		return false
@@ -58,9 +59,9 @@ func mayBePlaceholder(id string) bool {
 	return strings.IndexByte(placeholderStarts[len(id)], first) >= 0
 }
 
-// CheckID trims white space around id, as Amplitude does when it stores one, and tells whether the
-// result can be sent under the given minimum length (in UTF-16 code units). Case and every other
-// byte stay as they are: an id must equal the one that the flag was evaluated with.
+// CheckID trims white space around id, as Amplitude does when it stores one, and checks whether the result can be sent
+// with the given minimum length (in UTF-16 code units). Case and all other bytes are kept: an id must equal the one
+// used to evaluate the flag.
 func CheckID(id string, minLength int) (string, IDProblem) {
 	id = strings.TrimSpace(id)
 	if id == "" {
@@ -71,7 +72,7 @@ func CheckID(id string, minLength int) (string, IDProblem) {
 			return id, IDPlaceholder
 		}
 	}
-	// Bytes bound UTF-16 units from both sides (1 to 3 bytes a unit), so most ids need no count.
+	// Bytes bound UTF-16 code units from both sides (1 to 3 bytes per unit), so most ids need no counting.
 	if len(id) < minLength || len(id) < 3*minLength || len(id) > MaxStringLength {
 		switch n := UTF16Length(id); {
 		case n < minLength:

@@ -7,7 +7,7 @@ import "time"
 
 // Limits of the HTTP V2 and batch APIs. Source: Amplitude's "HTTP V2 API" and "Batch Event Upload API" pages.
 const (
-	// MaxStringLength is the number of characters (UTF-16 code units) after which Amplitude cuts a string.
+	// MaxStringLength is the number of characters (UTF-16 code units) after which Amplitude truncates a string.
 	MaxStringLength = 1024
 	// MaxDepth is how deeply event and user properties may be nested.
 	MaxDepth = 40
@@ -16,7 +16,7 @@ const (
 	MaxGroupValues = 10
 	// MaxExperimentProperties is how many [Experiment] user properties one project may have.
 	MaxExperimentProperties = 1500
-	// MaxPropertyKeys is how many properties Amplitude's server SDKs put in one event at most.
+	// MaxPropertyKeys is the maximum number of properties that Amplitude's server SDKs put in one event.
 	MaxPropertyKeys = 1024
 	// DefaultMinIDLength is the shortest user_id or device_id accepted unless options.min_id_length says otherwise.
 	DefaultMinIDLength = 5

@@ -7,7 +7,8 @@ package amplitude // import "github.com/otelcol-amplitude/otelcol-amplitude/inte
 const (
 	// EventRawExposure is what clients send; Amplitude turns it into EventExposure on ingestion.
 	EventRawExposure = "$exposure"
-	// EventRawAssignment is our counterpart of EventRawExposure for application logs. Amplitude does not know it.
+	// EventRawAssignment is this project's counterpart of EventRawExposure for application logs. Amplitude does not
+	// know it.
 	EventRawAssignment = "$assignment"
 	EventExposure      = "[Experiment] Exposure"
 	EventAssignment    = "[Experiment] Assignment"
@@ -19,8 +20,8 @@ const (
 	EventGroupIdentify = "$groupidentify"
 )
 
-// Billable tells whether an event of this type counts toward the event volume of a project: all but exposures, assignments, and
-// changes of properties, of which Amplitude says that they do not.
+// Billable reports whether an event of this type counts toward the event volume of a project: all except exposures,
+// assignments and property changes, which Amplitude documents as free.
 func Billable(eventType string) bool {
 	switch eventType {
 	case EventRawExposure, EventExposure, EventAssignment, EventIdentify, EventGroupIdentify:
@@ -97,12 +98,12 @@ const (
 	AttrUserPropertiesPrefix  = AttrPrefix + FieldUserProperties + "."
 	AttrGroupPropertiesPrefix = AttrPrefix + FieldGroupProperties + "."
 	AttrGroupsPrefix          = AttrPrefix + FieldGroups + "."
-	// AttrEventPropertiesPrefix starts the attribute of an event property whose own name starts with AttrPrefix. Every other
-	// event property is an attribute of its own name.
+	// AttrEventPropertiesPrefix starts the attribute of an event property whose name starts with AttrPrefix. Every
+	// other event property is an attribute with its own name.
 	AttrEventPropertiesPrefix = AttrPrefix + FieldEventProperties + "."
 	AttrEventJSON             = AttrPrefix + FieldEventJSON
 
-	// AttrProject is a resource attribute: the project whose key the sender had. No event has it.
+	// AttrProject is a resource attribute with the project of the sender's key. It is not part of an event.
 	AttrProject = AttrPrefix + "project"
 
 	AttrSetPrefix   = AttrUserPropertiesPrefix + OpSet + "."

@@ -12,7 +12,7 @@ const maxBMP = 0xFFFF
 // Each invalid byte counts as one replacement character.
 func UTF16Length(s string) int {
 	n := 0
-	for n < len(s) && s[n] < utf8.RuneSelf { // most texts are ASCII to their end
+	for n < len(s) && s[n] < utf8.RuneSelf { // most strings are ASCII
 		n++
 	}
 	for _, r := range s[n:] {

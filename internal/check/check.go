@@ -1,8 +1,8 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package check words what is wrong with a configuration: each error names the key and says what was found.
-// The Collector puts the section before it.
+// Package check makes the errors of a configuration: each names the key and says what was found. The Collector prefixes
+// them with the section.
 package check // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 
 import (
@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// Number is what a key can hold a number in.
+// Number is any type of a numeric key.
 type Number interface {
 	~int | ~int64 | ~float64
 }
 
-// OneOf requires one of a few words. The reference of the configuration takes them from the call.
+// OneOf requires one of the allowed values. The configuration reference extracts them from the call.
 func OneOf(key, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil
@@ -41,7 +41,7 @@ func Positive[N Number](key string, value N) error {
 	return fmt.Errorf("`%s` must be positive (got %v)", key, value)
 }
 
-// NotNegative requires a number from 0 on; NaN is none.
+// NotNegative requires a number that is at least 0, and not NaN.
 func NotNegative[N Number](key string, value N) error {
 	if value >= 0 {
 		return nil
@@ -57,15 +57,15 @@ func Between[N Number](key string, value, low, high N) error {
 	return fmt.Errorf("`%s` must be between %v and %v (got %v)", key, low, high, value)
 }
 
-// Names requires a list without blank and repeated entries.
+// Names requires a list without blank or duplicate entries.
 func Names(key string, names []string) error {
 	seen := make(map[string]struct{}, len(names))
 	for _, name := range names {
 		if strings.TrimSpace(name) == "" {
-			return fmt.Errorf("`%s` must not hold a blank entry (got %q)", key, name)
+			return fmt.Errorf("`%s` must not contain a blank entry (got %q)", key, name)
 		}
 		if _, twice := seen[name]; twice {
-			return fmt.Errorf("`%s` must not hold an entry twice (got %q)", key, name)
+			return fmt.Errorf("`%s` must not contain a duplicate entry (got %q)", key, name)
 		}
 		seen[name] = struct{}{}
 	}

@@ -37,8 +37,8 @@ func TestCheck(t *testing.T) {
 		{"too high", check.Between("wait", time.Minute, 0, time.Second), "`wait` must be between 0s and 1s (got 1m0s)"},
 		{"names", check.Names("names", []string{"a", "A", "a "}), ""},
 		{"no names", check.Names("names", nil), ""},
-		{"a blank name", check.Names("names", []string{"a", " "}), "`names` must not hold a blank entry (got \" \")"},
-		{"a name twice", check.Names("names", []string{"a", "b", "a"}), "`names` must not hold an entry twice (got \"a\")"},
+		{"a blank name", check.Names("names", []string{"a", " "}), "`names` must not contain a blank entry (got \" \")"},
+		{"a name twice", check.Names("names", []string{"a", "b", "a"}), "`names` must not contain a duplicate entry (got \"a\")"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.want == "" {

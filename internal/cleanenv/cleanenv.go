@@ -26,10 +26,10 @@ var patterns = slices.DeleteFunc(strings.Split(variables, "\n"), func(line strin
 // defaultGCPercent is the runtime's own without GOGC.
 const defaultGCPercent = 100
 
-// Environ is the environment, as of [os.Environ], for a program that this one starts: the caller's without the listed
-// variables, then more, each NAME=value, of which the last one of a name counts.
+// Environ returns the environment, like [os.Environ], for a program that this one starts: the caller's without the
+// listed variables, plus more, each NAME=value. The last value of a name wins.
 //
-// Compilers and package managers get the caller's environment as it is, since they may need its proxy.
+// Compilers and package managers get the caller's environment unchanged, because they may need its proxy.
 func Environ(more ...string) []string {
 	return append(slices.DeleteFunc(os.Environ(), isListed), more...)
 }
@@ -38,7 +38,7 @@ func Environ(more ...string) []string {
 func Process() {
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); isListed(variable) {
-			_ = os.Unsetenv(name) // fails for no name that the system gave
+			_ = os.Unsetenv(name) // cannot fail for an existing name
 		}
 	}
 	debug.SetGCPercent(defaultGCPercent)

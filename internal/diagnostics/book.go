@@ -12,23 +12,23 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
-// DefaultPersons fills the table of a run: 16,384 places of 24 bytes, three quarters in use.
+// DefaultPersons fills the table of a run: 16,384 slots of 24 bytes, three quarters in use.
 const DefaultPersons = 12_288
 
-// Settings say what is counted, and how much of it.
+// Settings configure what is counted, and how much of it.
 type Settings struct {
-	// Flags are the flags that are counted, beside those that have expected shares.
+	// Flags are the flags that are counted, in addition to those with expected shares.
 	Flags pattern.List
 	// Expected has the weights of the variants of flags.
 	Expected map[string]map[string]float64
-	// MaxFlags bounds the flags and the runs beyond the first of each, all together. Those with expected shares always have room.
+	// MaxFlags bounds the flags plus the runs beyond the first of each. Those with expected shares always fit.
 	MaxFlags int
-	// MaxVariants bounds the variants of a run, up to 255, and MaxAllVariants those of all runs together. Those that are expected
-	// always have room.
+	// MaxVariants bounds the variants of a run, up to 255, and MaxAllVariants those of all runs together. Expected ones
+	// always fit.
 	MaxVariants, MaxAllVariants int
-	// MaxPersons is how many persons of a run are remembered one by one.
+	// MaxPersons is how many persons of a run are tracked individually.
 	MaxPersons int
-	// Forget is how long a run that is not seen goes on.
+	// Forget is how long a run is kept without being seen.
 	Forget time.Duration
 }
 
@@ -46,19 +46,20 @@ var boundNames = [NumBounds]string{"max_flags", "max_variants"}
 
 func (b Bound) String() string { return boundNames[b] }
 
-// Book counts the flags that it is told of. It is safe for concurrent use.
+// Book counts exposures and assignments by flag. It is safe for concurrent use.
 type Book struct {
 	set     Settings
 	shares  map[string]*Shares
 	skipped [NumBounds]atomic.Int64
 
-	mu    sync.RWMutex // before that of a flag
+	mu    sync.RWMutex // locked before that of a flag
 	flags map[string]*flag
-	// taken is how much of MaxFlags is, of which awaited is kept for flags that were not seen; variants is how much of MaxAllVariants.
+	// taken is how much of MaxFlags is in use, of which awaited is reserved for flags not seen yet; variants is how
+	// much of MaxAllVariants is in use.
 	taken, awaited, variants atomic.Int64
 }
 
-// NewBook makes an empty Book.
+// NewBook returns an empty Book.
 func NewBook(set Settings) *Book {
 	b := &Book{set: set, shares: map[string]*Shares{}, flags: map[string]*flag{}}
 	for key, weights := range set.Expected {
@@ -68,7 +69,7 @@ func NewBook(set Settings) *Book {
 	return b
 }
 
-// NotCounted is how many exposures and assignments of flags a bound kept from being counted.
+// NotCounted returns how many exposures and assignments were not counted because of a bound.
 func (b *Book) NotCounted(bound Bound) int64 { return b.skipped[bound].Load() }
 
 // flag returns the flag of a key, locked, or nil if it is not counted.
@@ -90,12 +91,12 @@ func (b *Book) flag(key string) *flag {
 	return f
 }
 
-// Counts tells whether a flag is to be counted, if there is room.
+// Counts reports whether a flag is to be counted, if there is room.
 func (b *Book) Counts(key string) bool {
 	return b.shares[key] != nil || b.set.Flags.Match(key)
 }
 
-// admit returns a flag, which is new if there is room.
+// admit returns a flag, adding it if there is room.
 func (b *Book) admit(key string) *flag {
 	f, shares := b.flags[key], b.shares[key]
 	switch {
@@ -112,7 +113,7 @@ func (b *Book) admit(key string) *flag {
 	return f
 }
 
-// take takes room for a flag, or for a run beyond the first of one.
+// take reserves room for a flag, or for a run beyond its first.
 func (b *Book) take() bool {
 	if b.taken.Add(1) <= int64(b.set.MaxFlags)-b.awaited.Load() {
 		return true
@@ -121,7 +122,7 @@ func (b *Book) take() bool {
 	return false
 }
 
-// await keeps room for the flags that are expected and not there yet.
+// await reserves room for expected flags that are not there yet.
 func (b *Book) await() {
 	awaited := int64(0)
 	for key := range b.shares {
@@ -132,7 +133,7 @@ func (b *Book) await() {
 	b.awaited.Store(awaited)
 }
 
-// run returns a run of a flag, which is locked, or nil if there is no room for it.
+// run returns a run of a locked flag, or nil if there is no room for it.
 func (b *Book) run(f *flag, key string, now int64) *run {
 	r := f.runs[key]
 	if r == nil {
@@ -148,7 +149,7 @@ func (b *Book) run(f *flag, key string, now int64) *run {
 	return r
 }
 
-// variant is the number of a variant of a run, or of none if there is no room for it.
+// variant returns the number of a variant of a run; ok is false if there is no room for it.
 func (b *Book) variant(f *flag, r *run, name string) (number uint8, ok bool) {
 	for i, known := range r.variants {
 		if known == name {
@@ -196,7 +197,7 @@ func (b *Book) Expose(e *Exposure, now int64) {
 	f.meet(r, e, number, b.set.MaxPersons)
 }
 
-// Assign counts that a person was assigned to a variant of a flag.
+// Assign counts the assignment of a person to a variant of a flag.
 func (b *Book) Assign(key string, who Person, day int32, now int64) {
 	f := b.flag(key)
 	if f == nil {
@@ -215,7 +216,7 @@ func (b *Book) Assign(key string, who Person, day int32, now int64) {
 	}
 }
 
-// Expire ends the runs that were not seen for too long.
+// Expire removes the runs that were not seen for too long.
 func (b *Book) Expire(now int64) {
 	before := now - b.set.Forget.Milliseconds()
 	b.mu.Lock()

@@ -5,8 +5,8 @@ package diagnostics // import "github.com/otelcol-amplitude/otelcol-amplitude/in
 
 import "math"
 
-// ChiSquare is Pearson's statistic of counts against expected shares, and its p-value: valid for one look only. Variants without a
-// share do not count.
+// ChiSquare returns Pearson's statistic of counts against expected shares, and its p-value, which is only valid for a
+// single look. Variants without a share do not count.
 func ChiSquare(counts, shares []float64) (statistic, p float64) {
 	total, sum, tested := 0.0, 0.0, 0
 	for i, share := range shares {
@@ -27,8 +27,8 @@ func ChiSquare(counts, shares []float64) (statistic, p float64) {
 	return statistic, chiSquareTail(statistic, tested-1)
 }
 
-// chiSquareTail is the probability of a chi-square of at least x with the given degrees of freedom: the regularized
-// upper incomplete gamma function Q(df/2, x/2), by series below its mean and by continued fraction above.
+// chiSquareTail returns the probability of a chi-square of at least x with the given degrees of freedom: the
+// regularized upper incomplete gamma function Q(df/2, x/2), by series below its mean and by continued fraction above.
 func chiSquareTail(x float64, df int) float64 {
 	const terms, precision = 500, 1e-15
 	a, z := float64(df)/2, x/2

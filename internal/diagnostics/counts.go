@@ -8,51 +8,54 @@ import (
 	"slices"
 )
 
-// Counts are what is known of a run of a flag. Numbers of persons are exact while SampledShare is 1, else estimates.
+// Counts are what is known about a run of a flag. Numbers of persons are exact while SampledShare is 1, and estimates
+// otherwise.
 type Counts struct {
 	Flag, Run string
-	// Variants are sorted by name; those that are expected are there before anybody met them.
+	// Variants are sorted by name; expected ones are present even before anyone saw them.
 	Variants []VariantCount
-	// Persons were exposed; DeviceOnly of them are known by a device id only, and Changed met more than one variant.
+	// Persons were exposed; DeviceOnly of them are known only by a device id, and Changed saw more than one variant.
 	Persons, Changed, DeviceOnly int
-	// Assigned are the persons who were assigned to a variant of the flag, in whichever run, ExposedAssigned those of them who were
-	// exposed in this one. WithoutAssignment were exposed and had no assignment on the day of their latest exposure; it is 0
-	// where no assignment of the flag was seen.
+	// Assigned are the persons who were assigned to a variant of the flag, in any run; ExposedAssigned are those of
+	// them who were exposed in this run. WithoutAssignment were exposed without an assignment on the day of their
+	// latest exposure; it is 0 if no assignment of the flag was seen.
 	Assigned, ExposedAssigned, WithoutAssignment int
-	// Exposures are of variants, Late those of them that told nothing new of the property. They are not shared between replicas.
+	// Exposures are those to variants, Late those of them that arrived after something newer. They are not shared
+	// between replicas.
 	Exposures, Unexposures, Late int64
-	// SampledShare is the part of all persons that are remembered one by one.
+	// SampledShare is the share of all persons that are tracked individually.
 	SampledShare float64
 	Verdict      Verdict
-	// ChiSquare is the p-value of the classic test of the tested persons, as if this were the only look; 1 where no shares are expected.
+	// ChiSquare is the p-value of the classic test of the tested persons, as if this were the only look; 1 if no shares
+	// are expected.
 	ChiSquare float64
 }
 
 // VariantCount is one variant of a run.
 type VariantCount struct {
 	Variant string
-	// Persons met it first.
+	// Persons saw it first.
 	Persons int
-	// Tested of them, in the sample, came since the present shares are expected.
+	// Tested of them, in the sample, were first seen since the current shares were configured.
 	Tested int
 	// Share is the expected one; 0 if there is none.
 	Share float64
 }
 
-// Verdict is what the test says.
+// Verdict is the result of the test.
 type Verdict struct {
-	// Tested says that shares are expected of the flag.
+	// Tested: the flag has expected shares.
 	Tested bool
-	// Evidence is the logarithm of the Bayes factor at this look, less the price of the level; see [Evidence].
+	// Evidence is the logarithm of the Bayes factor at this look, minus the price of the level; see [Evidence].
 	Evidence float64
-	// PValue is the lowest of all looks.
+	// PValue is the lowest p-value of all looks.
 	PValue float64
 }
 
-// Mismatch tells that the split is not as expected.
+// Mismatch reports whether the split is not as expected.
 func (v Verdict) Mismatch() bool { return v.Tested && v.PValue <= Alpha }
 
-// Read looks at all runs, sorted by flag and run.
+// Read returns the counts of all runs, sorted by flag and run.
 func (b *Book) Read() []Counts {
 	b.mu.RLock()
 	flags := make([]*flag, 0, len(b.flags))

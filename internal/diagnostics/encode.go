@@ -9,7 +9,7 @@ import (
 	"math"
 )
 
-// magic begins what is kept; its digit is the version.
+// magic starts the encoding; its digit is the version.
 const magic = "AXD1"
 
 const entrySize = 8 + 4 + 4 + 2 + 1 + 1
@@ -17,10 +17,10 @@ const entrySize = 8 + 4 + 4 + 2 + 1 + 1
 var (
 	le = binary.LittleEndian
 
-	errDamaged = errors.New("it is damaged, or of a newer version")
+	errDamaged = errors.New("it is damaged, or from a newer version")
 )
 
-// encode appends all of a flag that is known; own adds what other replicas do not share.
+// encode appends everything known about a flag; own adds what is not shared with other replicas.
 func (f *flag) encode(b []byte, own bool) []byte {
 	b = append(b, magic...)
 	b = appendText(b, f.shares.String())
@@ -67,7 +67,7 @@ func (s *sample) encode(b []byte) []byte {
 	return b
 }
 
-// kept is a flag as it was kept. Its samples are lists, not tables.
+// kept is a decoded flag. Its samples are lists, not tables.
 type kept struct {
 	shares   string
 	seen     int64
@@ -85,7 +85,7 @@ type keptSample struct {
 	entries []entry
 }
 
-// decoder reads what encode has written; the first thing that is wrong makes all further reads empty.
+// decoder reads what encode has written; after the first error all reads return zero values.
 type decoder struct {
 	b      []byte
 	failed bool
@@ -130,7 +130,7 @@ func (d *decoder) byte() byte {
 	return 0
 }
 
-// count reads a number of things that take at least size bytes each.
+// count reads the number of items that take at least size bytes each.
 func (d *decoder) count(size int) int {
 	n, length := binary.Uvarint(d.b)
 	if d.bytes(length); length <= 0 || n > uint64(len(d.b)/size) {

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// Alpha is the probability with which a split that is as expected may ever be called a mismatch.
+	// Alpha is the probability that a split as expected is ever reported as a mismatch.
 	Alpha = 0.01
-	// concentration is how many persons the prior is worth: it expects splits that are off by a few points.
+	// concentration is the weight of the prior in persons: it expects splits that are off by a few percentage points.
 	concentration = 200
 )
 
@@ -24,12 +24,12 @@ const (
 type Shares struct {
 	// Of has each variant's share; they add up to 1.
 	Of map[string]float64
-	// text tells the weights, and tag is a hash of it that is never 0.
+	// text describes the weights, and tag is a hash of it that is never 0.
 	text string
 	tag  uint16
 }
 
-// NewShares makes shares of weights, which are positive; none make no shares.
+// NewShares returns the shares for positive weights; nil if there are none.
 func NewShares(weights map[string]float64) *Shares {
 	if len(weights) == 0 {
 		return nil
@@ -49,7 +49,7 @@ func NewShares(weights map[string]float64) *Shares {
 	return s
 }
 
-// String tells the shares, sorted by variant.
+// String returns the shares, sorted by variant.
 func (s *Shares) String() string {
 	if s == nil {
 		return ""
@@ -57,7 +57,7 @@ func (s *Shares) String() string {
 	return s.text
 }
 
-// of is the share of a variant, if it is expected.
+// of returns the share of a variant, if it is expected.
 func (s *Shares) of(variant string) (share float64, expected bool) {
 	if s == nil {
 		return 0, false
@@ -73,9 +73,9 @@ func (s *Shares) tagOf() uint16 {
 	return s.tag
 }
 
-// Evidence is the natural logarithm of the Bayes factor against the expected shares, given how many persons met each
-// variant first. Variants that have no share do not count. Where the shares hold, it ever exceeds log(1/alpha) with a probability
-// of at most alpha.
+// Evidence returns the natural logarithm of the Bayes factor against the expected shares, given how many persons saw
+// each variant first. Variants without a share do not count. If the shares hold, it ever exceeds log(1/alpha) with a
+// probability of at most alpha.
 func Evidence(shares *Shares, persons map[string]int) float64 {
 	total, evidence := 0.0, 0.0
 	for variant, share := range shares.Of {
@@ -92,11 +92,11 @@ func lgamma(x float64) float64 {
 	return value
 }
 
-// levelPrice is what the evidence of a sample of a level has to pay, so that the tests of all levels together ever call a
-// good split bad with the probability of one.
+// levelPrice is subtracted from the evidence of a sample of a level, so that the tests of all levels together report a
+// good split as bad with the probability of a single test.
 func levelPrice(level uint8) float64 {
 	return math.Log(float64(level)+1) + math.Log(float64(level)+2)
 }
 
-// PValue is the p-value of evidence, valid if the evidence is the highest of all looks.
+// PValue returns the p-value of evidence, which is valid if the evidence is the highest of all looks.
 func PValue(evidence float64) float64 { return math.Exp(-max(0, evidence)) }

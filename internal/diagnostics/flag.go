@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// Exposure is one event that says that a person met a variant.
+// Exposure is one exposure of a person to a variant.
 type Exposure struct {
 	Flag string
 	// Run is the experiment key, "" if there is none.
 	Run string
-	// Variant is empty if the person is in none: an un-exposure.
+	// Variant is empty for an un-exposure.
 	Variant string
 	Person  Person
 	// Day numbers the day of the event, as assignments do.
 	Day int32
 	// Time is when it happened, in milliseconds since the Unix epoch.
 	Time int64
-	// Late: something newer was known of the person and flag.
+	// Late: something newer was known about the person and flag.
 	Late bool
 }
 
@@ -29,28 +29,28 @@ type Exposure struct {
 type run struct {
 	key      string
 	seen     int64 // latest arrival, ms
-	told     int64 // latest arrival that other replicas are told of, ms
+	told     int64 // latest arrival shared with other replicas, ms
 	persons  sample
-	variants []string // numbered by their place
-	// best is the highest evidence that was seen.
+	variants []string // numbered by their index
+	// best is the highest evidence so far.
 	best float64
-	// Of this process and those before it with the same storage, not of other replicas.
+	// From this process and earlier ones with the same storage, not from other replicas.
 	exposures, unexposures, late int64
 }
 
-// flag is what is counted of one flag.
+// flag holds the counts of one flag.
 type flag struct {
 	key    string
 	shares *Shares
 
 	mu       sync.Mutex
 	runs     map[string]*run
-	latest   *run   // the last one that was seen, which un-exposures without a run belong to
+	latest   *run   // the last one seen; un-exposures without a run belong to it
 	assigned sample // persons, by their newest assignment
 	seen     int64  // latest arrival of an assignment, ms
-	told     int64  // latest one that other replicas are told of, ms
+	told     int64  // latest one shared with other replicas, ms
 
-	// changes counts what a storage has to be told, shared what other replicas have to.
+	// changes counts changes for the storage, shared those for other replicas.
 	changes, shared uint64
 }
 
@@ -64,8 +64,8 @@ func (f *flag) newRun(key string) *run {
 	return r
 }
 
-// alive notes that a run, or the assignments, were seen, which other replicas are told now and then even if nobody new came: to
-// them what is not seen for too long is over. told is the time that they know of.
+// alive notes that a run, or the assignments, were seen. Other replicas are informed from time to time even without new
+// persons, because for them, what is not seen for too long is over. told is the time that they know.
 func (f *flag) alive(told *int64, now int64, forget time.Duration) {
 	const parts = 4
 	if now-*told >= forget.Milliseconds()/parts {
@@ -74,7 +74,7 @@ func (f *flag) alive(told *int64, now int64, forget time.Duration) {
 	}
 }
 
-// meet notes that a person met a variant.
+// meet notes that a person saw a variant.
 func (f *flag) meet(r *run, e *Exposure, variant uint8, limit int) {
 	met := entry{first: uint32(max(1, e.Time/1000)), day: dayOf(e.Day), tag: f.shares.tagOf(), variant: variant}
 	who := e.Person.User
@@ -95,7 +95,7 @@ func (f *flag) meet(r *run, e *Exposure, variant uint8, limit int) {
 	}
 }
 
-// add notes what is known of a person, by the earlier first variant, and tells whether that says anything new.
+// add notes what is known about a person, by the earlier first variant, and reports whether that changes anything.
 func (r *run) add(who uint64, met *entry, limit int) bool {
 	if who == 0 {
 		return false
@@ -123,7 +123,7 @@ func (r *run) add(who uint64, met *entry, limit int) bool {
 // dayOf counts days from 1; 0 is none.
 func dayOf(day int32) uint32 { return uint32(max(0, day)) + 1 }
 
-// assign notes the day of an assignment, and tells whether that says anything new.
+// assign notes the day of an assignment, and reports whether that changes anything.
 func (f *flag) assign(who uint64, day uint32, limit int) bool {
 	if who == 0 {
 		return false
@@ -136,7 +136,7 @@ func (f *flag) assign(who uint64, day uint32, limit int) bool {
 	return true
 }
 
-// expire ends the runs that were not seen since a time, and tells how many variants they had.
+// expire removes the runs that were not seen since a time, and returns how many variants they had.
 func (f *flag) expire(before int64) (variants int) {
 	for key, r := range f.runs {
 		if r.seen < before {

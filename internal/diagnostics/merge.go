@@ -5,12 +5,12 @@ package diagnostics // import "github.com/otelcol-amplitude/otelcol-amplitude/in
 
 import "slices"
 
-// Restart says that the shares that are expected of a flag are others than those that were kept with its counts, so its test
-// starts over; who was counted before is not tested.
+// Restart means that the expected shares of a flag differ from those stored with its counts, so its test starts over;
+// persons counted before are not tested.
 type Restart struct{ Flag, Before, Now string }
 
-// Load takes up what a process before kept of a flag. It returns a Restart if other shares are expected now. What is of a flag that is not
-// counted any more is left.
+// Load merges what an earlier process stored about a flag. It returns a Restart if the expected shares have changed. A
+// flag that is not counted anymore is ignored.
 func (b *Book) Load(key string, content []byte) (*Restart, error) {
 	k, err := decode(content)
 	if err != nil {
@@ -24,9 +24,10 @@ func (b *Book) Load(key string, content []byte) (*Restart, error) {
 	return b.merge(f, k, true), nil
 }
 
-// Exchange takes up what other replicas know of a flag, which may be nothing, but for what is over by now, in milliseconds since
-// the Unix epoch. It returns all that is known now, with its version. News tells that they lack something: that more is known here than in the version that they
-// were told of, or that what they know cannot be read. It returns nil for a flag that is not counted, or that is over.
+// Exchange merges what other replicas know about a flag, which may be nothing, except for what is over at now, in
+// milliseconds since the Unix epoch. It returns everything known, with its version. News is true if the others lack
+// something: more is known here than in the version that they received, or what they know cannot be decoded. It returns
+// nil for a flag that is not counted or is over.
 func (b *Book) Exchange(key string, theirs []byte, told uint64, now int64) (all []byte, version uint64, news bool) {
 	k, err := decode(theirs)
 	var f *flag
@@ -46,7 +47,7 @@ func (b *Book) Exchange(key string, theirs []byte, told uint64, now int64) (all 
 	return f.encode(nil, false), f.version(Shared), news
 }
 
-// lives takes out what was not seen since a time, and tells whether anything is left.
+// lives removes what was not seen since a time, and reports whether anything is left.
 func (k *kept) lives(before int64) bool {
 	k.runs = slices.DeleteFunc(k.runs, func(r keptRun) bool { return r.seen < before })
 	if k.seen < before {
@@ -66,7 +67,7 @@ func (b *Book) known(key string) *flag {
 	return f
 }
 
-// merge adds to a flag, which is locked, what was kept; own says that it is of this process in its former life.
+// merge adds stored counts to a locked flag; own means that they come from this replica.
 func (b *Book) merge(f *flag, k *kept, own bool) *Restart {
 	f.seen, f.told = max(f.seen, k.seen), max(f.told, k.seen)
 	f.assigned.raise(k.assigned.level)
@@ -97,7 +98,7 @@ func (b *Book) merge(f *flag, k *kept, own bool) *Restart {
 	return &Restart{Flag: f.key, Before: k.shares, Now: f.shares.String()}
 }
 
-// join brings the persons of a run together.
+// join merges the persons of a run.
 func (b *Book) join(f *flag, r *run, from *keptRun) {
 	numbers := make([]int, len(from.variants))
 	for i, name := range from.variants {
@@ -123,17 +124,17 @@ func (b *Book) join(f *flag, r *run, from *keptRun) {
 	}
 }
 
-// Scope says what a store is told.
+// Scope is what a store receives.
 type Scope uint8
 
 const (
-	// Own is all that this process counts, for its next life.
+	// Own is everything that this process counts, for the next process.
 	Own Scope = iota
 	// Shared is what replicas share: not the numbers of events.
 	Shared
 )
 
-// version counts what changes of a flag that matters to a scope.
+// version counts the changes of a flag that matter to a scope.
 func (f *flag) version(scope Scope) uint64 {
 	if scope == Shared {
 		return f.shared
@@ -141,7 +142,7 @@ func (f *flag) version(scope Scope) uint64 {
 	return f.shared + f.changes
 }
 
-// Flags are the keys of all flags, in no order.
+// Flags returns the keys of all flags, in no particular order.
 func (b *Book) Flags() []string {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -152,7 +153,7 @@ func (b *Book) Flags() []string {
 	return keys
 }
 
-// Encode appends what is known of a flag, and tells its version.
+// Encode appends what is known about a flag, and returns its version.
 func (b *Book) Encode(to []byte, key string, scope Scope) (content []byte, version uint64) {
 	f := b.known(key)
 	if f == nil {
@@ -162,7 +163,7 @@ func (b *Book) Encode(to []byte, key string, scope Scope) (content []byte, versi
 	return f.encode(to, scope == Own), f.version(scope)
 }
 
-// Version tells the version of a flag; 0 if there is none.
+// Version returns the version of a flag; 0 if there is none.
 func (b *Book) Version(key string, scope Scope) uint64 {
 	f := b.known(key)
 	if f == nil {

@@ -10,16 +10,16 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// What is hashed with the seeds is written to disk and shared between replicas, so they never change.
+// Hashes made with the seeds are written to disk and shared between replicas, so the seeds must never change.
 const (
 	userSeed   = 0x5573
 	deviceSeed = 0x4465
 )
 
-// Person names who was exposed or assigned, by the hashes of its ids; 0 is an absent id.
+// Person identifies who was exposed or assigned, by the hashes of its ids; 0 is an absent id.
 type Person struct{ User, Device uint64 }
 
-// PersonOf names a person by its ids; the empty text is an absent id.
+// PersonOf returns the person with these ids; the empty string is an absent id.
 func PersonOf(userID, deviceID string) Person {
 	return Person{User: hashID(userID, userSeed), Device: hashID(deviceID, deviceSeed)}
 }
@@ -33,7 +33,7 @@ func hashID(id string, seed uint64) uint64 {
 
 // Marks of an entry.
 const (
-	// markChanged: the person met more than one variant.
+	// markChanged: the person saw more than one variant.
 	markChanged = 1 << iota
 	// markDevice: the person is a device without a user.
 	markDevice
@@ -41,16 +41,16 @@ const (
 	markAlias
 )
 
-// entry is what is known of one person.
+// entry is what is known about one person.
 type entry struct {
 	hash uint64
-	// first is when the first variant was met, in seconds since the Unix epoch.
+	// first is when the first variant was seen, in seconds since the Unix epoch.
 	first uint32
 	// day is the newest day of an exposure or, in a sample of assigned persons, of an assignment; counted from 1.
 	day uint32
-	// tag is that of the shares that were expected when the person came first.
+	// tag is the tag of the expected shares when the person was first seen.
 	tag uint16
-	// variant is the first one, by its number in the run.
+	// variant is the number of the first variant in the run.
 	variant uint8
 	marks   uint8
 }
@@ -61,12 +61,13 @@ const (
 	maxLevel = 40
 )
 
-// sample holds up to a number of persons, and beyond a random sample of them: those whose hash begins with level zeros.
+// sample holds up to a number of persons, and beyond that a random sample of them: those whose hash starts with level
+// zero bits.
 type sample struct {
 	slots []entry // open addressing; a hash of 0 is free
 	used  int
 	level uint8
-	// scatter makes places unpredictable, so that nobody can aim at one of them.
+	// scatter makes slots unpredictable, so that nobody can target one of them.
 	scatter uint64
 }
 
@@ -74,7 +75,7 @@ func newSample() sample { return sample{scatter: rand.Uint64() | 1} } //nolint:g
 
 func (s *sample) takes(hash uint64) bool { return bits.LeadingZeros64(hash) >= int(s.level) }
 
-// weight is how many persons one of the sample stands for.
+// weight returns how many persons one of the sample represents.
 func (s *sample) weight() int { return 1 << s.level }
 
 // find returns the entry of a hash, or nil.
@@ -89,7 +90,7 @@ func (s *sample) find(hash uint64) *entry {
 	return e
 }
 
-// place is the slot where a hash is, or the free one where it belongs.
+// place returns the slot of a hash, or the free slot where it belongs.
 func (s *sample) place(hash uint64) int {
 	mask := len(s.slots) - 1
 	hi, _ := bits.Mul64(hash*s.scatter, uint64(len(s.slots)))
@@ -100,8 +101,8 @@ func (s *sample) place(hash uint64) int {
 	}
 }
 
-// put returns the entry of a hash, which is new if its hash was not there, or nil if it is not part of the sample.
-// The entry is good until the next put.
+// put returns the entry of a hash, adding it if it is new, or nil if it is not part of the sample. The entry is valid
+// until the next put.
 func (s *sample) put(hash uint64, limit int) (e *entry, added bool) {
 	if !s.takes(hash) {
 		return nil, false
@@ -135,7 +136,7 @@ func (s *sample) put(hash uint64, limit int) (e *entry, added bool) {
 	return e, true
 }
 
-// rebuild moves what the level keeps into as many slots.
+// rebuild moves what the level keeps into a table with this many slots.
 func (s *sample) rebuild(slots int) {
 	old := s.slots
 	s.slots, s.used = make([]entry, slots), 0

@@ -8,13 +8,13 @@ const (
 	maxLength = 64
 	// maxDistance is how many edits a name may be away at most.
 	maxDistance = 3
-	// lettersPerEdit: a short name may be fewer edits away, or every short name would be near another.
+	// lettersPerEdit allows fewer edits for short names, which would otherwise all be near each other.
 	lettersPerEdit = 4
 )
 
-// Closest returns the candidate that name was probably meant to be: the one that is the fewest edits away, if it is
-// near enough. A change of case is no edit, and swapping two neighboring letters is one. A candidate itself is not
-// near: it returns false if name is one. It allocates nothing.
+// Closest returns the candidate that was probably meant by name: the one with the fewest edits, if it is near enough. A
+// change of case is not an edit, and swapping two adjacent letters is one. If name is itself a candidate, it returns
+// false. It does not allocate.
 func Closest(name string, candidates []string) (string, bool) {
 	if name == "" || len(name) > maxLength {
 		return "", false
@@ -48,7 +48,7 @@ func distance(a, b string, most int) int {
 	for i := range len(a) {
 		before, above, row = above, row, before
 		x := lower(a[i])
-		// What is more than most places off the diagonal is more than most edits away.
+		// Cells more than most off the diagonal are more than most edits away.
 		from, to := max(i-most, 0), min(i+most+1, len(b))
 		row[from] = far
 		if from == 0 {

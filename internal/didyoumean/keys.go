@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxPlaces is how many places of a key are suggested.
+	// maxPlaces is the maximum number of suggested places for a key.
 	maxPlaces = 3
 	// maxDepth bounds how deep a configuration is searched.
 	maxDepth = 10
@@ -24,14 +24,14 @@ const (
 	optionalPackage = "go.opentelemetry.io/collector/config/configoptional"
 )
 
-// Unmarshal decodes a component's configuration into cfg, a pointer to a struct. The error about keys that do not
-// exist says what they were probably meant to be.
+// Unmarshal decodes a component's configuration into cfg, a pointer to a struct. Errors about unknown keys suggest what
+// was probably meant.
 func Unmarshal(conf *confmap.Conf, cfg any) error {
 	return WithKeys(conf.Unmarshal(cfg), conf, cfg)
 }
 
-// WithKeys adds to err, which decoding conf into cfg gave, what each key that does not exist was probably meant to be:
-// the same key at the place where it belongs, else one that is spelled almost like it.
+// WithKeys adds to err, the result of decoding conf into cfg, a suggestion for each unknown key: the same key at the
+// place where it belongs, else one with a similar spelling.
 func WithKeys(err error, conf *confmap.Conf, cfg any) error {
 	if err == nil {
 		return nil
@@ -41,7 +41,7 @@ func WithKeys(err error, conf *confmap.Conf, cfg any) error {
 	root.list("", places)
 	var hints []string
 	root.unknown(conf.ToStringMap(), "", func(at *section, path, key string) {
-		// A section may read more keys than its type shows: believe what the decoder says.
+		// A section may accept more keys than its type shows: trust the decoder.
 		if hint := suggestion(at, path, key, places); hint != "" && strings.Contains(err.Error(), key) {
 			hints = append(hints, hint)
 		}
@@ -52,11 +52,11 @@ func WithKeys(err error, conf *confmap.Conf, cfg any) error {
 	return fmt.Errorf("%w\n%s", err, strings.Join(hints, "\n"))
 }
 
-// suggestion words what a key that does not exist at a place was probably meant to be, or returns "".
+// suggestion returns what was probably meant by an unknown key at a place, or "".
 func suggestion(at *section, path, key string, places map[string][]string) string {
 	wrong := strconv.Quote(path + key)
 	if elsewhere := places[key]; len(elsewhere) > 0 {
-		return fmt.Sprintf("%s is at the wrong place: did you mean %s?", wrong, orList(elsewhere))
+		return fmt.Sprintf("%s is in the wrong place: did you mean %s?", wrong, orList(elsewhere))
 	}
 	if near, ok := Closest(key, slices.Sorted(maps.Keys(at.keys))); ok {
 		return fmt.Sprintf("%s is not a key: did you mean %q?", wrong, path+near)
@@ -67,7 +67,7 @@ func suggestion(at *section, path, key string, places map[string][]string) strin
 	return ""
 }
 
-// orList names the places nearest to the top.
+// orList lists the places nearest to the top.
 func orList(paths []string) string {
 	slices.SortFunc(paths, func(a, b string) int {
 		return cmp.Or(strings.Count(a, confmap.KeyDelimiter)-strings.Count(b, confmap.KeyDelimiter), strings.Compare(a, b))
@@ -79,8 +79,8 @@ func orList(paths []string) string {
 	return strings.Join(quoted, " or ")
 }
 
-// section holds the keys that may stand at one place of a configuration. The section of a value that is none is nil;
-// so is that of a map, whose keys are free.
+// section holds the keys that are valid at one place of a configuration. A value that is not a section has nil; so does
+// a map, whose keys are free.
 type section struct {
 	keys map[string]*section
 }
@@ -145,7 +145,7 @@ func (s *section) list(path string, places map[string][]string) {
 	}
 }
 
-// unknown tells each key of a configuration that does not exist, in the order of the alphabet.
+// unknown calls tell for each unknown key of a configuration, in alphabetical order.
 func (s *section) unknown(values map[string]any, path string, tell func(at *section, path, key string)) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		inner, known := s.keys[key]

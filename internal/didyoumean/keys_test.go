@@ -52,8 +52,8 @@ func (c *config) Unmarshal(conf *confmap.Conf) error { return didyoumean.Unmarsh
 
 func TestKeys(t *testing.T) {
 	for _, tc := range []struct{ yaml, hint string }{
-		{"min_id_length: 3", `"min_id_length" is at the wrong place: did you mean "identity::min_id_length" or "pointer::min_id_length"?`},
-		{"identity: {plain: x}", `"identity::plain" is at the wrong place: did you mean "plain"`},
+		{"min_id_length: 3", `"min_id_length" is in the wrong place: did you mean "identity::min_id_length" or "pointer::min_id_length"?`},
+		{"identity: {plain: x}", `"identity::plain" is in the wrong place: did you mean "plain"`},
 		{"identity: {min_id_lengh: 3}", `"identity::min_id_lengh" is not a key: did you mean "identity::min_id_length"?`},
 		{"storag: x", `"storag" is not a key: did you mean "queue::storage"?`},
 		{"queue: {enabled: true, siez: 3}", `"queue::siez" is not a key: did you mean "queue::size"?`},

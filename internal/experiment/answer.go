@@ -12,10 +12,10 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// answer is what a field was found to be.
+// answer is the value found for a field.
 type answer struct {
-	// number is the answer of a boolean (0, 1) or session field, or the bits of an amount; of a value it is isBoolean if that
-	// is one.
+	// number is the answer of a boolean (0, 1) or session field, or the bits of an amount; for a value it is isBoolean
+	// if the value is a boolean.
 	number int64
 	// text is the answer of a text field.
 	text string
@@ -26,10 +26,10 @@ type answer struct {
 	leftOut int
 }
 
-// isBoolean is the number of a value that is a boolean.
+// isBoolean marks a value that is a boolean.
 const isBoolean = 1
 
-// refusal says why a field does not take a value.
+// refusal is why a field does not accept a value.
 type refusal uint8
 
 const (
@@ -54,7 +54,7 @@ const (
 	numRefusals
 )
 
-// read reads a value as the answer for a field. A value that is refused changes nothing.
+// read reads a value as the answer for a field. A refused value changes nothing.
 func (a *answer) read(of field, value pcommon.Value, ids idRules) refusal {
 	if value.Type() == pcommon.ValueTypeEmpty {
 		return refusedNull

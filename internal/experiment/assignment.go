@@ -14,21 +14,21 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// offVariant is what an assignment says of a flag that has no variant; Amplitude reserves the name.
+// offVariant is the variant in an assignment for a flag that has none; Amplitude reserves the name.
 const offVariant = "off"
 
-// Entries of the map that an SDK's evaluate() gives per flag.
+// Keys of the map that an SDK's evaluate() returns for each flag.
 const (
 	variantKey      = "key"
 	variantValue    = "value"
 	variantMetadata = "metadata"
 )
 
-// variantExperimentKeys are where client SDKs have the experiment key of a variant (Variant.expKey), and Amplitude's pages on
-// the evaluation API and on new runs of an experiment.
+// variantExperimentKeys are the keys for the experiment key of a variant in client SDKs (Variant.expKey), and on
+// Amplitude's pages about the evaluation API and about new runs of an experiment.
 var variantExperimentKeys = [...]string{"expKey", "experiment_key", "experimentKey"}
 
-// assignment reads what several flags evaluated to: a map of variants, or flat attributes.
+// assignment reads the results of several flags: a map of variants, or flat attributes.
 func (p *parser) assignment(v *fieldValues, r *parsedRecord) decision {
 	first, firstLeftOut := len(p.flags), len(p.leftOut)
 	p.maxFlags = first + p.set.Limits.Flags
@@ -64,18 +64,18 @@ func (p *parser) assignment(v *fieldValues, r *parsedRecord) decision {
 	case len(p.leftOut) > firstLeftOut:
 		return rejected(p.leftOut[firstLeftOut].reason)
 	default:
-		r.trace.rule("flags", "skipped", "no attribute tells a flag")
+		r.trace.rule("flags", "skipped", "no attribute names a flag")
 		return skipped(SkipNoFlags)
 	}
 }
 
-// flatFlagKey takes the flag key out of an attribute name such as "[Experiment] my-flag.variant".
+// flatFlagKey extracts the flag key from an attribute name such as "[Experiment] my-flag.variant".
 func flatFlagKey(name, suffix string) string {
 	return strings.TrimPrefix(strings.TrimSuffix(name, suffix), amplitude.ExperimentPrefix)
 }
 
-// addFlag appends one flag of an assignment. One that cannot be told is left out, with the reason: its neighbors are
-// not lost with it.
+// addFlag appends one flag of an assignment. A flag that cannot be sent is left out, with the reason: the other flags
+// are kept.
 func (p *parser) addFlag(key string, value pcommon.Value, movable bool) {
 	key = validText(key)
 	switch {
@@ -144,7 +144,7 @@ func (p *parser) addFlag(key string, value pcommon.Value, movable bool) {
 	p.flags = append(p.flags, one)
 }
 
-// addFlatDetails gives each of the sorted flags the details that a flat attribute tells, the first of them.
+// addFlatDetails adds the details from flat attributes to the sorted flags; the first details of a flag win.
 func addFlatDetails(flags []Flag, flat []flatEntry) {
 	steps.Add(len(flat))
 	for _, entry := range flat {
@@ -163,8 +163,8 @@ func addFlatDetails(flags []Flag, flat []flatEntry) {
 	}
 }
 
-// sortFlags sorts flags by key and leaves one of each: the first that was given. What is sorted are their places, since
-// a flag takes long to move.
+// sortFlags sorts flags by key and removes duplicates, keeping the first of each. It sorts indexes, because flags are
+// large to move.
 func (p *parser) sortFlags(flags []Flag) []Flag {
 	steps.Add(len(flags))
 	if slices.IsSortedFunc(flags, func(a, b Flag) int { return strings.Compare(a.Key, b.Key) }) {
@@ -188,7 +188,7 @@ func (p *parser) sortFlags(flags []Flag) []Flag {
 	return flags[:len(places)]
 }
 
-// flagPlace is the place of a flag among those that were given.
+// flagPlace is the original position of a flag.
 type flagPlace struct {
 	key   string
 	place int32

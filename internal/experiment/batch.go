@@ -13,8 +13,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 )
 
-// Batch is a batch of records on its way to events: [Batch.Read], then [Batch.Write] when the verdicts on its events
-// are given. Its memory is used again, so that a batch allocates nothing but what its events keep.
+// Batch is a batch of records being turned into events: [Batch.Read], then [Batch.Write] once its events have their
+// verdicts. Its memory is reused, so a batch allocates only what its events keep.
 type Batch struct {
 	parser  parser
 	writer  writer
@@ -24,9 +24,9 @@ type Batch struct {
 	size    int
 	records []parsedRecord
 	events  []Event
-	// nearMisses are records of others that were meant as events.
+	// nearMisses are foreign records that were probably meant as events.
 	nearMisses NearMisses
-	// outcomes are what the batch took of the minute's outcomes.
+	// outcomes is the share of this minute's outcomes that the batch took.
 	outcomes minuteShare
 }
 
@@ -37,9 +37,10 @@ func newBatch(m *Mapper) *Batch {
 	}
 }
 
-// Read reads the records of a batch that arrived at a time, strips records of others of what they may not claim, and returns how many records there are. The recorder says
-// which of them are explained; it may be nil. Between records it looks whether somebody still waits for the batch; if
-// not, it returns why, and the batch is only good for [Batch.End].
+// Read reads the records of a batch that arrived at a time, strips foreign records of claims that they may not make,
+// and returns the number of records. The recorder decides which of them are explained; it may be nil. Between records,
+// Read checks whether anyone still waits for the batch; if not, it returns the reason, and the batch may only be passed
+// to [Batch.End].
 func (b *Batch) Read(ctx context.Context, ld plog.Logs, arrival time.Time, recorder *explain.Recorder) (int, error) {
 	p, now := &b.parser, arrival.UnixMilli()
 	gone := ctx.Done()
@@ -86,10 +87,10 @@ func (b *Batch) Read(ctx context.Context, ld plog.Logs, arrival time.Time, recor
 	return b.size, nil
 }
 
-// Events returns the events that the records become, in order, so that a verdict can be given on each.
+// Events returns the events that the records become, in order. The caller sets a verdict on each.
 func (b *Batch) Events() []Event { return b.events }
 
-// End forgets the batch, and with it every reference to its data.
+// End releases the batch and every reference to its data.
 func (b *Batch) End() {
 	b.size = 0
 	b.nearMisses = NearMisses{}
@@ -117,13 +118,13 @@ func (p *parser) forget() {
 	p.reader.forget()
 }
 
-// What a batch may keep when it ends: one huge batch must not hold memory forever.
+// Limits of what an ended batch may keep: one huge batch must not hold its memory forever.
 const (
 	maxPooled      = 1 << 14 // elements of a list
 	maxPooledBytes = 1 << 21 // bytes of text
 )
 
-// extend adds an empty element to a list that reuse has cleared.
+// extend appends a zero element to a list whose memory was cleared for reuse.
 func extend[T any](list []T) []T {
 	if len(list) < cap(list) {
 		return list[:len(list)+1]

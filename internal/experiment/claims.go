@@ -13,16 +13,16 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// Claim is what an attribute under "amplitude." claims that an application has no say in. Where the settings do not
-// accept shaped records, such attributes are stripped, whatever the record is and wherever it passes.
+// Claim is something under "amplitude." that an application may not set. Unless the settings accept shaped records,
+// such attributes are stripped from every record that passes.
 type Claim uint8
 
 const (
 	// ClaimOperator is an operation on properties of a user or group.
 	ClaimOperator Claim = iota
-	// ClaimInsertID says which event the record is: it could hide another one.
+	// ClaimInsertID sets the identity of the event: it could suppress another event.
 	ClaimInsertID
-	// ClaimField is any other field but identity, session, groups, device and place.
+	// ClaimField is any other field except identity, session, groups, device and location.
 	ClaimField
 	// NumClaims is the number of them.
 	NumClaims
@@ -30,10 +30,10 @@ const (
 
 var claimNames = [NumClaims]string{"operator", "insert_id", "field"}
 
-// String returns the word that metrics count by.
+// String returns the name that metrics use.
 func (c Claim) String() string { return claimNames[c] }
 
-// Claims are how many attributes were stripped, by what they claimed, and the name of one.
+// Claims counts the stripped attributes by kind, with the name of one.
 type Claims struct {
 	Count   [NumClaims]int
 	Example [NumClaims]string
@@ -46,7 +46,7 @@ func (c *Claims) add(claim Claim, name string) {
 	c.Example[claim] = name
 }
 
-// claimOf tells what an attribute claims that an application has no say in, if anything.
+// claimOf returns the claim of an attribute that an application may not set, if it is one.
 func claimOf(name string) (Claim, bool) {
 	field, ok := strings.CutPrefix(name, amplitude.AttrPrefix)
 	if !ok {
@@ -68,16 +68,16 @@ func claimOf(name string) (Claim, bool) {
 	return ClaimField, true
 }
 
-// stripped is an attribute that was taken out of the record at a position.
+// stripped is an attribute that was removed from the record at a position.
 type stripped struct {
 	position int
 	name     string
 }
 
-// maxStripped bounds how many of them are told to who watches.
+// maxStripped bounds how many of them are reported to tap clients.
 const maxStripped = 1000
 
-// strip takes the claims out of the record at a position, which passes, counts them, and notes them for who watches.
+// strip removes the claims from a record that passes, counts them, and notes them for tap clients.
 func (p *parser) strip(record plog.LogRecord, position int, t *Trace) {
 	steps.Add(record.Attributes().Len())
 	record.Attributes().RemoveIf(func(name string, _ pcommon.Value) bool {

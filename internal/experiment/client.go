@@ -13,14 +13,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// clientField is one amplitude.<field> that describes the user's device or place.
+// clientField is an amplitude.<field> that describes the user's device or location.
 type clientField struct {
 	name   string
 	text   string
 	number float64
 }
 
-// clientFields are the fields that the resource of a client tells.
+// clientFields are the fields from the resource of a client.
 type clientFields struct {
 	fields []clientField
 	// weight is how many bytes of text they hold.
@@ -51,8 +51,8 @@ var (
 		{"browser.language", "language"},
 		{"user_agent.original", "user_agent"},
 	}
-	// Amplitude resets the fields of a group that an event leaves out, so a group goes whole or not at all.
-	// It fills in the brand by itself, and no convention tells a market area (dma).
+	// Amplitude resets the fields of a group that an event leaves out, so a group is sent completely or not at all.
+	// Amplitude fills in the brand itself, and there is no convention for a market area (dma).
 	deviceGroup = []struct {
 		attributes []string
 		field      string
@@ -69,7 +69,7 @@ var (
 	}
 )
 
-// clientCache remembers the client fields of the resource in hand.
+// clientCache remembers the client fields of the current resource.
 type clientCache struct {
 	fields *clientFields
 	known  bool
@@ -82,8 +82,8 @@ func (c *clientCache) of(resource pcommon.Map) *clientFields {
 	return c.fields
 }
 
-// readClientFields reads device, place and application from the resource of a client; it returns
-// nil for any other resource, since that of a server describes the server.
+// readClientFields reads device, location and application from the resource of a client. It returns nil for any other
+// resource, because a server's resource describes the server.
 func readClientFields(resource pcommon.Map) *clientFields {
 	platform, isClient := clientPlatform(resource)
 	if !isClient {
@@ -100,7 +100,7 @@ func readClientFields(resource pcommon.Map) *clientFields {
 	return c
 }
 
-// size is how many bytes an event copies of them.
+// size is the number of bytes that an event copies of them.
 func (c *clientFields) size() int {
 	if c == nil {
 		return 0
@@ -158,7 +158,7 @@ func (c *clientFields) addLocation(resource pcommon.Map) {
 	}
 }
 
-// clientPlatform tells whether a resource is a client's, and which platform it is.
+// clientPlatform reports whether a resource belongs to a client, and returns its platform.
 func clientPlatform(resource pcommon.Map) (platform string, isClient bool) {
 	steps.Add(resource.Len())
 	for name, value := range resource.All() {
@@ -212,7 +212,7 @@ func attributeNumber(m pcommon.Map, name string, limit float64) (float64, bool) 
 	return number, number >= -limit && number <= limit
 }
 
-// userIP takes the user's address from the record, or from the resource of a client.
+// userIP returns the user's address from the record, or from the resource of a client.
 func userIP(v *fieldValues, client *clientFields) string {
 	if !v.inRecord(fieldClientAddress) && (client == nil || !v.found(fieldClientAddress)) {
 		return ""
@@ -220,8 +220,7 @@ func userIP(v *fieldValues, client *clientFields) string {
 	return parseIP(v.text(fieldClientAddress))
 }
 
-// parseIP returns an address in its canonical form, or nothing: a host name, a socket path or a word such as $remote
-// is no address.
+// parseIP returns an address in its canonical form, or "" for a host name, a socket path or a word such as $remote.
 func parseIP(text string) string {
 	address, err := netip.ParseAddr(strings.Trim(strings.TrimSpace(text), "[]"))
 	if err != nil {

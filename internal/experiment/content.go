@@ -16,8 +16,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// contentOf is the hash of what a record says: its time, where it was written in a trace, attributes and body. The same record
-// has the same one wherever and whenever it arrives, in whatever order its attributes stand.
+// contentOf hashes the content of a record: its time, trace context, attributes and body. The same record has the same
+// hash wherever and whenever it arrives, regardless of the order of its attributes.
 func contentOf(record plog.LogRecord) xxh3.Uint128 {
 	var head [48]byte
 	trace, span := record.TraceID(), record.SpanID()
@@ -41,7 +41,7 @@ const (
 	seedList
 )
 
-// maxHashed is how deep maps and lists are hashed; what stands deeper never travels.
+// maxHashed is the depth to which maps and lists are hashed; anything deeper is never sent.
 const maxHashed = 40
 
 // hashMap hashes a map so that the order of its entries does not matter.
@@ -93,7 +93,7 @@ func hashNumber(seed, number uint64) uint64 {
 	return xxh3.HashSeed(text[:], seed)
 }
 
-// mix makes one hash of two, in this order.
+// mix combines two hashes, in this order.
 func mix(a, b uint64) uint64 {
 	var text [16]byte
 	binary.LittleEndian.PutUint64(text[:], a)

@@ -11,14 +11,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// An integration of Amplitude's JavaScript client sends the exposure of a flag as the event that the flag's metadata names
-// (exposureEvent), and that of a web experiment as an impression (deliveryMethod). Other providers get them as exposures. So
-// does this do where the settings ask for it.
+// An integration of Amplitude's JavaScript client sends the exposure of a flag under the event name in the flag's
+// metadata (exposureEvent), and that of a web experiment as an impression (deliveryMethod). Other providers receive
+// them as exposures. This file does the same, where the settings ask for it.
 
 // webDelivery is the delivery method of web experiments.
 const webDelivery = "web"
 
-// chooseEvent decides which event an explicit exposure is.
+// chooseEvent decides which event an explicit exposure becomes.
 func (p *parser) chooseEvent(r *parsedRecord, m *flagMetadata) {
 	switch {
 	case r.kind != kindExposure:
@@ -36,7 +36,7 @@ func (p *parser) chooseEvent(r *parsedRecord, m *flagMetadata) {
 	}
 }
 
-// isCustom tells whether metadata may give an event this name: one that is allowed, and none of Amplitude's own.
+// isCustom reports whether metadata may give an event this name: one that is allowed, and not one of Amplitude's own.
 func (m *Mapper) isCustom(name string) bool {
 	return len(m.customEvents) > 0 && m.customEvents.Match(name) && !tooLong(name, amplitude.MaxStringLength) &&
 		!strings.HasPrefix(name, "$") && !strings.HasPrefix(name, "[")

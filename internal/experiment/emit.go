@@ -7,18 +7,18 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
-// The result of an evaluation becomes exposures by the rules of Amplitude's server SDKs: one for each flag, in the order of the
-// result, but for those that put the user in no variant or ask not to be tracked. Unlike the exposure that an application reports
-// by itself, none takes a user out of an experiment.
+// The result of an evaluation becomes exposures by the rules of Amplitude's server SDKs: one for each flag, in the
+// order of the result, except for flags that assign no variant or ask not to be tracked. Unlike an exposure that an
+// application reports itself, none of them removes a user from an experiment.
 
-// flagExposure is the exposure of a flag of an evaluation's result. Its flag is a copy, since the assignment's has verdicts of its
-// own; it has no key if the result has the flag twice, or it is left out.
+// flagExposure is the exposure of one flag in the result of an evaluation. Its flag is a copy, because the flag in the
+// assignment has its own verdict; it has no key if the flag is a duplicate or left out.
 type flagExposure struct {
 	flag [1]Flag
 	exposureFacts
 }
 
-// emitted decides what the result of an evaluation becomes.
+// emitted decides which events the result of an evaluation becomes.
 func (p *parser) emitted(r *parsedRecord, flags []Flag) decision {
 	if !p.exposes {
 		return decision{outcome: Assignment}
@@ -40,7 +40,7 @@ func (p *parser) emitted(r *parsedRecord, flags []Flag) decision {
 	}
 }
 
-// expose makes the exposures of the flags that are left, and decides what becomes of the record.
+// expose makes the exposures of the remaining flags, and decides what becomes of the record.
 func (p *parser) expose(r *parsedRecord, decided decision, flags []Flag, groups []Group) decision {
 	n := 0
 	for i := range flags {
@@ -51,7 +51,7 @@ func (p *parser) expose(r *parsedRecord, decided decision, flags []Flag, groups 
 	}
 	switch {
 	case decided.outcome == Exposure && n == 0:
-		return rejected(RejectPropertyLimit) // which left out all that had one
+		return rejected(RejectPropertyLimit) // the limit left out all flags with a property
 	case !p.repeats(n, r, groups):
 		return rejected(RejectInheritedLimit)
 	default:
@@ -59,8 +59,8 @@ func (p *parser) expose(r *parsedRecord, decided decision, flags []Flag, groups 
 	}
 }
 
-// repeats takes what all exposures but the first repeat of their record out of the budget of the batch, and tells whether
-// there was enough.
+// repeats charges what all exposures after the first copy from their record to the budget of the batch, and reports
+// whether the budget was sufficient.
 func (p *parser) repeats(exposures int, r *parsedRecord, groups []Group) bool {
 	const twice = 2 // in their fields and in the insert_id
 	weight := twice*(len(r.UserID)+len(r.DeviceID)) + r.client.size()
@@ -73,10 +73,10 @@ func (p *parser) repeats(exposures int, r *parsedRecord, groups []Group) bool {
 	return exposures <= 1 || p.inherits(freeInherited+(exposures-1)*max(0, weight-freeInherited))
 }
 
-// exposureCost is about what an exposure takes more than a flag of an assignment, in bytes.
+// exposureCost is approximately how many more bytes an exposure takes than a flag of an assignment.
 const exposureCost = 800
 
-// exposuresWeight is what the exposures of an inherited map of flags may take beside its assignment.
+// exposuresWeight is what the exposures of an inherited map of flags may take in addition to its assignment.
 func (p *parser) exposuresWeight(v *fieldValues) int {
 	if !p.exposes {
 		return 0
@@ -94,7 +94,7 @@ func (b *Batch) addExposures(r *parsedRecord) {
 	}
 }
 
-// takeMetadata takes the metadata of a record's exposures out of its attributes, before these go.
+// takeMetadata moves the metadata of a record's exposures out of its attributes before these are removed.
 func takeMetadata(events []Event) {
 	for i := range events {
 		if e := &events[i]; e.hasMetadata && !e.Verdict.Repeat {
@@ -105,7 +105,7 @@ func takeMetadata(events []Event) {
 	}
 }
 
-// entryExperimentKey reads the experiment key beside the variant, where client SDKs and the evaluation API have it.
+// entryExperimentKey reads the experiment key next to the variant, as client SDKs and the evaluation API write it.
 func entryExperimentKey(entry pcommon.Value) string {
 	if entry.Type() != pcommon.ValueTypeMap {
 		return ""

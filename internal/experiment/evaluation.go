@@ -3,8 +3,8 @@
 
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
-// evaluation reads a flag evaluation and decides whether it was an exposure: the convention asks
-// for a record per evaluation, also of flags that are off, and of evaluations that failed.
+// evaluation reads a flag evaluation and decides whether it was an exposure: the convention produces a record for every
+// evaluation, including those of disabled flags and those that failed.
 func (p *parser) evaluation(v *fieldValues, r *parsedRecord, flag *Flag) decision {
 	found, fits := readFlagKey(v, flag)
 	if !found {
@@ -45,7 +45,7 @@ func (p *parser) evaluation(v *fieldValues, r *parsedRecord, flag *Flag) decisio
 	}
 	switch {
 	case flag.Variant == "":
-		r.trace.rule("variant", "skipped", "no attribute gives a variant, and no value can stand for it")
+		r.trace.rule("variant", "skipped", "no attribute gives a variant, and no value can be used instead")
 		return skipped(SkipNoVariant)
 	case !fits:
 		return rejected(RejectLongFlagKey)
@@ -57,7 +57,7 @@ func (p *parser) evaluation(v *fieldValues, r *parsedRecord, flag *Flag) decisio
 	return p.finishExposure(v, r, flag, &m)
 }
 
-// skipsReason tells whether the reason of an evaluation says that the user was assigned to no variant.
+// skipsReason reports whether the reason of an evaluation means that the user was not assigned to a variant.
 func (p *parser) skipsReason(v *fieldValues, r *parsedRecord, known *preset) (why SkipReason, skip bool) {
 	reason := v.text(fieldReason)
 	why, listed := p.reasons.of(p.skipReasons, reason)

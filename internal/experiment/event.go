@@ -11,55 +11,56 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// Event is one outgoing event, from its key to its insert_id: what a record tells, or some flags of a large
+// Event is one outgoing event, from its key to its insert_id: what a record reports, or some flags of a large
 // assignment.
 type Event struct {
 	*parsedRecord
 	Groups []Group
-	// Flags are the flags that the event tells, sorted by key; an exposure tells one.
+	// Flags are the flags of the event, sorted by key; an exposure has one.
 	Flags []Flag
 
-	// Subject says who was evaluated for what: ids, groups, flag keys and experiment key, as a hash.
+	// Subject is a hash of who was evaluated for what: ids, groups, flag keys and experiment key.
 	Subject [16]byte
-	// Result is a hash of what came out: the variants, and what becomes of the user properties.
+	// Result is a hash of the result: the variants, and what becomes of the user properties.
 	Result uint64
 	// Window is the number of the day, or other window, of the event's own time.
 	Window int32
 
-	// Verdict is given by the caller between Read and Write.
+	// Verdict is set by the caller between Read and Write.
 	Verdict Verdict
-	// Told is the explanation of the event, or nil: the caller adds why it gave its verdict.
+	// Told is the explanation of the event, or nil; the caller adds the reason for its verdict.
 	Told *explain.Event
 
-	// kind and the facts are those of the record, or of one flag of an evaluation's result.
+	// kind and the facts come from the record, or from one flag of the result of an evaluation.
 	kind recordKind
 	exposureFacts
 
 	key                  xxh3.Uint128
 	insertID, identifyID string
-	// setsProperties: the configuration lets the event set properties. onlyProperties: the record is no event of its own.
+	// setsProperties: the configuration lets the event set properties. onlyProperties: the record only sets user
+	// properties and is not an event itself.
 	setsProperties, onlyProperties bool
 }
 
-// Verdict is what the caller's memory of what was sent says about an event, beside what it says of its flags. The zero
-// value lets it go out.
+// Verdict is the caller's decision about an event, based on what was sent before; flags have their own decisions. The
+// zero value sends the event.
 type Verdict struct {
-	// Repeat: the same went out already. The event is not written.
+	// Repeat: the same was already sent. The event is not written.
 	Repeat bool
-	// Identify: a $identify with the operations of the flags that are to be repaired goes out right behind the event, or
-	// in its place.
+	// Identify: a $identify with the operations of the flags to repair is sent right after the event, or instead of it.
 	Identify bool
-	// IdentifyNumber tells the $identify apart from all others that IdentifySource, a random number, counts.
+	// IdentifyNumber distinguishes the $identify from all others with the same IdentifySource, a random number.
 	IdentifySource, IdentifyNumber uint64
-	// Late: the event must not touch the user's properties, because something newer of them is known.
+	// Late: the event must not touch the user's properties, because newer values are known.
 	Late bool
-	// Changed: a property had another value before. Old: the event is too old to set one, or is from before a login.
+	// Changed: a property had another value before. Old: the event is too old to set a property, or from before a
+	// login.
 	Changed, Old bool
-	// Flapping is a flag whose property changes too often and stays as it is, "" if there is none.
+	// Flapping is a flag whose property changes too often and is left unchanged, or "".
 	Flapping string
 }
 
-// SetsProperty tells whether the event sets or unsets the user property of a flag.
+// SetsProperty reports whether the event sets or unsets the user property of a flag.
 func (e *Event) SetsProperty(flag *Flag) bool {
 	return !flag.NoProperty && !e.skipsProperties && (e.shaped || e.setsProperties)
 }
@@ -67,28 +68,29 @@ func (e *Event) SetsProperty(flag *Flag) bool {
 // Key is the hash of subject and result together, which insert_id holds.
 func (e *Event) Key() xxh3.Uint128 { return e.key }
 
-// IsOutcome tells that the event is an outcome: it counts each time it comes, and Amplitude alone drops the second of an insert_id.
+// IsOutcome reports whether the event is an outcome: each one counts, and only Amplitude drops a second one with the
+// same insert_id.
 func (e *Event) IsOutcome() bool { return e.kind == kindOutcome }
 
-// OnlyProperties tells that the record is no event of its own: it only sets user properties, as a $identify.
+// OnlyProperties reports whether the record only sets user properties, as a $identify, and is not an event itself.
 func (e *Event) OnlyProperties() bool { return e.onlyProperties }
 
-// Exposes tells that the event says which variant of one flag a person met, or that it is in none.
+// Exposes reports whether the event is an exposure to a variant, or an un-exposure.
 func (e *Event) Exposes() bool {
 	return e.kind == kindExposure || e.kind == kindEvaluation || e.kind == kindIdentify
 }
 
-// Run is the experiment key that an exposure tells, "" if it tells none.
+// Run is the experiment key of an exposure, or "".
 func (e *Event) Run() string { return e.exposureFacts.ExperimentKey }
 
-// Assigns tells that the event says which variants a person was assigned to.
+// Assigns reports whether the event says which variants a person was assigned to.
 func (e *Event) Assigns() bool { return e.kind == kindAssignment }
 
-// InsertID and IdentifyID are the insert_ids of what Write has written, "" for nothing.
+// InsertID and IdentifyID are the insert_ids of what Write has written, or "".
 func (e *Event) InsertID() string   { return e.insertID }
 func (e *Event) IdentifyID() string { return e.identifyID }
 
-// makeEvents makes the events of all records that were read, with their keys.
+// makeEvents makes the events, with their keys, of all records that were read.
 func (b *Batch) makeEvents() {
 	p := &b.parser
 	limit := newSubjectLimit(p.set.Limits.SubjectRecords, len(b.records))
@@ -124,7 +126,8 @@ func (b *Batch) makeEvents() {
 	}
 }
 
-// subjectLimit bounds how many records of one subject are taken of a batch. It counts only where a batch has more records.
+// subjectLimit bounds how many records of one subject are accepted from a batch. It counts only if a batch has more
+// records than that.
 type subjectLimit struct {
 	most  int32
 	taken map[[16]byte]int32
@@ -138,7 +141,7 @@ func newSubjectLimit(most, records int) subjectLimit {
 	return limit
 }
 
-// allows tells whether the events of one more record may go on.
+// allows reports whether the events of another record are within the limit.
 func (l *subjectLimit) allows(events []Event) bool {
 	if l.taken == nil {
 		return true
@@ -168,8 +171,8 @@ func (b *Batch) addEvent(r *parsedRecord, kind recordKind, flags []Flag, facts e
 	e.onlyProperties = kind == kindIdentify || (len(flags) == 1 && kind != kindAssignment && !r.shaped && flags[0].Unassigned && p.set.Exposure.Unassigned == UnassignedIdentify)
 }
 
-// splitFlags splits the flags of an assignment so that no event has more properties than Amplitude's
-// SDKs put in one. Each part is an assignment of its own flags, complete in itself.
+// splitFlags splits the flags of an assignment so that no event has more properties than Amplitude's SDKs put in one.
+// Each part is a complete assignment of its own flags.
 func splitFlags(flags []Flag, reserved int, yield func(start, end int)) {
 	start, used := 0, reserved
 	steps.Add(len(flags))

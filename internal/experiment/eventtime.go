@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// earliestTime is the start of the year 2000: an earlier event time is a clock or a unit gone wrong.
+	// earliestTime is the start of the year 2000: an earlier event time means a wrong clock or unit.
 	earliestTime = 946_684_800_000
-	// maxAhead is how far ahead of arrival an event time is believed.
+	// maxAhead is how far ahead of its arrival an event time is still believed.
 	maxAhead = 24 * int64(time.Hour/time.Millisecond)
 )
 
@@ -27,7 +27,7 @@ func eventMillis(timestamp, observed pcommon.Timestamp, now int64) int64 {
 	return now
 }
 
-// believedMillis returns a time in milliseconds, and whether it can be the time of an event.
+// believedMillis returns a time in milliseconds, and whether it is plausible for an event.
 func believedMillis(candidate pcommon.Timestamp, now int64) (int64, bool) {
 	ms := int64(uint64(candidate) / uint64(time.Millisecond))
 	return ms, ms >= earliestTime && ms <= now+maxAhead

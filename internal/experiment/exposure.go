@@ -3,7 +3,7 @@
 
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
-// exposure reads a record that says outright that a user met a variant.
+// exposure reads a record that explicitly says that a user was exposed to a variant.
 func (p *parser) exposure(v *fieldValues, r *parsedRecord, flag *Flag) decision {
 	found, fits := readFlagKey(v, flag)
 	switch {
@@ -20,7 +20,7 @@ func (p *parser) exposure(v *fieldValues, r *parsedRecord, flag *Flag) decision 
 	p.chooseEvent(r, &m)
 	flag.Variant = v.text(fieldVariant)
 	if flag.Variant == "" && v.badVariant {
-		// To take it for no variant would take the user out of the experiment.
+		// Treating it as no variant would remove the user from the experiment.
 		return rejected(RejectBadVariant)
 	}
 	if v.inRecord(fieldMetadata) {
@@ -29,7 +29,7 @@ func (p *parser) exposure(v *fieldValues, r *parsedRecord, flag *Flag) decision 
 	return p.finishExposure(v, r, flag, &m)
 }
 
-// finishExposure does what explicit exposures and evaluations have in common.
+// finishExposure handles what explicit exposures and evaluations have in common.
 func (p *parser) finishExposure(v *fieldValues, r *parsedRecord, flag *Flag, m *flagMetadata) decision {
 	flag.NoProperty = m.noProperty || r.kind == kindImpression
 	r.ExperimentKey = v.text(fieldExperimentKey)
@@ -47,7 +47,7 @@ func (p *parser) finishExposure(v *fieldValues, r *parsedRecord, flag *Flag, m *
 	return p.decideExposure(r, flag)
 }
 
-// decideExposure decides what the exposure of a variant, or of none, becomes.
+// decideExposure decides what an exposure or un-exposure becomes.
 func (p *parser) decideExposure(r *parsedRecord, flag *Flag) decision {
 	decided := decision{outcome: Exposure}
 	if r.kind == kindImpression {

@@ -12,7 +12,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// field names something that attributes can tell.
+// field identifies something that attributes can say.
 type field uint8
 
 const (
@@ -52,21 +52,21 @@ const (
 
 const numFields = int(fieldGroup) + amplitude.MaxGroupTypes
 
-// Fields that are collected, not chosen between: they have no slot.
+// Fields of which all attributes are collected, rather than one chosen: they have no slot.
 const (
 	fieldFlatVariant field = 100 + iota
 	fieldFlatDetails
 	fieldFlatGroup
-	// fieldClaim is what an application has no say in.
+	// fieldClaim is what an application may not set.
 	fieldClaim
-	// fieldInside is a map whose entries are names behind its own and a dot; fieldEvent one whose entries are the
+	// fieldInside is a map whose entries continue its name after a dot; fieldEvent is one whose entries are the
 	// properties of Amplitude's own event.
 	fieldInside
 	fieldEvent
 )
 
-// level is where an attribute stands; a lower one goes first. Within one, the place in the list of names decides, then that
-// a name stands as it is and not in maps.
+// level is where an attribute was found; lower levels win. Within a level, the position in the list of names decides,
+// then flat names win over names in maps.
 type level uint16
 
 const (
@@ -76,26 +76,26 @@ const (
 	levelResource
 	levelNone
 
-	// levelInEvent: it stands in the properties of Amplitude's own event.
+	// levelInEvent: it is in the properties of Amplitude's own event.
 	levelInEvent level = 1 << 11
-	// levelNested: it stands in a map.
+	// levelNested: it is in a map.
 	levelNested level = 1
 )
 
-// place returns the level of a name by its place in the list.
+// place returns the level of a name by its position in the list.
 func (l level) place(place uint8) level { return l + level(place)<<1 }
 
-// maxNested is how many maps a name may stand in.
+// maxNested is how many maps a name may be nested in.
 const maxNested = 4
 
-// ref says which field an attribute name gives, and its place in the list of names.
+// ref is the field that an attribute name gives, and the position in its list of names.
 type ref struct {
 	field    field
 	place    uint8
 	bodyOnly bool
 }
 
-// Attribute names that configuration does not change.
+// Attribute names that cannot be configured.
 const (
 	attrProvider           = "feature_flag.provider.name"
 	attrProviderOld        = "feature_flag.provider_name"
@@ -119,7 +119,7 @@ const (
 type fieldTable struct {
 	refs map[string][]ref
 	kind recordKind
-	// acceptShaped: what an attribute claims is left to those who may write here.
+	// acceptShaped: claims of attributes are trusted.
 	acceptShaped bool
 }
 
@@ -160,7 +160,7 @@ func newFieldTable(set *Settings, groupTypes []string, kind recordKind) *fieldTa
 		add(fieldCurrency, set.Outcomes.Currency...)
 	}
 	if kind != kindAssignment && kind != kindOutcome {
-		// What it holds is read from the map itself.
+		// Its content is read from the map itself.
 		add(fieldMetadata, amplitude.RawMetadata)
 		add(fieldMetadataDefault, amplitude.RawMetadata+"."+metadataDefault)
 		add(fieldMetadataTrack, amplitude.RawMetadata+"."+metadataTrackExposure)
@@ -184,7 +184,7 @@ func newFieldTable(set *Settings, groupTypes []string, kind recordKind) *fieldTa
 	return t
 }
 
-// addInside makes the beginnings of all dotted names the names of maps that may hold the rest.
+// addInside registers every prefix of a dotted name as the name of a map that may hold the rest.
 func (t *fieldTable) addInside() {
 	inside := map[string]struct{}{strings.TrimSuffix(amplitude.AttrGroupsPrefix, "."): {}}
 	for name := range t.refs {
@@ -192,7 +192,7 @@ func (t *fieldTable) addInside() {
 			eachPrefix(name, func(prefix string) { inside[prefix] = struct{}{} })
 		}
 	}
-	// What stands in these may not travel unseen.
+	// The content of these must not be sent unseen.
 	for _, name := range []string{"error", "exception", "event", "otel", "feature_flag"} {
 		inside[name] = struct{}{}
 	}
@@ -202,8 +202,8 @@ func (t *fieldTable) addInside() {
 	t.refs[fieldEventProperties] = append(t.refs[fieldEventProperties], ref{field: fieldEvent})
 }
 
-// opens returns what stands before the names in a map that an attribute holds: its own name and a dot, or nothing. Of any
-// other attribute it tells that it opens none.
+// opens returns the prefix of the names in a map that an attribute holds: its own name and a dot, or nothing. ok is
+// false for any other attribute.
 func (t *fieldTable) opens(name string, value pcommon.Value) (prefix string, ok bool) {
 	if value.Type() != pcommon.ValueTypeMap {
 		return "", false
@@ -248,8 +248,8 @@ func (t *fieldTable) lookup(name string) []ref {
 	return nil
 }
 
-// isTaken tells whether an attribute gives a field that the event tells in its own words, so that the
-// attribute itself has no reason to travel.
+// isTaken reports whether an attribute gives a field that the event already contains in its own form, so that the
+// attribute itself need not be sent.
 func (t *fieldTable) isTaken(p *parsedRecord, name string, value pcommon.Value) bool {
 	for _, r := range t.lookup(name) {
 		switch r.field {
@@ -270,7 +270,7 @@ func (t *fieldTable) isTaken(p *parsedRecord, name string, value pcommon.Value) 
 	return false
 }
 
-// fields is a set of fields, a bit each.
+// fields is a set of fields, one bit each.
 type fields uint64
 
 func setOf(list ...field) (set fields) {

@@ -15,53 +15,54 @@ import (
 // maxMemo bounds how many attribute positions are remembered.
 const maxMemo = 64
 
-// memo remembers what the attribute names at each position gave the last time: records of one
-// application have their attributes in one order, so one comparison replaces a look-up.
+// memo caches what the attribute name at each position meant: records of one application have their attributes in the
+// same order, so one comparison replaces a lookup.
 type memo [maxMemo]struct {
 	name string
 	refs []ref
 }
 
-// learn looks up the name at a position that had another one.
+// learn looks up a new name at a position.
 func (m *memo) learn(t *fieldTable, position int, name string) []ref {
 	m[position].name, m[position].refs = strings.Clone(name), t.lookup(name)
 	return m[position].refs
 }
 
-// flatEntry is an attribute that names a flag or a group type itself.
+// flatEntry is an attribute whose name contains a flag or a group type.
 type flatEntry struct {
 	field field
 	name  string
 	value pcommon.Value
 }
 
-// fieldValues is what the attributes of a record and of its scope and resource tell.
+// fieldValues are the values from the attributes of a record, its scope and its resource.
 type fieldValues struct {
-	// answered are the fields that have an answer. Of these, answers are these and ranks say where
-	// they stand: the level plus the place in the list of names.
+	// answered are the fields that have an answer. answers holds these, and ranks where they were found: the level plus
+	// the position in the list of names.
 	answered fields
 	ranks    [numFields]level
 	answers  [numFields]answer
-	// badVariant: a variant was given that can be none.
+	// badVariant: the given variant cannot be one.
 	badVariant bool
-	// unusable are the fields that a record or its body gives as something that they can not be: maps, amounts, a currency.
+	// unusable are the fields whose value in a record or its body has a type that they cannot have: maps, amounts, a
+	// currency.
 	unusable fields
-	// idProblem is the first problem with an id that was not taken.
+	// idProblem is the first problem with a refused id.
 	idProblem RejectReason
 	flat      []flatEntry
-	// claims are the names of the record's attributes that an application has no say in.
+	// claims are the names of the record's attributes that an application may not set.
 	claims []string
-	// metadata and groups are what the maps of these fields say: read once, also when many records inherit them.
+	// metadata and groups are read from the maps of these fields: once, even if many records inherit them.
 	metadata flagMetadata
 	groups   []Group
-	// weight is what every record that inherits these fields may copy of them, in bytes, and flagsWeight what an
-	// assignment copies of an inherited map of flags.
+	// weight is how many bytes every record that inherits these fields may copy, and flagsWeight how many bytes an
+	// assignment copies from an inherited map of flags.
 	weight, flagsWeight int
 }
 
 func (v *fieldValues) found(f field) bool { return v.answered&(1<<f) != 0 }
 
-// inRecord tells whether the answer stands in the record itself, so that its value may be taken out.
+// inRecord reports whether the answer is in the record itself, so that its value may be moved out.
 func (v *fieldValues) inRecord(f field) bool { return v.found(f) && v.ranks[f] < levelScope }
 
 // text returns the answer of a text field, empty if there is none.
@@ -72,13 +73,13 @@ func (v *fieldValues) text(f field) string {
 	return v.answers[f].text
 }
 
-// misses tells whether a field has no answer though the record gives it, as something that it cannot be.
+// misses reports whether a field has no answer because the record gives it with an impossible value.
 func (v *fieldValues) misses(f field) bool { return v.unusable&(1<<f) != 0 && !v.found(f) }
 
-// isTrue tells whether a boolean field is there and true.
+// isTrue reports whether a boolean field is present and true.
 func (v *fieldValues) isTrue(f field) bool { return v.found(f) && v.answers[f].number == 1 }
 
-// reset starts a record with what it inherits.
+// reset starts a record with its inherited values.
 func (v *fieldValues) reset(inherited *fieldValues) {
 	v.answered = inherited.answered
 	for left := inherited.answered; left != 0; left &= left - 1 {
@@ -127,7 +128,7 @@ func (r *reader) enterScope(attributes pcommon.Map) {
 	}
 }
 
-// inherited returns the fields that the scope and the resource give of the records to come.
+// inherited returns the fields that the following records inherit from scope and resource.
 func (r *reader) inherited(kind recordKind) *fieldValues {
 	if r.readUpTo[kind] == levelNone {
 		v := &r.ofResource[kind]
@@ -180,7 +181,7 @@ func (r *reader) read(kind recordKind, v *fieldValues, at level, attributes pcom
 	}
 }
 
-// collect takes what is no field to choose for: flat names, claims, and what stands in maps.
+// collect gathers what is not chosen by field: flat names, claims, and the content of maps.
 func (r *reader) collect(t *fieldTable, v *fieldValues, to ref, at level, name string, value pcommon.Value) {
 	switch to.field {
 	case fieldClaim:
@@ -207,7 +208,7 @@ func (r *reader) collect(t *fieldTable, v *fieldValues, to ref, at level, name s
 	}
 }
 
-// unfold makes a map of the text of a JSON object, in place: some loggers cannot nest.
+// unfold parses the text of a JSON object into a map, in place: some loggers cannot nest.
 func unfold(value pcommon.Value) {
 	if value.Type() != pcommon.ValueTypeStr {
 		return
@@ -217,13 +218,13 @@ func unfold(value pcommon.Value) {
 	}
 }
 
-// isOpen tells whether names in a map count: the properties of Amplitude's own event only in a record or its body, not in
-// one another.
+// isOpen reports whether names in a map count: the properties of Amplitude's own event only in a record or its body,
+// and not nested.
 func isOpen(of field, at level) bool {
 	return of == fieldInside || at == levelRecord || at == levelBody
 }
 
-// eachInside yields what stands in a map, with the dotted names and the levels that it has for that.
+// eachInside yields the entries of a map, with their dotted names and levels.
 func eachInside(of field, at level, name string, m pcommon.Map, yield func(at level, name string, value pcommon.Value)) {
 	prefix := name + "."
 	if of == fieldEvent {
@@ -240,7 +241,7 @@ func eachInside(of field, at level, name string, m pcommon.Map, yield func(at le
 	}
 }
 
-// consider gives a value to a field: taken if it is usable and goes before what the field has.
+// consider offers a value to a field, which takes it if it is usable and has priority over its current value.
 func (r *reader) consider(t *fieldTable, v *fieldValues, to ref, at level, name string, value pcommon.Value) {
 	if to.field >= fieldFlatVariant {
 		r.collect(t, v, to, at, name, value)

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// maxKnownFlags bounds how many flags are remembered by name; more are counted as unknown ones.
+	// maxKnownFlags bounds how many flags are remembered by name; the rest count as unknown.
 	maxKnownFlags = 20_000
 	// maxFlagLabels bounds the values of the flag label of a metric.
 	maxFlagLabels  = 100
 	otherFlagLabel = "other"
 )
 
-// flagNames are the attribute names that belong to a flag, made once.
+// flagNames are the attribute names of a flag, built once.
 type flagNames struct {
-	// flag is its key if the registry keeps the names.
+	// flag is the key, if the registry keeps the names.
 	flag    string
 	set     string
 	unset   string
@@ -32,33 +32,34 @@ type flagNames struct {
 	details string
 	// label is the flag as a metric label.
 	label string
-	// seenAt is about when a record told of the flag last, in milliseconds.
+	// seenAt is approximately when a record last mentioned the flag, in milliseconds.
 	seenAt atomic.Int64
 }
 
-// seenEvery is how exactly seenAt is kept, in milliseconds, so that records do not contend for it.
+// seenEvery is the precision of seenAt, in milliseconds, so that records do not contend for it.
 const seenEvery = 60_000
 
-// touch notes that a record tells of the flag.
+// touch notes that a record mentions the flag.
 func (n *flagNames) touch(now int64) {
 	if now-n.seenAt.Load() >= seenEvery {
 		n.seenAt.Store(now)
 	}
 }
 
-// FlagAge is a flag and how long no record has told of it.
+// FlagAge is a flag and the time since a record last mentioned it.
 type FlagAge struct {
 	Flag string
 	Age  time.Duration
 }
 
-// flagRegistry knows the distinct flags seen: their names, and how many they are against the
-// experiment user properties that a project may have.
+// flagRegistry holds the distinct flags seen: their names, and their number, compared with the experiment user
+// properties that a project may have.
 type flagRegistry struct {
 	prefix string
-	// limit refuses further flags; 0 means no limit.
+	// limit is the number of flags beyond which new ones are refused; 0 means no limit.
 	limit int
-	// counted is told the number of flags when it changes, and may ask for those that no record has told of for the longest time.
+	// counted is called with the number of flags when it changes, and may ask for those that no record has mentioned
+	// for the longest time.
 	counted func(n int, unseen Unseen)
 
 	mu    sync.RWMutex
@@ -74,8 +75,7 @@ func newFlagRegistry(set *Settings) *flagRegistry {
 	}
 }
 
-// names returns the names of a flag, and whether the flag is within the limit. A flag without a
-// user property needs no place.
+// names returns the names of a flag, and whether it is within the limit. A flag without a user property does not count.
 func (r *flagRegistry) names(flag string, hasProperty bool, now int64) (*flagNames, bool) {
 	r.mu.RLock()
 	known := r.flags[flag]
@@ -91,7 +91,7 @@ func (r *flagRegistry) names(flag string, hasProperty bool, now int64) (*flagNam
 	}
 }
 
-// seen counts a flag of an event that another Collector shaped: its property is spent, limit or not.
+// seen counts a flag of an event that another Collector shaped: it uses up a property, regardless of the limit.
 func (r *flagRegistry) seen(flag string, now int64) *flagNames {
 	r.mu.RLock()
 	known := r.flags[flag]
@@ -103,8 +103,7 @@ func (r *flagRegistry) seen(flag string, now int64) *flagNames {
 	return known
 }
 
-// knownNames are the names of flags that the registry keeps, once more for a user of its own: it saves
-// a lock for each flag of each record.
+// knownNames is a copy of the registry's names for one user: it saves a lock for each flag of each record.
 type knownNames map[string]*flagNames
 
 func (k knownNames) of(r *flagRegistry, flag string, hasProperty bool, now int64) (*flagNames, bool) {
@@ -143,7 +142,7 @@ func (r *flagRegistry) add(flag string, limit int, now int64) (*flagNames, bool)
 	if n >= maxKnownFlags {
 		return names, true
 	}
-	flag = strings.Clone(flag) // the record's own text would keep its whole request in memory
+	flag = strings.Clone(flag) // the record's own string would keep its whole request in memory
 	if n < maxFlagLabels {
 		names.label = flag
 	}
@@ -156,10 +155,10 @@ func (r *flagRegistry) add(flag string, limit int, now int64) (*flagNames, bool)
 	return names, true
 }
 
-// Unseen returns flags that no record has told of for at least an age, the longest first, and no more than so many.
+// Unseen returns up to most flags that no record has mentioned for at least an age, the longest first.
 type Unseen func(most int, age time.Duration) []FlagAge
 
-// unseen does that; the caller holds the lock.
+// unseen implements Unseen; the caller holds the lock.
 func (r *flagRegistry) unseen(now int64, most int, age time.Duration) []FlagAge {
 	var flags []FlagAge
 	for key, names := range r.flags {

@@ -19,9 +19,9 @@ type Group struct {
 	Values []string
 }
 
-// appendGroups appends the groups that v tells, within Amplitude's limits: types in sorted order, the first five, and
-// ten values over all. types are the configured group types, sorted, as the fields are numbered. It returns how many
-// groups and values had no room.
+// appendGroups appends the groups in v, within Amplitude's limits: the first five types in sorted order, and ten values
+// in total. types are the configured group types, sorted, as the fields are numbered. It returns how many groups and
+// values were left out.
 func appendGroups(groups []Group, types []string, v *fieldValues) (all []Group, leftOut int) {
 	if v.answered&groupFields == 0 && len(v.flat) == 0 {
 		return groups, 0
@@ -47,7 +47,8 @@ func appendGroups(groups []Group, types []string, v *fieldValues) (all []Group, 
 	return set.end()
 }
 
-// readGroups reads a map of groups: the first types in sorted order, as many as an event takes, and how many had no room.
+// readGroups reads a map of groups: the first types in sorted order, as many as an event may have, and how many were
+// left out.
 func readGroups(m pcommon.Map) (groups []Group, leftOut int) {
 	var set groupSet
 	steps.Add(m.Len())
@@ -57,15 +58,15 @@ func readGroups(m pcommon.Map) (groups []Group, leftOut int) {
 	return set.list, set.leftOut
 }
 
-// groupSet collects the groups of one event at the end of a list, sorted by type. Of a type that is given twice the first
-// counts, and of more types than Amplitude takes the first in order: each takes its place among those few.
+// groupSet collects the groups of one event at the end of a list, sorted by type. The first value of a duplicate type
+// wins. If there are more types than Amplitude accepts, the first in sorted order are kept.
 type groupSet struct {
 	list    []Group
 	start   int
 	leftOut int
 }
 
-// add adds a group, whose values are read only if its type has a place.
+// add adds a group; its values are read only if its type is kept.
 func (s *groupSet) add(groupType string, read func() (values []string, leftOut int)) {
 	groupType = limitedKey(groupType)
 	if strings.TrimSpace(groupType) == "" {
@@ -94,7 +95,7 @@ func (s *groupSet) add(groupType string, read func() (values []string, leftOut i
 	s.list = slices.Insert(s.list, s.start+at, Group{Type: groupType, Values: values})
 }
 
-// end cuts the values to those that an event takes over all its groups.
+// end cuts the values to as many as an event may have over all its groups.
 func (s *groupSet) end() (groups []Group, leftOut int) {
 	left := amplitude.MaxGroupValues
 	found := s.list[s.start:]
@@ -110,7 +111,8 @@ func (s *groupSet) end() (groups []Group, leftOut int) {
 	return s.list, s.leftOut
 }
 
-// groupValues reads a group value, or a list of them, and how many had no room; blank and repeated ones do not count.
+// groupValues reads a group value, or a list of them, and returns how many were left out; blank and duplicate ones do
+// not count.
 func groupValues(value pcommon.Value) (values []string, leftOut int) {
 	add := func(one pcommon.Value) {
 		text, ok := scalarText(one)

@@ -14,7 +14,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// noProblem: an id was taken, or there was none to be refused.
+// noProblem: an id was accepted, or there was none.
 const noProblem = RejectNoID
 
 var rejectReasonOf = [...]RejectReason{
@@ -25,15 +25,15 @@ var rejectReasonOf = [...]RejectReason{
 	amplitude.IDTooLong:     RejectLongID,
 }
 
-// Identity is who it was.
+// Identity is the person of an event.
 type Identity struct {
 	UserID   string
 	DeviceID string
-	// contextID is the id if the flag's context gave it.
+	// contextID is the id, if it came from the flag's context.
 	contextID string
 }
 
-// readIdentity tells who it was; both ids are empty if nobody was.
+// readIdentity returns the identity; both ids are empty if there is none.
 func readIdentity(set *IdentitySettings, v *fieldValues) Identity {
 	who := Identity{UserID: v.text(fieldUserID), DeviceID: v.text(fieldDeviceID)}
 	switch {
@@ -47,7 +47,7 @@ func readIdentity(set *IdentitySettings, v *fieldValues) Identity {
 	return who
 }
 
-// idRules are what the settings say of ids as such.
+// idRules are the settings that apply to every id.
 type idRules struct {
 	minLength int
 	unquote   bool
@@ -57,7 +57,7 @@ func newIDRules(set *IdentitySettings) idRules {
 	return idRules{minLength: set.MinIDLength, unquote: slices.Contains(set.Normalize, NormalizeUnquote)}
 }
 
-// readID returns an id that Amplitude takes: trimmed text, or the digits of a whole number.
+// readID returns an id that Amplitude accepts: trimmed text, or the digits of an integer.
 func readID(value pcommon.Value, rules idRules) (string, RejectReason) {
 	var text string
 	switch value.Type() {
@@ -82,15 +82,15 @@ func readID(value pcommon.Value, rules idRules) (string, RejectReason) {
 	return id, noProblem
 }
 
-// A session id is the start of the session in milliseconds; anything outside this range is in
-// another unit, or no time at all (September 2001 to December 2099).
+// A session id is the start of the session in milliseconds; anything outside this range (September 2001 to December
+// 2099) has another unit, or is not a time.
 const (
 	minSessionMillis = 1_000_000_000_000
 	maxSessionMillis = 4_100_000_000_000
 	sessionDigits    = 13
 )
 
-// sessionMillis reads a session id given as a whole number, or as its digits.
+// sessionMillis reads a session id from an integer, or from its digits.
 func sessionMillis(value pcommon.Value) (int64, bool) {
 	var ms int64
 	switch value.Type() {
@@ -105,7 +105,7 @@ func sessionMillis(value pcommon.Value) (int64, bool) {
 	case pcommon.ValueTypeStr:
 		digits := strings.TrimSpace(value.Str())
 		if len(digits) != sessionDigits {
-			return 0, false // most session ids are no numbers; a failed parse allocates its error
+			return 0, false // most session ids are not numbers, and a failed parse allocates an error
 		}
 		parsed, err := strconv.ParseInt(digits, 10, 64)
 		if err != nil {

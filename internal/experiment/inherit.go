@@ -11,21 +11,22 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// What a scope or a resource says once, each of its records repeats in an event of its own. A small request could grow
-// without bound that way, so what the records of a request copy beyond the ordinary counts against a budget.
+// Every record repeats what its scope and resource say in its own event. That could make a small request grow without
+// bound, so what the records of a request copy beyond an ordinary amount is charged to a budget.
 
 const (
-	// freeInherited is how many bytes each record may inherit beside the budget: ids, an environment, an experiment key.
+	// freeInherited is how many bytes each record may inherit in addition to the budget: ids, an environment, an
+	// experiment key.
 	freeInherited = 256
-	// flagCost is what a flag of an assignment takes beside its texts, in bytes.
+	// flagCost is the size of a flag of an assignment in bytes, without its strings.
 	flagCost = 200
 )
 
-// copiedFields are the fields of text that an event repeats.
+// copiedFields are the text fields that an event repeats.
 var copiedFields = setOf(fieldFlagKey, fieldVariant, fieldValue, fieldExperimentKey, fieldMetadataExperimentKey,
 	fieldEnvironment, fieldUserID, fieldDeviceID, fieldContextID, fieldTracked, fieldOutcomeID)
 
-// weigh counts what each record copies of inherited fields.
+// weigh counts the bytes that each record copies from inherited fields.
 func (v *fieldValues) weigh() {
 	v.weight, v.flagsWeight = 0, 0
 	for left := v.answered & (copiedFields | groupFields); left != 0; left &= left - 1 {
@@ -56,7 +57,7 @@ func (v *fieldValues) weigh() {
 	}
 }
 
-// inherits takes what a record inherits out of the budget of the batch, and tells whether there was enough.
+// inherits charges what a record inherits to the budget of the batch, and reports whether it was sufficient.
 func (p *parser) inherits(weight int) bool {
 	if weight <= freeInherited {
 		return true

@@ -18,21 +18,21 @@ import (
 // hashDigits is the length of a 128-bit hash in hexadecimal.
 const hashDigits = 32
 
-// appendInsertID appends "<user_id> <device_id> <hash> <window>", of an outcome without the window: the same for the same event, on every replica and
-// after every restart.
+// appendInsertID appends "<user_id> <device_id> <hash> <window>", without the window for an outcome: the same for the
+// same event, on every replica and after every restart.
 func (e *Event) appendInsertID(dst []byte) []byte {
 	dst = e.appendIDs(dst)
 	sum := e.key.Bytes()
 	dst = hex.AppendEncode(dst, sum[:])
 	if e.kind == kindOutcome {
-		return dst // the same one on another day is no other
+		return dst // the same outcome on another day is still the same
 	}
 	dst = append(dst, ' ')
 	return strconv.AppendInt(dst, int64(e.Window), 10)
 }
 
-// appendIdentifyID appends "<user_id> <device_id> identify <source> <number>": another one for each $identify, whose
-// operations may be the same as before and have to be done again.
+// appendIdentifyID appends "<user_id> <device_id> identify <source> <number>": unique for each $identify, because the
+// same operations may have to be done again.
 func (e *Event) appendIdentifyID(dst []byte) []byte {
 	dst = append(e.appendIDs(dst), "identify "...)
 	dst = strconv.AppendUint(dst, e.Verdict.IdentifySource, identifyBase)
@@ -42,8 +42,8 @@ func (e *Event) appendIdentifyID(dst []byte) []byte {
 
 const identifyBase = 36
 
-// appendIDs appends "<user_id> <device_id> ". A missing id is empty. Where that would exceed Amplitude's limit for strings,
-// one hash stands for both ids.
+// appendIDs appends "<user_id> <device_id> ". A missing id is empty. If that would exceed Amplitude's limit for
+// strings, one hash replaces both ids.
 func (e *Event) appendIDs(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, e.UserID...)
@@ -61,7 +61,7 @@ func (e *Event) appendIDs(dst []byte) []byte {
 	return append(dst, ' ')
 }
 
-// What the insert_id of an outcome is made of, for those that explain.
+// What the insert_id of an outcome is made of, for explanations.
 const (
 	insertIDOutcome = "outcome_id"
 	insertIDContent = "content"
@@ -69,7 +69,8 @@ const (
 
 const millisPerDay = 24 * 60 * 60 * 1000
 
-// hasSDKInsertID tells whether the Node SDK has an insert_id for such an event: not for those of clients, nor for outcomes.
+// hasSDKInsertID reports whether the Node SDK makes an insert_id for such an event: it does not for events of clients,
+// nor for outcomes.
 func (e *Event) hasSDKInsertID() bool {
 	return e.kind != kindImpression && e.kind != kindOutcome && e.customEvent == ""
 }
@@ -84,7 +85,7 @@ func (e *Event) appendSDKInsertID(dst []byte) []byte {
 		canonical.WriteByte(' ')
 	}
 	if e.kind != kindAssignment {
-		// The SDK hashes "<flag> " before the canonical text of the whole result; here that is one flag.
+		// The SDK hashes "<flag> " followed by the canonical text of the whole result, which is one flag here.
 		canonical.WriteString(e.Flags[0].Key)
 		canonical.WriteByte(' ')
 	}
@@ -102,7 +103,7 @@ func (e *Event) appendSDKInsertID(dst []byte) []byte {
 	return e.appendSDKHash(dst, javaHash(canonical.String()))
 }
 
-// appendSDKHash appends the insert_id of an SDK that has this hash.
+// appendSDKHash appends the SDK's insert_id with this hash.
 func (e *Event) appendSDKHash(dst []byte, hash int32) []byte {
 	dst = append(dst, idOrUndefined(e.UserID)...)
 	dst = append(dst, ' ')
@@ -113,14 +114,14 @@ func (e *Event) appendSDKHash(dst []byte, hash int32) []byte {
 	return strconv.AppendInt(dst, floorDiv(e.Time, millisPerDay), 10)
 }
 
-// sdkResult is the canonical text of the whole result of an evaluation, of which the SDK hashes each exposure's id: its hash, and
-// what the hash of a text before it is to be multiplied by.
+// sdkResult represents the canonical text of the whole result of an evaluation, which the SDK hashes into the id of
+// each exposure: its hash, and the factor for the hash of a text before it.
 type sdkResult struct {
 	record       *parsedRecord
 	hash, factor int32
 }
 
-// of returns that of an event, whose record has these flags.
+// of returns the result of an event whose record has these flags.
 func (s sdkResult) of(e *Event, flags []Flag) sdkResult {
 	if s.record == e.parsedRecord {
 		return s

@@ -13,33 +13,33 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// indexRange is a range of indexes of a list that the records of a batch share.
+// indexRange is a range in a list that the records of a batch share.
 type indexRange struct{ start, end int32 }
 
 func (r indexRange) len() int { return int(r.end - r.start) }
 
-// Flag is what came out for one flag.
+// Flag is the result for one flag.
 type Flag struct {
 	Key string
-	// Variant is the variant key; of an exposure it is empty if the user is in none.
+	// Variant is the variant key; for an exposure it is empty if the user is not in a variant.
 	Variant string
-	// Unassigned: the user is in no variant.
+	// Unassigned: the user is not in a variant.
 	Unassigned bool
 	// NoProperty: the flag has no user property (a mutual exclusion group).
 	NoProperty bool
-	// LeftOut and Repair are given by the caller between Read and Write: the event does not carry the operation on the
-	// user property, and the $identify behind it does.
+	// LeftOut and Repair are set by the caller between Read and Write: the event does not carry the operation on the
+	// user property; the $identify after it does.
 	LeftOut, Repair bool
 
-	// movable: the variant can be moved from variantValue, where it stands, instead of being copied.
+	// movable: the variant can be moved from variantValue instead of being copied.
 	movable bool
-	// noKey: there is no variant key, but a value that stands for it, or nothing.
+	// noKey: there is no variant key, only a value that replaces it, or nothing.
 	noKey bool
 	// dontTrack: the application asks not to count an exposure of the flag.
 	dontTrack bool
 	// rule is what decided about Unassigned.
 	rule unassignedRule
-	// exposure numbers, from 1, the exposure of a flag of an evaluation's result; 0 if there is none.
+	// exposure is the number, from 1, of the exposure of a flag in the result of an evaluation; 0 if there is none.
 	exposure int32
 
 	names        *flagNames
@@ -47,29 +47,30 @@ type Flag struct {
 	details      string
 }
 
-// exposureFacts are what an exposure says beside its flag.
+// exposureFacts are what an exposure says in addition to its flag.
 type exposureFacts struct {
 	ExperimentKey string
-	// customEvent is the name that the flag's metadata gives the event, "" for Amplitude's own.
+	// customEvent is the event name from the flag's metadata, or "" for Amplitude's own.
 	customEvent string
 	// metadata is the evaluation metadata.
 	metadata    pcommon.Value
 	hasMetadata bool
 }
 
-// parsedRecord is what a record says, and what is to become of it.
+// parsedRecord is what a record says, and what it becomes.
 type parsedRecord struct {
-	// trace is told what is decided; nil unless somebody asked.
+	// trace records what is decided; nil unless an explanation was requested.
 	trace *Trace
 	// position is the place of the record in its batch.
 	position int
 	kind     recordKind
 	shaped   bool
-	// reshaped: the record looks shaped, and is shaped anew. propertyClaimed: only the properties that it claims are its own.
+	// reshaped: the record looks shaped and is shaped again. propertyClaimed: it contributes only the properties that
+	// it claims.
 	reshaped, propertyClaimed bool
-	// older: an evaluation under the older of the conventions' names. withoutReason: one that tells no reason.
+	// older: an evaluation with the older of the conventional event names. withoutReason: one without a reason.
 	older, withoutReason bool
-	// skipsProperties: the record says itself that it must not touch the user's properties.
+	// skipsProperties: the record itself asks to leave the user's properties alone.
 	skipsProperties bool
 	decision
 
@@ -81,7 +82,7 @@ type parsedRecord struct {
 	// outcomeFacts are those of an outcome.
 	outcomeFacts
 
-	// value is the variant if the flag's value stands for it.
+	// value is the variant, if it is the flag's value.
 	value       string
 	environment string
 	ip          string
@@ -108,33 +109,33 @@ type parser struct {
 	// Of all records; each has its ranges.
 	flags  []Flag
 	groups []Group
-	// leftOut are the flags of assignments that cannot be told.
+	// leftOut are the flags of assignments that cannot be sent.
 	leftOut []leftOutFlag
 	// exposures are those of the flags of assignments.
 	exposures []flagExposure
 	claims    Claims
 	stripped  []stripped
 
-	// maxFlags is how long flags may get with the record in hand. exposes: its flags become exposures.
+	// maxFlags is the length that flags may reach with the current record. exposes: its flags become exposures.
 	maxFlags int
 	exposes  bool
-	// inherited is how much the records copied of what they inherit, in bytes, against the budget of the batch.
+	// inherited is how many inherited bytes the records copied, charged to the budget of the batch.
 	inherited     int
 	groupsLeftOut int
 	suspects      [NumIDSuspects]int
-	// places and given are what sorting works in.
+	// places and given are scratch memory for sorting.
 	places []flagPlace
 	given  []Flag
 }
 
-// leftOutFlag is a flag of an assignment that cannot be told, with the reason.
+// leftOutFlag is a flag of an assignment that cannot be sent, with the reason.
 type leftOutFlag struct {
 	key    string
 	reason RejectReason
 }
 
-// parse reads one recognized record, with its body, into r, of which trace, position and what it was recognized as are set.
-// now is the time of arrival in milliseconds.
+// parse reads one recognized record, with its body, into r, whose trace, position and recognition are set. now is the
+// arrival time in milliseconds.
 func (p *parser) parse(r *parsedRecord, record plog.LogRecord, body pcommon.Value, now int64) {
 	firstFlag, firstGroup, firstExposure := len(p.flags), len(p.groups), len(p.exposures)
 	r.trace.recognized(p.Mapper.names, record, r.kind)
@@ -149,7 +150,7 @@ func (p *parser) parse(r *parsedRecord, record plog.LogRecord, body pcommon.Valu
 	r.exposures = indexRange{int32(firstExposure), int32(len(p.exposures))}
 }
 
-// interpret reads what a record says, decides whether that makes an event, and then who it was.
+// interpret reads what a record says, decides whether it makes an event, and then identifies the person.
 func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.Value, now int64) decision {
 	p.exposes = r.kind == kindAssignment && !r.reshaped && p.set.Assignment.Emit != EmitAssignment
 	v := p.reader.gather(r.kind, record.Attributes(), body)
@@ -176,7 +177,7 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 	}
 	for _, name := range v.claims {
 		if name == amplitude.AttrSkipUserPropertiesSync {
-			// Whoever may write the record may say that it must not touch its user's properties.
+			// Anyone who may write the record may ask to leave its user's properties alone.
 			value, _ := steps.Get(record.Attributes(), name)
 			r.skipsProperties = value.Type() == pcommon.ValueTypeBool && value.Bool()
 			continue
@@ -221,7 +222,7 @@ func (p *parser) interpret(r *parsedRecord, record plog.LogRecord, body pcommon.
 	return decided
 }
 
-// suspect counts an id that looks as if it were not written as the flag's evaluation has it.
+// suspect counts an id that looks different from the one used to evaluate the flag.
 func (p *parser) suspect(r *parsedRecord, field, id string) {
 	if id == "" {
 		return
@@ -232,8 +233,8 @@ func (p *parser) suspect(r *parsedRecord, field, id string) {
 	}
 }
 
-// claimNames looks up the names of the flags of a record, the last of the list, and leaves out flags beyond the limit
-// of properties. It tells whether any flag is left.
+// claimNames looks up the names of a record's flags, which end the list, and leaves out flags beyond the limit on
+// properties. It reports whether any flag is left.
 func (p *parser) claimNames(kind recordKind, first int, now int64) bool {
 	kept := p.flags[:first]
 	for i := range p.flags[first:] {
@@ -250,7 +251,7 @@ func (p *parser) claimNames(kind recordKind, first int, now int64) bool {
 		case kind == kindAssignment:
 			p.leaveOut(RejectPropertyLimit, one.Key)
 		default:
-			return false // the key of the flag is an example of what is rejected
+			return false // the flag key is an example of what is rejected
 		}
 	}
 	clear(p.flags[len(kept):])
@@ -258,7 +259,7 @@ func (p *parser) claimNames(kind recordKind, first int, now int64) bool {
 	return len(kept) > first
 }
 
-// needsProperty tells whether anything that a flag becomes sets or unsets its user property.
+// needsProperty reports whether anything that a flag becomes sets or unsets its user property.
 func (p *parser) needsProperty(kind recordKind, flag *Flag) bool {
 	sets := p.set.setsProperties(kind)
 	if p.exposes {
@@ -267,12 +268,12 @@ func (p *parser) needsProperty(kind recordKind, flag *Flag) bool {
 	return sets && !flag.NoProperty
 }
 
-// leaveOut notes a flag of an assignment that cannot be told.
+// leaveOut notes a flag of an assignment that cannot be sent.
 func (p *parser) leaveOut(reason RejectReason, flag string) {
 	p.leftOut = append(p.leftOut, leftOutFlag{flag, reason})
 }
 
-// readFlagKey reads the key of the flag: whether there is one, and whether it fits a property name.
+// readFlagKey reads the key of the flag, and reports whether there is one and whether it fits into a property name.
 func readFlagKey(v *fieldValues, flag *Flag) (found, fits bool) {
 	flag.Key = v.text(fieldFlagKey)
 	return flag.Key != "", !tooLong(flag.Key, maxFlagKey)
@@ -281,7 +282,7 @@ func readFlagKey(v *fieldValues, flag *Flag) (found, fits bool) {
 // maxFlagKey keeps the name of the user property, prefix included, within Amplitude's limit.
 const maxFlagKey = amplitude.MaxStringLength - len(amplitude.ExperimentPrefix)
 
-// unassignedRule is what decided whether a result puts the user in no variant.
+// unassignedRule is what decided whether the user is unassigned.
 type unassignedRule uint8
 
 const (
@@ -289,12 +290,12 @@ const (
 	ruleNoVariant
 	ruleDefaultMarker
 	ruleOffVariants
-	// ruleReshaped: the event that another Collector made says so.
+	// ruleReshaped: the event from another Collector says so.
 	ruleReshaped
 )
 
-// isUnassigned decides whether a result puts the user in no variant: the default marker decides in
-// both directions, else a reserved name, else that there is no variant.
+// isUnassigned decides whether the user is unassigned: a default marker decides either way, else a reserved name, else
+// the lack of a variant.
 func (p *parser) isUnassigned(kind recordKind, variant string, m *flagMetadata) (bool, unassignedRule) {
 	switch {
 	case variant == "":

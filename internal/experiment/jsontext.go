@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// maxJSONText is how long a text may be, in bytes, to be read as JSON.
+	// maxJSONText is the maximum length in bytes of text that is parsed as JSON.
 	maxJSONText = 1 << 20
 	jsonSpace   = " \t\r\n"
 )
 
-// objectOf returns the map that a value is, or that its text holds as JSON: loggers that cannot nest write one.
+// objectOf returns the map in a value, or in its JSON text: loggers that cannot nest write one.
 func objectOf(value pcommon.Value) (pcommon.Value, refusal) {
 	switch value.Type() {
 	case pcommon.ValueTypeMap:
@@ -43,7 +43,7 @@ func objectOf(value pcommon.Value) (pcommon.Value, refusal) {
 	return value, refusedNotMap
 }
 
-// parseObject reads the text of one JSON object. Integers keep their digits, of a name that stands twice, the first counts.
+// parseObject parses the text of one JSON object. Integers keep their digits; the first value of a duplicate name wins.
 func parseObject(text string) (pcommon.Value, bool) {
 	value := pcommon.NewValueEmpty()
 	if len(text) > maxJSONText || !strings.HasPrefix(strings.TrimLeft(text, jsonSpace), "{") {
@@ -59,7 +59,7 @@ func parseObject(text string) (pcommon.Value, bool) {
 	return value, err == io.EOF
 }
 
-// readJSON reads the value that begins with a token, and returns false if it is none or too deep.
+// readJSON reads the value that starts with a token, and returns false if it is invalid or too deep.
 func readJSON(decoder *json.Decoder, token json.Token, to pcommon.Value, depth int) bool {
 	steps.Add(1)
 	switch token := token.(type) {
@@ -99,9 +99,9 @@ func readJSONList(decoder *json.Decoder, opened json.Delim, to pcommon.Value, de
 	return err == nil
 }
 
-// readJSONObject reads names and values into a map. Of a name that stands twice, the first counts.
+// readJSONObject reads names and values into a map. The first value of a duplicate name wins.
 func readJSONObject(decoder *json.Decoder, to pcommon.Map, depth int) bool {
-	var builder xpdata.MapBuilder // to put into a map takes longer the larger it is
+	var builder xpdata.MapBuilder // inserting into a map takes longer the larger it is
 	names := map[string]struct{}{}
 	for decoder.More() {
 		token, err := decoder.Token()

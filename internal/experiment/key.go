@@ -12,8 +12,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// The first byte of the encoding of a subject. They are written into hashes that must stay the
-// same forever, on every replica and in every version.
+// The first byte of the encoding of a subject. It goes into hashes that must stay the same forever, on every replica
+// and in every version.
 const (
 	subjectExposure   = 'E'
 	subjectAssignment = 'A'
@@ -29,10 +29,10 @@ const (
 	propertyUnset     = 2
 )
 
-// encoder writes texts so that no two lists of texts look the same: each with its length before it.
+// encoder writes strings with a length prefix, so that no two lists of strings have the same encoding.
 type encoder []byte
 
-// text and count return what they have added to, so that a chain of them stays in registers.
+// text and count return the extended encoder, so that a chain of calls stays in registers.
 func (e encoder) text(s string) encoder { return append(e.count(len(s)), s...) }
 
 func (e encoder) count(n int) encoder {
@@ -42,10 +42,10 @@ func (e encoder) count(n int) encoder {
 	return binary.AppendUvarint(e, uint64(n))
 }
 
-// oneByte is the first number that a varint takes a second byte for.
+// oneByte is the first number whose varint needs a second byte.
 const oneByte = 0x80
 
-// who appends who an event is about.
+// who appends the person of an event.
 func (e encoder) who(kind byte, who *Identity, groups []Group) encoder {
 	e = append(e[:0], kind)
 	e = e.text(who.UserID)
@@ -65,7 +65,7 @@ func (e encoder) who(kind byte, who *Identity, groups []Group) encoder {
 	return e
 }
 
-// hash makes the key of an event, and returns the memory that it has used.
+// hash computes the key of an event, and returns the memory that it used.
 func (e *Event) hash(memory encoder, setsProperties bool) encoder {
 	var text encoder
 	var subject int
@@ -84,10 +84,10 @@ func (e *Event) hash(memory encoder, setsProperties bool) encoder {
 	return text
 }
 
-// bytesPerStep is how much text is written and hashed in the time of a compare.
+// bytesPerStep is how much text is written and hashed in the time of one comparison.
 const bytesPerStep = 16
 
-// encodeExposure encodes an exposure. Subject, which ends where it says: kind, ids, groups, flag key, experiment key.
+// encodeExposure encodes an exposure. Subject, up to the returned length: kind, ids, groups, flag key, experiment key.
 // Result: the variant, or that there is none.
 func (e *Event) encodeExposure(to encoder) (text encoder, subject int) {
 	flag := &e.Flags[0]
@@ -106,7 +106,7 @@ func (e *Event) encodeExposure(to encoder) (text encoder, subject int) {
 		to = to.text(e.customEvent)
 	}
 	if e.kind == kindImpression {
-		to = binary.AppendVarint(to, e.Time) // each counts; only the same one is a repeat
+		to = binary.AppendVarint(to, e.Time) // each one counts; only the same record is a repeat
 	}
 	subject = len(to)
 	if flag.Unassigned {

@@ -14,10 +14,10 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// limitValue makes a property value one that Amplitude takes, in place: text is cut at 1,024
-// characters and made valid UTF-8, bytes become base64. It returns how many values inside had to go
-// (not a number, infinite, nested too deeply, or too many in a map) and whether the value itself may stay. depth is the
-// number of maps and lists around it, the event properties included.
+// limitValue makes a property value acceptable to Amplitude, in place: text is cut at 1,024 characters and made valid
+// UTF-8, bytes become base64. It returns how many values inside were removed (not a number, infinite, nested too
+// deeply, or too many in a map) and whether the value itself may stay. depth is the number of maps and lists around it,
+// including the event properties.
 func limitValue(value pcommon.Value, depth int) (removed int, ok bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
@@ -50,8 +50,8 @@ func limitValue(value pcommon.Value, depth int) (removed int, ok bool) {
 	return removed, true
 }
 
-// limitMap keeps of a map what an event may hold of it: at most as many keys as an event has properties, each valid UTF-8
-// and not too long. Of keys that are the same then, the first counts. It returns how many did not stay.
+// limitMap reduces a map to what an event may hold: at most as many keys as an event has properties, each valid UTF-8
+// and not too long. If keys become equal, the first one wins. It returns how many were removed.
 func limitMap(m pcommon.Map, depth int) (removed int) {
 	steps.Add(m.Len())
 	left, bad := amplitude.MaxPropertyKeys, false
@@ -73,7 +73,7 @@ func limitMap(m pcommon.Map, depth int) (removed int) {
 	return removed
 }
 
-// limitKeys gives a map keys that are valid UTF-8 and not too long, and returns how many values had to go for it.
+// limitKeys makes the keys of a map valid UTF-8 and short enough, and returns how many values were removed for that.
 func limitKeys(m pcommon.Map) (removed int) {
 	var renamed xpdata.MapBuilder
 	renamed.EnsureCapacity(m.Len())

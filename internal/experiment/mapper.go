@@ -12,7 +12,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
-// Mapper maps records to events as its settings say. It may be used concurrently, by a [Batch] each.
+// Mapper maps records to events by its settings. It may be used concurrently, with one [Batch] each.
 type Mapper struct {
 	set         *Settings
 	registry    *flagRegistry
@@ -22,9 +22,9 @@ type Mapper struct {
 	skipReasons map[string]SkipReason
 	offVariants [numKinds][]string
 	include     pattern.List
-	// customEvents are the names that metadata may give an event.
+	// customEvents are the event names that metadata may set.
 	customEvents pattern.List
-	// outcomeProperties are the patterns of the attribute names that travel with an outcome.
+	// outcomeProperties are the patterns of the attributes that are sent with an outcome.
 	outcomeProperties pattern.List
 	outcomeLimit      *minuteLimit
 	nearMisses        *nearMissFinder

@@ -19,14 +19,14 @@ type flagMetadata struct {
 	noProperty    bool
 	experimentKey string
 	details       string
-	// exposureEvent and deliveryMethod say which event an integration of Amplitude's JavaScript client sends.
+	// exposureEvent and deliveryMethod select the event that an integration of Amplitude's JavaScript client sends.
 	exposureEvent, deliveryMethod string
 }
 
 // readMetadata reads the map that Amplitude's SDKs attach to a variant.
 func readMetadata(m pcommon.Map) flagMetadata {
 	var found flagMetadata
-	var version, segment, flagType string // of a key that stands twice, the first counts
+	var version, segment, flagType string // the first value of a duplicate key wins
 	steps.Add(m.Len())
 	for name, value := range m.All() {
 		switch name {
@@ -35,7 +35,7 @@ func readMetadata(m pcommon.Map) flagMetadata {
 				found.hasDefault, found.isDefault = true, is
 			}
 		case metadataTrackExposure:
-			// Amplitude's SDKs take no text for it.
+			// Amplitude's SDKs do not accept text here.
 			found.dontTrack = found.dontTrack || (value.Type() == pcommon.ValueTypeBool && !value.Bool())
 		case metadataFlagType:
 			if flagType == "" && value.Type() == pcommon.ValueTypeStr {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// minuteLimit bounds how many outcomes go out in a minute of the clock. What a batch takes it gives back if the batch is refused:
-// its sender still has it, and sends it again.
+// minuteLimit bounds how many outcomes are sent per clock minute. A refused batch returns its share, because its sender
+// retries it.
 type minuteLimit struct {
 	most int // 0: no limit
 
@@ -19,7 +19,7 @@ type minuteLimit struct {
 	taken  int
 }
 
-// minuteShare is what a batch took.
+// minuteShare is the share that a batch took.
 type minuteShare struct {
 	minute int64
 	n      int
@@ -27,14 +27,14 @@ type minuteShare struct {
 
 func newMinuteLimit(most int) *minuteLimit { return &minuteLimit{most: most} }
 
-// take takes up to n of what the minute has left. With all, it takes all or nothing: more than a minute has at once only when
-// nothing was taken yet, and then from the minutes that follow.
+// take takes up to n of what is left of the minute. With all, it takes everything or nothing: more than a minute's
+// limit only if nothing was taken yet, and then from the following minutes.
 func (l *minuteLimit) take(n int, now time.Time, all bool) minuteShare {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch passed := now.Unix()/secondsPerMinute - l.minute; {
 	case passed > 0:
-		// What was taken beyond a minute counts against those after it.
+		// What was taken beyond one minute counts against the following ones.
 		l.minute += passed
 		if passed > int64(l.taken/l.most) {
 			l.taken = 0
@@ -56,7 +56,7 @@ func (l *minuteLimit) take(n int, now time.Time, all bool) minuteShare {
 	return minuteShare{l.minute, n}
 }
 
-// giveBack returns a share that was not used. One of an earlier minute is worth nothing anymore.
+// giveBack returns an unused share. A share of an earlier minute is worth nothing anymore.
 func (l *minuteLimit) giveBack(share minuteShare) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,7 +67,8 @@ func (l *minuteLimit) giveBack(share minuteShare) {
 
 const secondsPerMinute = 60
 
-// limitOutcomes rejects the outcomes of a batch beyond those of the minute, or, where the settings say to wait, refuses the batch.
+// limitOutcomes rejects the outcomes of a batch beyond the minute's limit or, if the settings say to wait, refuses the
+// batch.
 func (b *Batch) limitOutcomes(now time.Time) error {
 	p := &b.parser
 	if p.outcomeLimit.most == 0 {
@@ -85,7 +86,7 @@ func (b *Batch) limitOutcomes(now time.Time) error {
 	wait := p.set.Outcomes.OverLimit == OverLimitWait
 	b.outcomes = p.outcomeLimit.take(n, now, wait)
 	if wait && b.outcomes.n < n {
-		return fmt.Errorf("the minute has no room for %d more outcomes (outcomes::max_per_minute is %d): send the request again in the next minute", n, p.outcomeLimit.most)
+		return fmt.Errorf("%d more outcomes exceed the limit of this minute (outcomes::max_per_minute is %d): retry the request in the next minute", n, p.outcomeLimit.most)
 	}
 	left := b.outcomes.n
 	for i := range b.records {
@@ -101,7 +102,7 @@ func (b *Batch) limitOutcomes(now time.Time) error {
 	return nil
 }
 
-// Refused gives back what the batch took of the minute's outcomes: the next component refused it.
+// Refused returns the batch's share of the minute's outcomes, because the next component refused it.
 func (b *Batch) Refused() {
 	if b.outcomes.n > 0 {
 		b.parser.outcomeLimit.giveBack(b.outcomes)

@@ -16,11 +16,11 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// NearMiss is what a record lacks to be recognized.
+// NearMiss is why a record is not recognized.
 type NearMiss uint8
 
 const (
-	// NoEventName means that it names a flag, or says in its body what it is, but has no event name.
+	// NoEventName means that it names a flag, or has an event name in its body, but has no event name.
 	NoEventName NearMiss = iota
 	// SimilarEventName means that its event name is almost one that is recognized.
 	SimilarEventName
@@ -30,24 +30,24 @@ const (
 
 var nearMissNames = [NumNearMisses]string{"no_event_name", "similar_event_name"}
 
-// String returns the word that metrics count by.
+// String returns the name that metrics use.
 func (n NearMiss) String() string { return nearMissNames[n] }
 
 var nearMissHints = [NumNearMisses]string{
-	NoEventName:      "a record is recognized by its event name alone: have the application set EventName, or the attribute event.name, to did_you_mean",
-	SimilarEventName: "event names are compared exactly: correct the name in the application, or add it to the event_names of exposure, evaluation or assignment",
+	NoEventName:      "a record is recognized only by its event name: set EventName, or the attribute event.name, to did_you_mean in the application",
+	SimilarEventName: "event names must match exactly: fix the name in the application, or add it to the event_names of exposure, evaluation or assignment",
 }
 
-// Hint tells what to do about it.
+// Hint says what to do about it.
 func (n NearMiss) Hint() string { return nearMissHints[n] }
 
-// NearMisses are how many records were near misses, and an example of each kind.
+// NearMisses counts near misses, with an example of each kind.
 type NearMisses struct {
 	Count   [NumNearMisses]int
 	Example [NumNearMisses]NearExample
 }
 
-// NearExample describes one near miss. Found and Service are as the application wrote them: cut and escape them.
+// NearExample describes one near miss. Found and Service are unchanged from the application: cut and escape them.
 type NearExample struct {
 	Service string
 	// Found is the event name, or the attribute or body that stands in for it.
@@ -55,9 +55,9 @@ type NearExample struct {
 	Meant string
 }
 
-// looksPerSecond bounds how many foreign records are looked at more closely, and looksAtOnce how many of one batch, so
-// that the price does not grow with the traffic: an ordinary log record has no event name, and each of its attributes
-// would have to be compared.
+// looksPerSecond bounds how many foreign records are examined, and looksAtOnce how many of one batch, so that the cost
+// does not grow with traffic: an ordinary log record has no event name, and each of its attributes would have to be
+// compared.
 const (
 	looksPerSecond = 1000
 	looksAtOnce    = 250
@@ -65,17 +65,17 @@ const (
 
 const attrServiceName = "service.name"
 
-// nearMissFinder looks among the foreign records for those that were meant as events.
+// nearMissFinder finds foreign records that were probably meant as events.
 type nearMissFinder struct {
 	names *recognizer
 	// candidates are the event names worth suggesting.
 	candidates []string
-	// flagKeys are the attributes that hold a flag key. They are few: comparing with each takes less than a map.
+	// flagKeys are the attributes that hold a flag key. There are so few that comparing with each is faster than a map.
 	flagKeys []flagKeyAttribute
 	looks    *rate.Limiter
 }
 
-// flagKeyAttribute is an attribute that holds a flag key, and the event name that it asks for.
+// flagKeyAttribute is an attribute that holds a flag key, and the event name that it suggests.
 type flagKeyAttribute struct{ name, eventName string }
 
 func newNearMissFinder(set *Settings, names *recognizer) *nearMissFinder {
@@ -98,8 +98,8 @@ func newNearMissFinder(set *Settings, names *recognizer) *nearMissFinder {
 	return f
 }
 
-// search looks at a sample of a batch, which must be as it came, and returns what it finds. Records beyond the
-// second's share are not looked at; a large batch is looked at in steps, from a random one on.
+// search examines a sample of an unmodified batch, and returns what it finds. Records beyond the second's share are not
+// examined; a large batch is sampled at regular steps from a random start.
 func (f *nearMissFinder) search(ld plog.Logs, records int, now time.Time) (found NearMisses) {
 	share := min(records, int(f.looks.TokensAt(now)))
 	if share < 1 || !f.looks.AllowN(now, share) {
@@ -108,7 +108,7 @@ func (f *nearMissFinder) search(ld plog.Logs, records int, now time.Time) (found
 	step := (records + share - 1) / share
 	next := rand.IntN(step) //nolint:gosec // a sample
 	for _, resource := range ld.ResourceLogs().All() {
-		service, looked := "", false // of all near misses of a resource, looked up once
+		service, looked := "", false // of the resource, looked up once
 		for _, scope := range resource.ScopeLogs().All() {
 			list := scope.LogRecords()
 			for ; next < list.Len(); next += step {
@@ -132,7 +132,7 @@ func (f *nearMissFinder) search(ld plog.Logs, records int, now time.Time) (found
 	return found
 }
 
-// look tells whether a record is a near miss; one that is recognized is none. It allocates nothing.
+// look reports whether a record is a near miss; a recognized record is not. It does not allocate.
 func (f *nearMissFinder) look(record plog.LogRecord) (NearMiss, NearExample, bool) {
 	if f.names.recognize(record).kind != kindNone {
 		return 0, NearExample{}, false
@@ -156,7 +156,7 @@ func (f *nearMissFinder) look(record plog.LogRecord) (NearMiss, NearExample, boo
 	return 0, NearExample{}, false
 }
 
-// flagKey looks for an attribute that holds a flag key.
+// flagKey finds an attribute that holds a flag key.
 func (f *nearMissFinder) flagKey(attributes pcommon.Map) (NearExample, bool) {
 	steps.Add(attributes.Len())
 	for name := range attributes.All() {

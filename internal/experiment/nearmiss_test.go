@@ -40,7 +40,7 @@ func TestNearMissesAreSampled(t *testing.T) {
 	assert.InDelta(t, looksPerSecond, seen, 10)
 }
 
-// TestLookingAllocatesNothing: a record of others costs no memory, also when it is looked at closely.
+// TestLookingAllocatesNothing: a foreign record costs no memory, also when it is looked at closely.
 func TestLookingAllocatesNothing(t *testing.T) {
 	finder := newNearMissFinder(&nearMissSettings, newRecognizer(&nearMissSettings))
 	ld := plog.NewLogs()

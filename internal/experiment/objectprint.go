@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// hasPrintMark tells whether a text has any of the characters that the print-outs of objects have, or is one of the few that have none; most variants are
-// neither, which spares them everything else.
+// hasPrintMark reports whether a text has any of the characters typical of printed objects, or is one of the few
+// printed objects without any; most variants are neither, and skip all other checks.
 func hasPrintMark(text string) bool {
 	if isUnmarkedPrint(text) {
 		return true
@@ -21,7 +21,7 @@ func hasPrintMark(text string) bool {
 	return mark != 0
 }
 
-// printMark marks the characters without which a text is the print-out of no object: see [printForms].
+// printMark marks the characters of which every printed object has at least one: see [printForms].
 var printMark = func() (marks [256]byte) {
 	for _, c := range []byte(`{[("<@.&`) {
 		marks[c] = 1
@@ -29,14 +29,14 @@ var printMark = func() (marks [256]byte) {
 	return marks
 }()
 
-// isObjectPrint tells whether a text is what a language prints of an object, list or map that an application turned into
-// text: content, not the name of a variant. Limits on attribute values cut print-outs short, so a beginning that nothing
-// else has is enough. objectprint_test.go lists real ones of each language, and names that look alike.
+// isObjectPrint reports whether a text is what a language prints for an object, list or map that an application turned
+// into text: content, not the name of a variant. Limits on attribute values truncate such text, so a prefix that
+// nothing else has is enough. objectprint_test.go lists real ones in each language, and similar names.
 func isObjectPrint(text string) bool {
 	if !hasPrintMark(text) {
 		return false
 	}
-	text = strings.TrimPrefix(strings.TrimSpace(text), "&") // a pointer of Go
+	text = strings.TrimPrefix(strings.TrimSpace(text), "&") // a Go pointer
 	for _, form := range printForms {
 		if form(text) {
 			return true
@@ -45,7 +45,7 @@ func isObjectPrint(text string) bool {
 	return false
 }
 
-// printForms are the forms that print-outs have.
+// printForms are the forms of printed objects.
 var printForms = [...]func(text string) bool{
 	isUnmarkedPrint, isBracedPrint, isListPrint, isTuplePrint, isAnglePrint, isCallPrint, isNamedBodyPrint, isReferencePrint, isTypeName,
 }
@@ -152,7 +152,7 @@ func isTypeName(text string) bool {
 		(dotted > 0 && strings.Contains(text[:dotted], ".") && (text[dotted:] == "[]" || isGeneric(text[dotted:])))
 }
 
-// isGeneric tells whether what follows the name of a .NET type says how many parameters it has: `2[System.String,...]
+// isGeneric reports whether what follows the name of a .NET type says how many parameters it has: `2[System.String,...]
 func isGeneric(rest string) bool {
 	return len(rest) > 2 && rest[0] == '`' && rest[1] >= '1' && rest[1] <= '9' && rest[2] == '['
 }

@@ -18,24 +18,24 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// An outcome is what a user did that an experiment is measured by, such as an order. Only what the settings name is one, since
-// such events count toward a customer's event volume. It says nothing of flags: Amplitude segments it by the properties that
-// exposures have set before it.
+// An outcome is something a user did, such as placing an order, by which an experiment is measured. Only names in the
+// settings are outcomes, because such events count toward a customer's event volume. An outcome does not mention flags:
+// Amplitude segments it by the properties that earlier exposures have set.
 
 // outcomeFacts are what an outcome says.
 type outcomeFacts struct {
-	// name is the event name: of the record, and once it is read, of its event.
+	// name is the event name: of the record and, once it is read, of its event.
 	name string
-	// tracking: the record is a call of OpenFeature's track, which names the outcome in an attribute.
+	// tracking: the record is a call to OpenFeature's track, which names the outcome in an attribute.
 	tracking bool
-	// id is the outcome's own, such as that of an order; without one, content is the hash of all that the record says.
+	// id is the outcome's own, such as an order id; without one, content is the hash of everything in the record.
 	id      string
 	content xxh3.Uint128
-	// amounts are those of amountFields that given has, a bit each.
+	// amounts are those of amountFields whose bit is set in given.
 	amounts  [len(amountFields)]float64
 	given    uint8
 	currency string
-	// badAmounts is how many amounts, the currency included, the record gives as something that they cannot be.
+	// badAmounts is how many amounts in the record, including the currency, have impossible values.
 	badAmounts int
 }
 
@@ -52,7 +52,7 @@ var amountFields = [...]struct {
 
 const attrCurrency = amplitude.AttrPrefix + "currency"
 
-// outcome reads a record that says what a user did.
+// outcome reads a record about what a user did.
 func (p *parser) outcome(v *fieldValues, r *parsedRecord, record plog.LogRecord) decision {
 	named := r.name
 	if r.tracking {
@@ -124,10 +124,10 @@ func (w *writer) outcome(e *Event, record plog.LogRecord, insertID string) (left
 	return leftOut
 }
 
-// maxAmountDigits is more than any amount has; longer text is none.
+// maxAmountDigits is longer than any amount; longer text is not an amount.
 const maxAmountDigits = 32
 
-// number reads a finite number, or its text: some loggers write all of their attributes as text.
+// number reads a finite number, or its text: some loggers write all attributes as text.
 func number(value pcommon.Value) (amount float64, ok bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeInt:
@@ -149,7 +149,7 @@ func number(value pcommon.Value) (amount float64, ok bool) {
 	return amount, !math.IsNaN(amount) && !math.IsInf(amount, 0) && math.Abs(amount) < maxExactFloat
 }
 
-// currencyCode reads the code of a currency after ISO 4217: three letters, which Amplitude wants in upper case.
+// currencyCode reads an ISO 4217 currency code: three letters, which Amplitude wants in upper case.
 func currencyCode(value pcommon.Value) (code string, ok bool) {
 	const letters = 3
 	if value.Type() != pcommon.ValueTypeStr {

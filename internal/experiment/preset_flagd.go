@@ -3,6 +3,6 @@
 
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
-// flagd: follows the conventions; a fractional split is targeting_match, a flag without targeting static, and both are read
-// so for everybody. Source: open-feature/flagd, core/pkg/model/reason.go.
+// flagd follows the conventions: a fractional split is targeting_match, a flag without targeting is static, and both
+// are read like those of any provider. Source: open-feature/flagd, core/pkg/model/reason.go.
 var _ = registerPreset(preset{word: "flagd", name: "flagd"})

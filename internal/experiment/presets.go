@@ -8,33 +8,34 @@ import (
 	"strings"
 )
 
-// preset is what is known of the evaluations that one provider reports, beyond the conventions: evidence for what a record
+// preset is what is known about the evaluations of one provider, beyond the conventions: evidence for what a record
 // does not say. Each provider has a file, preset_<word>.go, with its sources. A nil preset knows nothing.
 type preset struct {
-	// word names it in the configuration.
+	// word is its name in the configuration.
 	word string
-	// name is a part, in lower case, of all names that the provider's integrations give it, and of no other provider's.
+	// name is a substring, in lower case, of all names that the provider's integrations give it, and of no other
+	// provider's.
 	name string
-	// notAssigned are further reasons, in lower case, of users who were assigned to no variant.
+	// notAssigned are additional reasons, in lower case, of users who were not assigned to a variant.
 	notAssigned map[string]SkipReason
 	// defaultWithoutReason: a value without a variant and without a reason that says anything is the application's own
 	// default, unless it is a boolean.
 	defaultWithoutReason bool
-	// falseIsDisabled: the reason disabled says of a boolean flag that it is false for this user.
+	// falseIsDisabled: for a boolean flag, the reason disabled means that it is false for this user.
 	falseIsDisabled bool
-	// notVariation is what the provider gives for a variant of every variation.
+	// notVariation is what the provider reports as the variant for every variation.
 	notVariation string
 }
 
 var presets []*preset
 
-// registerPreset adds a preset; the files of the providers do it.
+// registerPreset adds a preset; each provider's file calls it.
 func registerPreset(one preset) struct{} {
 	presets = append(presets, &one)
 	return struct{}{}
 }
 
-// Presets are the words that evaluation.preset takes.
+// Presets returns the values of evaluation.preset.
 func Presets() []string {
 	words := make([]string, 0, len(presets))
 	for _, one := range presets {
@@ -44,7 +45,7 @@ func Presets() []string {
 	return append([]string{PresetAuto, PresetNone}, words...)
 }
 
-// skips tells whether a reason says that the user was assigned to no variant.
+// skips reports whether a reason means that the user was not assigned to a variant.
 func (k *preset) skips(reason string) (SkipReason, bool) {
 	if k == nil || len(k.notAssigned) == 0 {
 		return 0, false
@@ -53,25 +54,25 @@ func (k *preset) skips(reason string) (SkipReason, bool) {
 	return why, listed
 }
 
-// servesDefault tells whether the value of an evaluation without a variant is the application's own default.
+// servesDefault reports whether the value of an evaluation without a variant is the application's own default.
 func (k *preset) servesDefault(v *fieldValues) bool {
 	return k != nil && k.defaultWithoutReason && saysNothing(v.text(fieldReason)) &&
 		!v.found(fieldDefaultMarker) && v.answers[fieldValue].number != isBoolean
 }
 
-// isVariation tells whether a variant can be one.
+// isVariation reports whether a variant is a real one.
 func (k *preset) isVariation(variant string) bool {
 	return k == nil || k.notVariation == "" || variant != k.notVariation
 }
 
-// countsFalse tells whether an evaluation that is skipped as disabled is the false arm of a boolean flag.
+// countsFalse reports whether an evaluation that is skipped as disabled is the false arm of a boolean flag.
 func (k *preset) countsFalse(why SkipReason, v *fieldValues) bool {
 	return k != nil && k.falseIsDisabled && why == SkipDisabled && v.found(fieldValue) && v.answers[fieldValue].number == isBoolean
 }
 
-// presetFinder finds the preset of a record. It remembers the last provider: neighbors mostly have the same.
+// presetFinder finds the preset of a record. It caches the last provider, because neighbors usually have the same.
 type presetFinder struct {
-	// always is the configured one; auto finds it by the provider's name.
+	// always is the configured preset; auto finds it by the provider's name.
 	always   *preset
 	auto     bool
 	provider string
@@ -93,7 +94,7 @@ func (f *presetFinder) of(provider string) *preset {
 		return f.always
 	}
 	if f.provider != provider {
-		f.provider = strings.Clone(provider) // the record's own text would keep its whole request in memory
+		f.provider = strings.Clone(provider) // the record's own string would keep its whole request in memory
 		f.last = nil
 		name := strings.ToLower(provider)
 		for _, one := range presets {

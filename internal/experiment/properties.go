@@ -14,8 +14,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// keep removes every attribute but those that the allow-list lets travel as event properties, and makes these fit
-// Amplitude's limits. own is how many event properties the event has besides. It returns how many do not fit.
+// keep removes every attribute except those that the allow-list sends as event properties, and makes these fit
+// Amplitude's limits. own is how many other event properties the event has. It returns how many do not fit.
 func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
 	include := w.include
 	if e.kind == kindOutcome {
@@ -69,7 +69,7 @@ func (w *writer) keep(e *Event, attributes pcommon.Map, own int) (leftOut int) {
 	return leftOut
 }
 
-// renamed notes the names of the attributes that travel, some of which were changed.
+// renamed notes the names of the attributes that are sent, some of which were changed.
 func (w *writer) renamed(attributes pcommon.Map) {
 	clear(w.kept)
 	for name := range attributes.All() {
@@ -77,7 +77,7 @@ func (w *writer) renamed(attributes pcommon.Map) {
 	}
 }
 
-// unnest keeps, of a map whose entries have dotted names, those entries that may travel, each as a property of that name.
+// unnest keeps the allowed entries of a map whose entries have dotted names, each as a property with that name.
 func (w *writer) unnest(t *fieldTable, prefix string, m pcommon.Map, stays func(string, pcommon.Value) bool) {
 	if strings.Count(prefix, ".") > maxNested {
 		return
@@ -96,7 +96,8 @@ func (w *writer) unnest(t *fieldTable, prefix string, m pcommon.Map, stays func(
 	}
 }
 
-// putUnnested adds the properties that stood in maps: in one go, since to put into a map takes longer the larger it is.
+// putUnnested adds the properties from maps all at once, because inserting into a map takes longer the larger it
+// is.
 func (w *writer) putUnnested(attributes pcommon.Map) {
 	var all xpdata.MapBuilder
 	all.EnsureCapacity(attributes.Len() + len(w.unnested))
@@ -110,8 +111,8 @@ func (w *writer) putUnnested(attributes pcommon.Map) {
 	w.unnested, w.unnestedValues = w.unnested[:0], reuse(w.unnestedValues)
 }
 
-// mayTravel tells whether an attribute may become an event property at all. Names that mean
-// something in an event are ours to write, and error texts hold what users typed.
+// mayTravel reports whether an attribute may become an event property at all. Names with a meaning in an event are
+// reserved for this package, and error texts contain what users typed.
 func mayTravel(name string) bool {
 	switch name {
 	case "", "event.name", "otel.event.name", fieldEventType, amplitude.FieldUserProperties, amplitude.FieldGroupProperties,

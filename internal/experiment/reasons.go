@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// notAssigned are the reasons, in lower case, that say that the user was assigned to no variant: what
-// evaluation.skip_reasons is by default, and the words that metrics count by. A reason that providers also give to users
-// who are in an experiment is none of them.
+// notAssigned are the reasons, in lower case, which mean that the user was not assigned to a variant: the default of
+// evaluation.skip_reasons, and the values in metrics. Reasons that providers also give to users in an experiment do not
+// belong here.
 var notAssigned = map[string]SkipReason{
 	// OpenFeature and OpenTelemetry.
 	"error": SkipError, "disabled": SkipDisabled, "default": SkipDefault, "static": SkipStatic,
@@ -22,7 +22,8 @@ var notAssigned = map[string]SkipReason{
 	"defaultvalue": SkipDefaultvalue, "unknownfeature": SkipUnknownfeature, "cyclicprerequisite": SkipCyclicprerequisite,
 }
 
-// spellings are what some providers call these reasons. One is skipped as what it spells is, or if it is configured itself.
+// spellings are other providers' spellings of these reasons. They are skipped like the reason they spell, or if
+// configured themselves.
 var spellings = map[string]string{
 	// Flipt: the enum EvaluationReason of its protocol, which its OpenFeature providers pass on.
 	"default_evaluation_reason": "default", "flag_disabled_evaluation_reason": "disabled",
@@ -31,8 +32,8 @@ var spellings = map[string]string{
 	"defaultwhenenabled": "default", "defaultwhendisabled": "disabled",
 }
 
-// DefaultReason are the attributes that may hold the reason of an evaluation: OpenTelemetry's, LaunchDarkly's plugins, and
-// two providers whose own telemetry has names of its own.
+// DefaultReason returns the attributes that may hold the reason of an evaluation: OpenTelemetry's, those of
+// LaunchDarkly's plugins, and of two providers whose telemetry has its own names.
 func DefaultReason() []string {
 	return []string{
 		"feature_flag.result.reason", "feature_flag.evaluation.reason", "feature_flag.result.reason.kind",
@@ -40,7 +41,7 @@ func DefaultReason() []string {
 	}
 }
 
-// skipReasonOf returns the metric's word for an evaluation reason; those of a user's own share one.
+// skipReasonOf returns the reason in metrics for an evaluation reason; configured ones share one.
 func skipReasonOf(reason string) SkipReason {
 	if spelled, ok := spellings[reason]; ok {
 		reason = spelled
@@ -51,12 +52,12 @@ func skipReasonOf(reason string) SkipReason {
 	return SkipOtherReason
 }
 
-// saysNothing tells whether a reason leaves open why an evaluation came out as it did.
+// saysNothing reports whether a reason does not explain the result of an evaluation.
 func saysNothing(reason string) bool {
 	return slices.Contains([]string{"", "unknown", "none", "null"}, strings.ToLower(strings.TrimSpace(reason)))
 }
 
-// reasonMemo remembers the last reason: neighbors mostly have the same.
+// reasonMemo caches the last reason, because neighbors usually have the same.
 type reasonMemo struct {
 	reason string
 	why    SkipReason
@@ -65,7 +66,7 @@ type reasonMemo struct {
 
 func (m *reasonMemo) of(reasons map[string]SkipReason, reason string) (why SkipReason, skip bool) {
 	if m.reason != reason {
-		m.reason = strings.Clone(reason) // the record's own text would keep its whole request in memory
+		m.reason = strings.Clone(reason) // the record's own string would keep its whole request in memory
 		word := strings.ToLower(strings.TrimSpace(reason))
 		if m.why, m.skip = reasons[word]; !m.skip {
 			m.why, m.skip = reasons[spellings[word]]

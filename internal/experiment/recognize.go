@@ -18,16 +18,16 @@ import (
 type recordKind uint8
 
 const (
-	// kindNone: a record of others.
+	// kindNone: a foreign record.
 	kindNone recordKind = iota
 	kindExposure
 	kindEvaluation
 	kindAssignment
-	// kindImpression is an exposure that counts each time, and has no user property.
+	// kindImpression is an exposure that counts every time and has no user property.
 	kindImpression
 	// kindIdentify is an un-exposure that an edge Collector sent as $identify.
 	kindIdentify
-	// kindOutcome is what a user did that an experiment is measured by. It tells of no flag.
+	// kindOutcome is something a user did by which an experiment is measured. It mentions no flag.
 	kindOutcome
 	numKinds
 )
@@ -38,42 +38,43 @@ const (
 	fieldEventProperties = "event_properties"
 )
 
-// olderEvaluation is what conventions before v1.29 call newerEvaluation.
+// olderEvaluation is the name of newerEvaluation in conventions before v1.29.
 const (
 	newerEvaluation = "feature_flag.evaluation"
 	olderEvaluation = "feature_flag"
 )
 
-// recognition is what a record was recognized as.
+// recognition is the result of recognizing a record.
 type recognition struct {
 	kind recordKind
-	// shaped: it is an event already. unlisted: its name is known for that alone.
+	// shaped: it is already an event. unlisted: its name is recognized only because of that.
 	shaped, unlisted bool
-	// older: an evaluation under the older of the conventions' names. tracking: a call of OpenFeature's track, which names the
-	// outcome in an attribute.
+	// older: an evaluation with the older of the conventional event names. tracking: a call to OpenFeature's track,
+	// which names the outcome in an attribute.
 	older, tracking bool
 	// name is the event name of an outcome.
 	name string
-	// claims: a record of others says something under "amplitude.".
+	// claims: a foreign record has attributes under "amplitude.".
 	claims bool
-	// body is the body, or the map that its text holds as JSON.
+	// body is the body, or the map in its JSON text.
 	body pcommon.Value
 }
 
-// recognizer tells by its event name what a record is.
+// recognizer recognizes a record by its event name.
 type recognizer struct {
-	// listed are the configured event names. own are those that we write: a record has them as an event already.
+	// listed are the configured event names. own are those that the processor writes: a record with one is already an
+	// event.
 	listed, own map[string]recordKind
-	// attributes may hold an event name where the field of the record holds none that is listed, in this order.
+	// attributes may hold an event name if the field of the record has none that is listed, in this order.
 	attributes []string
-	// lengths has, by the first byte of a name, a bit for each length, modulo 64, that a name worth comparing has.
+	// lengths has, by the first byte of a name, a bit for each length, modulo 64, of the names worth comparing.
 	lengths [256]uint64
-	// outcomes are the names of records that are outcomes, and renamed the names that their events get; tracking has those of
-	// calls of OpenFeature's track.
+	// outcomes are the names of records that are outcomes, renamed the names of their events, and tracking those of
+	// calls to OpenFeature's track.
 	outcomes pattern.List
 	renamed  map[string]struct{}
 	tracking map[string]struct{}
-	// isCustom tells whether another Collector may have made an event of this name.
+	// isCustom reports whether another Collector may have made an event of this name.
 	isCustom func(name string) bool
 	// parseBody reads a body that is the text of a JSON object.
 	parseBody bool
@@ -130,8 +131,9 @@ func newRecognizer(set *Settings) *recognizer {
 
 const lengthBits = 64
 
-// recognize tells what a record is by the first of its names that is a configured event name: its field, then its attributes,
-// then its body if that is a map. It allocates nothing for a record of others, unless it has to parse its body.
+// recognize recognizes a record by the first of its names that is a configured event name: its field, then its
+// attributes, then its body if that is a map. It does not allocate for a foreign record, unless it has to parse its
+// body.
 func (r *recognizer) recognize(record plog.LogRecord) (is recognition) {
 	is.body = record.Body()
 	if name := record.EventName(); name != "" && r.take(&is, name, record) {
@@ -153,7 +155,7 @@ func (r *recognizer) recognize(record plog.LogRecord) (is recognition) {
 	return is
 }
 
-// take recognizes a record by a name, if that is a configured event name.
+// take recognizes a record by a name, if the name is configured.
 func (r *recognizer) take(is *recognition, name string, record plog.LogRecord) bool {
 	kind := r.listed[name]
 	switch {
@@ -182,7 +184,7 @@ func (r *recognizer) take(is *recognition, name string, record plog.LogRecord) b
 	return true
 }
 
-// isShapedName tells whether a name that is not listed is one that an event has that another Collector made, and of which kind.
+// isShapedName reports whether an unlisted name is that of an event from another Collector, and of which kind.
 func (r *recognizer) isShapedName(kind *recordKind, name string) bool {
 	*kind = r.own[name]
 	if *kind == kindNone && r.isCustom(name) {
@@ -194,18 +196,18 @@ func (r *recognizer) isShapedName(kind *recordKind, name string) bool {
 	return *kind != kindNone
 }
 
-// isOutcome tells whether a record of this name is an outcome: never one of Amplitude's own, whatever a pattern says.
+// isOutcome reports whether a record of this name is an outcome: never one of Amplitude's own, whatever a pattern says.
 func (r *recognizer) isOutcome(name string) bool {
 	return len(r.outcomes) > 0 && name != "" && name[0] != '$' && name[0] != '[' && r.outcomes.Match(name)
 }
 
-// isOurs tells whether a record can have a name and be recognized by it.
+// isOurs reports whether a record with this name can be recognized.
 func (r *recognizer) isOurs(name string) bool {
 	return r.listed[name] != kindNone || r.own[name] != kindNone || r.isOutcome(name)
 }
 
-// scan returns the first configured event name in a map of attributes, and whether the map may say anything under "amplitude.".
-// It runs for almost every record that passes, so it looks at as little of a name as it can.
+// scan returns the first configured event name in a map of attributes, and whether the map may have names under
+// "amplitude.". It runs for almost every record that passes, so it inspects as little of a name as possible.
 func (r *recognizer) scan(attributes pcommon.Map) (name string, claims bool) {
 	const prefix = amplitude.AttrPrefix
 	steps.Add(attributes.Len())
@@ -239,7 +241,7 @@ func (r *recognizer) scan(attributes pcommon.Map) (name string, claims bool) {
 	return name, claims
 }
 
-// textAt returns the text of the attribute with a dotted name, where key is the name itself or the beginning of its path
+// textAt returns the text of the attribute with a dotted name; key is the name itself or the first part of its path
 // through maps.
 func textAt(key string, value pcommon.Value, name string, depth int) string {
 	switch {
@@ -257,7 +259,7 @@ func textAt(key string, value pcommon.Value, name string, depth int) string {
 	return ""
 }
 
-// eachPrefix yields the beginnings of a dotted name that may be the names of maps around the rest.
+// eachPrefix yields the prefixes of a dotted name that may be names of maps with the rest.
 func eachPrefix(name string, yield func(prefix string)) {
 	for i := range len(name) {
 		if name[i] == '.' && i > 0 && i < len(name)-1 {
@@ -266,7 +268,8 @@ func eachPrefix(name string, yield func(prefix string)) {
 	}
 }
 
-// parsed returns the map that the text of a body holds, or the body: one that holds no configured event name is not parsed.
+// parsed returns the map in the JSON text of a body, or the body itself: a text without a configured event name is not
+// parsed.
 func (r *recognizer) parsed(body pcommon.Value) pcommon.Value {
 	text := body.Str()
 	if !strings.HasPrefix(strings.TrimLeft(text, jsonSpace), "{") || !r.mentions(text) {
@@ -278,7 +281,7 @@ func (r *recognizer) parsed(body pcommon.Value) pcommon.Value {
 	return body
 }
 
-// mentions tells whether a JSON text may hold a configured event name.
+// mentions reports whether a JSON text may contain a configured event name.
 func (r *recognizer) mentions(text string) bool {
 	if strings.Contains(text, `\u`) || strings.Contains(text, `\/`) { // names may be escaped, as PHP does with slashes
 		return true
@@ -296,10 +299,10 @@ func (r *recognizer) mentions(text string) bool {
 	return false
 }
 
-// nameSeen is an event name that a record has, and where it stands.
+// nameSeen is an event name of a record, and where it was found.
 type nameSeen struct{ name, where string }
 
-// namesOf returns all event names that a record has, in the order in which they are looked at. For those that explain.
+// namesOf returns all event names of a record in the order in which they are checked, for explanations.
 func (r *recognizer) namesOf(record plog.LogRecord) (seen []nameSeen) {
 	if name := record.EventName(); name != "" {
 		seen = append(seen, nameSeen{name, "EventName"})
@@ -328,8 +331,8 @@ func (r *recognizer) namesOf(record plog.LogRecord) (seen []nameSeen) {
 	return seen
 }
 
-// firstName returns the first event name that a record has, configured or not, without looking into its body. It
-// allocates nothing.
+// firstName returns the first event name of a record, configured or not, without reading its body. It does not
+// allocate.
 func (r *recognizer) firstName(record plog.LogRecord) string {
 	if name := record.EventName(); name != "" {
 		return name
@@ -342,8 +345,8 @@ func (r *recognizer) firstName(record plog.LogRecord) string {
 	return ""
 }
 
-// isShaped tells whether a record is an event already: it carries an insert_id, and if it
-// is an $identify, it changes experiment properties.
+// isShaped reports whether a record is already an event: it has an insert_id and, if it is a $identify, it changes
+// experiment properties.
 func isShaped(kind recordKind, record plog.LogRecord) bool {
 	id, ok := steps.Get(record.Attributes(), amplitude.AttrInsertID)
 	if !ok || id.Type() != pcommon.ValueTypeStr || id.Str() == "" {

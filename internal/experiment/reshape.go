@@ -9,11 +9,11 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// A record that looks like an event of another Collector, where such events are not accepted, is read like any other.
-// What it says of its own flags' properties, set or unset, tells whether the user is in the variant, so that the event is
-// the same where the record is what it looks like. Nothing else that it claims is believed.
+// Unless shaped events are accepted, a record that looks like an event from another Collector is read like any other.
+// Only what it says about its own flags' properties, set or unset, decides whether the user is in the variant, so that
+// the event is the same if the record really is what it looks like. Nothing else that it claims is trusted.
 
-// identify reads the $identify that another Collector made of an un-exposure.
+// identify reads the $identify that another Collector made from an un-exposure.
 func (p *parser) identify(v *fieldValues, r *parsedRecord, flag *Flag) decision {
 	for _, name := range v.claims {
 		if key, ok := strings.CutPrefix(name, unsetExperiment); ok && key != "" {
@@ -33,8 +33,8 @@ func (p *parser) identify(v *fieldValues, r *parsedRecord, flag *Flag) decision 
 	return p.decideExposure(r, flag)
 }
 
-// claimedProperties are the flags whose properties a record claims to unset, true, or to set, false. Of a flag that stands
-// twice, the first counts.
+// claimedProperties returns the flags whose properties a record claims to unset (true) or set (false). The first claim
+// for a flag wins.
 func claimedProperties(claims []string) map[string]bool {
 	own := make(map[string]bool, len(claims))
 	steps.Add(len(claims))
@@ -53,7 +53,8 @@ func claimedProperties(claims []string) map[string]bool {
 	return own
 }
 
-// reshape takes from what a record claims of a flag's property whether the user is in the variant, if it says so.
+// reshape decides from a record's claim about a flag's property whether the user is in the variant, if there is such a
+// claim.
 func (f *Flag) reshape(own map[string]bool) {
 	unset, known := own[f.Key]
 	if known && f.rule != ruleDefaultMarker && (unset || f.Variant != "") {
@@ -61,8 +62,8 @@ func (f *Flag) reshape(own map[string]bool) {
 	}
 }
 
-// reshapeAll does so for the flags of an assignment. Where some have a property, the others have none; where only claimed
-// ones count, none has one that is not.
+// reshapeAll does so for the flags of an assignment. If some have a claimed property, the others have none; with
+// onlyClaimed, a flag without a claim has no property at all.
 func reshapeAll(flags []Flag, own map[string]bool, onlyClaimed bool) {
 	for i := range flags {
 		flags[i].reshape(own)

@@ -3,7 +3,7 @@
 
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 
-// The words of the settings.
+// Values of the settings.
 const (
 	WireTransformed = "transformed"
 	WireRaw         = "raw"
@@ -35,10 +35,10 @@ const (
 	InsertIDSDK    = "sdk"
 )
 
-// MaxNames bounds a list of attribute names: a name's place in the list is kept in 8 bits.
+// MaxNames bounds a list of attribute names: the position in the list is stored in 8 bits.
 const MaxNames = 64
 
-// Settings say how records are mapped. Its sections have the fields of the component's configuration, which
+// Settings configure the mapping of records. Its sections have the fields of the component's configuration, which
 // documents them.
 type Settings struct {
 	Exposure   ExposureSettings
@@ -49,25 +49,25 @@ type Settings struct {
 	Identity   IdentitySettings
 	// EventName are the attributes that may hold the event name.
 	EventName []string
-	// ParseJSONBody reads a body that is the text of a JSON object as that object.
+	// ParseJSONBody parses a body that is the text of a JSON object.
 	ParseJSONBody bool
-	// AcceptShaped trusts records that look like events of another Collector, and whatever passes.
+	// AcceptShaped trusts records that look like events from another Collector, and the attributes of all records.
 	AcceptShaped bool
 	// OtherRecords is OtherPass or OtherDrop.
 	OtherRecords      string
 	SetUserProperties bool
-	// Include holds the patterns of the attribute names that travel as event properties.
+	// Include are the patterns of the attributes that are sent as event properties.
 	Include []string
-	// MaxProperties is the number of distinct flags beyond which flags are refused; 0 means no limit.
+	// MaxProperties is the number of distinct flags beyond which new ones are refused; 0 means no limit.
 	MaxProperties int
 	// InsertIDFormat is InsertIDStrong or InsertIDSDK.
 	InsertIDFormat string
 	// Window numbers the day, or other window of time, that an event belongs to.
 	Window *Window
-	// OwnSkipReasons: Evaluation.SkipReasons are an operator's own, which no preset adds to.
+	// OwnSkipReasons: Evaluation.SkipReasons were configured, and presets add nothing to them.
 	OwnSkipReasons bool
-	// FlagsSeen is told the number of distinct flags when it grows, and may ask, before it returns, for those that no record
-	// has told of for the longest time.
+	// FlagsSeen is called with the number of distinct flags when it grows, and may ask, before it returns, for those
+	// that no record has mentioned for the longest time.
 	FlagsSeen func(n int, unseen Unseen)
 	Limits    LimitSettings
 }
@@ -76,13 +76,14 @@ type Settings struct {
 type LimitSettings struct {
 	// Flags is how many flags of one assignment are read.
 	Flags int
-	// SubjectRecords is how many records of one subject are taken of one batch.
+	// SubjectRecords is how many records of one subject are accepted from one batch.
 	SubjectRecords int
-	// InheritedBytes is how much the records of one batch may copy of what their scopes and resources say.
+	// InheritedBytes is how much the records of one batch may copy from their scopes and resources.
 	InheritedBytes int
 }
 
-// ExposureSettings say how explicit exposures are recognized and written; Wire and Unassigned hold for evaluations, too.
+// ExposureSettings configure how explicit exposures are recognized and written; Wire and Unassigned also apply to
+// evaluations.
 type ExposureSettings struct {
 	EventNames    []string
 	FlagKey       []string
@@ -92,11 +93,11 @@ type ExposureSettings struct {
 	Wire          string
 	Unassigned    string
 	CustomEvents  []string
-	// SetUserProperties holds for evaluations, too.
+	// SetUserProperties also applies to evaluations.
 	SetUserProperties bool
 }
 
-// EvaluationSettings say how flag evaluations are recognized and which of them are exposures.
+// EvaluationSettings configure how flag evaluations are recognized, and which of them are exposures.
 type EvaluationSettings struct {
 	Enabled       bool
 	EventNames    []string
@@ -112,13 +113,13 @@ type EvaluationSettings struct {
 	Preset        string
 }
 
-// ImpressionSettings say whether impressions are recognized. They are read as exposures are.
+// ImpressionSettings configure whether impressions are recognized. They are read like exposures.
 type ImpressionSettings struct {
 	Enabled    bool
 	EventNames []string
 }
 
-// OutcomeSettings say which records are outcomes, and what their events tell.
+// OutcomeSettings configure which records are outcomes, and what their events contain.
 type OutcomeSettings struct {
 	// Events are the patterns of the names that are outcomes; without any there are none.
 	Events       []string
@@ -134,7 +135,7 @@ type OutcomeSettings struct {
 	OverLimit    string
 }
 
-// TrackingSettings say how calls of OpenFeature's track are recognized, and where they name the outcome.
+// TrackingSettings configure how calls to OpenFeature's track are recognized, and where they name the outcome.
 type TrackingSettings struct {
 	EventNames []string
 	Name       []string
@@ -142,7 +143,7 @@ type TrackingSettings struct {
 
 func (s *OutcomeSettings) enabled() bool { return len(s.Events) > 0 }
 
-// AssignmentSettings say how assignments are recognized and written.
+// AssignmentSettings configure how assignments are recognized and written.
 type AssignmentSettings struct {
 	EventNames     []string
 	Variants       []string
@@ -154,7 +155,7 @@ type AssignmentSettings struct {
 	SetUserProperties bool
 }
 
-// IdentitySettings say where the ids of an event are found.
+// IdentitySettings configure where the ids of an event are found.
 type IdentitySettings struct {
 	UserID      []string
 	DeviceID    []string
@@ -166,7 +167,7 @@ type IdentitySettings struct {
 	Normalize   []string
 }
 
-// setsProperties tells whether records of a kind set user properties.
+// setsProperties reports whether records of a kind set user properties.
 func (s *Settings) setsProperties(kind recordKind) bool {
 	if kind == kindAssignment {
 		return s.SetUserProperties && s.Assignment.SetUserProperties

@@ -16,25 +16,25 @@ import (
 )
 
 // writer writes events into their records as flat events, in place: values that stay move to their new names, the rest
-// goes.
+// is removed.
 type writer struct {
 	set     *Settings
 	include pattern.List
-	// outcomeProperties are what include is of outcomes.
+	// outcomeProperties is include for outcomes.
 	outcomeProperties pattern.List
 
 	tables [numKinds]*fieldTable
 
 	stash   stash
 	builder xpdata.MapBuilder
-	// kept are the names of the attributes that travel with the event in hand.
+	// kept are the names of the attributes that are sent with the current event.
 	kept map[string]struct{}
-	// unnested are names of properties that stood in maps, with their values.
+	// unnested are the names and values of properties from maps.
 	unnested       []string
 	unnestedValues []pcommon.Value
 	along          along
-	// extra holds what a record becomes beside the first event, until its scope is done; stay counts the records that
-	// stay in the scope.
+	// extra holds what a record becomes after its first event, until its scope is finished; stay counts the records
+	// that stay in the scope.
 	extra []extraRecord
 	stay  int
 	ids   []byte
@@ -70,18 +70,18 @@ func (w *writer) write(e *Event, record plog.LogRecord, insertID string) (leftOu
 	return w.exposure(e, record, insertID, sink{attributes: record.Attributes()})
 }
 
-// exposure writes an exposure, an un-exposure, or its $identify: in place, or out of what makes new attributes.
+// exposure writes an exposure, an un-exposure, or its $identify: in place, or to new attributes.
 func (w *writer) exposure(e *Event, record plog.LogRecord, insertID string, out sink) (leftOut int) {
 	flag := &e.Flags[0]
 	identify := e.onlyProperties
-	// Of a raw exposure Amplitude sets the property, so that one that must not goes transformed.
+	// Amplitude sets the property of a raw exposure, so one that must not set it is sent transformed.
 	raw := w.set.Exposure.Wire == WireRaw && !flag.LeftOut && !e.skipsProperties && e.customEvent == ""
 	switch {
 	case identify:
 		w.stash.takeAll(out.attributes)
 		writeEnvelope(record, amplitude.EventIdentify, e)
 	case e.customEvent != "":
-		names := rawNames // as the client has them: Amplitude transforms no such event
+		names := rawNames // as the client writes them: Amplitude does not transform such an event
 		names.event = e.customEvent
 		leftOut = w.exposureProperties(e, record, out, &names)
 	case e.kind == kindImpression && raw:
@@ -138,7 +138,7 @@ func (w *writer) assignment(e *Event, record plog.LogRecord, insertID string) (l
 	out := sink{builder: &w.builder}
 	w.builder.EnsureCapacity(e.attributes())
 	own := len(e.Flags)
-	// The values of the flags move before the attribute that holds them goes.
+	// Move the values of the flags before the attribute that holds them is removed.
 	for i := range e.Flags {
 		flag := &e.Flags[i]
 		to := out.put(flag.names.variant)
@@ -177,7 +177,7 @@ func (w *writer) assignment(e *Event, record plog.LogRecord, insertID string) (l
 	return leftOut
 }
 
-// attributes is how many attributes an assignment has, without those that travel along.
+// attributes is how many attributes an assignment has, without additional event properties.
 func (e *Event) attributes() int {
 	const others = 7 // environment, user, device, session, insert_id, skip, ip
 	n := 2*len(e.Flags) + len(e.Groups) + others
@@ -192,8 +192,8 @@ func (e *Event) attributes() int {
 	return n
 }
 
-// another writes a further event of the record that first was written into, with the properties that travel along. It
-// returns how many do not.
+// another writes another event of the record that first was written into, with the additional properties. It returns
+// how many were left out.
 func (w *writer) another(e *Event, first plog.LogRecord, budget *parser) (record plog.LogRecord, leftOut int) {
 	record = w.beside(first)
 	if w.along.of != e.parsedRecord {
@@ -212,7 +212,7 @@ func (w *writer) another(e *Event, first plog.LogRecord, budget *parser) (record
 	return record, leftOut
 }
 
-// along are the properties that travel with each event of a record, in its first, and what a copy of them weighs.
+// along are the properties that are sent with each event of a record, as written in its first, and the size of a copy.
 type along struct {
 	of     *parsedRecord
 	names  []string
@@ -232,8 +232,8 @@ func (w *writer) takesAlong(of *parsedRecord, first plog.LogRecord) along {
 	return found
 }
 
-// copyTo copies the properties, but no more than so many, and none if the budget of the batch does not allow it. It returns how
-// many were not copied.
+// copyTo copies up to most properties, and none if they exceed the budget of the batch. It returns how many were not
+// copied.
 func (a *along) copyTo(to *xpdata.MapBuilder, most int, budget *parser) (leftOut int) {
 	if !budget.inherits(a.weight) {
 		return len(a.names)
@@ -246,7 +246,7 @@ func (a *along) copyTo(to *xpdata.MapBuilder, most int, budget *parser) (leftOut
 	return len(a.names) - n
 }
 
-// beside makes a record that stands behind what became of first so far.
+// beside makes a record that follows what became of first so far.
 func (w *writer) beside(first plog.LogRecord) plog.LogRecord {
 	record := plog.NewLogRecord()
 	record.SetObservedTimestamp(first.ObservedTimestamp())
@@ -256,7 +256,8 @@ func (w *writer) beside(first plog.LogRecord) plog.LogRecord {
 	return record
 }
 
-// weightOf is about how many bytes a copy of a value takes. Texts are shared, but not by what is written of them.
+// weightOf estimates how many bytes a copy of a value takes. Strings are shared in memory, but not when they are
+// marshaled.
 func weightOf(value pcommon.Value) int {
 	const valueCost = 48
 	weight := valueCost
@@ -277,13 +278,13 @@ func weightOf(value pcommon.Value) int {
 	return weight
 }
 
-// extraRecord stands behind the record that has this place among those that stay in the scope.
+// extraRecord follows the record with this position among those that stay in the scope.
 type extraRecord struct {
 	behind int
 	record plog.LogRecord
 }
 
-// insertExtra puts what the records of a scope become beside their first event behind them, and returns how many there are.
+// insertExtra inserts what the records of a scope become after their first event, and returns how many there are.
 func (w *writer) insertExtra(records plog.LogRecordSlice) int {
 	n := len(w.extra)
 	if n == 0 {
@@ -308,7 +309,7 @@ func emptied(records plog.LogRecordSlice) plog.LogRecordSlice {
 	return records
 }
 
-// identify writes the $identify that sets the properties of an event's flags right.
+// identify writes the $identify that corrects the properties of an event's flags.
 func (w *writer) identify(e *Event, record plog.LogRecord) {
 	writeEnvelope(record, amplitude.EventIdentify, e)
 	out := &w.builder
@@ -332,7 +333,8 @@ func (w *writer) identify(e *Event, record plog.LogRecord) {
 	out.UnsafeIntoMap(record.Attributes())
 }
 
-// leaveOut takes the operations that must not be done out of an event that another Collector made, and returns its insert_id.
+// leaveOut removes the operations that must not be done from an event that another Collector made, and returns its
+// insert_id.
 func (w *writer) leaveOut(e *Event, record plog.LogRecord) (insertID string) {
 	attributes := record.Attributes()
 	clear(w.kept)
@@ -359,7 +361,7 @@ func (w *writer) leaveOut(e *Event, record plog.LogRecord) (insertID string) {
 	return id.AsString()
 }
 
-// rename makes a raw exposure the transformed one, of which Amplitude sets no property.
+// rename turns a raw exposure into a transformed one, for which Amplitude sets no property.
 func rename(record plog.LogRecord) {
 	attributes := record.Attributes()
 	for from, to := range map[string]string{
@@ -374,7 +376,7 @@ func rename(record plog.LogRecord) {
 	record.SetEventName(amplitude.EventExposure)
 }
 
-// sink takes the attributes of an event: put into a map, or appended to a new one.
+// sink receives the attributes of an event, and puts them into a map or appends them to a new one.
 type sink struct {
 	attributes pcommon.Map
 	builder    *xpdata.MapBuilder
@@ -387,7 +389,7 @@ func (k sink) put(name string) pcommon.Value {
 	return steps.PutEmpty(k.attributes, name)
 }
 
-// writeEnvelope writes what stands outside the attributes.
+// writeEnvelope writes everything except the attributes.
 func writeEnvelope(record plog.LogRecord, name string, e *Event) {
 	record.SetEventName(name)
 	record.SetTimestamp(pcommon.Timestamp(uint64(e.Time) * uint64(time.Millisecond)))
@@ -397,7 +399,7 @@ func writeEnvelope(record plog.LogRecord, name string, e *Event) {
 	record.SetDroppedAttributesCount(0)
 }
 
-// fields writes the fields of the event that are no event properties.
+// fields writes the fields of the event that are not event properties.
 func (w *writer) fields(e *Event, insertID string, out sink) {
 	if e.UserID != "" {
 		w.stash.put(stashUserID, e.UserID, out.put(amplitude.AttrUserID))

@@ -14,15 +14,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// shapedProperties are the flags of a shaped event whose user property is unset, and those whose property it sets or
-// unsets.
+// shapedProperties are the flags of a shaped event whose user property it unsets, and those that it sets or unsets.
 type shapedProperties struct {
 	unset      []string
 	propertied []string
 }
 
-// readShaped reads an event that an edge Collector shaped: the same facts that its raw record told, so that both give
-// the same subject and result. The event itself stays as it is.
+// readShaped reads an event that an edge Collector shaped: the same facts as in its raw record, so that both give the
+// same subject and result. The event itself is not changed.
 func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord, now int64) decision {
 	first := len(p.flags)
 	groups := groupSet{list: p.groups, start: len(p.groups)}
@@ -35,7 +34,7 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord, now int64) d
 		names, r.customEvent = rawNames, name
 	}
 	attributes := record.Attributes()
-	text := func(name string) string { // of a name that stands twice, the first counts, here as in the exporter
+	text := func(name string) string { // the first value of a duplicate name wins, as in the exporter
 		if value, ok := steps.Get(attributes, name); ok {
 			return value.AsString()
 		}
@@ -74,7 +73,7 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord, now int64) d
 		p.flags = p.flags[:first+len(flags)]
 	default:
 		exposed.Unassigned = exposed.Variant == ""
-		// Of a raw exposure Amplitude sets the property.
+		// Amplitude sets the property of a raw exposure.
 		exposed.NoProperty = record.EventName() != amplitude.EventRawExposure && !slices.Contains(p.propertied, exposed.Key)
 		p.flags = append(p.flags, exposed)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// The values that are stashed while a record is rewritten.
+// The values that are set aside while a record is rewritten.
 const (
 	stashFlagKey = iota
 	stashVariant
@@ -23,13 +23,13 @@ const (
 	numStash = stashAmount + len(amountFields)
 )
 
-// stash keeps the texts of an event whose attributes are about to go, so that they can be moved to their new names
-// instead of being copied.
+// stash sets aside the strings of an event whose attributes are about to be removed, so that they can be moved to their
+// new names instead of being copied.
 type stash struct {
 	values [numStash]pcommon.Value
 	full   [numStash]bool
 	event  *Event
-	// flag is that of an exposure; an assignment has an empty one.
+	// flag is the flag of an exposure; it is empty for an assignment.
 	flag    *Flag
 	nothing pcommon.Value
 }
@@ -56,7 +56,7 @@ func (s *stash) begin(e *Event) {
 	}
 }
 
-// take stashes the value of an attribute that goes, if it is a text of the event.
+// take stashes the value of an attribute to be removed, if it is a string of the event.
 func (s *stash) take(value pcommon.Value) {
 	if value.Type() != pcommon.ValueTypeStr {
 		s.takeAmount(value)
@@ -100,7 +100,7 @@ func (s *stash) takeAmount(value pcommon.Value) {
 	}
 }
 
-// putAmount gives a stashed number to an attribute of the event, or writes it there.
+// putAmount moves a stashed number to an attribute of the event, or writes it there.
 func (s *stash) putAmount(i int, to pcommon.Value) {
 	switch place := stashAmount + i; {
 	case s.full[place]:
@@ -122,7 +122,7 @@ func (s *stash) takeAll(attributes pcommon.Map) {
 	})
 }
 
-// put gives a stashed text to an attribute of the event, or writes it there.
+// put moves a stashed string to an attribute of the event, or writes it there.
 func (s *stash) put(place int, text string, to pcommon.Value) {
 	if s.full[place] {
 		s.values[place].MoveTo(to)
@@ -132,7 +132,7 @@ func (s *stash) put(place int, text string, to pcommon.Value) {
 	to.SetStr(text)
 }
 
-// empty forgets the event and its texts.
+// empty drops the event and its strings.
 func (s *stash) empty() {
 	s.event, s.flag = nil, nil
 	for i := range s.values {

@@ -5,16 +5,16 @@ package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/int
 
 import "strings"
 
-// IDSuspect is what makes an id look as if it were not written as the flag's evaluation has it. Amplitude names these among
-// the causes of users who move between variants; the id is taken as it is.
+// IDSuspect is why an id looks different from the one used to evaluate the flag. Amplitude lists these among the causes
+// of users who move between variants; the id is used unchanged.
 type IDSuspect uint8
 
 const (
 	// SuspectQuoted: there are quotes around the id.
 	SuspectQuoted IDSuspect = iota
-	// SuspectUpperUUID: a UUID has letters in upper case, which others write in lower case.
+	// SuspectUpperUUID: a UUID has upper-case letters, which are usually lower-case.
 	SuspectUpperUUID
-	// SuspectSurrounded: there is text around the id, as a print-out or a field's name has it.
+	// SuspectSurrounded: there is text around the id, such as a printed type or a field name.
 	SuspectSurrounded
 	// NumIDSuspects is the number of them.
 	NumIDSuspects
@@ -23,21 +23,21 @@ const (
 
 var idSuspectNames = [NumIDSuspects]string{"quoted", "upper_case_uuid", "surrounding_text"}
 
-// String returns the word that metrics count by.
+// String returns the name that metrics use.
 func (s IDSuspect) String() string { return idSuspectNames[s] }
 
 var idSuspectHints = [NumIDSuspects]string{
-	SuspectQuoted: "there are quotes around the id, which the flag was hardly evaluated with: take them off where the record is written, " +
+	SuspectQuoted: "there are quotes around the id, and the flag was probably evaluated without them: remove them where the record is written, " +
 		"or set identity.normalize to [unquote] if no evaluation has them",
-	SuspectUpperUUID: "a UUID in upper case and the same one in lower case are two users to Amplitude: write it everywhere as the flag's evaluation has it",
-	SuspectSurrounded: "the id stands in other text, such as user_id=... or Optional(...): record the id alone, " +
-		"as the flag's evaluation has it",
+	SuspectUpperUUID: "a UUID in upper case and the same one in lower case are two users to Amplitude: always write it as in the flag's evaluation",
+	SuspectSurrounded: "the id is surrounded by other text, such as user_id=... or Optional(...): record the id alone, " +
+		"as in the flag's evaluation",
 }
 
-// Hint tells what to do about it.
+// Hint says what to do about it.
 func (s IDSuspect) Hint() string { return idSuspectHints[s] }
 
-// suspectID tells what makes an id suspect, notSuspect if nothing does. The id is not empty.
+// suspectID returns why an id is suspect, or notSuspect. The id is not empty.
 func suspectID(id string) IDSuspect {
 	switch {
 	case unquoted(id) != id:
@@ -48,7 +48,7 @@ func suspectID(id string) IDSuspect {
 		}
 	case len(id) > uuidLength:
 		for i := 0; i+uuidLength <= len(id); i++ {
-			// What Amplitude's SDKs make has an R behind it.
+			// Ids made by Amplitude's SDKs end in R.
 			if id[i+8] == '-' && isUUID(id[i:i+uuidLength]) && !(i == 0 && id[uuidLength:] == "R") {
 				return SuspectSurrounded
 			}
@@ -79,7 +79,7 @@ func isUUID(text string) bool {
 	return true
 }
 
-// surrounded tells whether an id is a print-out such as Optional(...), {...} and <...>, or has the name of a field before it.
+// surrounded reports whether an id is printed like Optional(...), {...} or <...>, or follows a field name.
 func surrounded(id string) bool {
 	if last := strings.IndexByte(")}]>", id[len(id)-1]); last >= 0 && strings.IndexByte(id, "({[<"[last]) >= 0 {
 		return true
@@ -96,7 +96,7 @@ func surrounded(id string) bool {
 	}
 }
 
-// unquoted takes off one pair of quotes, escaped or not, if there is something between them.
+// unquoted removes one pair of quotes, escaped or not, if there is something between them.
 func unquoted(id string) string {
 	for _, quote := range quotes {
 		if inner, ok := strings.CutPrefix(id, quote[0]); ok {
@@ -108,5 +108,5 @@ func unquoted(id string) string {
 	return id
 }
 
-// quotes are pairs that stand around an id; the typographic ones come of spreadsheets and documents.
+// quotes are the pairs found around ids; the typographic ones come from spreadsheets and documents.
 var quotes = [...][2]string{{`\"`, `\"`}, {`"`, `"`}, {`'`, `'`}, {"`", "`"}, {"“", "”"}, {"‘", "’"}}

@@ -14,40 +14,40 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 )
 
-// Decided is a record whose events have their verdicts: enough to choose whether its decision is explained. What it
-// refers to is only good until [Batch.Write].
+// Decided is a record whose events have their verdicts, with enough to decide whether to explain it. It is only valid
+// until [Batch.Write].
 type Decided struct {
 	Outcome Outcome
-	// Reason is the metrics' word for why it is skipped or rejected, or "late"; Hint, what it means or what to do.
+	// Reason is why it is skipped or rejected, as in metrics, or "late"; Hint is what that means or what to do.
 	Reason, Hint string
-	// Class numbers outcome and reason together, below NumClasses.
+	// Class encodes outcome and reason, below NumClasses.
 	Class    uint8
 	Resource pcommon.Map
 	// Identity and Flags are what was read, as far as it was.
 	Identity
 	Flags []Flag
-	// Parts is how many flags and attributes it has: telling of a record takes work for each.
+	// Parts is how many flags and attributes it has: explaining a record takes work for each.
 	Parts int
 }
 
-// NumClasses is how many outcomes, with their reasons, there are.
+// NumClasses is the number of outcomes with their reasons.
 const NumClasses = int(NumOutcomes) + int(NumSkipReasons) + int(NumRejectReasons) + 1
 
-// ReasonLate is why an event leaves the user property alone, in the word of the metric that counts such events.
+// ReasonLate is why an event leaves the user property alone, named like the metric that counts such events.
 const ReasonLate = "late"
 
-// Listener chooses the records whose decisions are explained after all.
+// Listener selects records whose decisions are explained afterward.
 type Listener interface {
-	// Passes is asked about the next n records, all of one class: whether none of them is wanted, which costs next to nothing.
+	// Passes reports whether none of the next n records, all of one class, is wanted. It must be cheap.
 	Passes(class uint8, n int) bool
-	// Wants is asked about those of which more may be wanted.
+	// Wants is called for the records that Passes did not rule out.
 	Wants(*Decided) bool
-	// Explains gets the explanation of a record that it wants. [Batch.Write] completes it.
+	// Explains receives the explanation of a wanted record. [Batch.Write] completes it.
 	Explains(*Decided, *explain.Explanation)
 }
 
 // Tell explains the decisions on the records that a Listener wants, between the verdicts and [Batch.Write]. Only those
-// are read a second time, with a trace; what was decided stands.
+// are read again, with a trace; the decisions do not change.
 func (b *Batch) Tell(ld plog.Logs, arrival time.Time, to Listener) {
 	t := teller{batch: b, now: arrival.UnixMilli(), to: to}
 	defer t.end()
@@ -65,7 +65,7 @@ func (b *Batch) Tell(ld plog.Logs, arrival time.Time, to Listener) {
 						continue
 					}
 				} else if run := b.othersFrom(position, next, n-k); to.Passes(others, run) {
-					// Most records are others: they are not looked at one by one.
+					// Most records are foreign: they are not examined one by one.
 					k, position = k+run-1, position+run-1
 					continue
 				}
@@ -83,7 +83,7 @@ func (b *Batch) Tell(ld plog.Logs, arrival time.Time, to Listener) {
 	}
 }
 
-// othersFrom is how many of n records from a position on are others; next is the first after it that is not.
+// othersFrom returns how many of n records from a position on are foreign; next is the first after it that is not.
 func (b *Batch) othersFrom(position, next, n int) int {
 	if next == len(b.records) {
 		return n
@@ -91,7 +91,7 @@ func (b *Batch) othersFrom(position, next, n int) int {
 	return min(n, b.records[next].position-position)
 }
 
-// classOf numbers what became of a record; nil is one of others.
+// classOf returns the class of a record; nil is a foreign one.
 func (b *Batch) classOf(r *parsedRecord) uint8 {
 	if r == nil {
 		if b.parser.set.OtherRecords == OtherDrop {
@@ -113,7 +113,7 @@ func (b *Batch) classOf(r *parsedRecord) uint8 {
 	return uint8(b.outcomeOf(r))
 }
 
-// decided sums up what was decided about a record; nil is one of others.
+// decided summarizes what was decided about a record; nil is a foreign one.
 func (b *Batch) decided(r *parsedRecord, resource pcommon.Map, class uint8) Decided {
 	one := Decided{Outcome: Outcome(class), Class: class, Resource: resource}
 	if r == nil {
@@ -131,7 +131,7 @@ func (b *Batch) decided(r *parsedRecord, resource pcommon.Map, class uint8) Deci
 	return one
 }
 
-// ClassWords are the outcome and the reason that a class stands for. Of late events the outcome is left open: "".
+// ClassWords returns the outcome and the reason of a class. The outcome of late events is open: "".
 func ClassWords(class uint8) (outcome, reason string) {
 	switch n := int(class); {
 	case n < int(NumOutcomes):
@@ -145,12 +145,12 @@ func ClassWords(class uint8) (outcome, reason string) {
 	}
 }
 
-// ClassIsOthers tells whether a class is that of other records, of which nothing is read.
+// ClassIsOthers reports whether a class is that of other records, of which nothing is read.
 func ClassIsOthers(class uint8) bool {
 	return Outcome(class) == Passed || Outcome(class) == Dropped
 }
 
-// teller reads records again. Its batch gives it memory, and ends without being counted.
+// teller reads records again, with the memory of a batch that is not counted.
 type teller struct {
 	batch    *Batch
 	again    *Batch
@@ -166,7 +166,7 @@ func (t *teller) end() {
 	}
 }
 
-// explain traces what is read of a record, and adds what was decided about it.
+// explain traces the reading of a record, and adds what was decided about it.
 func (t *teller) explain(trace *Trace, r *parsedRecord, position int, resource plog.ResourceLogs, scope plog.ScopeLogs, record plog.LogRecord) *explain.Explanation {
 	b := t.batch
 	switch {
@@ -177,7 +177,7 @@ func (t *teller) explain(trace *Trace, r *parsedRecord, position int, resource p
 		}
 		trace.foreign(b.parser.Mapper, record)
 		return trace.x
-	case r.trace != nil: // whoever sent it asked, too
+	case r.trace != nil: // the sender asked for an explanation, too
 		return r.trace.x
 	case t.again == nil:
 		t.again = b.parser.Batch()

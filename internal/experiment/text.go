@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// maxValueVariant is how long a flag's value may be to stand for its variant; longer ones are content.
+	// maxValueVariant is the maximum length of a flag's value that is used as its variant; longer values are content.
 	maxValueVariant = 256
-	// maxExactFloat is the first whole number that a float64 may have rounded.
+	// maxExactFloat is the first integer that a float64 may have rounded.
 	maxExactFloat = 1 << 53
 )
 
@@ -31,7 +31,7 @@ func validText(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// isPlain tells of almost every text that it needs no repair: ASCII, not blank, no white space around it.
+// isPlain reports whether a text needs no repair, as almost all do: ASCII, not blank, no surrounding white space.
 func isPlain(s string) bool {
 	if len(s) == 0 || s[0] <= ' ' || s[len(s)-1] <= ' ' {
 		return false
@@ -54,7 +54,7 @@ const (
 	notASCII = 0x8080808080808080
 )
 
-// scalarText returns a text, whole or fractional number, or boolean as text. Integers keep their digits.
+// scalarText returns a string, number or boolean as text. Integers keep their digits.
 func scalarText(value pcommon.Value) (string, bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
@@ -77,7 +77,7 @@ func scalarText(value pcommon.Value) (string, bool) {
 	}
 }
 
-// boolean reads a boolean, or its text: some loggers and SDKs write all of their attributes as text.
+// boolean reads a boolean, or its text: some loggers and SDKs write all attributes as text.
 func boolean(value pcommon.Value) (is, ok bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeBool:
@@ -93,7 +93,7 @@ func boolean(value pcommon.Value) (is, ok bool) {
 	return false, false
 }
 
-// keyText returns a text that is not blank, or a whole number as its digits.
+// keyText returns a non-blank string, or the digits of an integer.
 func keyText(value pcommon.Value) (string, bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
@@ -110,7 +110,7 @@ func keyText(value pcommon.Value) (string, bool) {
 	}
 }
 
-// wholeNumber returns the digits of an integer, or of a double that is one.
+// wholeNumber returns the digits of an integer, or of a double without a fraction.
 func wholeNumber(value pcommon.Value) (string, bool) {
 	if value.Type() == pcommon.ValueTypeInt {
 		return strconv.FormatInt(value.Int(), 10), true
@@ -125,15 +125,15 @@ func wholeNumber(value pcommon.Value) (string, bool) {
 type variantState uint8
 
 const (
-	// variantMissing: nothing was given, or blank text.
+	// variantMissing: there is no value, or it is blank.
 	variantMissing variantState = iota
 	variantUsable
-	// variantBad: something was given that cannot be a variant.
+	// variantBad: the value cannot be a variant.
 	variantBad
 )
 
-// variantText reads a variant. isValue says that it is the flag's value, which stands for the
-// variant only if it is short.
+// variantText reads a variant. isValue means that it is the flag's value, which is used as the variant only if it is
+// short.
 func variantText(value pcommon.Value, isValue bool) (string, variantState) {
 	var text string
 	switch value.Type() {
@@ -159,10 +159,10 @@ func variantText(value pcommon.Value, isValue bool) (string, variantState) {
 	return textVariant(validText(text), isValue, limit)
 }
 
-// textVariant reads what is not obviously a name.
+// textVariant reads a text that is not obviously a name.
 func textVariant(text string, isValue bool, limit int) (string, variantState) {
 	if trimmed := strings.TrimSpace(text); enclosed(trimmed, '"', '"') {
-		// A JSON string is a text in quotes.
+		// A JSON string is quoted text.
 		var content string
 		if json.Unmarshal([]byte(trimmed), &content) == nil {
 			text = content
@@ -179,7 +179,7 @@ func textVariant(text string, isValue bool, limit int) (string, variantState) {
 	}
 }
 
-// jsonNull is how JSON writes that there is no value.
+// jsonNull is the JSON null value.
 const jsonNull = "null"
 
 func tooLong(text string, limit int) bool {

@@ -17,14 +17,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// Trace puts into words what is decided about one record, where it is decided. A nil Trace is told nothing: almost no
-// record has one, so a decision that costs something to put into words asks first whether there is one.
+// Trace puts decisions about one record into words where they are made. A nil Trace records nothing: almost no record
+// has one, so code that has to do work for the words first checks for nil.
 type Trace struct {
 	x       *explain.Explanation
 	history *explain.History
-	// attributes are the names of the record's own, which it loses when its event is written.
+	// attributes are the names of the record's own attributes, which are lost when its event is written.
 	attributes []string
-	// watched tells that it is for who watches, and not to be shown whole.
+	// watched: it is for tap clients, and not shown completely.
 	watched bool
 }
 
@@ -51,14 +51,14 @@ func (t *Trace) rule(about, result, because string) {
 	}
 }
 
-// recognized says by which name a record was recognized.
+// recognized notes by which name a record was recognized.
 func (t *Trace) recognized(names *recognizer, record plog.LogRecord, as recordKind) {
 	if t == nil {
 		return
 	}
 	t.x.Recognized = explain.Recognized{As: kindNames[as]}
 	seen := names.namesOf(record)
-	chosen := 0 // of a record of others, its first
+	chosen := 0 // the first, for a foreign record
 	for i := range seen {
 		if as != kindNone && names.isOurs(seen[i].name) {
 			chosen = i
@@ -79,14 +79,14 @@ var kindNames = [numKinds]string{
 	kindImpression: "impression", kindIdentify: "identify", kindOutcome: "outcome",
 }
 
-// claimed tells of an attribute that was stripped.
+// claimed notes an attribute that was stripped.
 func (t *Trace) claimed(name string) {
 	if t != nil {
-		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: printable.Text(name), Because: "accept_shaped is false: an application has no say in it"})
+		t.x.NotCarried = append(t.x.NotCarried, explain.NotCarried{Name: printable.Text(name), Because: "accept_shaped is false: applications may not set it"})
 	}
 }
 
-// foreign tells what becomes of a record of others.
+// foreign notes what becomes of a foreign record.
 func (t *Trace) foreign(m *Mapper, record plog.LogRecord) {
 	if t == nil {
 		return
@@ -101,12 +101,12 @@ func (t *Trace) foreign(m *Mapper, record plog.LogRecord) {
 	t.x.Events = []explain.Event{{Sent: true, Record: t.copyForeign(record)}}
 }
 
-// whyForeign says why a record is not recognized, and what is nearly so.
+// whyForeign says why a record is not recognized, and what it is close to.
 func (m *Mapper) whyForeign(name string, record plog.LogRecord) string {
 	set := m.set
 	switch {
 	case name == amplitude.EventIdentify:
-		return "an $identify is ours only if an edge Collector made it of an un-exposure"
+		return "a $identify is recognized only if an edge Collector made it from an un-exposure"
 	case !set.Evaluation.Enabled && slices.Contains(set.Evaluation.EventNames, name):
 		return "evaluation.enabled is false"
 	}
@@ -115,7 +115,7 @@ func (m *Mapper) whyForeign(name string, record plog.LogRecord) string {
 	case isNear && kind == SimilarEventName:
 		return fmt.Sprintf("its event name is not in any event_names; names are compared exactly: did you mean %q?", near.Meant)
 	case isNear && near.Found == near.Meant:
-		return "it has no event name; a body that is one does not count"
+		return "it has no event name; an event name as the body does not count"
 	case isNear:
 		return fmt.Sprintf("it has no event name, though it has %s: did you mean %q?", printable.Text(near.Found), near.Meant)
 	case name == "":
@@ -127,7 +127,7 @@ func (m *Mapper) whyForeign(name string, record plog.LogRecord) string {
 	}
 }
 
-// decided tells how the reading of a record ended.
+// decided notes the result of reading a record.
 func (t *Trace) decided(r *parsedRecord, flags []Flag, leftOut []leftOutFlag) {
 	if t == nil {
 		return
@@ -156,7 +156,7 @@ func (t *Trace) decided(r *parsedRecord, flags []Flag, leftOut []leftOutFlag) {
 	}
 }
 
-// emits tells what the result of an evaluation becomes.
+// emits notes what the result of an evaluation becomes.
 func (t *Trace) emits(set *Settings, exposures, flags int) {
 	if t == nil {
 		return
@@ -165,14 +165,14 @@ func (t *Trace) emits(set *Settings, exposures, flags int) {
 		exposures, flags))
 }
 
-// leftBehind tells which attributes of a record its event does not tell.
+// leftBehind notes which attributes of a record are not part of its event.
 func (t *Trace) leftBehind(m *Mapper, kind recordKind, event plog.LogRecord) {
 	told := make(map[string]struct{}, event.Attributes().Len())
 	for name := range event.Attributes().All() {
 		told[name] = struct{}{}
 	}
 	for _, name := range t.attributes {
-		read := func(r ref) bool { return r.field != fieldProvider } // which only says how to read the others
+		read := func(r ref) bool { return r.field != fieldProvider } // it only says how to read the others
 		if slices.ContainsFunc(m.tables[kind].lookup(name), read) || slices.Contains(m.set.EventName, name) {
 			continue
 		}
@@ -182,7 +182,7 @@ func (t *Trace) leftBehind(m *Mapper, kind recordKind, event plog.LogRecord) {
 		because := "a limit of Amplitude on event properties"
 		switch {
 		case !mayTravel(name):
-			because = "attributes of this name never travel"
+			because = "attributes with this name are never sent"
 		case kind == kindOutcome && !m.outcomeProperties.Match(name):
 			because = "not in outcomes.properties"
 		case kind != kindOutcome && !m.include.Match(name):
@@ -192,7 +192,8 @@ func (t *Trace) leftBehind(m *Mapper, kind recordKind, event plog.LogRecord) {
 	}
 }
 
-// copyForeign copies a record of others: for who watches, only its name and what is told of it. It may be large.
+// copyForeign copies a foreign record, which may be large: for tap clients, only its name and what is reported about
+// it.
 func (t *Trace) copyForeign(record plog.LogRecord) plog.LogRecord {
 	if !t.watched {
 		return copyRecord(record)
@@ -210,11 +211,11 @@ func copyRecord(record plog.LogRecord) plog.LogRecord {
 	return kept
 }
 
-// because puts into words what decided whether the user is in a variant.
+// because says what decided whether the user is in a variant.
 func (r unassignedRule) because(kind recordKind, unassigned bool) string {
 	section := kind
 	if kind == kindImpression {
-		section = kindExposure // whose list it shares
+		section = kindExposure // which has the list
 	}
 	list := kindNames[section] + ".off_variants"
 	switch {
@@ -233,7 +234,7 @@ func (r unassignedRule) because(kind recordKind, unassigned bool) string {
 	}
 }
 
-// rejection says in a few words why a record was rejected; the hint says what to do.
+// rejection says briefly why a record was rejected; the hint says what to do.
 func rejection(reason RejectReason) string {
 	switch reason {
 	case RejectNoID:
@@ -241,27 +242,27 @@ func rejection(reason RejectReason) string {
 	case RejectNoFlagKey:
 		return "no attribute gives a flag key"
 	case RejectLongFlagKey:
-		return fmt.Sprintf("a flag key may have %d characters", maxFlagKey)
+		return fmt.Sprintf("a flag key may have at most %d characters", maxFlagKey)
 	case RejectBadVariant:
-		return "there is a variant, but it can be none"
+		return "the variant is not usable"
 	case RejectBadMetadata, RejectBadVariants, RejectBadGroups:
 		return "it is neither a map nor the text of a JSON object"
 	case RejectPropertyLimit:
-		return "max_experiment_properties flags are known already"
+		return "max_experiment_properties flags are already known"
 	case RejectFlagLimit:
 		return "the assignment has more than limits.flags flags"
 	case RejectSubjectLimit:
 		return "the request has limits.subject_records records of the same user and flag before it"
 	case RejectOutcomeLimit:
-		return "outcomes.max_per_minute have gone out in this minute"
+		return "outcomes.max_per_minute outcomes were already sent in this minute"
 	case RejectInheritedLimit:
 		return "the records of the request repeat more of their scopes and resources than limits.inherited_mib"
 	default:
-		return "no attribute gives an id that Amplitude takes"
+		return "no attribute gives an id that Amplitude accepts"
 	}
 }
 
-// reason tells whether the reason of an evaluation lets it count.
+// reason notes whether the reason of an evaluation lets it count.
 func (t *Trace) reason(set *Settings, reason string, listed, inExperiment, ofPreset bool) {
 	if t == nil {
 		return
@@ -282,7 +283,7 @@ func (t *Trace) reason(set *Settings, reason string, listed, inExperiment, ofPre
 	}
 }
 
-// preset tells what is known of the provider beyond the conventions.
+// preset notes what is known about the provider beyond the conventions.
 func (t *Trace) preset(set *Settings, known *preset, provider string) {
 	switch {
 	case t == nil || known == nil:
@@ -293,21 +294,21 @@ func (t *Trace) preset(set *Settings, known *preset, provider string) {
 	}
 }
 
-// superseded tells that another record tells the same evaluation.
+// superseded notes that another record reports the same evaluation.
 func (t *Trace) superseded() {
 	if t == nil {
 		return
 	}
 	t.x.Outcome, t.x.Reason, t.x.Hint = Skipped.String(), SkipSuperseded.String(), ""
-	t.rule("superseded", "skipped", "the same evaluation came under the newer name "+newerEvaluation+" too, which decides")
+	t.rule("superseded", "skipped", "the same evaluation also came with the newer name "+newerEvaluation+", which decides")
 }
 
-// dontTrack tells that the application asks not to count an exposure.
+// dontTrack notes that the application asks not to count an exposure.
 func (t *Trace) dontTrack() {
 	t.rule("track_exposure", "skipped", "metadata.trackExposure is false: the application asks not to count this one")
 }
 
-// valueForVariant tells that the value of a flag stands for its variant.
+// valueForVariant notes that the value of a flag is used as its variant.
 func (t *Trace) valueForVariant(value string, hasVariant bool) {
 	switch {
 	case t == nil:
@@ -318,7 +319,7 @@ func (t *Trace) valueForVariant(value string, hasVariant bool) {
 	}
 }
 
-// unassigned tells whether the user of an exposure is in a variant, and what becomes of it if not.
+// unassigned notes whether the user of an exposure is in a variant, and what becomes of it if not.
 func (t *Trace) unassigned(set *Settings, kind recordKind, flag *Flag, decided decision) {
 	if t == nil {
 		return
@@ -340,7 +341,7 @@ func (t *Trace) unassigned(set *Settings, kind recordKind, flag *Flag, decided d
 	}
 }
 
-// surroundings tells what an event says beside its flags.
+// surroundings notes what an event says in addition to its flags.
 func (t *Trace) surroundings(p *parser, r *parsedRecord, v *fieldValues, groups []Group, flags []Flag, record plog.LogRecord, now int64) {
 	if t == nil {
 		return
@@ -355,7 +356,7 @@ func (t *Trace) surroundings(p *parser, r *parsedRecord, v *fieldValues, groups 
 	t.property(p.set, r.kind, &flags[0])
 }
 
-// groups tells the groups of the event.
+// groups notes the groups of the event.
 func (t *Trace) groups(groups []Group) {
 	if len(groups) == 0 {
 		return
@@ -367,23 +368,23 @@ func (t *Trace) groups(groups []Group) {
 	t.rule("groups", strings.Join(told, " "), fmt.Sprintf("%d types and %d values at most", amplitude.MaxGroupTypes, amplitude.MaxGroupValues))
 }
 
-// client tells whose resource it is, and why an address of the user is not taken.
+// client notes whose resource it is, and why the user's address is not used.
 func (t *Trace) client(resource pcommon.Map, v *fieldValues, r *parsedRecord) {
 	if v.found(fieldClientAddress) && r.ip == "" {
-		because := "client.address is no IP address"
+		because := "client.address is not an IP address"
 		if !v.inRecord(fieldClientAddress) && r.client == nil {
-			because = "client.address stands on the resource of a server"
+			because = "client.address is on the resource of a server"
 		}
 		t.rule("ip", "none", because)
 	}
 	if r.client != nil {
 		t.rule("client", "device and place", "the resource is that of a browser or device")
 	} else if resource.Len() > 0 {
-		t.rule("client", "none", "the resource is no browser's or device's: it describes a server")
+		t.rule("client", "none", "the resource is not a browser's or device's: it describes a server")
 	}
 }
 
-// time tells which of its times an event has.
+// time notes which of its times an event has.
 func (t *Trace) time(timestamp, observed pcommon.Timestamp, chosen, now int64) {
 	result := time.UnixMilli(chosen).UTC().Format("2006-01-02T15:04:05.000Z")
 	var why []string
@@ -407,7 +408,7 @@ func (t *Trace) time(timestamp, observed pcommon.Timestamp, chosen, now int64) {
 	t.rule("time", result, strings.Join(append(why, "so the time of arrival"), "; "))
 }
 
-// property tells what becomes of the user property of an exposure.
+// property notes what becomes of the user property of an exposure.
 func (t *Trace) property(set *Settings, kind recordKind, flag *Flag) {
 	const about = "user_property"
 	switch {
@@ -419,6 +420,6 @@ func (t *Trace) property(set *Settings, kind recordKind, flag *Flag) {
 	case flag.NoProperty:
 		t.rule(about, "left alone", "metadata.flagType is "+flagTypeMutualExcluded)
 	case set.Exposure.Wire == WireRaw && (!flag.Unassigned || set.Exposure.Unassigned != UnassignedIdentify):
-		t.rule(about, "left to Amplitude", "exposure.wire is raw: Amplitude makes it of $exposure")
+		t.rule(about, "left to Amplitude", "exposure.wire is raw: Amplitude sets it from $exposure")
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// events tells of the events that a record becomes. Whoever gives the verdicts adds why.
+// events notes the events that a record becomes. The caller that decides about them adds the reasons.
 func (t *Trace) events(events []Event) {
 	if t == nil {
 		return
@@ -34,21 +34,21 @@ func (t *Trace) events(events []Event) {
 	}
 }
 
-// ended tells what became of a record whose events are written, or are all repeats.
+// ended notes what became of a record whose events are written, or are all repeats.
 func (t *Trace) ended(outcome Outcome) {
 	if t != nil {
 		t.x.Outcome = outcome.String()
 	}
 }
 
-// wrote tells of an event that goes on as the given record; the first of its record tells of what it left behind.
+// wrote notes an event that is sent as the given record; the first of a record also notes what was left behind.
 func (t *Trace) wrote(m *Mapper, e *Event, record plog.LogRecord, first bool) {
 	if t == nil {
 		return
 	}
 	e.Told.Sent, e.Told.Record = true, copyRecord(record)
 	if !e.shaped {
-		pcommon.NewValueEmpty().MoveTo(e.Told.Record.Body()) // the body goes when all events of the record are written
+		pcommon.NewValueEmpty().MoveTo(e.Told.Record.Body()) // the body is removed when all events of the record are written
 		if first {
 			t.leftBehind(m, e.parsedRecord.kind, record)
 		}
@@ -57,7 +57,7 @@ func (t *Trace) wrote(m *Mapper, e *Event, record plog.LogRecord, first bool) {
 	e.Told.InsertID.SameAs = t.history.SentAs(t.x.Record, e.Told.InsertID.Value)
 }
 
-// repaired tells of the $identify that sets the properties of an event's flags right.
+// repaired notes the $identify that corrects the properties of an event's flags.
 func (t *Trace) repaired(e *Event, record plog.LogRecord) {
 	if t == nil {
 		return
@@ -67,7 +67,7 @@ func (t *Trace) repaired(e *Event, record plog.LogRecord) {
 	e.Told.Identify = &identify
 }
 
-// describeInsertID tells what the insert_id of an event is made of.
+// describeInsertID says what the insert_id of an event is made of.
 func (e *Event) describeInsertID(set *Settings, record plog.LogRecord) *explain.InsertID {
 	id := &explain.InsertID{Window: e.Window}
 	if value, ok := record.Attributes().Get(amplitude.AttrInsertID); ok {

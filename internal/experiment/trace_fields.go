@@ -15,7 +15,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// fieldNames are the keys of the configuration that list the attributes of a field, or what the attribute itself is called.
+// fieldNames are the configuration keys that list the attributes of a field, or the name of the attribute itself.
 var fieldNames = [...]string{
 	fieldFlagKey:               "flag_key",
 	fieldVariant:               "variant",
@@ -56,7 +56,7 @@ func (m *Mapper) fieldName(f field) string {
 	return fieldNames[f]
 }
 
-// isWanted tells whether a field is worth a word when nothing gives it.
+// isWanted reports whether the absence of a field is worth mentioning.
 func isWanted(f field, kind recordKind) bool {
 	switch f {
 	case fieldFlagKey, fieldVariant:
@@ -76,7 +76,7 @@ type candidate struct {
 	rank level
 }
 
-// fields tells for each field which attribute gave it, and what became of the others.
+// fields notes which attribute gave each field, and what became of the others.
 func (t *Trace) fields(p *parser, kind recordKind, record plog.LogRecord, body pcommon.Value, v *fieldValues) {
 	if t == nil {
 		return
@@ -106,7 +106,7 @@ func (t *Trace) fields(p *parser, kind recordKind, record plog.LogRecord, body p
 	t.contextField(v, readIdentity(&p.set.Identity, v))
 }
 
-// contextField says of the id that the flag context stands for that it gives it.
+// contextField notes that the flag context gave the id.
 func (t *Trace) contextField(v *fieldValues, who Identity) {
 	var stands field
 	switch {
@@ -128,7 +128,7 @@ func (t *Trace) contextField(v *fieldValues, who Identity) {
 	t.x.Facts = slices.Delete(t.x.Facts, at(fieldContextID), at(fieldContextID)+1)
 }
 
-// candidates asks of each attribute on its own whether it would be taken.
+// candidates checks for each attribute separately whether it would be used.
 func candidates(r *reader, kind recordKind, record plog.LogRecord, body pcommon.Value) (found [numFields][]candidate) {
 	var where string
 	var look func(at level, name string, value pcommon.Value)
@@ -174,7 +174,7 @@ func candidates(r *reader, kind recordKind, record plog.LogRecord, body pcommon.
 	return found
 }
 
-// refusalNames name what is wrong with a value that a field does not take.
+// refusalNames say what is wrong with a refused value.
 var refusalNames = [numRefusals]string{
 	refusedNull:        "null",
 	refusedBlank:       "blank",
@@ -182,9 +182,9 @@ var refusalNames = [numRefusals]string{
 	refusedNotMap:      "neither a map nor the text of a JSON object",
 	refusedNotTime:     "not the milliseconds of a time",
 	refusedNotName:     "blank, or neither text nor a whole number",
-	refusedNotScalar:   "blank, or no text, number or boolean",
-	refusedNotNumber:   "no number",
-	refusedNotCurrency: "no code of three letters",
+	refusedNotScalar:   "blank, or not a string, number or boolean",
+	refusedNotNumber:   "not a number",
+	refusedNotCurrency: "not a three-letter code",
 	refusedNoOutcomeID: "a word for no id",
 	refusedBadVariant:  rejectNames[RejectBadVariant],
 	refusedEmptyID:     rejectNames[RejectEmptyID],
@@ -218,7 +218,7 @@ func (t *fieldTable) namesOf(f field) []string {
 	return names
 }
 
-// flagKey tells which attribute of an $identify names the flag.
+// flagKey notes which attribute of a $identify names the flag.
 func (t *Trace) flagKey(key, attribute string) {
 	if t == nil {
 		return
@@ -227,7 +227,7 @@ func (t *Trace) flagKey(key, attribute string) {
 	t.x.Facts = append(t.x.Facts, explain.Fact{Name: fieldNames[fieldFlagKey], Value: printable.Text(key), From: &from})
 }
 
-// shaped tells what an event that came shaped says.
+// shaped notes what an already shaped event says.
 func (t *Trace) shaped(r *parsedRecord, flag *Flag) {
 	if t == nil {
 		return
@@ -247,5 +247,5 @@ func (t *Trace) shaped(r *parsedRecord, flag *Flag) {
 			t.x.Facts = append(t.x.Facts, explain.Fact{Name: fieldNames[one.of], Value: printable.Text(one.text)})
 		}
 	}
-	t.rule("shaped", "kept", "it has "+amplitude.AttrInsertID+": another Collector made this event, and it stays as it is")
+	t.rule("shaped", "kept", "it has "+amplitude.AttrInsertID+": another Collector made this event, and it is not changed")
 }

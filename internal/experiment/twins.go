@@ -11,14 +11,15 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Where two hooks are registered, one evaluation comes twice: as feature_flag of the old conventions, which know no reason
-// and may hold the value for a variant, and as feature_flag.evaluation. The newer one decides, also that it is no exposure.
+// If two hooks are registered, each evaluation arrives twice: as feature_flag of the old conventions, which have no
+// reason and may hold the value as the variant, and as feature_flag.evaluation. The newer one decides, even if it is
+// not an exposure.
 
 const (
-	// twinsFor is how long, in milliseconds, an evaluation under the newer name supersedes those under the older one; up to
-	// twice as long.
+	// twinsFor is how long, in milliseconds, an evaluation with the newer name supersedes those with the older one; up
+	// to twice as long.
 	twinsFor = 10 * 60 * 1000
-	// twinsAfter is how long after the last evaluation under the older name those under the newer one are remembered.
+	// twinsAfter is how long after the last evaluation with the older name those with the newer one are remembered.
 	twinsAfter = 60 * 60 * 1000
 	// maxTwins bounds how many are remembered in that time.
 	maxTwins = 1 << 16
@@ -27,24 +28,25 @@ const (
 // twinKey is the hash of a user or device and a flag.
 type twinKey [16]byte
 
-// twinMemory remembers evaluations under the newer name across batches, since span events and log records arrive apart.
+// twinMemory remembers evaluations with the newer name across batches, because span events and log records arrive
+// separately.
 type twinMemory struct {
-	// older is when an evaluation under the older name last arrived: without any, nothing is remembered.
+	// older is when an evaluation with the older name last arrived; without any, nothing is remembered.
 	older atomic.Int64
 
 	mu sync.Mutex
-	// recent are those since begun, before those of the time before that.
+	// recent are those since begun, before those of the previous period.
 	recent, before map[twinKey]struct{}
 	begun          int64
 }
 
-// isNeeded tells whether evaluations under the older name arrive.
+// isNeeded reports whether evaluations with the older name arrive.
 func (t *twinMemory) isNeeded(now int64) bool {
 	last := t.older.Load()
 	return last != 0 && now-last < twinsAfter
 }
 
-// settleTwins skips evaluations under the older name that came under the newer name, too.
+// settleTwins skips evaluations with the older name that also came with the newer one.
 func (b *Batch) settleTwins(now int64) {
 	t := &b.parser.twins
 	olderOnes := false
@@ -92,7 +94,7 @@ func (t *twinMemory) age(now int64) {
 	}
 }
 
-// twinKey tells who was evaluated for which flag.
+// twinKey returns who was evaluated for which flag.
 func (b *Batch) twinKey(r *parsedRecord) (twinKey, bool) {
 	who := cmp.Or(r.UserID, r.DeviceID)
 	if who == "" || r.flags.len() != 1 || b.parser.flags[r.flags.start].Key == "" {

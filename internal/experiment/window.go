@@ -6,7 +6,7 @@ package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/int
 import (
 	"fmt"
 	"time"
-	_ "time/tzdata" // a container image may have no time zones of its own
+	_ "time/tzdata" // a container image may lack time zone data
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
@@ -16,14 +16,14 @@ const (
 	WindowDay = "day"
 	// MinWindow is the shortest of the other windows.
 	MinWindow = time.Minute
-	// MaxWindow is the longest: Amplitude forgets an insert_id after seven days.
+	// MaxWindow is the longest window: Amplitude forgets an insert_id after seven days.
 	MaxWindow = amplitude.DedupeWindow
 
 	secondsPerDay         = 24 * 60 * 60
 	millisecondsPerSecond = 1000
 )
 
-// Window numbers the windows of time, by default days, in which an equal result is a repeat.
+// Window numbers the time windows, by default days, in which an equal result is a repeat.
 type Window struct {
 	// zone is nil for UTC days and for windows of a fixed length.
 	zone *time.Location
@@ -33,7 +33,7 @@ type Window struct {
 	isDay bool
 }
 
-// NewWindow reads `window` ("day" or a duration) and `time_zone` (an IANA name).
+// NewWindow parses `window` ("day" or a duration) and `time_zone` (an IANA name).
 func NewWindow(window, timeZone string) (*Window, error) {
 	zone, err := time.LoadLocation(timeZone)
 	if err != nil || timeZone == "" || timeZone == "Local" {
@@ -52,8 +52,8 @@ func NewWindow(window, timeZone string) (*Window, error) {
 	return &Window{length: length.Milliseconds()}, nil
 }
 
-// Number numbers the window that an event time in milliseconds since the Unix epoch belongs to.
-// A day is numbered by its local date: 0 is 1 January 1970, whatever the zone.
+// Number returns the number of the window of an event time in milliseconds since the Unix epoch. A day is numbered by
+// its local date: 0 is 1 January 1970, regardless of the time zone.
 func (w *Window) Number(ms int64) int32 {
 	if w.zone == nil {
 		return int32(floorDiv(ms, w.length))

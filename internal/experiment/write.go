@@ -14,39 +14,40 @@ type Counts struct {
 	Outcomes [NumOutcomes]int
 	Skipped  [NumSkipReasons]int
 	Rejected [NumRejectReasons]int
-	// FlagsLeftOut are flags of assignments; IDsIgnored are ids that were refused and counted as absent.
+	// FlagsLeftOut counts flags of assignments; IDsIgnored counts ids that were refused and treated as absent.
 	FlagsLeftOut [NumRejectReasons]int
 	IDsIgnored   [NumRejectReasons]int
-	// IDsSuspect are ids that are taken and do not look as the flag's evaluation has them.
+	// IDsSuspect counts ids that were used but look different from those used to evaluate the flag.
 	IDsSuspect [NumIDSuspects]int
 	NearMisses NearMisses
 	Claims     Claims
 	// SkippedFlag is the key of a flag that was skipped. ExampleFlag is the key of a flag that was rejected or left out.
 	SkippedFlag [NumSkipReasons]string
 	ExampleFlag [NumRejectReasons]string
-	// WithoutReason are exposures of evaluations that tell no reason; WithoutReasonFlag is the flag of one.
+	// WithoutReason counts exposures from evaluations without a reason; WithoutReasonFlag is the flag of one.
 	WithoutReason     int
 	WithoutReasonFlag string
-	// ExtraEvents are events beyond the first of their record; Late ones do not touch the user's properties.
+	// ExtraEvents counts events beyond the first of their record; Late counts those that do not touch the user's
+	// properties.
 	ExtraEvents int
 	Late        int
-	// ExtraRepeats are events that are repeats, of records of which another event goes out.
+	// ExtraRepeats counts repeats among the events of records of which another event is sent.
 	ExtraRepeats int
-	// FlappingFlag is a flag whose property changes too often, "" if there is none; Flapping counts those of events.
+	// FlappingFlag is a flag whose property changes too often, or ""; Flapping counts such events.
 	Flapping     int
 	FlappingFlag string
-	// Identifies are $identify that set a property right, with no event or behind one.
+	// Identifies counts $identify that correct a property, without an event or after one.
 	Identifies int
-	// PropertiesLeftOut are event properties beyond Amplitude's limits, and GroupsLeftOut are groups and values of groups.
+	// PropertiesLeftOut counts event properties beyond Amplitude's limits, GroupsLeftOut groups and group values.
 	PropertiesLeftOut int
 	GroupsLeftOut     int
-	// Changed has a flag, as the label of a metric, for each change of variant.
+	// Changed has a flag, as a metric label, for each change of variant.
 	Changed []string
 }
 
-// Write rewrites the batch that was read: each event that is no repeat takes the place of its record, what else the record
-// becomes stands right behind it, and records that become nothing go. It returns how many records are
-// left, and what became of all.
+// Write rewrites the batch that was read: each event that is not a repeat replaces its record, anything else that the
+// record becomes follows it, and records that become nothing are removed. It returns how many records are left, and
+// what became of all of them.
 func (b *Batch) Write(ld plog.Logs) (left int, counts Counts) {
 	b.countRead(&counts)
 	dropOthers := b.parser.set.OtherRecords == OtherDrop
@@ -101,7 +102,7 @@ func (b *Batch) countRead(counts *Counts) {
 	}
 }
 
-// insertIDs makes the insert_ids of all events and $identify that go out, cut out of one text.
+// insertIDs makes the insert_ids of all events and $identify to send, as slices of one string.
 func (b *Batch) insertIDs() {
 	b.writer.ids = b.writer.ids[:0]
 	b.writer.ends = b.writer.ends[:0]
@@ -135,7 +136,7 @@ func (b *Batch) insertIDs() {
 	}
 }
 
-// write carries out what was decided about a record, and tells whether the record stays.
+// write carries out what was decided about a record, and reports whether the record stays.
 func (b *Batch) write(r *parsedRecord, record plog.LogRecord, counts *Counts) bool {
 	outcome := b.outcomeOf(r)
 	switch outcome {
@@ -161,7 +162,7 @@ func (b *Batch) write(r *parsedRecord, record plog.LogRecord, counts *Counts) bo
 	return outcome != Duplicate && r.leaves()
 }
 
-// outcomeOf tells what becomes of a record whose events have their verdicts.
+// outcomeOf returns what becomes of a record whose events have their verdicts.
 func (b *Batch) outcomeOf(r *parsedRecord) Outcome {
 	if !r.leaves() {
 		return r.outcome
@@ -186,7 +187,7 @@ func (b *Batch) exampleFlag(r *parsedRecord) string {
 	return b.parser.flags[r.flags.start].Key
 }
 
-// writeEvents writes the events of a record that are no repeats, and behind them what repairs user properties: the first
+// writeEvents writes the events of a record that are not repeats, followed by what repairs user properties: the first
 // into the record itself.
 func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Counts) {
 	events, identifies := 0, 0
@@ -244,7 +245,7 @@ func (b *Batch) writeEvents(r *parsedRecord, record plog.LogRecord, counts *Coun
 	}
 }
 
-// flagLabel is the flag of an event as the label of a metric.
+// flagLabel is the flag of an event as a metric label.
 func (e *Event) flagLabel() string {
 	if len(e.Flags) == 1 && e.Flags[0].names != nil {
 		return e.Flags[0].names.label
@@ -252,7 +253,7 @@ func (e *Event) flagLabel() string {
 	return otherFlagLabel
 }
 
-// eventNames are what the parts of an exposure are called in one of its two forms.
+// exposureNames are the names of the parts of an exposure in one of its two forms.
 type exposureNames struct{ event, flagKey, variant, experimentKey string }
 
 var (

@@ -1,11 +1,11 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package freelist keeps values for the next use. Unlike a [sync.Pool] it is not emptied by the garbage collector,
-// which runs more often than a batch comes: what a value has learned, and the memory it has grown to, stay.
+// Package freelist keeps values for reuse. Unlike a [sync.Pool], it is not emptied by the garbage collector, which runs
+// more often than batches arrive: what a value has learned, and its grown memory, are kept.
 package freelist // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
 
-// List holds idle values up to its capacity. It is safe for concurrent use, as is a copy of it.
+// List holds idle values up to its capacity. It and its copies are safe for concurrent use.
 type List[T any] chan T
 
 // New returns an empty list that holds at most n idle values.
@@ -13,7 +13,7 @@ func New[T any](n int) List[T] {
 	return make(List[T], n)
 }
 
-// Get takes an idle value; without one ok is false, and the caller makes one.
+// Get returns an idle value; if there is none, ok is false and the caller makes one.
 func (l List[T]) Get() (value T, ok bool) {
 	select {
 	case value = <-l:
@@ -23,8 +23,8 @@ func (l List[T]) Get() (value T, ok bool) {
 	}
 }
 
-// Put keeps a value that nobody uses any more; a full list lets it go. A value that has grown beyond what may be kept
-// forever is better not put back.
+// Put keeps a value that is not used anymore; a full list drops it. Do not put back a value that has grown too large to
+// be kept forever.
 func (l List[T]) Put(value T) {
 	select {
 	case l <- value:

@@ -1,7 +1,8 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package loopback knows the addresses of this machine, and finds free ones for servers that run in processes of their own.
+// Package loopback recognizes addresses of this machine, and finds free ones for servers that run as separate
+// processes.
 package loopback // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 
 import (
@@ -13,8 +14,8 @@ import (
 	"sync"
 )
 
-// Below the ports that systems give to clients (from 32768 on Linux, from 49152 elsewhere): a port
-// from there may go to a connection before the server gets to listen on it.
+// Below the ephemeral ports (from 32768 on Linux, from 49152 elsewhere): an ephemeral port may be given to a connection
+// before the server listens on it.
 const (
 	firstPort = 12_000
 	lastPort  = 31_999
@@ -24,14 +25,14 @@ const (
 // given holds a UDP socket on each port that was given, so that another process which looks for a free one sees that.
 var given sync.Map
 
-// IsHost tells whether a host, a name or an address without a port, is this machine.
+// IsHost reports whether a host, a name or an address without a port, is this machine.
 func IsHost(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// FreeAddress returns a host:port of the loopback interface that nothing listens on, and that it returns to nobody
-// else on this machine as long as this process lives. It fails when of a hundred ports none is free.
+// FreeAddress returns a host:port of the loopback interface that nothing listens on, and that it gives to nobody else
+// on this machine while this process lives. It fails after trying a hundred ports.
 func FreeAddress() (string, error) {
 	var last error
 	for range tries {

@@ -6,10 +6,10 @@ package pattern // import "github.com/otelcol-amplitude/otelcol-amplitude/intern
 
 import "strings"
 
-// Star stands for any text, also none.
+// Star matches any text, including none.
 const Star = "*"
 
-// Pattern is a text in which each * stands for any text.
+// Pattern is a text in which each * matches any text.
 type Pattern struct {
 	// head is before the first star, tail after the last; without a star, head is all.
 	head, tail string
@@ -18,7 +18,7 @@ type Pattern struct {
 	open    bool
 }
 
-// New reads a pattern; every text is one.
+// New parses a pattern; every text is valid.
 func New(text string) Pattern {
 	parts := strings.Split(text, Star)
 	last := len(parts) - 1
@@ -28,11 +28,11 @@ func New(text string) Pattern {
 	return Pattern{head: parts[0], between: parts[1:last], tail: parts[last], open: true}
 }
 
-// Head is the text that every match begins with.
+// Head is the text that every match starts with.
 func (p *Pattern) Head() string { return p.head }
 
-// Match tells whether all of name is what the pattern says. It takes time in proportion to the length of name for
-// each star.
+// Match reports whether the pattern matches all of name. It takes time proportional to the length of name for each
+// star.
 func (p *Pattern) Match(name string) bool {
 	if !p.open {
 		return name == p.head
@@ -52,7 +52,7 @@ func (p *Pattern) Match(name string) bool {
 	return true
 }
 
-// Capture tells the same, and what the star stands for; of several stars, what lies from the first to the last.
+// Capture does the same, and returns what the star matched; for several stars, everything from the first to the last.
 func (p *Pattern) Capture(name string) (starred string, ok bool) {
 	switch {
 	case !p.Match(name):
@@ -67,7 +67,7 @@ func (p *Pattern) Capture(name string) (starred string, ok bool) {
 // List is a list of patterns.
 type List []Pattern
 
-// NewList reads patterns.
+// NewList parses patterns.
 func NewList(texts []string) List {
 	list := make(List, len(texts))
 	for i, text := range texts {
@@ -76,7 +76,7 @@ func NewList(texts []string) List {
 	return list
 }
 
-// Match tells whether one of the patterns matches name.
+// Match reports whether one of the patterns matches name.
 func (l List) Match(name string) bool {
 	for i := range l {
 		if l[i].Match(name) {

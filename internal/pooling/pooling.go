@@ -1,8 +1,8 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pooling refuses the Collector's experimental memory pools for telemetry. A component that keeps a
-// record after it has handed it on, as a queue or a batch does, would read memory that is already somebody else's.
+// Package pooling refuses the Collector's experimental memory pools for telemetry. With them, a component that keeps a
+// record after handing it on, as a queue or a batch does, would read memory that is already reused.
 package pooling // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/pooling"
 
 import (
@@ -11,15 +11,15 @@ import (
 	"go.opentelemetry.io/collector/featuregate"
 )
 
-// Gate is the feature gate that switches the pools on.
+// Gate is the feature gate that enables the pools.
 const Gate = "pdata.useProtoPooling"
 
-// Refuse returns an error when the gate of the registry is on. Collectors without the gate pass.
+// Refuse returns an error if the gate is enabled in the registry. Collectors without the gate are fine.
 func Refuse(registry *featuregate.Registry) (err error) {
 	registry.VisitAll(func(gate *featuregate.Gate) {
 		if gate.ID() == Gate && gate.IsEnabled() {
-			err = fmt.Errorf("the feature gate %s is on: with it the Collector itself loses and mixes up log records; "+
-				"start without it (take it out of --feature-gates)", Gate)
+			err = fmt.Errorf("the feature gate %s is enabled, and with it the Collector itself loses and mixes up log records: "+
+				"start without it (remove it from --feature-gates)", Gate)
 		}
 	})
 	return err

@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package printable makes texts that others wrote fit for a line: of a log, an error, an explanation.
+// Package printable makes foreign text safe for one line of a log, an error or an explanation.
 package printable // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 
 import (
@@ -16,7 +16,7 @@ import (
 // MaxBytes is how many bytes of a text are shown.
 const MaxBytes = 120
 
-// Cut returns the beginning of a text as valid UTF-8. What it returns keeps nothing else in memory.
+// Cut returns the beginning of a text as valid UTF-8. The result does not retain the rest.
 func Cut(text string) string {
 	if len(text) <= MaxBytes {
 		return strings.Clone(strings.ToValidUTF8(text, "\uFFFD"))
@@ -28,11 +28,11 @@ func Cut(text string) string {
 	return strings.ToValidUTF8(text[:end], "\uFFFD") + "…"
 }
 
-// Text cuts a text and escapes what a terminal or a viewer of logs could take for more than text, such as control
-// characters and marks that turn the direction of writing.
+// Text cuts a text and escapes what a terminal or log viewer might interpret, such as control characters and marks that
+// change the text direction.
 func Text(text string) string { return Escape(Cut(text)) }
 
-// Escape does that to a whole text.
+// Escape does that for a whole text.
 func Escape(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if strings.IndexFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) < 0 {
@@ -50,7 +50,7 @@ func Escape(text string) string {
 	return safe.String()
 }
 
-// JSON escapes the same in a text of JSON, whose lines and blanks stay.
+// JSON escapes the same in JSON text, and keeps its line breaks and spaces.
 func JSON(text []byte) []byte {
 	unfit := func(r rune) bool { return r != '\n' && r != '\t' && !strconv.IsPrint(r) }
 	if bytes.IndexFunc(text, unfit) < 0 {

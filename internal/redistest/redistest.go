@@ -24,9 +24,9 @@ const (
 	tries        = 5
 )
 
-// Server is a redis-server of a test's own. It keeps nothing on disk and ends with the test.
+// Server is a redis-server for one test. It stores nothing on disk and ends with the test.
 type Server struct {
-	// Address is the host:port that it listens on, also after Revive.
+	// Address is the host:port that it listens on, even after Revive.
 	Address string
 
 	t         testing.TB
@@ -99,13 +99,13 @@ func (s *Server) hasEnded() bool {
 	}
 }
 
-// answers tells whether the server answers a PING, be it with an error.
+// answers reports whether the server answers a PING, even with an error.
 func (s *Server) answers() bool {
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", s.Address)
 	if err != nil {
 		return false
 	}
-	defer func() { _ = conn.Close() }() // nothing is kept
+	defer func() { _ = conn.Close() }() // nothing to save
 	if conn.SetDeadline(time.Now().Add(time.Second)) != nil {
 		return false
 	}
@@ -122,7 +122,7 @@ func (s *Server) Signal(signal os.Signal) {
 	require.NoError(s.t, s.process.Process.Signal(signal))
 }
 
-// Kill ends the server at once.
+// Kill ends the server immediately.
 func (s *Server) Kill() {
 	if s.process == nil {
 		return

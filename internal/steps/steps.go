@@ -1,9 +1,9 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package steps counts the work that a request costs: compares, probes, moves. Tests ask for the count, since work that
-// grows faster than the request shows in it long before it shows in a time that may be asserted. Outside of tests a
-// count is one load and one branch.
+// Package steps counts the work that a request costs: comparisons, probes, moves. Tests check the count, because
+// superlinear work shows in it long before it shows in timings, which may not be asserted. Outside of tests, a count is
+// one load and one branch.
 package steps // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 
 import (
@@ -14,14 +14,14 @@ import (
 
 var counter atomic.Pointer[atomic.Int64]
 
-// Add counts n steps. Loops count once for all their turns.
+// Add counts n steps. Loops count once for all iterations.
 func Add(n int) {
 	if c := counter.Load(); c != nil {
 		c.Add(int64(n))
 	}
 }
 
-// Count returns how many steps run takes. Only one Count may be under way in a process.
+// Count returns how many steps run takes. Only one Count may run at a time in a process.
 func Count(run func()) int64 {
 	var c atomic.Int64
 	if !counter.CompareAndSwap(nil, &c) {
@@ -32,13 +32,13 @@ func Count(run func()) int64 {
 	return c.Load()
 }
 
-// Get looks up an attribute, which compares with one after the other.
+// Get looks up an attribute, which compares names one by one.
 func Get(m pcommon.Map, name string) (pcommon.Value, bool) {
 	Add(m.Len())
 	return m.Get(name)
 }
 
-// PutEmpty puts an attribute, which compares with all that there are.
+// PutEmpty puts an attribute, which compares with all existing names.
 func PutEmpty(m pcommon.Map, name string) pcommon.Value {
 	Add(m.Len())
 	return m.PutEmpty(name)

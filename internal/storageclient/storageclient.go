@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package storageclient opens clients of storage extensions, so that what fails is named.
+// Package storageclient opens clients of storage extensions, with errors that name what failed.
 package storageclient // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 
 import (
@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 )
 
-// Find returns the storage extension of a name.
+// Find returns the storage extension with an id.
 func Find(host component.Host, storageID component.ID) (storage.Extension, error) {
 	found, ok := host.GetExtensions()[storageID]
 	if !ok {
@@ -26,12 +26,12 @@ func Find(host component.Host, storageID component.ID) (storage.Extension, error
 	return extension, nil
 }
 
-// Open opens the client of a component under a name of its own. A damaged file may panic in the library that reads it: that
-// is an error here. The error names the storage, what it is for and, of a file_storage, the file in its directory.
+// Open opens a named client for a component. The library that reads a damaged file may panic; Open returns that as an
+// error. The error names the storage, its purpose and, for file_storage, the file in its directory.
 func Open(ctx context.Context, extension storage.Extension, storageID component.ID, kind component.Kind, owner component.ID, name string) (client storage.Client, err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			err = fmt.Errorf("it is damaged: %v", panicked)
+			err = fmt.Errorf("the file is damaged: %v", panicked)
 		}
 		if err != nil {
 			client = nil
@@ -41,7 +41,7 @@ func Open(ctx context.Context, extension storage.Extension, storageID component.
 	return extension.GetClient(ctx, kind, owner, name)
 }
 
-// where tells the file, by the rule that file_storage has for its files.
+// where returns the file, by file_storage's naming rule.
 func where(storageID component.ID, kind component.Kind, owner component.ID, name string) string {
 	if storageID.Type().String() != "file_storage" {
 		return ""

@@ -12,23 +12,23 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// Batch is a batch of records on its way through a processor: it chooses those that somebody wants to be told of.
+// Batch is a batch of records passing through a processor: it selects those that some watcher wants.
 type Batch struct {
 	processor string
 	arrival   time.Time
-	// now is by the clock that rates are limited by.
+	// now is the time of the rate limits.
 	now  time.Time
 	told []*told
-	// to are those who want the record at hand.
+	// to are the watchers that want the current record.
 	to []*Watcher
-	// full are the classes of which nobody has room for more of this batch, and left how many of them came since.
+	// full are the classes for which no watcher has room anymore in this batch, and left how many of them came since.
 	full [experiment.NumClasses]bool
 	left [experiment.NumClasses]int
 }
 
 var _ experiment.Listener = (*Batch)(nil)
 
-// NewBatch returns the batch of a processor that arrived at a time, or nil if nobody watches.
+// NewBatch returns the batch of a processor that arrived at a time, or nil if no tap client is watching.
 func NewBatch(processor string, arrival time.Time) *Batch {
 	if !Watched() {
 		return nil
@@ -36,7 +36,7 @@ func NewBatch(processor string, arrival time.Time) *Batch {
 	return &Batch{processor: processor, arrival: arrival, now: time.Now()}
 }
 
-// Passes tells whether nobody has room for n records of a class, and counts them then.
+// Passes reports whether no watcher has room for n records of a class, and counts them if so.
 func (b *Batch) Passes(class uint8, n int) bool {
 	if b.full[class] {
 		b.left[class] += n
@@ -44,7 +44,7 @@ func (b *Batch) Passes(class uint8, n int) bool {
 	return b.full[class]
 }
 
-// Wants tells whether anybody has room for a record.
+// Wants reports whether any watcher has room for a record.
 func (b *Batch) Wants(one *experiment.Decided) bool {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
@@ -67,7 +67,7 @@ func (b *Batch) Wants(one *experiment.Decided) bool {
 	return len(b.to) > 0
 }
 
-// countLeft tells the watchers of the records that passed. The lock is held.
+// countLeft counts the records that passed for the watchers. The caller holds the lock.
 func (b *Batch) countLeft() {
 	for class, n := range b.left {
 		if n == 0 {
@@ -83,7 +83,7 @@ func (b *Batch) countLeft() {
 	}
 }
 
-// Explains takes the explanation of the record that was wanted last.
+// Explains receives the explanation of the last wanted record.
 func (b *Batch) Explains(one *experiment.Decided, x *explain.Explanation) {
 	t := &told{to: b.to, Decision: Decision{
 		Time: b.arrival, Processor: b.processor, Outcome: one.Outcome.String(), Reason: one.Reason, Hint: one.Hint,
@@ -105,7 +105,7 @@ func serviceOf(one *experiment.Decided) string {
 	return printable.Text(name.AsString())
 }
 
-// HandOver tells of the records, whose explanations are complete, just before the next component gets them.
+// HandOver publishes the records, whose explanations are complete, just before the next component gets them.
 func (b *Batch) HandOver() {
 	if b == nil {
 		return
@@ -127,13 +127,13 @@ func (b *Batch) HandOver() {
 	}
 }
 
-// Accepted says that the next component took the batch.
+// Accepted notes that the next component accepted the batch.
 func (b *Batch) Accepted() {
 	if b == nil || len(b.told) == 0 {
 		return
 	}
 	if exporters, _ := receipts.Exporters(); exporters == 0 {
-		// Nobody in this process will tell more.
+		// Nothing in this process will report more.
 		shared.mu.Lock()
 		defer shared.mu.Unlock()
 		for _, t := range b.told {
@@ -145,12 +145,12 @@ func (b *Batch) Accepted() {
 	b.told = nil
 }
 
-// Refused says that the next component did not take the batch, or what was wrong with that.
+// Refused says that the next component did not accept the batch, or what was wrong with that.
 func (b *Batch) Refused(err error) {
 	if b == nil {
 		return
 	}
-	why := "the next component did not take the batch"
+	why := "the next component did not accept the batch"
 	if err != nil {
 		why += ": " + printable.Text(err.Error())
 	}
@@ -158,12 +158,12 @@ func (b *Batch) Refused(err error) {
 	defer shared.mu.Unlock()
 	for _, t := range b.told {
 		if t.Seq == 0 {
-			continue // something broke before anybody was told
+			continue // something failed before any watcher saw it
 		}
-		x := *t.explanation // whoever was told reads the other one
+		x := *t.explanation // watchers read the other one
 		x.Outcome, x.Reason, x.Hint = OutcomeRefused, "", ""
 		t.explanation = &x
-		t.Outcome, t.Reason, t.Why, t.Hint = OutcomeRefused, "", why, "whoever sent it still has it, and sends it again"
+		t.Outcome, t.Reason, t.Why, t.Hint = OutcomeRefused, "", why, "the sender still has it, and sends it again"
 		for i := range t.Events {
 			if e := &t.Events[i]; !e.ended() || e.State == StateUnfollowed {
 				e.State = StateRefused

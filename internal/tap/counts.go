@@ -20,7 +20,7 @@ type Counter struct {
 	late     atomic.Uint64
 }
 
-// Add counts a batch that the next component took.
+// Add counts a batch that the next component accepted.
 func (c *Counter) Add(n *experiment.Counts) {
 	add(c.outcomes[:], n.Outcomes[:])
 	add(c.skipped[:], n.Skipped[:])
@@ -30,7 +30,7 @@ func (c *Counter) Add(n *experiment.Counts) {
 	}
 }
 
-// Refused counts the records of a batch that it did not take.
+// Refused counts the records of a batch that the next component refused.
 func (c *Counter) Refused(records int) { c.refused.Add(uint64(records)) }
 
 func add(to []atomic.Uint64, n []int) {
@@ -46,7 +46,7 @@ var counting struct {
 	counters []*Counter
 }
 
-// Count makes a Counter one that [Totals] adds up, until stop is called.
+// Count adds a Counter to those of [Totals], until stop is called.
 func Count(c *Counter) (stop func()) {
 	counting.Lock()
 	defer counting.Unlock()
@@ -58,14 +58,15 @@ func Count(c *Counter) (stop func()) {
 	}
 }
 
-// Counts are how many records the processors of this process have seen since they started, by the words of their metrics.
+// Counts are the numbers of records that the processors of this process have seen since they started, as in their
+// metrics.
 type Counts struct {
 	// Records are all of them, by outcome; Reasons those that are skipped, rejected or late, by reason.
 	Records map[string]uint64 `json:"records"`
 	Reasons map[string]uint64 `json:"reasons"`
 }
 
-// Totals adds up what all processors have counted.
+// Totals returns the sum over all processors.
 func Totals() Counts {
 	all := Counts{Records: map[string]uint64{}, Reasons: map[string]uint64{}}
 	counting.Lock()

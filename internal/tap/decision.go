@@ -19,34 +19,35 @@ import (
 
 // Decision is what a processor decided about one record, and what has become of it so far.
 type Decision struct {
-	// Seq numbers the decisions that anybody was told of. One that is told again, because more is known, keeps its number.
+	// Seq numbers the decisions sent to any watcher. An updated decision keeps its number.
 	Seq uint64 `json:"seq"`
 	// Time is when the record arrived.
 	Time      time.Time `json:"time"`
 	Processor string    `json:"processor"`
 	Service   string    `json:"service,omitempty"`
-	// Outcome and Reason are the words of the processor's metrics; Reason is "late" for an event that leaves the user property alone.
+	// Outcome and Reason are as in the processor's metrics; Reason is "late" for an event that leaves the user property
+	// alone.
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason,omitempty"`
-	// Why says it in words, and Hint what it means or what to do.
+	// Why is the reason in words, Hint what it means or what to do.
 	Why  string `json:"why,omitempty"`
 	Hint string `json:"hint,omitempty"`
-	// EventName is that of the record.
+	// EventName is the event name of the record.
 	EventName string `json:"event_name,omitempty"`
 	Flags     []Flag `json:"flags,omitempty"`
 	User      *ID    `json:"user,omitempty"`
 	Device    *ID    `json:"device,omitempty"`
-	// LookedFor are the attributes in which an id was looked for and not found; of a record that has one it is empty.
+	// LookedFor are the attributes in which no id was found; empty if the record has one.
 	LookedFor []string `json:"looked_for,omitempty"`
 	// Events are what the record becomes, and what became of each.
 	Events []Event `json:"events,omitempty"`
-	// Ended tells that nothing more will be told of it.
+	// Ended: the decision will not change anymore.
 	Ended bool `json:"ended"`
 
 	explanation *explain.Explanation
-	// ids are the texts that are masked.
+	// ids are the strings to mask.
 	ids []string
-	// bytes is about what all this takes in memory.
+	// bytes is the approximate size in memory.
 	bytes int
 }
 
@@ -56,7 +57,7 @@ type Flag struct {
 	Variant string `json:"variant,omitempty"`
 }
 
-// ID is who it was, and which attribute said so.
+// ID is an id, and the attribute that it came from.
 type ID struct {
 	Value string `json:"value"`
 	From  string `json:"from,omitempty"`
@@ -66,12 +67,12 @@ type ID struct {
 const (
 	StateRepeat       = "repeat"        // it is not sent
 	StateHandedOn     = "handed_on"     // the next component took it
-	StateRefused      = "refused"       // the next component did not take it: the sender still has it
+	StateRefused      = "refused"       // the next component refused it: the sender still has it
 	StateTaken        = "taken"         // an exporter has it
 	StateDelivered    = "delivered"     // Amplitude has it
-	StateNotDelivered = "not_delivered" // Amplitude does not get it
+	StateNotDelivered = "not_delivered" // Amplitude will not get it
 	StateUnknown      = "unknown"       // Amplitude may have it: no answer came
-	StateUnfollowed   = "unfollowed"    // it has no insert_id to be followed by, or too much was on its way
+	StateUnfollowed   = "unfollowed"    // it has no insert_id to track it by, or too much was in flight
 )
 
 // Event is one event of a record.
@@ -81,20 +82,21 @@ type Event struct {
 	// Properties are the operations on user properties.
 	Properties []Property `json:"properties,omitempty"`
 	State      string     `json:"state"`
-	// Why says why it is a repeat, or what was wrong with it.
+	// Why is why it is a repeat, or what was wrong with it.
 	Why string `json:"why,omitempty"`
-	// Hint says what that means, or what to do, where it does not arrive as a matter of course.
+	// Hint says what that means, or what to do, unless it is simply delivered.
 	Hint string `json:"hint,omitempty"`
-	// Request is the last one that it was in.
+	// Request is the last request that contained it.
 	Request *Request `json:"request,omitempty"`
 	// JSON is what the exporter sent.
 	JSON json.RawMessage `json:"event,omitempty"`
 
 	key uint64
-	// at is its place in the explanation, and identify tells that it is the $identify there.
+	// at is its index in the explanation; identify: it is the $identify there.
 	at       int
 	identify bool
-	// claims and settled count the exporters that have it, and those that are done with it; worst is what the worst of them told.
+	// claims and settled count the exporters that have it, and those that are done with it; worst is their worst
+	// outcome.
 	claims, settled int
 	worst           receipts.Outcome
 }
@@ -109,7 +111,7 @@ type Property struct {
 // Request is one request and its answer.
 type Request struct {
 	Exporter string `json:"exporter"`
-	// Status is that of HTTP, or invalid_api_key, timeout or network_error.
+	// Status is the HTTP status, or invalid_api_key, timeout or network_error.
 	Status string `json:"status"`
 	Text   string `json:"text,omitempty"`
 	// Events and Bytes are its size, and TookMS how long it took in milliseconds.
@@ -120,7 +122,7 @@ type Request struct {
 	Tries int `json:"tries"`
 }
 
-// ended tells whether nothing more becomes of the event.
+// ended reports whether the state of the event is final.
 func (e *Event) ended() bool {
 	switch e.State {
 	case StateHandedOn, StateTaken:
@@ -130,7 +132,7 @@ func (e *Event) ended() bool {
 	}
 }
 
-// fill takes over what the explanation says, once it is complete.
+// fill copies from the explanation, once it is complete.
 func (d *Decision) fill() {
 	x := d.explanation
 	d.EventName = printable.Text(x.Recognized.EventName)
@@ -160,7 +162,7 @@ func (d *Decision) fill() {
 	d.weigh()
 }
 
-// weigh estimates what the decision takes in memory: pdata and the words about them are several times their size on the wire.
+// weigh estimates the size of the decision in memory: pdata and explanations are several times their size on the wire.
 func (d *Decision) weigh() {
 	const ofOne, ofWords, timesWire = 4 << 10, 256, 8
 	x, wire := d.explanation, &plog.ProtoMarshaler{}
@@ -184,7 +186,7 @@ func (d *Decision) fact(f *explain.Fact) {
 	d.LookedFor = append(d.LookedFor, f.LookedFor...)
 }
 
-// completeFlags adds what was read of a flag that makes no event.
+// completeFlags adds what was read about a flag that makes no event.
 func (d *Decision) completeFlags() {
 	for i := range d.explanation.Facts {
 		switch f := &d.explanation.Facts[i]; {
@@ -207,7 +209,7 @@ func idOf(f *explain.Fact, otherwise *ID) *ID {
 	return id
 }
 
-// addEvent adds what is handed on as a record.
+// addEvent adds a record that is handed on.
 func (d *Decision) addEvent(record plog.LogRecord, at int, identify bool) {
 	e := Event{Type: printable.Text(record.EventName()), State: StateHandedOn, at: at, identify: identify}
 	for name, value := range record.Attributes().All() {
@@ -218,7 +220,7 @@ func (d *Decision) addEvent(record plog.LogRecord, at int, identify bool) {
 		case strings.HasPrefix(name, amplitude.AttrUserPropertiesPrefix):
 			operator, property, _ := strings.Cut(name[len(amplitude.AttrUserPropertiesPrefix):], ".")
 			if !strings.HasPrefix(property, amplitude.ExperimentPrefix) {
-				continue // what a shaped event sets besides is not read here
+				continue // other properties of a shaped event are not read here
 			}
 			one := Property{Operator: operator, Name: printable.Text(property)}
 			if operator != amplitude.OpUnset {
@@ -228,18 +230,18 @@ func (d *Decision) addEvent(record plog.LogRecord, at int, identify bool) {
 		}
 	}
 	if e.key == 0 {
-		e.State = StateUnfollowed // nothing tells it from others
+		e.State = StateUnfollowed // nothing identifies it
 	}
 	d.Events = append(d.Events, e)
 }
 
-// isOwn tells whether all that its events say was read of the record as the configuration has it. What passes as it is
-// may say anything else.
+// isOwn reports whether everything in its events was read from the record as configured. What passes unchanged may
+// contain anything else.
 func (d *Decision) isOwn() bool {
 	return len(d.explanation.Facts) > 0 && !d.explanation.Recognized.Shaped
 }
 
-// settleState says whether anything is still to be told.
+// settleState sets whether more updates are expected.
 func (d *Decision) settleState() {
 	d.Ended = !slices.ContainsFunc(d.Events, func(e Event) bool { return !e.ended() })
 }

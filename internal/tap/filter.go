@@ -11,14 +11,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 )
 
-// Filter says what a watcher wants to be told of; what is empty leaves all through.
+// Filter selects what a watcher wants; empty fields select everything.
 type Filter struct {
 	Outcomes, Reasons []string
-	// Service, Flag and User are compared exactly; User is a user or device id, or what masks one.
+	// Service, Flag and User must match exactly; User is a user or device id, or its masked form.
 	Service, Flag, User string
 }
 
-// filterOf reads a filter from a query.
+// filterOf parses a filter from a query.
 func filterOf(query url.Values) Filter {
 	list := func(name string) (all []string) {
 		for _, value := range query[name] {
@@ -34,7 +34,7 @@ func filterOf(query url.Values) Filter {
 	return Filter{Outcomes: list("outcome"), Reasons: list("reason"), Service: text("service"), Flag: text("flag"), User: text("user")}
 }
 
-// String says it for the log, without the user.
+// String returns the filter for logs, without the user.
 func (f *Filter) String() string {
 	query := url.Values{}
 	for name, value := range map[string]string{
@@ -50,27 +50,27 @@ func (f *Filter) String() string {
 	return query.Encode()
 }
 
-// takes tells whether an outcome is wanted.
+// takes reports whether an outcome is wanted.
 func (f *Filter) takes(outcome string) bool {
 	return len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, outcome)
 }
 
-// takesClass tells whether a record of this outcome and reason may be wanted. Any may still be refused by the next component.
-// An outcome of "" is one that is not known.
+// takesClass reports whether a record with this outcome and reason may be wanted. The next component may still refuse
+// any of them. An outcome of "" is not known.
 func (f *Filter) takesClass(outcome, reason string) bool {
 	return (outcome == "" || f.takes(outcome) || slices.Contains(f.Outcomes, OutcomeRefused)) &&
 		(len(f.Reasons) == 0 || slices.Contains(f.Reasons, reason))
 }
 
-// looksCloser tells whether the class alone does not decide.
+// looksCloser reports whether the class alone does not decide.
 func (f *Filter) looksCloser() bool { return f.Service != "" || f.Flag != "" || f.User != "" }
 
-// mayMatch tells whether a record of this class can match: others have neither a flag nor an id that was read.
+// mayMatch reports whether a record of this class can match: no flag or id was read from foreign records.
 func (f *Filter) mayMatch(class uint8) bool {
 	return !experiment.ClassIsOthers(class) || (f.Flag == "" && f.User == "")
 }
 
-// matches compares the rest of a record as the processor decided about it.
+// matches compares the rest of a decided record.
 func (f *Filter) matches(one *experiment.Decided) bool {
 	switch {
 	case f.Service != "" && f.Service != serviceOf(one):

@@ -18,25 +18,25 @@ import (
 
 // Rhythm of the stream.
 const (
-	streamPause     = 100 * time.Millisecond // between two batches, so that nobody is flooded
+	streamPause     = 100 * time.Millisecond // between two batches, so that clients are not flooded
 	streamCounts    = 500 * time.Millisecond // between two counts
 	streamHeartbeat = 15 * time.Second
-	streamDeadline  = 30 * time.Second // for one write; a reader that takes nothing for so long is let go
+	streamDeadline  = 30 * time.Second // for one write; a reader that accepts nothing for this long is disconnected
 )
 
-// Settings are what a Handler tells.
+// Settings configure a Handler.
 type Settings struct {
-	// MaxPerSecond bounds the records that a watcher is told of.
+	// MaxPerSecond bounds the records that a watcher receives.
 	MaxPerSecond int
-	// ShowIDs tells ids as they are.
+	// ShowIDs shows ids instead of masking them.
 	ShowIDs bool
-	// Logger is told of each watcher, when it begins and when it ends.
+	// Logger logs the start and end of each watcher.
 	Logger *zap.Logger
 }
 
-// Handler serves those who watch, as server-sent events: "records" with decisions and how many were left out, and
-// "counts". The query filters: outcome, reason (lists with commas), service, flag, user; per_second lowers the bound, and
-// detail=text or detail=json adds the whole explanation of each record.
+// Handler serves watchers with server-sent events: "records" with decisions and the number left out, and "counts". The
+// query filters: outcome, reason (comma-separated lists), service, flag, user; per_second lowers the bound, and
+// detail=text or detail=json adds the full explanation of each record.
 type Handler struct {
 	set      Settings
 	watchers atomic.Int64
@@ -44,7 +44,7 @@ type Handler struct {
 	stop     context.CancelFunc
 }
 
-// NewHandler returns a handler, to be closed.
+// NewHandler returns a handler, which must be closed.
 func NewHandler(set Settings) *Handler {
 	h := &Handler{set: set}
 	h.closed, h.stop = context.WithCancel(context.Background())
@@ -54,10 +54,10 @@ func NewHandler(set Settings) *Handler {
 // Close ends all streams.
 func (h *Handler) Close() { h.stop() }
 
-// Watchers is how many watch through this Handler.
+// Watchers returns the number of watchers of this Handler.
 func (h *Handler) Watchers() int64 { return h.watchers.Load() }
 
-// Counts are how many records the processors have seen, by outcome.
+// Counts returns how many records the processors have seen, by outcome.
 func (h *Handler) Counts() map[string]uint64 { return Totals().Records }
 
 // ServeHTTP streams until the reader or the Handler ends it.
@@ -65,7 +65,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	for name := range query {
 		if !slices.Contains([]string{"outcome", "reason", "service", "flag", "user", "per_second", "detail"}, name) {
-			problem(w, http.StatusBadRequest, "there is no parameter "+strconv.Quote(name)+": there are outcome, reason, service, flag, user, per_second and detail")
+			problem(w, http.StatusBadRequest, "unknown parameter "+strconv.Quote(name)+": valid ones are outcome, reason, service, flag, user, per_second and detail")
 			return
 		}
 	}
@@ -73,7 +73,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if text := query.Get("per_second"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			problem(w, http.StatusBadRequest, "per_second must be a whole number from 1 on (got "+strconv.Quote(text)+")")
+			problem(w, http.StatusBadRequest, "per_second must be a positive integer (got "+strconv.Quote(text)+")")
 			return
 		}
 		perSecond = min(perSecond, n)
@@ -91,10 +91,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	s := &stream{handler: h, watcher: watcher, out: http.NewResponseController(w), w: w, detail: query.Get("detail")}
 	log := h.set.Logger.With(zap.String("from", r.RemoteAddr), zap.String("filter", filter.String()))
-	log.Info("Somebody watches what becomes of records", zap.Bool("ids_shown", h.set.ShowIDs), zap.Int("records_per_second", perSecond))
+	log.Info("A client started watching decisions", zap.Bool("ids_shown", h.set.ShowIDs), zap.Int("records_per_second", perSecond))
 	began := time.Now()
 	defer func() {
-		log.Info("Somebody stopped watching what becomes of records", zap.Uint64("records", s.records), zap.Duration("after", time.Since(began).Round(time.Second)))
+		log.Info("A client stopped watching decisions", zap.Uint64("records", s.records), zap.Duration("after", time.Since(began).Round(time.Second)))
 	}()
 	s.run(r.Context())
 }
@@ -102,7 +102,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func problem(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	encoded, _ := json.Marshal(map[string]string{"error": text}) // of texts, which always can be
+	encoded, _ := json.Marshal(map[string]string{"error": text}) // strings can always be encoded
 	_, _ = w.Write(append(encoded, '\n'))
 }
 
@@ -113,7 +113,7 @@ type stream struct {
 	w       http.ResponseWriter
 	out     *http.ResponseController
 	detail  string
-	// records is how many it was told of, and newest the number of the last.
+	// records is how many were sent to it, and newest the number of the last.
 	records, newest uint64
 	counts          Counts
 	began           bool
@@ -159,7 +159,7 @@ func (s *stream) pause(ctx context.Context) bool {
 
 // batchShown is the data of "records".
 type batchShown struct {
-	// Missed counts the records that match and are not told.
+	// Missed counts the matching records that are not sent.
 	Missed  uint64  `json:"missed"`
 	Records []Shown `json:"records"`
 }
@@ -177,7 +177,7 @@ func (s *stream) writeRecords() bool {
 	return s.event("records", data)
 }
 
-// writeCounts writes the counts if they have changed, and what was missed meanwhile.
+// writeCounts writes the counts if they have changed, and what was missed in the meantime.
 func (s *stream) writeCounts() bool {
 	now := Totals()
 	if s.began && maps.Equal(now.Records, s.counts.Records) {
@@ -190,7 +190,7 @@ func (s *stream) writeCounts() bool {
 func (s *stream) event(name string, data any) bool {
 	encoded, err := json.Marshal(data)
 	if err != nil {
-		return false // nothing in it can be wrong
+		return false // encoding cannot fail
 	}
 	return s.write(append(append([]byte("event: "+name+"\ndata: "), encoded...), "\n\n"...))
 }

@@ -13,31 +13,31 @@ import (
 )
 
 const (
-	// maxWatchers bounds who watches at once, and maxQueued what one may have before it that it has not read.
+	// maxWatchers bounds the concurrent watchers, and maxQueued the unread decisions of each.
 	maxWatchers = 8
 	maxQueued   = 1000
-	// maxFollowed bounds the events that are followed to their receipts.
+	// maxFollowed bounds the events that are tracked until their receipts.
 	maxFollowed = 4000
-	// maxQueuedBytes and maxFollowedBytes bound about what the same may take in memory.
+	// maxQueuedBytes and maxFollowedBytes bound the approximate memory of the same.
 	maxQueuedBytes   = 16 << 20
 	maxFollowedBytes = 32 << 20
 )
 
-var errTooMany = errors.New("too many watch already: end one of them")
+var errTooMany = errors.New("too many clients are watching already: stop one of them")
 
-// hub joins the processors of this process and those who watch them.
+// hub connects the processors of this process with their watchers.
 type hub struct {
 	watching atomic.Bool
 
 	mu       sync.Mutex
 	watchers []*Watcher
 	seq      uint64
-	// followed are the events whose receipts are awaited, by their keys, and order the same, the oldest first.
+	// followed are the events that wait for receipts, by key, and order the same, oldest first.
 	followed map[uint64][]follow
 	order    []follow
-	// bytes is about what they take.
+	// bytes is their approximate size.
 	bytes int
-	// unlisten ends the listening to receipts.
+	// unlisten stops listening to receipts.
 	unlisten func()
 }
 
@@ -47,10 +47,10 @@ type follow struct {
 	event int
 }
 
-// bytes is its part of what the decision takes.
+// bytes returns its share of the decision's size.
 func (f follow) bytes() int { return f.told.bytes / len(f.told.Events) }
 
-// told is a decision with those who were told of it.
+// told is a decision with the watchers that received it.
 type told struct {
 	Decision
 	to []*Watcher
@@ -58,16 +58,16 @@ type told struct {
 
 var shared hub
 
-// Watched tells whether anybody watches. Without a watcher nothing else has to be done.
+// Watched reports whether anyone watches. If not, nothing else has to be done.
 func Watched() bool { return shared.watching.Load() }
 
-// Watcher is one who watches.
+// Watcher is a client that watches decisions.
 type Watcher struct {
 	filter Filter
 	limit  *limit
 
-	// The hub guards these. queue is what there is to tell, each decision once; missed counts the records that match and
-	// are not told, for their number or because the watcher does not read.
+	// Guarded by the hub. queue holds unread decisions, each once; missed counts matching records that are not sent,
+	// because there are too many or because the watcher does not read.
 	queue  []*told
 	queued map[*told]struct{}
 	bytes  int
@@ -77,7 +77,7 @@ type Watcher struct {
 	wake chan struct{}
 }
 
-// Watch begins to watch: what matches the filter, and no more than so many records a second.
+// Watch starts watching records that match the filter, limited to perSecond.
 func Watch(filter Filter, perSecond int) (*Watcher, error) {
 	h := &shared
 	h.mu.Lock()
@@ -94,7 +94,7 @@ func Watch(filter Filter, perSecond int) (*Watcher, error) {
 	return w, nil
 }
 
-// Close ends the watching. It may be called twice.
+// Close stops watching. It may be called twice.
 func (w *Watcher) Close() {
 	h := &shared
 	h.mu.Lock()
@@ -109,11 +109,10 @@ func (w *Watcher) Close() {
 	}
 }
 
-// Wake is sent to when there is something to read.
+// Wake returns a channel that receives when there is something to read.
 func (w *Watcher) Wake() <-chan struct{} { return w.wake }
 
-// Read returns what is new, in the order of the records where each comes for the first time, and how many records that
-// match were left out.
+// Read returns what is new, in the order in which records were first seen, and how many matching records were left out.
 func (w *Watcher) Read() (decisions []Decision, missed uint64) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
@@ -129,7 +128,7 @@ func (w *Watcher) Read() (decisions []Decision, missed uint64) {
 	return decisions, missed
 }
 
-// tell puts a decision before those who are told of it. The lock is held.
+// tell queues a decision for its watchers. The caller holds the lock.
 func (t *told) tell() {
 	for _, w := range t.to {
 		if _, there := w.queued[t]; there || w.closed || !w.filter.takes(t.Outcome) {
@@ -148,7 +147,7 @@ func (t *told) tell() {
 	}
 }
 
-// miss counts records that are left out. The lock is held.
+// miss counts records that are left out. The caller holds the lock.
 func (w *Watcher) miss(n int) {
 	w.missed += uint64(n)
 	w.rouse()
@@ -161,7 +160,7 @@ func (w *Watcher) rouse() {
 	}
 }
 
-// follow awaits the receipts of the events of a decision. The lock is held.
+// follow starts tracking the events of a decision. The caller holds the lock.
 func (h *hub) follow(t *told) {
 	for i := range t.Events {
 		key := t.Events[i].key
@@ -178,7 +177,7 @@ func (h *hub) follow(t *told) {
 	}
 }
 
-// unfollow ends the way of an event, in a state if that is not known. The lock is held.
+// unfollow stops tracking an event, and sets its state if it is not known. The caller holds the lock.
 func (h *hub) unfollow(one follow, state string) {
 	e := &one.told.Events[one.event]
 	if left := slices.DeleteFunc(h.followed[e.key], func(f follow) bool { return f == one }); len(left) == 0 {
@@ -196,13 +195,13 @@ func (h *hub) unfollow(one follow, state string) {
 	one.told.changed()
 }
 
-// changed tells of a decision again. The lock is held.
+// changed sends an updated decision. The caller holds the lock.
 func (t *told) changed() {
 	t.settleState()
 	t.tell()
 }
 
-// Claimed is told of each event that an exporter takes.
+// Claimed is called for each event that an exporter takes.
 func (h *hub) Claimed(key uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -210,7 +209,7 @@ func (h *hub) Claimed(key uint64) {
 	if len(all) == 0 {
 		return
 	}
-	one := all[len(all)-1] // of two copies the newest comes now
+	one := all[len(all)-1] // the newest of two copies comes now
 	e := &one.told.Events[one.event]
 	e.claims++
 	if e.State == StateHandedOn {
@@ -219,7 +218,7 @@ func (h *hub) Claimed(key uint64) {
 	}
 }
 
-// Answered is told of each request.
+// Answered is called for each request.
 func (h *hub) Answered(keys []uint64, answer *receipts.Answer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -248,7 +247,7 @@ func (h *hub) Answered(keys []uint64, answer *receipts.Answer) {
 	}
 }
 
-// Settled is told of each receipt.
+// Settled is called for each receipt.
 func (h *hub) Settled(key uint64, outcome receipts.Outcome, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

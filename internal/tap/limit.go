@@ -9,10 +9,10 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 )
 
-// limit lets no more than so many records through in any second. A class of records, an outcome with its reason, has to
-// leave the more of that to others the more of the traffic it is, so that what is rare gets through first.
+// limit bounds the records in any second. The more of the traffic a class of records (an outcome with its reason) is,
+// the more of the limit it has to leave to others, so that rare ones get through first.
 type limit struct {
-	// let are the times of the last records let through, the oldest at next.
+	// let are the times of the last admitted records, the oldest at next.
 	let  []time.Time
 	next int
 	// seen counts the records by class, halved every second; total is all of them.
@@ -21,7 +21,7 @@ type limit struct {
 	aged  time.Time
 }
 
-// reserved is the part of the limit that a class leaves to others if it is all of the traffic.
+// reserved is the fraction of the limit that a class leaves to others if it is all of the traffic.
 const reserved = 4
 
 func newLimit(perSecond int) *limit { return &limit{let: make([]time.Time, perSecond)} }
@@ -39,10 +39,10 @@ func (l *limit) saw(class uint8, n int, now time.Time) {
 	l.total += float64(n)
 }
 
-// partsPerPlace is how many flags and attributes take the place of one more record, since telling of each takes work.
+// partsPerPlace is how many flags and attributes count as another record, because explaining them takes work.
 const partsPerPlace = 100
 
-// allows counts a record of so many parts that comes now, and tells whether it is let through.
+// allows counts a record with this many parts that arrives now, and reports whether it is admitted.
 func (l *limit) allows(class uint8, parts int, now time.Time) bool {
 	l.saw(class, 1, now)
 	keep := int(float64(len(l.let)/reserved) * l.seen[class] / l.total)

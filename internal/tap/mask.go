@@ -22,16 +22,16 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 )
 
-// Ids are masked by a hash with a key that only this process knows: the same id reads the same as long as it runs, and
-// nobody can try ids until one fits.
+// Ids are masked by a keyed hash with a key that only this process knows: an id always has the same mask while the
+// process runs, and nobody can find ids by trying them.
 var maskKey = sync.OnceValue(func() []byte {
 	key := make([]byte, sha256.Size)
 	_, _ = rand.Read(key) // never fails
 	return key
 })
 
-// Mask returns what stands for an id. A word that Amplitude refuses as an id names nobody, and stays; of an id that may be too
-// short, the length says so.
+// Mask returns the mask of an id. A value that Amplitude refuses as an id identifies nobody, and is kept; for an id
+// that may be too short, the mask contains the length.
 func Mask(id string) string {
 	trimmed, problem := amplitude.CheckID(id, amplitude.DefaultMinIDLength)
 	if problem == amplitude.IDEmpty || problem == amplitude.IDPlaceholder {
@@ -46,7 +46,7 @@ func Mask(id string) string {
 	return masked
 }
 
-// isPersonal tells of a fact whether its values say who it was.
+// isPersonal reports whether the values of a fact identify a person.
 func isPersonal(fact string) bool {
 	switch fact {
 	case amplitude.FieldUserID, amplitude.FieldDeviceID, amplitude.FieldSessionID, "context_id", "client.address", "groups":
@@ -56,7 +56,7 @@ func isPersonal(fact string) bool {
 	}
 }
 
-// collectIDs notes all texts that say who it was, the longest first.
+// collectIDs collects all strings that identify a person, the longest first.
 func (d *Decision) collectIDs() {
 	add := func(text string) {
 		if text != "" && Mask(text) != text && !slices.Contains(d.ids, text) {
@@ -98,7 +98,8 @@ type masker struct{ replace *strings.Replacer }
 // fieldIP is the address of a client.
 const fieldIP = "ip"
 
-// shortest is from how many bytes on an id is replaced inside of other texts, where a shorter one may stand by chance.
+// shortest is the minimum length in bytes of an id that is replaced inside other texts, which may contain shorter ones
+// by chance.
 const shortest = 4
 
 func newMasker(d *Decision) *masker {
@@ -120,7 +121,7 @@ func (m *masker) id(id *ID) *ID {
 	return &ID{Value: Mask(id.Value), From: id.From}
 }
 
-// insertID masks the ids that an insert_id begins with, short ones too.
+// insertID masks the ids that an insert_id starts with, including short ones.
 func (m *masker) insertID(d *Decision, insertID string) string {
 	for _, id := range []*ID{d.User, d.Device} {
 		if id != nil && len(id.Value) < shortest && id.Value != "" {
@@ -130,7 +131,7 @@ func (m *masker) insertID(d *Decision, insertID string) string {
 	return m.text(insertID)
 }
 
-// masked returns a copy of a decision that does not say who it was.
+// masked returns a copy of a decision that does not identify a person.
 func (d Decision) masked() Decision {
 	m := newMasker(&d)
 	events := slices.Clone(d.Events)
@@ -150,7 +151,7 @@ func (d Decision) masked() Decision {
 	if d.Outcome == OutcomeRefused {
 		d.Why = m.text(d.Why)
 	} else {
-		d.Why = d.explanation.Why() // short ids, too, where it names them
+		d.Why = d.explanation.Why() // including short ids
 	}
 	d.User, d.Device = m.id(d.User), m.id(d.Device)
 	return d
@@ -191,7 +192,7 @@ func (m *masker) explanation(d *Decision) *explain.Explanation {
 	return &x
 }
 
-// json masks the ids in the JSON of an event: texts of which they are a part, and numbers.
+// json masks the ids in the JSON of an event: strings that contain them, and numbers.
 func (m *masker) json(d *Decision, event []byte) []byte {
 	out := make([]byte, 0, len(event))
 	for rest := event; ; {
@@ -234,6 +235,6 @@ func (m *masker) literal(d *Decision, literal []byte) []byte {
 	if masked == text {
 		return literal
 	}
-	quoted, _ := json.Marshal(masked) // of a text, which always can be
+	quoted, _ := json.Marshal(masked) // a string can always be encoded
 	return quoted
 }

@@ -14,23 +14,23 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 )
 
-// Shown is a decision as a watcher gets it.
+// Shown is a decision as sent to a watcher.
 type Shown struct {
 	Decision
-	// Became says of each event in words what has become of it.
+	// Became describes what has become of each event.
 	Became []string `json:"became,omitempty"`
-	// Text is the whole explanation in words, and Explanation the same as data, if that is asked for.
+	// Text is the full explanation in words, and Explanation the same as data, if requested.
 	Text        string               `json:"text,omitempty"`
 	Explanation *explain.Explanation `json:"explanation,omitempty"`
 }
 
-// Details that a watcher may ask for.
+// Details that a watcher may request.
 const (
 	detailText = "text"
 	detailJSON = "json"
 )
 
-// show makes a decision what a watcher may see of it.
+// show returns what a watcher may see of a decision.
 func show(d *Decision, showIDs bool, detail string) Shown {
 	flat := make([]json.RawMessage, len(d.explanation.Events))
 	if detail == detailText && d.isOwn() {
@@ -71,7 +71,7 @@ func show(d *Decision, showIDs bool, detail string) Shown {
 	return s
 }
 
-// maxText bounds the explanation of one record, of which a page keeps many.
+// maxText bounds the explanation of one record, because a page keeps many.
 const maxText = 64 << 10
 
 func cut(text []byte) string {
@@ -82,16 +82,16 @@ func cut(text []byte) string {
 	return fmt.Sprintf("%s… %d bytes more: otelcol-amplitude-explain shows all of it\n", text[:whole], len(text)-whole)
 }
 
-// flatJSON is what the next component gets, as JSON.
+// flatJSON returns what the next component gets, as JSON.
 func flatJSON(record plog.LogRecord) json.RawMessage {
 	text, err := json.Marshal(map[string]any{"event_name": record.EventName(), "attributes": record.Attributes().AsRaw()})
 	if err != nil {
-		return nil // a number that JSON does not have
+		return nil // a number that JSON cannot represent
 	}
 	return text
 }
 
-// text is what otelcol-amplitude-explain says of the record, and what has become of its events.
+// text returns what otelcol-amplitude-explain prints about the record, and what has become of its events.
 func (s *Shown) text(flat []json.RawMessage) []byte {
 	text := explain.AppendText(nil, s.explanation, "processor "+s.Processor+", "+s.explanation.Path, func(i int) (e explain.Encoded) {
 		e.Event = flat[i]
@@ -123,14 +123,14 @@ func (s *Shown) text(flat []json.RawMessage) []byte {
 	return append(text, '\n')
 }
 
-// became says in words what has become of an event.
+// became describes what has become of an event.
 func (e *Event) became() string {
 	words := map[string]string{
 		StateRepeat: "not sent", StateHandedOn: "handed on", StateRefused: "refused by the next component", StateTaken: "on its way",
-		StateDelivered: "delivered", StateNotDelivered: "not delivered", StateUnknown: "nobody knows: no answer came", StateUnfollowed: "no longer followed",
+		StateDelivered: "delivered", StateNotDelivered: "not delivered", StateUnknown: "unknown: no answer came", StateUnfollowed: "no longer tracked",
 	}[e.State]
 	if e.State == StateUnfollowed && e.key == 0 {
-		words = "handed on, and not followed"
+		words = "handed on, and not tracked"
 	}
 	if e.Why != "" && e.State == StateNotDelivered {
 		words += ": " + e.Why

@@ -239,8 +239,8 @@ func TestForgedRecordsHideNothing(t *testing.T) {
 	assert.Equal(t, 0, r.outcome(t, "already_shaped"))
 }
 
-// TestShapedAnew: an event of another Collector, where it is not accepted, is made of its facts once more. Where these
-// are the same, so are its insert_id and the operations on its flags.
+// TestShapedAnew: an event of another Collector, where it is not accepted, is made of its facts again. Where these are
+// the same, so are its insert_id and the operations on its flags.
 func TestShapedAnew(t *testing.T) {
 	mutex := attrs{"key": "slot", "metadata": attrs{"flagType": "mutual-exclusion-group"}}
 	for _, tc := range []struct {

@@ -85,14 +85,14 @@ func TestInvalidConfig(t *testing.T) {
 		`{exposure: {wire: json}}`:                                   "exposure: `wire` must be transformed or raw (got \"json\")",
 		`{exposure: {unassigned: ignore}}`:                           "exposure: `unassigned` must be event, identify or drop (got \"ignore\")",
 		`{exposure: {flag_key: []}}`:                                 "exposure: `flag_key` must name at least one attribute",
-		`{exposure: {variant: [" "]}}`:                               "exposure: `variant` must not hold a blank entry",
-		`{exposure: {event_names: [a, a]}}`:                          "exposure: `event_names` must not hold an entry twice (got \"a\")",
+		`{exposure: {variant: [" "]}}`:                               "exposure: `variant` must not contain a blank entry",
+		`{exposure: {event_names: [a, a]}}`:                          "exposure: `event_names` must not contain a duplicate entry (got \"a\")",
 		`{evaluation: {flag_key: []}}`:                               "evaluation: `flag_key` must name at least one attribute",
 		`{evaluation: {skip_reasons: [ERROR]}}`:                      "evaluation: `skip_reasons` must be in lower case (got \"ERROR\")",
 		`{evaluation: {event_names: [$exposure]}}`:                   "`event_names` of exposure and of evaluation must differ (got \"$exposure\" in both)",
 		`{assignment: {property_prefix: "amplitude."}}`:              "assignment: `property_prefix` must not begin with \"amplitude.\"",
 		`{assignment: {emit: events}}`:                               "assignment: `emit` must be assignment, exposures or both (got \"events\")",
-		`{assignment: {off_variants: [""]}}`:                         "assignment: `off_variants` must not hold a blank entry",
+		`{assignment: {off_variants: [""]}}`:                         "assignment: `off_variants` must not contain a blank entry",
 		`{identity: {context_id_as: session}}`:                       "identity: `context_id_as` must be user_id, device_id or ignore (got \"session\")",
 		`{identity: {min_id_length: 0}}`:                             "identity: `min_id_length` must be between 1 and 1024 (got 0)",
 		`{identity: {min_id_length: -3}}`:                            "identity: `min_id_length` must be between 1 and 1024 (got -3)",
@@ -104,13 +104,13 @@ func TestInvalidConfig(t *testing.T) {
 		`{outcomes: {events: [a], rename: {b: c}}}`:                  "outcomes: `rename` must only rename what `events` lists (got \"b\")",
 		`{outcomes: {events: [a], rename: {a: $b}}}`:                 "outcomes: `rename` must not name Amplitude's own events",
 		`{outcomes: {events: [a], rename: {a: " "}}}`:                "outcomes: `rename` must not give an event a blank name",
-		`{outcomes: {events: [a, a]}}`:                               "outcomes: `events` must not hold an entry twice (got \"a\")",
+		`{outcomes: {events: [a, a]}}`:                               "outcomes: `events` must not contain a duplicate entry (got \"a\")",
 		`{outcomes: {events: [feature_flag]}}`:                       "`events` of outcomes must not have a name that is in `event_names` of evaluation (got \"feature_flag\")",
 		`{outcomes: {events: [a], over_limit: block}}`:               "outcomes: `over_limit` must be drop or wait (got \"block\")",
 		`{outcomes: {events: [a], max_per_minute: -1}}`:              "outcomes: `max_per_minute` must not be negative (got -1)",
 		`{outcomes: {tracking: {name: []}}}`:                         "outcomes::tracking: `name` must name at least one attribute",
 		`{other_records: keep}`:                                      "`other_records` must be pass or drop (got \"keep\")",
-		`{event_properties: {include: [""]}}`:                        "event_properties: `include` must not hold a blank entry",
+		`{event_properties: {include: [""]}}`:                        "event_properties: `include` must not contain a blank entry",
 		`{max_experiment_properties: -1}`:                            "`max_experiment_properties` must not be negative (got -1)",
 		`{insert_id: {format: uuid}}`:                                "insert_id: `format` must be strong or sdk (got \"uuid\")",
 		`{identity: {user_id: [a1, a2, a3, a4, a5, a6, a7, a8, a9, b1, b2, b3, b4, b5, b6, b7, b8, b9, c1, c2, c3, c4, c5, c6, c7, c8, c9, d1, d2, d3, d4, d5, d6, d7, d8, d9, e1, e2, e3, e4, e5, e6, e7, e8, e9, f1, f2, f3, f4, f5, f6, f7, f8, f9, g1, g2, g3, g4, g5, g6, g7, g8, g9, h1, h2, h3]}}`: "identity: `user_id` must not have more than 64 entries (got 66)",
@@ -130,7 +130,7 @@ func TestInvalidConfig(t *testing.T) {
 func TestUnknownKeyIsRefused(t *testing.T) {
 	for key, want := range map[string]string{
 		"exposures":     `"exposures" is not a key: did you mean "exposure"?`,
-		"min_id_length": `"min_id_length" is at the wrong place: did you mean "identity::min_id_length"?`,
+		"min_id_length": `"min_id_length" is in the wrong place: did you mean "identity::min_id_length"?`,
 	} {
 		require.ErrorContains(t, confmap.NewFromStringMap(map[string]any{key: nil}).Unmarshal(createDefaultConfig()), want)
 	}

@@ -276,7 +276,7 @@ func TestDiagnosticsWithoutTheirStorage(t *testing.T) {
 
 func TestDiagnosticsConfig(t *testing.T) {
 	for yaml, want := range map[string]string{
-		"flags: ['']":                 "diagnostics: `flags` must not hold a blank entry",
+		"flags: ['']":                 "diagnostics: `flags` must not contain a blank entry",
 		"max_flags: 351":              "diagnostics: `max_flags` must be between 1 and 350 (got 351)",
 		"max_variants: 0":             "diagnostics: `max_variants` must be between 1 and 100 (got 0)",
 		"max_persons: 10":             "diagnostics: `max_persons` must be between 1000 and 1000000 (got 10)",

@@ -200,7 +200,7 @@ func TestExplainOfEmitters(t *testing.T) {
 	}
 }
 
-// TestExplainOfEvents does so for the table of records and events, and for what comes out of it once more, as a gateway
+// TestExplainOfEvents does so for the table of records and events, and for what comes out of it again, as a gateway
 // gets it from an edge Collector.
 func TestExplainOfEvents(t *testing.T) {
 	for _, tc := range slices.Concat(eventCases, shapeCases) {

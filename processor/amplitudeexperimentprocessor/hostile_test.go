@@ -485,7 +485,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestSenderIsGone: for a client that does not wait any more nothing is read, remembered or handed on.
+// TestSenderIsGone: for a client that does not wait anymore nothing is read, remembered or handed on.
 func TestSenderIsGone(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	gone, cancel := context.WithCancelCause(t.Context())

@@ -141,7 +141,7 @@ func TestCustomExposureEvent(t *testing.T) {
 	}
 }
 
-// TestCustomExposureEventIsAnEventOfItsOwn: it is no repeat of Amplitude's own exposure, and de-duplicated like one.
+// TestCustomExposureEventIsAnEventOfItsOwn: it is not a repeat of Amplitude's own exposure, and de-duplicated like one.
 func TestCustomExposureEventIsAnEventOfItsOwn(t *testing.T) {
 	cfg := `{exposure: {custom_events: ["*"]}, insert_id: {format: sdk}}`
 	r := start(t, configOf(t, cfg), nil)

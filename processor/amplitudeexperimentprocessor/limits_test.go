@@ -104,7 +104,7 @@ func TestMaxExperimentProperties(t *testing.T) {
 	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_flags_left_out", "reason", "property_limit"))
 }
 
-// TestRejectionsAreExplained: each reason at once, then once a minute with the count, and never an id.
+// TestRejectionsAreExplained: each reason immediately, then once a minute with the count, and never an id.
 func TestRejectionsAreExplained(t *testing.T) {
 	p, _, logs := logged(t, "{}")
 	now := time.Now()

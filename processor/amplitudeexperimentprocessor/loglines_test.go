@@ -149,7 +149,7 @@ func TestLogLines(t *testing.T) {
 	assert.Equal(t, string(want), written.String(), "run the test with -update and look at the difference")
 }
 
-// TestLogIsNotFlooded: each reason at once, then once a minute with the number.
+// TestLogIsNotFlooded: each reason immediately, then once a minute with the number.
 func TestLogIsNotFlooded(t *testing.T) {
 	for _, one := range []reasonCase{skipCases[0], rejectCases[0], nearMissCases[0]} {
 		t.Run(one.reason, func(t *testing.T) {

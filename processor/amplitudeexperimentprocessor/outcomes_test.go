@@ -220,7 +220,7 @@ func TestOutcomeInsertID(t *testing.T) {
 	}
 }
 
-// Outcomes are no repeats to the memory, and stay in their place among exposures.
+// Outcomes are not repeats to the memory, and stay in their place among exposures.
 func TestOutcomesAreNotRemembered(t *testing.T) {
 	r := start(t, configOf(t, outcomesYAML), nil)
 	ld := plog.NewLogs()

@@ -81,7 +81,7 @@ func atLeast(n int) func([]tap.Shown) bool {
 	return func(all []tap.Shown) bool { return len(all) >= n }
 }
 
-// TestWatchedAsExplained: whoever watches is told what otelcol-amplitude-explain says of the same records.
+// TestWatchedAsExplained: tap clients are told what otelcol-amplitude-explain says of the same records.
 func TestWatchedAsExplained(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(emitters, "*.yaml"))
 	require.NoError(t, err)
@@ -256,7 +256,8 @@ func TestWatchedRepeats(t *testing.T) {
 	assert.True(t, told[0].Ended)
 }
 
-// TestWatchedClaims: who watches is told what was taken out of a record of others, and that such a record is not followed.
+// TestWatchedClaims: tap clients are told what was taken out of a foreign record, and that such a record is not
+// followed.
 func TestWatchedClaims(t *testing.T) {
 	batch := func() plog.Logs {
 		ld := plog.NewLogs()
@@ -328,8 +329,8 @@ func TestWatchedTextIsSafe(t *testing.T) {
 	}
 }
 
-// TestWatchedAmongOthers: records of others are told in their place, and counted where there is no room for them; who asks for
-// a flag or a user misses none of them.
+// TestWatchedAmongOthers: foreign records are told in their place, and counted where there is no room for them; who
+// asks for a flag or a user misses none of them.
 func TestWatchedAmongOthers(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	var want []string

@@ -20,7 +20,7 @@ type answer struct {
 	body        []byte
 }
 
-// acceptedBody is Amplitude's answer to events that it took.
+// acceptedBody is Amplitude's answer to accepted events.
 type acceptedBody struct {
 	Code             int   `json:"code"`
 	ServerUploadTime int64 `json:"server_upload_time"`
@@ -28,7 +28,7 @@ type acceptedBody struct {
 	EventsIngested   int   `json:"events_ingested"`
 }
 
-// errorBody is Amplitude's answer to events that it did not take.
+// errorBody is Amplitude's answer to refused events.
 type errorBody struct {
 	Code         int              `json:"code"`
 	Error        string           `json:"error"`
@@ -47,12 +47,12 @@ const (
 )
 
 const (
-	// The pipeline's own answers, which Amplitude does not have.
+	// Answers about the pipeline, which Amplitude does not have.
 	errNotNow = "The Collector cannot take events now: send them again"
 	errNever  = "The Collector's pipeline refuses these events for good"
 )
 
-// jsonAnswer writes the body as Amplitude does: compact, with a line break.
+// jsonAnswer encodes the body like Amplitude: compact, with a line break.
 func jsonAnswer(status int, body any) answer {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -95,7 +95,7 @@ func (e endpoint) refused(r *upload.Refusal) answer {
 	return jsonAnswer(r.Status, body)
 }
 
-// notTaken is the answer for the next component.
+// notTaken returns the answer when the next component refuses events.
 func (e endpoint) notTaken(permanent bool, events int) answer {
 	switch {
 	case !permanent:

@@ -182,8 +182,8 @@ func TestStartWarns(t *testing.T) {
 	}{
 		{"an exporter of all events", 5, []string{"*"}, nil},
 		{"an exporter of some", 5, []string{"[Experiment] *", "Order *"}, nil},
-		{"an exporter of experiments", 5, []string{"[Experiment] *", "$exposure", "$identify"}, []string{"only events of experiments"}},
-		{"an exporter of longer ids", 7, []string{"*"}, []string{"min_id_length is lower here"}},
+		{"an exporter of experiments", 5, []string{"[Experiment] *", "$exposure", "$identify"}, []string{"sends only experiment events"}},
+		{"an exporter of longer ids", 7, []string{"*"}, []string{"min_id_length is lower than"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Cleanup(amplitude.Export(tc.length, tc.events))

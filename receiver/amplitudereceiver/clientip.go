@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// addresses tells where requests come from.
+// addresses determines where requests come from.
 type addresses struct {
 	forward bool
 	trusted []netip.Prefix
@@ -21,8 +21,8 @@ func newAddresses(config *Config) (*addresses, error) {
 	return &addresses{config.ClientIP == clientIPForward, trusted}, err
 }
 
-// of returns the address of the client that sent a request, or "" where it is not to be forwarded or cannot be told: the last
-// address that is not a trusted proxy's, read backward from the one that is connected.
+// of returns the address of the client that sent a request, or "" if it must not be forwarded or is unknown: the last
+// address that is not a trusted proxy's, reading backward from the connected one.
 func (a *addresses) of(r *http.Request) string {
 	if !a.forward {
 		return ""
@@ -50,7 +50,7 @@ func (a *addresses) isTrusted(address netip.Addr) bool {
 	return slices.ContainsFunc(a.trusted, func(network netip.Prefix) bool { return network.Contains(address) })
 }
 
-// parseHop reads an address with or without a port.
+// parseHop parses an address with or without a port.
 func parseHop(hop string) (netip.Addr, bool) {
 	if address, err := netip.ParseAddr(strings.Trim(hop, "[]")); err == nil {
 		return address.Unmap(), true

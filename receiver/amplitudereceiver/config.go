@@ -20,7 +20,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 )
 
-// Values of the keys that are words.
+// Values of the text keys.
 const (
 	unknownKeep   = "keep"
 	unknownReject = "reject"
@@ -30,44 +30,45 @@ const (
 )
 
 const (
-	// defaultEndpoint is on the loopback interface, and not a port of OTLP or of the sandbox.
+	// defaultEndpoint is on the loopback interface, on a port that neither OTLP nor the sandbox uses.
 	defaultEndpoint = "127.0.0.1:8586"
-	// defaultMaxBodySize is what Amplitude's batch API takes.
+	// defaultMaxBodySize is the limit of Amplitude's batch API.
 	defaultMaxBodySize = 20 << 20
-	// defaultReadTimeout is for 20 MB at the pace of a poor line.
+	// defaultReadTimeout allows 20 MB over a slow connection.
 	defaultReadTimeout = time.Minute
 )
 
-// Config says where the receiver listens, for which projects, and what it takes.
+// Config configures where the receiver listens, for which projects, and what it accepts.
 type Config struct {
 	// ServerConfig is the HTTP server. Of its keys, this is special here:
-	//   - max_request_body_size: Largest body in bytes, once it is unpacked; /2/httpapi takes 1 MiB at most, as Amplitude does.
+	//   - max_request_body_size: Maximum size of a body in bytes, after decompression; /2/httpapi accepts at most 1 MiB, like Amplitude.
 	ServerConfig confighttp.ServerConfig `mapstructure:",squash"`
 
-	// APIKeys are the keys that clients may send, each with its project. Required.
+	// APIKeys are the accepted API keys, each with its project. Required.
 	APIKeys []APIKeyConfig `mapstructure:"api_keys"`
 
-	// UnknownFields is what happens to a member of an event that is no field of Amplitude's API: it travels along as event
-	// JSON, which the exporter sends on, or the event is refused.
+	// UnknownFields is what happens to a member of an event that is not a field of Amplitude's API: `pass` keeps it as
+	// event JSON, which the exporter sends on, `reject` refuses the event.
 	UnknownFields string `mapstructure:"unknown_fields"`
 
-	// MinIDLength is the shortest user or device id, in UTF-16 code units, that is taken, even if the options of a request ask
-	// for less. Set the same in the exporter, or it gives up shorter ids that were acknowledged here.
+	// MinIDLength is the minimum length of a user or device id, in UTF-16 code units, even if the options of a request
+	// ask for less. Set the same value in the exporter; otherwise, it drops shorter ids that were acknowledged here.
 	MinIDLength int `mapstructure:"min_id_length"`
 
-	// ClientIP is what becomes of an `ip` that is `$remote`, which browser SDKs send: `off` leaves it out, `forward` writes the
-	// client's address.
+	// ClientIP is what becomes of the `ip` value `$remote`, which browser SDKs send: `off` leaves it out, `forward`
+	// replaces it with the client's address.
 	ClientIP string `mapstructure:"client_ip"`
 
-	// TrustedProxies are the networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8.
+	// TrustedProxies are the networks of proxies whose X-Forwarded-For is trusted, such as 10.0.0.0/8.
 	TrustedProxies []string `mapstructure:"trusted_proxies"`
 }
 
-// APIKeyConfig is a key that clients may send.
+// APIKeyConfig is an accepted API key.
 type APIKeyConfig struct {
 	// Key is the API key.
 	Key configopaque.String `mapstructure:"key"`
-	// Project names the project; it becomes the resource attribute amplitude.project, for filter or routing.
+	// Project is the name of the project; it becomes the resource attribute amplitude.project, for filtering or
+	// routing.
 	Project string `mapstructure:"project"`
 }
 
@@ -86,7 +87,7 @@ func createDefaultConfig() component.Config {
 	}
 }
 
-// Unmarshal says of keys that do not exist what was probably meant. The keys may also be a map, key: project.
+// Unmarshal suggests the likely intended name for each unknown key. The API keys may also be a map, key: project.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	projects, isMap := conf.Get("api_keys").(map[string]any)
 	if isMap {
@@ -99,7 +100,7 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	for key, project := range projects {
 		name, ok := project.(string)
 		if !ok {
-			return fmt.Errorf("`api_keys` must be a list of {key, project}, or must map keys to the names of projects (got %T for a key)", project)
+			return fmt.Errorf("`api_keys` must be a list of {key, project}, or map keys to names of projects (got %T for a key)", project)
 		}
 		c.APIKeys = append(c.APIKeys, APIKeyConfig{Key: configopaque.String(key), Project: name})
 	}
@@ -107,14 +108,14 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	return nil
 }
 
-// Validate implements [confmap.Validator]. It repeats no key.
+// Validate implements [confmap.Validator]. Its errors contain no keys.
 func (c *Config) Validate() error {
 	var errs error
 	if c.ServerConfig.NetAddr.Endpoint == "" {
 		errs = errors.New("`endpoint` must be the address to listen on, host:port")
 	}
 	if len(c.APIKeys) == 0 {
-		errs = errors.Join(errs, errors.New("`api_keys` must name at least one key: it says whose events are taken"))
+		errs = errors.Join(errs, errors.New("`api_keys` must have at least one key: it says whose events are accepted"))
 	}
 	seen := map[configopaque.String]bool{}
 	for i, k := range c.APIKeys {
@@ -122,7 +123,7 @@ func (c *Config) Validate() error {
 		case k.Key == "":
 			errs = errors.Join(errs, fmt.Errorf("`api_keys::%d::key` must not be empty", i))
 		case seen[k.Key]:
-			errs = errors.Join(errs, fmt.Errorf("`api_keys::%d::key` must not be there twice", i))
+			errs = errors.Join(errs, fmt.Errorf("`api_keys::%d::key` must not be a duplicate", i))
 		}
 		seen[k.Key] = true
 	}
@@ -138,7 +139,7 @@ func (c *Config) Validate() error {
 		check.Between("min_id_length", c.MinIDLength, 1, amplitude.MaxStringLength))
 }
 
-// trusted are the networks of trusted proxies.
+// trusted returns the networks of trusted proxies.
 func (c *Config) trusted() ([]netip.Prefix, error) {
 	networks := make([]netip.Prefix, 0, len(c.TrustedProxies))
 	for _, text := range c.TrustedProxies {
@@ -154,7 +155,7 @@ func (c *Config) trusted() ([]netip.Prefix, error) {
 	return networks, nil
 }
 
-// projects are the names of projects by key.
+// projects returns the names of projects by key.
 func (c *Config) projects() map[string]string {
 	all := make(map[string]string, len(c.APIKeys))
 	for _, k := range c.APIKeys {

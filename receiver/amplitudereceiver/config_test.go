@@ -58,9 +58,9 @@ func TestValidate(t *testing.T) {
 		conf map[string]any
 		want string
 	}{
-		{"no keys", map[string]any{"api_keys": []any{}}, "`api_keys` must name at least one key"},
+		{"no keys", map[string]any{"api_keys": []any{}}, "`api_keys` must have at least one key"},
 		{"an empty key", map[string]any{"api_keys": []any{map[string]any{"project": "web"}}}, "`api_keys::0::key` must not be empty"},
-		{"a key twice", map[string]any{"api_keys": []any{map[string]any{"key": "secret-1"}, map[string]any{"key": "secret-1"}}}, "`api_keys::1::key` must not be there twice"},
+		{"a key twice", map[string]any{"api_keys": []any{map[string]any{"key": "secret-1"}, map[string]any{"key": "secret-1"}}}, "`api_keys::1::key` must not be a duplicate"},
 		{"no endpoint", map[string]any{"endpoint": ""}, "`endpoint` must be the address to listen on"},
 		{"another word for unknown fields", map[string]any{"unknown_fields": "drop"}, "`unknown_fields` must be keep or reject (got \"drop\")"},
 		{"another word for the address", map[string]any{"client_ip": "on"}, "`client_ip` must be off or forward (got \"on\")"},
@@ -86,7 +86,7 @@ func TestUnmarshal(t *testing.T) {
 		conf       map[string]any
 	}{
 		{"a misspelled key", "unknown_fields", map[string]any{"unknown_field": "keep"}},
-		{"a project that is no name", "must map keys to the names of projects", map[string]any{"api_keys": map[string]any{"secret-1": 7}}},
+		{"a project that is no name", "map keys to names of projects", map[string]any{"api_keys": map[string]any{"secret-1": 7}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := confmap.NewFromStringMap(tc.conf).Unmarshal(NewFactory().CreateDefaultConfig())

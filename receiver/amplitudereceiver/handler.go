@@ -29,11 +29,11 @@ const (
 	// maxBytesV2 and maxBytesBatch are the larger readings of "1 MB" and "20 MB".
 	maxBytesV2    = 1 << 20
 	maxBytesBatch = 20 << 20
-	// largestKept bounds the buffers that are kept for the next request. They double as they grow.
+	// largestKept bounds the buffers that are kept for reuse. They double as they grow.
 	largestKept = 2 * maxBytesV2
-	// promised bounds the memory that is taken for the length that a request announces, before its body comes.
+	// promised bounds the memory that is allocated for an announced length before the body arrives.
 	promised = 64 << 10
-	// drained bounds what is read of a body beyond its limit, so that the client sees the answer and not a reset.
+	// drained bounds how much of an oversized body is read, so that the client sees the answer rather than a reset.
 	drained = 64 << 20
 )
 
@@ -45,12 +45,12 @@ type handler struct {
 	addresses *addresses
 	readers   freelist.List[*upload.Reader]
 	buffers   freelist.List[*bytes.Buffer]
-	// ending is done, by end, when the receiver shuts down.
+	// ending is canceled by end when the receiver shuts down.
 	ending context.Context
 	end    context.CancelFunc
 }
 
-var errEnding = errors.New("the receiver shuts down before a request has come whole")
+var errEnding = errors.New("the receiver shut down before a request was complete")
 
 func newHandler(set receiver.Settings, config *Config, next consumer.Logs) (*handler, error) {
 	telemetry, err := newTelemetry(set)
@@ -102,8 +102,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.reply(w, r, e, e.accepted(received, buffer.Len(), taken.Events))
 }
 
-// read reads the body, and all of one that is too large as far as that is bounded. It waits no longer for a client that
-// stalls once the receiver shuts down, which would wait for it.
+// read reads the body, including a bounded part of an oversized one. During shutdown, it does not wait for a client
+// that stalls, because the shutdown would wait for it.
 func (h *handler) read(buffer *bytes.Buffer, w http.ResponseWriter, r *http.Request, e endpoint) *upload.Refusal {
 	defer context.AfterFunc(h.ending, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })()
 	limit := e.maxBytes()
@@ -123,7 +123,7 @@ func (h *handler) read(buffer *bytes.Buffer, w http.ResponseWriter, r *http.Requ
 	}
 }
 
-// decode makes records of the body.
+// decode turns the body into records.
 func (h *handler) decode(body []byte, r *http.Request, e endpoint, call upload.Call) (*upload.Upload, *upload.Refusal) {
 	reader, idle := h.readers.Get()
 	if !idle {
@@ -144,7 +144,7 @@ func (h *handler) decode(body []byte, r *http.Request, e endpoint, call upload.C
 	}, call)
 }
 
-// formOf are the fields of a form, which may also be in the query.
+// formOf returns the fields of a form, which may also be in the query.
 func formOf(body []byte, r *http.Request) (url.Values, error) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if err := r.ParseMultipartForm(maxBytesV2); err != nil && !errors.Is(err, http.ErrNotMultipart) {
@@ -153,7 +153,7 @@ func formOf(body []byte, r *http.Request) (url.Values, error) {
 	return r.Form, nil
 }
 
-// consume hands the records on.
+// consume hands on the records.
 func (h *handler) consume(ctx context.Context, taken *upload.Upload) error {
 	if taken.Events == 0 {
 		return nil
@@ -164,16 +164,17 @@ func (h *handler) consume(ctx context.Context, taken *upload.Upload) error {
 	return err
 }
 
-// notTaken answers for the next component. What it does not take now clients send again; of what it never will, each event is
-// listed as invalid, which makes every client give it up at once.
+// notTaken answers when the next component refuses events. If it is temporary, clients send them again; if it is
+// permanent, each event is listed as invalid, which makes every client drop it immediately.
 func (h *handler) notTaken(w http.ResponseWriter, r *http.Request, e endpoint, events int, err error) {
 	permanent := isForGood(err)
 	h.telemetry.notTaken(r.Context(), err, permanent)
 	h.reply(w, r, e, e.notTaken(permanent, events))
 }
 
-// isForGood tells whether a refusal is for good in whole. Where a receiver feeds several pipelines, the error joins what each of them said: one that
-// would take the events later must get them, and to those that took them they are copies with the same insert_id.
+// isForGood reports whether a refusal is for good in whole. Where a receiver feeds several pipelines, the error joins
+// what each of them said: one that would take the events later must get them, and to those that took them they are
+// copies with the same insert_id.
 func isForGood(err error) bool {
 	if several, joined := err.(interface{ Unwrap() []error }); joined { //nolint:errorlint // each layer is looked at
 		return !slices.ContainsFunc(several.Unwrap(), func(one error) bool { return !isForGood(one) })
@@ -190,8 +191,8 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, e endpoint, ref
 	h.reply(w, r, e, e.refused(refusal))
 }
 
-// failed answers what confighttp refuses before the request comes here: a body that cannot be unpacked, or a sender that is
-// not who it should be.
+// failed answers requests that confighttp refuses before they reach the handler: a body that cannot be decompressed, or
+// an unauthenticated sender.
 func (h *handler) failed(w http.ResponseWriter, r *http.Request, _ string, status int) {
 	refusal := upload.InvalidJSON()
 	if status == http.StatusUnauthorized {
@@ -222,7 +223,7 @@ func (h *handler) release(buffer *bytes.Buffer) {
 	}
 }
 
-// endpoint is what of Amplitude's API a request is for.
+// endpoint is the part of Amplitude's API that a request is for.
 type endpoint uint8
 
 const (
@@ -252,7 +253,7 @@ func endpointOf(r *http.Request) endpoint {
 	return endpointOther
 }
 
-// form tells whether the endpoint takes a form.
+// form reports whether the endpoint accepts a form.
 func (e endpoint) form() bool { return e == endpointIdentify || e == endpointGroupIdentify }
 
 func (e endpoint) maxBytes() int64 {
@@ -262,8 +263,8 @@ func (e endpoint) maxBytes() int64 {
 	return maxBytesV2
 }
 
-// takes tells whether the endpoint takes a body of a type. JSON comes under other names too: curl --data calls it a form, and
-// navigator.sendBeacon plain text.
+// takes reports whether the endpoint accepts a body of a type. JSON also comes under other types: curl --data calls it
+// a form, and navigator.sendBeacon plain text.
 func (e endpoint) takes(contentType string) bool {
 	if e.form() {
 		return true

@@ -8,10 +8,10 @@ import (
 	"net/http"
 )
 
-var errMiddleware = errors.New("a middleware in front of this receiver refuses requests, as the memory limiter does when memory is short")
+var errMiddleware = errors.New("a middleware in front of this receiver refuses requests, as the memory limiter does when memory is low")
 
-// patient answers 503 where a middleware answers 429. To Amplitude's clients 429 is about the users that it lists: without
-// a list they make all their tries at once and then drop the events.
+// patient replaces a middleware's 429 by 503. To Amplitude's clients, a 429 concerns the users that it lists: without a
+// list, they use up all their retries immediately and then drop the events.
 func (h *handler) patient(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(&patientWriter{ResponseWriter: w, instead: func() {
@@ -24,7 +24,7 @@ func (h *handler) patient(next http.Handler) http.Handler {
 type patientWriter struct {
 	http.ResponseWriter
 	instead func()
-	// answered: the other answer is written, and what follows is not.
+	// answered: the other answer was written, and further writes are dropped.
 	answered bool
 }
 

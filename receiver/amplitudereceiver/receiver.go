@@ -53,9 +53,9 @@ func (r *amplitudeReceiver) Start(ctx context.Context, host component.Host) erro
 	}
 	r.server.Handler = r.handler.patient(r.server.Handler)
 	r.compareExporters()
-	r.set.Logger.Info("Amplitude's SDKs can send here", zap.String("endpoint", listener.Addr().String()))
+	r.set.Logger.Info("Listening for Amplitude's SDKs", zap.String("endpoint", listener.Addr().String()))
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !loopback.IsHost(tcp.IP.String()) && !server.TLS.HasValue() {
-		r.set.Logger.Warn("Other machines can reach this receiver, and without tls their events travel in the clear", zap.String("endpoint", listener.Addr().String()))
+		r.set.Logger.Warn("The receiver is reachable from other machines without TLS, so events are sent in plain text", zap.String("endpoint", listener.Addr().String()))
 	}
 	r.serving.Go(func() {
 		if err := r.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -65,29 +65,29 @@ func (r *amplitudeReceiver) Start(ctx context.Context, host component.Host) erro
 	return nil
 }
 
-// compareExporters warns if what is taken here can leave by no amplitude exporter of this Collector. Which of several is
-// behind this receiver cannot be told here; otelcol-amplitude-explain doctor tells it.
+// compareExporters warns if no amplitude exporter of this Collector sends what is accepted here. The receiver cannot
+// tell which of several exporters is behind it; otelcol-amplitude-explain doctor can.
 func (r *amplitudeReceiver) compareExporters() {
 	if amplitude.ExportedOnlyExperiment() {
-		r.set.Logger.Warn("events of the amplitude exporter lets only events of experiments leave: page views, purchases and other events that SDKs send here stop there",
+		r.set.Logger.Warn("The amplitude exporter sends only experiment events: page views, purchases and other events that SDKs send here stop there",
 			zap.String("hint", `set events: ["*"] in the exporter behind this receiver`))
 	}
 	if shortest, ok := amplitude.ShortestExportedID(); ok && r.config.MinIDLength < shortest {
-		r.set.Logger.Warn("min_id_length is lower here than in the amplitude exporter, which leaves out the ids in between after they were acknowledged",
+		r.set.Logger.Warn("min_id_length is lower than in the amplitude exporter, which leaves out shorter ids after they were acknowledged",
 			zap.Int("min_id_length", r.config.MinIDLength), zap.Int("min_id_length of the exporter", shortest))
 	}
 }
 
-// listenError says which address and what to do.
+// listenError returns an error that names the address and says what to do.
 func (r *amplitudeReceiver) listenError(err error) error {
 	endpoint := r.config.ServerConfig.NetAddr.Endpoint
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("the receiver cannot listen on %s, which is in use: end the other process or set another endpoint for %s", endpoint, r.set.ID)
+		return fmt.Errorf("the receiver cannot listen on %s, which is in use: stop the other process or set another endpoint for %s", endpoint, r.set.ID)
 	}
 	return fmt.Errorf("the receiver cannot listen on %s: set another endpoint for %s: %w", endpoint, r.set.ID, err)
 }
 
-// Shutdown ends once the requests that have come whole have their answers.
+// Shutdown returns once all complete requests have been answered.
 func (r *amplitudeReceiver) Shutdown(ctx context.Context) error {
 	defer r.handler.telemetry.Shutdown()
 	r.handler.end()

@@ -119,7 +119,7 @@ func TestProjects(t *testing.T) {
 	}
 }
 
-// TestUnknownFieldsRejected: a member that is no field is told, with the event.
+// TestUnknownFieldsRejected: a member that is not a field is told, with the event.
 func TestUnknownFieldsRejected(t *testing.T) {
 	s := start(t, map[string]any{"unknown_fields": "reject"})
 	status, text := s.post("/2/httpapi", request(good, `{"event_type":"e","user_id":"user-1","shade":"red"}`))

@@ -19,16 +19,16 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/upload"
 )
 
-// format and transport are how the core's own metrics call what comes here.
+// format and transport are the attributes of the core's receiver metrics.
 const (
 	format    = "amplitude"
 	transport = "http"
 )
 
-// logEvery is how often a log line of one kind is written at most.
+// logEvery is the minimum time between two log lines of one kind.
 const logEvery = time.Minute
 
-// telemetry counts under this receiver's name.
+// telemetry reports this receiver's metrics.
 type telemetry struct {
 	*metadata.TelemetryBuilder
 	report   *receiverhelper.ObsReport
@@ -37,7 +37,7 @@ type telemetry struct {
 	all      metric.MeasurementOption
 	leftOut  [upload.NumLeftOut]metric.MeasurementOption
 	refusals [upload.NumReasons]metric.MeasurementOption
-	next     map[bool]metric.MeasurementOption // by whether it is for good
+	next     map[bool]metric.MeasurementOption // by whether it is permanent
 
 	invalid, full rate.Sometimes
 }
@@ -69,7 +69,7 @@ func newTelemetry(set receiver.Settings) (*telemetry, error) {
 	return t, nil
 }
 
-// with is the option of more attributes beside the receiver's name.
+// with returns the option with more attributes in addition to the receiver's id.
 func (t *telemetry) with(more ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(append(t.base.ToSlice(), more...)...))
 }
@@ -78,7 +78,7 @@ func (t *telemetry) answered(ctx context.Context, e endpoint, status int) {
 	t.ReceiverAmplitudeRequests.Add(ctx, 1, t.with(attribute.String("endpoint", endpointNames[e]), attribute.String("status", strconv.Itoa(status))))
 }
 
-// taken counts what was noticed of events that were taken.
+// taken counts observations about accepted events.
 func (t *telemetry) taken(ctx context.Context, counts *upload.Counts) {
 	for why, n := range counts.LeftOut {
 		if n > 0 {
@@ -90,7 +90,8 @@ func (t *telemetry) taken(ctx context.Context, counts *upload.Counts) {
 	}
 }
 
-// refused says what was wrong, in words that are not the sender's. Of paths it says nothing: health checks ask for them.
+// refused counts and logs what was wrong, without the sender's words. Unknown paths are not logged, because health
+// checks request them.
 func (t *telemetry) refused(ctx context.Context, r *upload.Refusal, size int) {
 	t.ReceiverAmplitudeRefusals.Add(ctx, 1, t.refusals[r.Reason])
 	if r.Reason == upload.ReasonInvalidPath {
@@ -103,20 +104,20 @@ func (t *telemetry) refused(ctx context.Context, r *upload.Refusal, size int) {
 				fields = append(fields, field)
 			}
 		}
-		t.log.Warn("A request is refused; the sender was told why. Written once a minute at most: receiver_amplitude_refusals counts all",
+		t.log.Warn("Refused a request; its response says why. Logged at most once a minute: receiver_amplitude_refusals counts all",
 			zap.String("reason", upload.ReasonNames[r.Reason]), zap.String("missing", r.MissingMember), zap.Strings("fields", fields),
 			zap.Int("events", r.Events), zap.Int("bytes", size))
 	})
 }
 
-// notTaken says what the next component said.
+// notTaken counts and logs the next component's answer.
 func (t *telemetry) notTaken(ctx context.Context, err error, permanent bool) {
 	t.ReceiverAmplitudeRefusals.Add(ctx, 1, t.next[permanent])
 	t.full.Do(func() {
 		if permanent {
-			t.log.Error("The pipeline refuses events for good, and clients give them up: look at what comes after this receiver", zap.Error(err))
+			t.log.Error("The pipeline permanently refuses events, and clients drop them: look at the components after this receiver", zap.Error(err))
 			return
 		}
-		t.log.Warn("The pipeline does not take events now; clients send them again, a limited number of times", zap.Error(err))
+		t.log.Warn("The pipeline cannot accept events now; clients retry a limited number of times", zap.Error(err))
 	})
 }

@@ -64,7 +64,7 @@ func TestMetricsAndLog(t *testing.T) {
 	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 	metadatatest.AssertEqualReceiverAmplitudeUnknownFields(t, telemetry, []metricdata.DataPoint[int64]{point(2)}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 
-	refused := logs.FilterMessageSnippet("refused").All()
+	refused := logs.FilterMessageSnippet("Refused a request").All()
 	require.Len(t, refused, 1, "once a minute at most")
 	assert.Equal(t, "invalid_field", refused[0].ContextMap()["reason"])
 	assert.Equal(t, []any{"time"}, refused[0].ContextMap()["fields"])
@@ -88,7 +88,7 @@ func TestPipelineMetrics(t *testing.T) {
 	metadatatest.AssertEqualReceiverAmplitudeRefusals(t, telemetry, []metricdata.DataPoint[int64]{
 		{Value: 2, Attributes: attribute.NewSet(attribute.String("receiver", set.ID.String()), attribute.String("reason", "next"))},
 	}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
-	require.Len(t, logs.FilterMessageSnippet("does not take events now").All(), 1)
+	require.Len(t, logs.FilterMessageSnippet("cannot accept events now").All(), 1)
 }
 
 // stranger is an auth extension that lets nobody in.

@@ -111,7 +111,7 @@ function App() {
     setAsking(false);
     try {
       await post("reset");
-      setMessage("Everything was forgotten");
+      setMessage("Everything was cleared");
     } catch (error) {
       setMessage(error.message);
     }
@@ -141,7 +141,7 @@ function App() {
 
 function Help({ close }) {
   return html`<aside class="help" aria-label="Words and keys">
-    <header><h2>What the words say</h2><button type="button" class="quiet" onClick=${close} aria-label="Close">×</button></header>
+    <header><h2>What the words mean</h2><button type="button" class="quiet" onClick=${close} aria-label="Close">×</button></header>
     <dl>${Object.entries(verdicts).map(([key, [label, meaning]]) => html`<dt><span class=${`verdict ${key}`}>${label}</span></dt><dd>${meaning}</dd>`)}
       ${terms.map(([term, meaning]) => html`<dt>${term}</dt><dd>${meaning}</dd>`)}</dl>
     <p>More in <a href=${`${docs}sandbox.md`} target="_blank" rel="noreferrer">what the sandbox does</a> and <a href=${`${docs}deduplication.md`} target="_blank" rel="noreferrer">why an exposure is a repeat</a>.</p>

@@ -6,13 +6,13 @@ import { keyOf } from "./keys.js";
 // verdicts are what may become of an event: its name, and what it means.
 export const verdicts = {
   stored: ["Stored", "Amplitude keeps the event and counts it."],
-  duplicate: ["Duplicate", "An event with the same insert_id came within the last 7 days: nothing is stored again."],
+  duplicate: ["Duplicate", "An event with the same insert_id arrived within the last 7 days: nothing is stored again."],
   identify: ["Identify", "Only user properties were set; there is no event to count."],
   invalid: ["Invalid", "A field breaks a rule: the whole request is answered with 400."],
-  refused: ["Refused", "Nothing is wrong with it, but its request was not taken."],
-  throttled: ["Throttled", "Its user or device sends too fast, or is over its quota for the day: 429."],
+  refused: ["Refused", "The event is valid, but its request was refused."],
+  throttled: ["Throttled", "Its user or device sends too fast, or exceeds its daily quota: 429."],
   silenced: ["Silenced", "Its device was silenced: the whole request is answered with 400."],
-  dropped: ["Dropped", "Taken and then thrown away, since the project blocks its event type."],
+  dropped: ["Dropped", "Accepted and then discarded, because the project blocks its event type."],
 };
 
 // notTaken are the verdicts that the summary counts as refused.
@@ -25,12 +25,12 @@ export function Verdict({ is }) {
 
 // terms are the words of the page that Amplitude's documentation, or this page, gives a meaning.
 export const terms = [
-  ["Exposure", "The user met a variant. Sets the user property [Experiment] <flag>."],
-  ["Un-exposure", "An exposure of no variant: the user is in the experiment no longer, and the property is unset."],
+  ["Exposure", "The user was exposed to a variant. Sets the user property [Experiment] <flag>."],
+  ["Un-exposure", "An exposure without a variant: the user is no longer in the experiment, and the property is unset."],
   ["Assignment", "Flags were evaluated for the user, whether or not a variant was shown."],
-  ["Variant changed", "The user had another variant before: a user who jumps between variants bends the result."],
+  ["Variant changed", "The user had another variant before: users who switch between variants distort the result."],
   ["Unassigned", "Users who were exposed on a day without an assignment of the flag."],
-  ["Sample ratio mismatch", "The users are spread over the variants more unevenly than chance explains."],
+  ["Sample ratio mismatch", "The users are distributed over the variants more unevenly than chance can explain."],
 ];
 
 const experiment = "[Experiment] ";

@@ -17,18 +17,18 @@ import (
 	"time"
 )
 
-// What a run sent is read back by the Export API too: the events as they are stored, which the user APIs show only as far as a
-// page needs. It has the events of an hour two hours after its end.
+// What a run sent is also read back through the Export API: the events as stored, which the user APIs show only partly.
+// It has the events of an hour two hours after the hour ends.
 
 const exportHour = "20060102T15"
 
-// startOf is the hour in which a run began: its id begins with it.
+// startOf returns the hour in which a run started, which is the prefix of its id.
 func startOf(run string) (time.Time, error) {
 	hour, _, _ := strings.Cut(run, "-")
 	return time.Parse(exportHour, hour)
 }
 
-// exportedEvent is a line of an export, as far as rows need it.
+// exportedEvent is the part of a line of an export that rows need.
 type exportedEvent struct {
 	activityEvent
 	UserID         string         `json:"user_id"`
@@ -36,7 +36,7 @@ type exportedEvent struct {
 	UserProperties map[string]any `json:"user_properties"`
 }
 
-// runHours is how long after its beginning a run may have sent, in hours.
+// runHours is how long a run may have sent, in hours.
 const runHours = 2
 
 // export reads what the run sent, by user.
@@ -51,7 +51,7 @@ func (p *probe) export(ctx context.Context) (map[string]*activity, error) {
 		return nil, err
 	}
 	r.SetBasicAuth(p.apiKey, p.secretKey)
-	const limit = 1 << 30 // of a project for tests
+	const limit = 1 << 30 // for a test project
 	status, archive, err := p.raw(r, limit)
 	switch {
 	case err != nil:
@@ -66,7 +66,7 @@ func (p *probe) export(ctx context.Context) (map[string]*activity, error) {
 	return readExport(archive, p.id(""))
 }
 
-// readExport reads an archive: the events of users whose ids begin with a prefix.
+// readExport reads the events of users whose ids start with a prefix from an archive.
 func readExport(archive []byte, prefix string) (map[string]*activity, error) {
 	files, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
@@ -88,7 +88,7 @@ func readExport(archive []byte, prefix string) (map[string]*activity, error) {
 				newest[e.UserID], a.properties = e.EventTime, e.UserProperties
 			}
 			if e.isMarker() {
-				newest[e.UserID] = "9" // what comes last of a user
+				newest[e.UserID] = "9" // the last event of a user
 			}
 		}); err != nil {
 			return nil, fmt.Errorf("%s of the export: %w", file.Name, err)

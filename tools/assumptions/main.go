@@ -39,7 +39,7 @@ func main() {
 	flag.StringVar(&o.readRun, "run", "", "read back what this run sent by the Export API, which has it two to three hours later, and send nothing")
 	flag.StringVar(&page, "page", "", "write the page to this file and ask nothing")
 	flag.Parse()
-	// Not as flags, which every user of the machine can read.
+	// Not flags, because every user of the machine can read those.
 	o.apiKey, o.secretKey = os.Getenv("API_KEY"), os.Getenv("SECRET_KEY")
 	if only != "" {
 		o.only = strings.Split(only, ",")
@@ -66,7 +66,7 @@ var regions = map[string]hosts{
 	"eu": {"https://api.eu.amplitude.com", "https://analytics.eu.amplitude.com"},
 }
 
-// hosts checks the options and returns who is asked.
+// hosts checks the options and returns the servers to ask.
 func (o *options) hosts() (hosts, error) {
 	for _, id := range o.only {
 		if !slices.ContainsFunc(rows, func(r row) bool { return r.id == id && r.asks() }) {
@@ -91,7 +91,7 @@ func (o *options) hosts() (hosts, error) {
 	return h, nil
 }
 
-// check asks the rows that were chosen and can be asked, and prints what was found.
+// check asks the selected rows that can be asked, and prints the results.
 func check(ctx context.Context, o options, transport http.RoundTripper, out io.Writer) error {
 	h, err := o.hosts()
 	if err != nil {
@@ -118,7 +118,7 @@ func check(ctx context.Context, o options, transport http.RoundTripper, out io.W
 	return printTable(out, h, p.run, table)
 }
 
-// printTable writes the table. It names no key and no user.
+// printTable writes the table. It contains no key and no user.
 func printTable(out io.Writer, h hosts, run string, table []result) error {
 	wide := 0
 	for _, r := range table {

@@ -11,7 +11,7 @@ import (
 //go:embed page.md
 var pageHead string
 
-// renderPage is docs/assumptions.md.
+// renderPage returns docs/assumptions.md.
 func renderPage() string {
 	var out strings.Builder
 	out.WriteString(pageHead)

@@ -29,11 +29,11 @@ const (
 	verdictNoAnswer  = "NO ANSWER"
 )
 
-// result is what a row came to.
+// result is the result of a row.
 type result struct {
 	row            row
 	verdict, found string
-	user           string // whose events tell; "" when the answers did
+	user           string // whose events show the result; "" if the answers do
 }
 
 func (r *result) conclude(found string, err error) {
@@ -52,7 +52,7 @@ type probe struct {
 	options
 	hosts
 	client *http.Client
-	run    string // is part of every id that is sent
+	run    string // part of every id that is sent
 	ends   time.Time
 }
 
@@ -69,13 +69,13 @@ func newProbe(o options, h hosts, transport http.RoundTripper) *probe {
 		options: o, hosts: h, run: run,
 		client: &http.Client{
 			Transport: transport, Timeout: requestTimeout,
-			// A redirect would take the keys along.
+			// A redirect would send the keys elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 }
 
-// begin asks what an answer tells, and sends what is read back later.
+// begin asks what an answer can show, and sends what is read back later.
 func (p *probe) begin(ctx context.Context, r row) result {
 	out := result{row: r}
 	switch {
@@ -89,7 +89,7 @@ func (p *probe) begin(ctx context.Context, r row) result {
 			out.conclude("", err)
 			return out
 		}
-		// What comes last of a user shows that the rest can be read.
+		// Once a user's last event can be read, so can the rest.
 		if err := p.must(ctx, exposure(out.user, markerFlag, "seen", event{"insert_id": out.user + " marker"})); err != nil {
 			out.conclude("", err)
 		}
@@ -129,7 +129,7 @@ const (
 	experimentPrefix = "[Experiment] "
 )
 
-// exposure is an exposure as the exporter sends it; more is added to it, and nil takes away.
+// exposure returns an exposure as the exporter sends it; more is merged into it, and nil removes a field.
 func exposure(user, flag, variant string, more ...event) event {
 	e := event{
 		"event_type": eventExposure, "user_id": user, "time": time.Now().UnixMilli(), "insert_id": user + " " + variant,
@@ -143,7 +143,7 @@ func exposure(user, flag, variant string, more ...event) event {
 	return e
 }
 
-// identify changes user properties and is no event volume.
+// identify changes user properties and does not count toward event volume.
 func identify(user, insertID string, properties event) event {
 	return event{"event_type": "$identify", "user_id": user, "insert_id": insertID, "user_properties": properties}
 }
@@ -160,7 +160,7 @@ func (a reply) error() string {
 	return text
 }
 
-// accepted says in a word what most rows ask: "accepted", or the status.
+// accepted returns the answer to what most rows ask: "accepted", or the status.
 func (a reply) accepted() string {
 	if a.status == http.StatusOK {
 		return "accepted"
@@ -168,7 +168,7 @@ func (a reply) accepted() string {
 	return strconv.Itoa(a.status)
 }
 
-// request is what is posted; what is empty is as the exporter does it.
+// request is what is posted; empty fields are filled in as the exporter does.
 type request struct {
 	path, contentType string
 	body              []byte
@@ -202,14 +202,14 @@ func (p *probe) post(ctx context.Context, in request) (reply, error) {
 	return out, err
 }
 
-// do returns the answer with the API key taken out, since some answers repeat it.
+// do returns the answer without the API key, which some answers repeat.
 func (p *probe) do(r *http.Request) (status int, text string, err error) {
 	const limit = 16 << 20
 	status, body, err := p.raw(r, limit)
 	return status, strings.ReplaceAll(string(body), p.apiKey, "****"), err
 }
 
-// raw returns the answer as it is, up to a limit.
+// raw returns the unmodified answer, up to a limit.
 func (p *probe) raw(r *http.Request, limit int64) (status int, body []byte, err error) {
 	response, err := p.client.Do(r)
 	if err != nil {

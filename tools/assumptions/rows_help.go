@@ -65,7 +65,7 @@ func refused(a reply, err error) error {
 	return err
 }
 
-// statusAnd is the status, and text if the error begins with it.
+// statusAnd is the status, and text if the error starts with it.
 func statusAnd(a reply, text string) string {
 	if strings.HasPrefix(a.error(), text) {
 		return strconv.Itoa(a.status) + " " + text
@@ -73,7 +73,7 @@ func statusAnd(a reply, text string) string {
 	return a.accepted() + " " + a.error()
 }
 
-// naming tells whether a 400 names user_id in a list.
+// naming reports whether a 400 names user_id in a list.
 func naming(a reply, list string) string {
 	switch {
 	case a.status != 400:
@@ -131,7 +131,7 @@ func stored(a *activity) string {
 	return strconv.Itoa(a.count()) + " times"
 }
 
-// transformed tells whether the row's event has the type and the properties that Amplitude gives it.
+// transformed reports whether the row's event has the type and the properties that Amplitude gives it.
 func transformed(a *activity, eventType string) string {
 	for _, e := range a.events {
 		if e.Type == eventType && e.Properties[propertyFlag] == flagKey {

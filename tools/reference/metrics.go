@@ -45,7 +45,7 @@ func readMetrics(root string) ([]*metrics, error) {
 	var found []*metrics
 	for _, d := range components() {
 		path := filepath.Join(root, d.dir, "metadata.yaml")
-		text, err := os.ReadFile(path) //nolint:gosec // of our own repository
+		text, err := os.ReadFile(path) //nolint:gosec // of its own repository
 		if err != nil {
 			return nil, err
 		}

@@ -72,10 +72,10 @@ func TestWhatTheCodeSays(t *testing.T) {
 		}
 	}
 	for path, want := range map[string][3]string{
-		"amplitude api_key":                        {"string, **secret**", "", "The project's API key. It is required unless `dry_run` is set. It travels in request bodies only."},
+		"amplitude api_key":                        {"string, **secret**", "", "The project's API key. It is required unless `dry_run` is set. It is only sent in request bodies."},
 		"amplitude region":                         {"`us` or `eu`", "`us`", "Where the project is."},
-		"amplitude compression":                    {"`gzip` or `none`", "", "Compression of requests; when empty, gzip for Amplitude's own URLs and none for others, which may not decode it."},
-		"amplitude timeout":                        {"duration", "`30s`", "Longest time for one request, its answer included."},
+		"amplitude compression":                    {"`gzip` or `none`", "", "Compression of requests; if empty, gzip for Amplitude's own URLs and none for others, which may not decode it."},
+		"amplitude timeout":                        {"duration", "`30s`", "Maximum time for one request, including its answer."},
 		"amplitude headers":                        {"map of string, **secret**", "", "Defines additional headers attached to each HTTP request sent by the client."},
 		"amplitude tls::ca_file":                   {"string", "", "Path to the CA cert."},
 		"amplitude keepalive::max_idle_conns":      {"int", "`100`", "Used to set a limit to the maximum idle HTTP connections the client can keep open."},
@@ -83,7 +83,7 @@ func TestWhatTheCodeSays(t *testing.T) {
 		"amplitude sending_queue::storage":         {"component id", "", "If not empty, enables the persistent storage and uses the component specified as a storage extension for the persistent queue."},
 		"amplitude sending_queue::sizer":           {"`requests`, `items` or `bytes`", "`items`", "Determines the type of size measurement used by this component."},
 		"amplitude sending_queue::batch::min_size": {"int", "`8192`", "Defines the configuration for the minimum size of a batch."},
-		"amplitude rate_limit::events_per_second":  {"number", "`0`", "Bounds the events; 0 is no limit."},
+		"amplitude rate_limit::events_per_second":  {"number", "`0`", "Bounds the events; 0 means no limit."},
 		"amplitude_experiment set_user_properties": {"bool", "`true`", "Adds the user property `[Experiment] <flag key>` to the events. When false, neither exposures nor assignments set it, whatever their own `set_user_properties` says."},
 		"amplitude_experiment identity::groups":    {"map of string", "`{}`", "Maps an Amplitude group type to the attribute that holds its value."},
 		"amplitude_experiment dedup::redis":        {"optional section", "off", "Shares the state between replicas; without it, each replica has its own."},
@@ -93,12 +93,12 @@ func TestWhatTheCodeSays(t *testing.T) {
 		"amplitude_experiment dedup::redis::timeout": {"duration", "`50ms`", "Bounds how long a batch waits for each of its two round trips."},
 		"amplitude_experiment dedup::redis::db":      {"int", "`0`", "The database number; a cluster only has 0."},
 		"amplitude_sandbox tls::cipher_suites":       {"list of string", "", "A list of TLS cipher suites that the TLS transport can use."},
-		"amplitude_sandbox api_keys":                 {"list of string, **secret**", "`[\"sandbox\"]`", "The keys of projects in `region`; each key is a project of its own."},
+		"amplitude_sandbox api_keys":                 {"list of string, **secret**", "`[\"sandbox\"]`", "The keys of projects in `region`; each key is its own project."},
 		"amplitude_sandbox behavior::dedupe_window":  {"duration", "`168h`", "How long a copy is recognized."},
 		"amplitude_sandbox behavior::batch::short_id_mode": {
-			"`reject` or `strip`", "`strip`", "What an id that is too short does: the request gets a 400, or the id is removed from the event.",
+			"`reject` or `strip`", "`strip`", "What happens if an id is too short: the request gets a 400 (`reject`), or the id is removed from the event (`strip`).",
 		},
-		"amplitude_sandbox weights":               {"map of map of number", "`{}`", "The expected shares of users per flag and variant, for the sample-ratio test; a flag that is not named has equal shares."},
+		"amplitude_sandbox weights":               {"map of map of number", "`{}`", "The expected shares of users per flag and variant, for the sample-ratio test; flags that are not listed have equal shares."},
 		"amplitude_sandbox projects[]::region":    {"`us` or `eu`", "", "Where the project is."},
 		"feature_flag_events spans[]::event_name": {"string", "`feature_flag.evaluation`", "The event name of the record."},
 	} {

@@ -8,12 +8,12 @@ import (
 	"sync"
 )
 
-// Batch is what a processor hands on at once. It is used again for the next batch.
+// Batch is what a processor hands on at once. It is reused for the next batch.
 type Batch struct {
 	mu     sync.Mutex
 	sink   SinkID
 	copies []copyOf
-	// places finds copies that come in another order.
+	// places finds copies that arrive in a different order.
 	places map[uint64]int
 	open   *handle
 }
@@ -23,7 +23,7 @@ type copyOf struct {
 	claims     int
 }
 
-// handle is what a context holds. One that outlives its batch finds it closed.
+// handle is stored in a context. If it outlives its batch, it finds the batch closed.
 type handle struct{ batch *Batch }
 
 type contextKey struct{}
@@ -44,14 +44,14 @@ func (b *Batch) Context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, contextKey{}, b.open)
 }
 
-// Close ends the time for claims.
+// Close stops accepting claims.
 func (b *Batch) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open = nil
 }
 
-// Claims is the number of exporters that claimed copy i and did not take that back. It is final after Close.
+// Claims returns the number of exporters that claimed copy i and did not undo that. It is final after Close.
 func (b *Batch) Claims(i int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -61,7 +61,7 @@ func (b *Batch) Claims(i int) int {
 	return b.copies[i].claims
 }
 
-// find returns the place of the copy with this key, or -1. at is where it is if no record is missing.
+// find returns the index of the copy with this key, or -1. at is its index if no record is missing.
 func (b *Batch) find(key uint64, at int) int {
 	const near = 16
 	for i := at; i < min(at+near, len(b.copies)); i++ {

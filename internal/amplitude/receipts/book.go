@@ -16,25 +16,25 @@ import (
 const (
 	slabSize = 256
 	minHeads = 16
-	// keptClaims bounds the memory that is kept when nothing is claimed.
+	// keptClaims bounds the memory that is retained when nothing is claimed.
 	keptClaims = 1 << 14
 )
 
-// Book holds the claims of one exporter, 24 bytes and a chain of them by key: its size follows what is on its way.
+// Book holds the claims of one exporter, 24 bytes each, in chains by key. Its size follows what is in flight.
 type Book struct {
 	mu    sync.Mutex
 	slabs []*[slabSize]claim
-	heads []uint32 // number of the newest claim of a chain, counted from 1
+	heads []uint32 // number of the newest claim of a chain, from 1
 	used  uint32
 	free  uint32
 	live  int
-	// sinks are those that wait for this Book to be closed.
+	// sinks are the Sinks that wait for this Book to be closed.
 	sinks []SinkID
-	// opened tells that Open was called, with kept.
+	// opened is true after Open, which was called with kept.
 	opened, kept bool
 }
 
-// Open says that the exporter runs. kept tells whether the next process delivers what this one leaves over.
+// Open registers a running exporter. kept means that the next process delivers what this one leaves behind.
 func (k *Book) Open(kept bool) {
 	k.mu.Lock()
 	k.opened, k.kept = true, kept
@@ -45,7 +45,7 @@ func (k *Book) Open(kept bool) {
 }
 
 type claim struct {
-	key, token uint64 // a key of 0 is on the free list
+	key, token uint64 // a claim with key 0 is on the free list
 	sink       SinkID // with the mark unanswered
 	next       uint32 // claim of the chain
 }
@@ -53,7 +53,7 @@ type claim struct {
 // unanswered marks the claim of an event that was sent without an answer.
 const unanswered SinkID = 1 << 31
 
-// Claimed are the claims of one call of ConsumeLogs, to be taken back if it fails.
+// Claimed are the claims of one ConsumeLogs call, to be undone if it fails.
 type Claimed struct {
 	open *handle
 	keys []claimedKey
@@ -64,8 +64,8 @@ type claimedKey struct {
 	place int
 }
 
-// Claim notes that the exporter takes the events of logs that the context's processor registered. It is to be called before
-// the exporter can settle any of them.
+// Claim notes that the exporter takes the events of logs that the context's processor registered. Call it before the
+// exporter can settle any of them.
 func (k *Book) Claim(ctx context.Context, logs plog.Logs) Claimed {
 	open, _ := ctx.Value(contextKey{}).(*handle)
 	if open == nil {
@@ -106,8 +106,8 @@ func (k *Book) Claim(ctx context.Context, logs plog.Logs) Claimed {
 	return claimed
 }
 
-// TakeBack undoes claims that are not settled, because the exporter did not take the events after all.
-// It is to be called before ConsumeLogs returns.
+// TakeBack undoes claims that are not settled, because the exporter did not take the events after all. Call it before
+// ConsumeLogs returns.
 func (k *Book) TakeBack(claimed Claimed) {
 	if len(claimed.keys) == 0 {
 		return
@@ -127,7 +127,8 @@ func (k *Book) TakeBack(claimed Claimed) {
 	}
 }
 
-// Unanswered notes that the event was sent and no answer came: if it is delivered later, that may have been then.
+// Unanswered notes that the event was sent and no answer came: if it is delivered later, it may already have arrived
+// then.
 func (k *Book) Unanswered(key uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -139,10 +140,10 @@ func (k *Book) Unanswered(key uint64) {
 	}
 }
 
-// Settle tells what became of the event with this key: of its oldest copy, if there are several.
+// Settle reports what became of the event with this key: of its oldest copy, if there are several.
 func (k *Book) Settle(key uint64, outcome Outcome) { k.SettleAll([]uint64{key}, outcome) }
 
-// SettleAll tells what became of the events with these keys, in their order.
+// SettleAll reports what became of the events with these keys, in order.
 func (k *Book) SettleAll(keys []uint64, outcome Outcome) {
 	s := settling.Get().(*settlement)
 	defer settling.Put(s)
@@ -165,7 +166,7 @@ func (k *Book) SettleAll(keys []uint64, outcome Outcome) {
 // nobody claimed a copy.
 const nobody SinkID = unanswered - 1
 
-// settlement is the room that SettleAll needs.
+// settlement is the scratch memory of SettleAll.
 type settlement struct {
 	claims [256]claim
 	tokens [256]uint64
@@ -173,7 +174,7 @@ type settlement struct {
 
 var settling = sync.Pool{New: func() any { return new(settlement) }}
 
-// tell passes receipts on, those of one Sink and outcome at once.
+// tell passes on receipts, grouped by Sink and outcome.
 func (s *settlement) tell(k *Book, claims []claim, outcome Outcome) {
 	all := registered()
 	for len(claims) > 0 {
@@ -199,7 +200,7 @@ func (s *settlement) tell(k *Book, claims []claim, outcome Outcome) {
 	}
 }
 
-// unansweredOutcome is what a receipt means for an event of which an earlier try got no answer.
+// unansweredOutcome returns what a receipt means for an event for which an earlier attempt got no answer.
 func unansweredOutcome(outcome Outcome) Outcome {
 	switch outcome {
 	case Delivered:
@@ -223,8 +224,8 @@ func (k *Book) tellFormer(all []Sink, key uint64, outcome Outcome) {
 	}
 }
 
-// Close says that the exporter has stopped and settles nothing any more. What it has not settled is lost, unless it is kept
-// for the next process: then that one settles it.
+// Close notes that the exporter has stopped and will not settle anything else. What it has not settled is lost, unless
+// it is kept for the next process, which then settles it.
 func (k *Book) Close(ctx context.Context, kept bool) {
 	k.mu.Lock()
 	if k.opened {
@@ -253,7 +254,7 @@ func (k *Book) Close(ctx context.Context, kept bool) {
 	}
 }
 
-// keep makes a Sink wait for this Book to be closed. The lock is held.
+// keep makes a Sink wait for this Book to be closed. The caller holds the lock.
 func (k *Book) keep(id SinkID) {
 	if !slices.Contains(k.sinks, id) {
 		k.sinks = append(k.sinks, id)
@@ -261,7 +262,7 @@ func (k *Book) keep(id SinkID) {
 	}
 }
 
-// Claims is the number of copies that are claimed and not settled.
+// Claims returns the number of copies that are claimed and not settled.
 func (k *Book) Claims() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -299,7 +300,7 @@ func (k *Book) grow() {
 	old := k.heads
 	k.heads = make([]uint32, max(minHeads, 2*len(old)))
 	for _, number := range old {
-		// Turn the chain round first, so that pushing its claims one by one keeps the newest first.
+		// Reverse the chain first, so that pushing its claims one by one keeps the newest first.
 		var turned uint32
 		for number != 0 {
 			c := k.at(number)

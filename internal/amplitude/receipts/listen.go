@@ -10,24 +10,25 @@ import (
 	"time"
 )
 
-// Listener is told of every event that an exporter of this process takes, and of every receipt, whoever handed the event on.
-// It must not block, and is called from any goroutine.
+// Listener receives every event that an exporter of this process takes, and every receipt, no matter who handed on the
+// event. It must not block, and is called from any goroutine.
 type Listener interface {
 	// Claimed is called before ConsumeLogs of the exporter returns.
 	Claimed(key uint64)
-	// Answered is called for each request, with the events in it. The slice is used again.
+	// Answered is called for each request, with its events. The slice is reused.
 	Answered(keys []uint64, answer *Answer)
-	// Settled is called before the receipt is given. why says of a copy that was not delivered what was wrong, if that is known.
+	// Settled is called before the receipt is passed on. why is the reason that a copy was not delivered, if it is
+	// known.
 	Settled(key uint64, outcome Outcome, why string)
 }
 
-// Answer is what came back for one request of an exporter. It is good during the call only.
+// Answer is the answer to one request of an exporter. It is only valid during the call.
 type Answer struct {
 	// Exporter is the id of the component.
 	Exporter string
-	// Status is that of HTTP, or invalid_api_key, timeout or network_error: the word that metrics count by.
+	// Status is the HTTP status, or invalid_api_key, timeout or network_error, as in metrics.
 	Status string
-	// Text is Amplitude's own wording where that is a documented one, which holds no id.
+	// Text is Amplitude's own text if it is a documented one, which contains no id.
 	Text string
 	// Bytes is the size of the body before it is compressed, and Took the time from its first byte to the answer.
 	Bytes int
@@ -41,7 +42,7 @@ var (
 	listeners atomic.Pointer[[]Listener]
 )
 
-// Listen tells a Listener of receipts until stop is called.
+// Listen passes receipts to a Listener until stop is called.
 func Listen(l Listener) (stop func()) {
 	change := func(how func([]Listener) []Listener) {
 		listening.Lock()
@@ -64,10 +65,10 @@ func Listen(l Listener) (stop func()) {
 	}
 }
 
-// Listened tells whether there is a Listener.
+// Listened reports whether there is a Listener.
 func Listened() bool { return listeners.Load() != nil }
 
-// TellClaimed tells the Listeners of an event that an exporter takes.
+// TellClaimed informs the Listeners about an event that an exporter takes.
 func TellClaimed(key uint64) {
 	if all := listeners.Load(); all != nil {
 		for _, l := range *all {
@@ -76,7 +77,7 @@ func TellClaimed(key uint64) {
 	}
 }
 
-// TellAnswered tells the Listeners of a request.
+// TellAnswered informs the Listeners about a request.
 func TellAnswered(keys []uint64, answer *Answer) {
 	if all := listeners.Load(); all != nil {
 		for _, l := range *all {
@@ -85,7 +86,7 @@ func TellAnswered(keys []uint64, answer *Answer) {
 	}
 }
 
-// TellSettled tells the Listeners what is about to be settled.
+// TellSettled informs the Listeners about what is going to be settled.
 func TellSettled(key uint64, outcome Outcome, why string) {
 	if all := listeners.Load(); all != nil {
 		for _, l := range *all {
@@ -99,7 +100,7 @@ var (
 	books   []*Book
 )
 
-// Open makes a Book one that Pending looks into, until closed is called.
+// Open makes Pending search a Book, until closed is called.
 func Open(k *Book) (closed func()) {
 	opening.Lock()
 	defer opening.Unlock()
@@ -111,7 +112,7 @@ func Open(k *Book) (closed func()) {
 	}
 }
 
-// Pending tells whether an event with this key is claimed by an open Book and not settled.
+// Pending reports whether an event with this key is claimed by an open Book and not settled.
 func Pending(key uint64) bool {
 	opening.Lock()
 	defer opening.Unlock()

@@ -16,40 +16,41 @@ import (
 type Outcome uint8
 
 const (
-	// Delivered says that Amplitude has it.
+	// Delivered means that Amplitude has it.
 	Delivered Outcome = iota
-	// Ambiguous says that Amplitude has it, and may have had it long before: an earlier try got no answer.
+	// Ambiguous means that Amplitude has it, and may have had it for longer: an earlier attempt got no answer.
 	Ambiguous
-	// NotDelivered says that Amplitude does not have it and will not get this copy: dropped, dead-lettered or lost.
+	// NotDelivered means that Amplitude does not have it and will not get this copy: it was dropped, dead-lettered or
+	// lost.
 	NotDelivered
-	// Unknown says that Amplitude will not get this copy, and that it may have it: an earlier try got no answer.
+	// Unknown means that Amplitude will not get this copy, but may have it: an earlier attempt got no answer.
 	Unknown
 )
 
-// Sink takes receipts. It must not block, and is called from any goroutine.
+// Sink receives receipts. It must not block, and is called from any goroutine.
 type Sink interface {
-	// Settle takes the receipts of one exporter for copies; the tokens are what the Sink gave to [Batch.Add].
-	// The slice is used again.
+	// Settle receives the receipts of one exporter for copies; the tokens are those that the Sink passed to
+	// [Batch.Add]. The slice is reused.
 	Settle(tokens []uint64, outcome Outcome)
-	// SettleFormer takes the receipt for a copy that nobody claimed, and tells whether the Sink knows of it.
+	// SettleFormer receives the receipt for a copy that nobody claimed, and reports whether the Sink knows it.
 	SettleFormer(key uint64, outcome Outcome) bool
 }
 
-// SinkID names a registered Sink.
+// SinkID identifies a registered Sink.
 type SinkID uint32
 
 var (
 	register sync.Mutex
 	sinks    atomic.Pointer[[]Sink] // by SinkID
-	// holders is, by SinkID, how many open Books may still settle something of it; ends is what to do when there is none
-	// any more, of the Sinks that hand nothing on any more.
+	// holders is, by SinkID, the number of open Books that may still settle one of its copies; ends has, for Sinks that
+	// hand on nothing else, what to do when there are none left.
 	holders []int
 	ends    map[SinkID]func(context.Context)
-	// running counts the open Books of exporters whose queue is on disk, and of those whose queue is not.
+	// running counts the open Books of exporters by whether their queue is on disk.
 	running = map[bool]int{}
 )
 
-// Exporters is how many exporters run in this process that give receipts, and how many of them lose what is on its way when
+// Exporters returns how many exporters in this process give receipts, and how many of them lose what is in flight when
 // the process ends. The Collector starts exporters before the processors that feed them.
 func Exporters() (all, losing int) {
 	register.Lock()
@@ -57,10 +58,10 @@ func Exporters() (all, losing int) {
 	return running[true] + running[false], running[false]
 }
 
-// Key is what a copy is claimed and settled by: a hash of its insert_id.
+// Key returns the key by which a copy is claimed and settled: a hash of its insert_id.
 func Key(insertID string) uint64 { return max(1, xxh3.HashString(insertID)) } // 0 is none
 
-// Register makes a Sink known until it is retired.
+// Register registers a Sink until it is retired.
 func Register(s Sink) SinkID {
 	register.Lock()
 	defer register.Unlock()
@@ -75,9 +76,9 @@ func Register(s Sink) SinkID {
 	return SinkID(id)
 }
 
-// Retire says that a Sink hands nothing on any more. It is forgotten, and Retire returns true, if no exporter can have a receipt
-// for it. Otherwise it goes on taking receipts until the last Book that claimed or settled one of its copies is closed: end
-// is called then, once, with the context of that.
+// Retire notes that a Sink hands on nothing else. If no exporter can have a receipt for it, it is removed and Retire
+// returns true. Otherwise it receives receipts until the last Book that claimed or settled one of its copies is closed;
+// then end is called once, with the context of that call.
 func Retire(id SinkID, end func(context.Context)) (done bool) {
 	register.Lock()
 	defer register.Unlock()
@@ -115,7 +116,7 @@ func letGo(ctx context.Context, id SinkID) {
 	}
 }
 
-// forget makes place for another Sink. The lock is held.
+// forget removes a Sink. The caller holds the lock.
 func forget(id SinkID) {
 	all := slices.Clone(registered())
 	all[id] = nil

@@ -1,12 +1,12 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package replay has the words in which otelcol-amplitude-replay and the processor amplitude_experiment speak about dead letters
-// that are sent again.
+// Package replay defines how otelcol-amplitude-replay and the processor amplitude_experiment communicate about dead
+// letters that are sent again.
 //
-// OTLP answers a request with success or an error, and an error has a text: that is where the processor says what became of each
-// letter of the request. So nothing has to be configured for it, no port is opened, and whatever stands between the receiver
-// and the processor hands it back.
+// OTLP answers a request with success or an error, and an error has a text, in which the processor reports what became
+// of each letter of the request. So no configuration and no port is needed, and everything between the receiver and the
+// processor passes it back.
 package replay // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/replay"
 
 import (
@@ -18,7 +18,8 @@ import (
 const (
 	// AttributePrefix begins the resource attributes that the exporter adds to a dead letter.
 	AttributePrefix = "dead_letter."
-	// AttributeID is the resource attribute that asks for an answer about the letters of the resource, and names them in it.
+	// AttributeID is the resource attribute that requests an answer about the letters of the resource, and identifies
+	// them in it.
 	AttributeID = AttributePrefix + "replay"
 
 	marker = "what became of the dead letters: "
@@ -30,36 +31,36 @@ type Outcome string
 // The outcomes, the best first.
 const (
 	Delivered Outcome = "delivered"
-	// Repeat: Amplitude got the event before, or something has it on its way.
+	// Repeat: Amplitude already has the event, or it is in flight.
 	Repeat Outcome = "repeat"
-	// Waiting: on its way in the exporter.
+	// Waiting: in flight in the exporter.
 	Waiting Outcome = "waiting"
-	// NotDelivered: given up by the exporter again.
+	// NotDelivered: the exporter gave up on it again.
 	NotDelivered Outcome = "not delivered"
-	// Rejected: the processor makes no event of it.
+	// Rejected: the processor does not make an event from it.
 	Rejected Outcome = "rejected"
-	// Untrusted: the processor would take away what makes the letter what it is, and did nothing.
+	// Untrusted: the processor would strip essential parts of the letter, and did nothing.
 	Untrusted Outcome = "untrusted"
 )
 
-// Handled tells whether a letter need not be sent again.
+// Handled reports whether a letter need not be sent again.
 func (o Outcome) Handled() bool { return o == Delivered || o == Repeat }
 
 var order = []Outcome{Delivered, Repeat, Waiting, NotDelivered, Rejected, Untrusted}
 
-// Letter is what became of one.
+// Letter is what became of one letter.
 type Letter struct {
 	ID      string  `json:"id"`
 	Outcome Outcome `json:"outcome"`
 	Why     string  `json:"why,omitempty"`
 }
 
-// Report is the answer to one request. It is returned as an error, also where all letters were delivered.
+// Report is the answer to one request. It is returned as an error even if all letters were delivered.
 type Report struct {
 	Letters []Letter `json:"letters"`
 }
 
-// Error has everything in it that Parse reads.
+// Error returns everything that Parse reads.
 func (r *Report) Error() string {
 	var text strings.Builder
 	text.WriteString(marker)
@@ -67,8 +68,8 @@ func (r *Report) Error() string {
 	return text.String()
 }
 
-// Parse finds the reports in the text of an error, whatever is around them, and returns what became of each letter: the worst,
-// where several processors tell of it. ok is false if there is none.
+// Parse finds the reports in an error text with arbitrary text around them, and returns what became of each letter: the
+// worst outcome, if several processors report about it. ok is false if there is no report.
 func Parse(text []byte) (letters map[string]Letter, ok bool) {
 	letters = map[string]Letter{}
 	for {

@@ -3,7 +3,7 @@
 
 package explain // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 
-// Result is a result that the event of a record told of a subject.
+// Result is a result that the event of a record reported for a subject.
 type Result struct {
 	Subject [16]byte
 	Result  uint64
@@ -14,19 +14,19 @@ type Result struct {
 	record int
 }
 
-// History is what the explained records sent, in order. Nothing is decided by it: it only knows the numbers of the
-// records that an explanation speaks of. A nil History knows nothing.
+// History is what the explained records sent, in order. It decides nothing and only provides the record numbers for
+// explanations. A nil History is empty.
 type History struct {
 	results   map[[16]byte][]Result
 	insertIDs map[string]int
 }
 
-// NewHistory returns an empty history. It grows with every event that is sent.
+// NewHistory returns an empty history, which grows with every event sent.
 func NewHistory() *History {
 	return &History{results: map[[16]byte][]Result{}, insertIDs: map[string]int{}}
 }
 
-// Same returns the record that sent this very result, or 0.
+// Same returns the record that sent exactly this result, or 0.
 func (h *History) Same(r *Result) int {
 	if h == nil {
 		return 0
@@ -39,8 +39,8 @@ func (h *History) Same(r *Result) int {
 	return 0
 }
 
-// Last returns the last record of the subject that was not late, whether it told the same, and whether it fell into the same
-// window; 0 if there is none.
+// Last returns the last record of the subject that was not late, whether it had the same result, and whether it was in
+// the same window; 0 if there is none.
 func (h *History) Last(r *Result) (record int, sameResult, sameWindow bool) {
 	if h == nil {
 		return 0, false, false

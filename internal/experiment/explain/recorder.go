@@ -11,9 +11,9 @@ import (
 
 // Recorder collects the explanations of the records that it wants. It is not safe for concurrent use.
 type Recorder struct {
-	// Wants chooses the records that are explained; nil means all of them.
+	// Wants selects the records to explain; nil selects all.
 	Wants func(plog.LogRecord) bool
-	// History knows what was sent before, by the number of its record; without one, explanations name no records.
+	// History is what was sent before, by record number; without one, explanations name no records.
 	History *History
 
 	records int
@@ -31,7 +31,7 @@ func (r *Recorder) Begin(record plog.LogRecord) *Explanation {
 	return x
 }
 
-// Take returns the explanations since the last time, in the order of the records.
+// Take returns the explanations since the last call, in the order of the records.
 func (r *Recorder) Take() []*Explanation {
 	taken := r.taken
 	r.taken = nil
@@ -40,7 +40,7 @@ func (r *Recorder) Take() []*Explanation {
 
 type contextKey struct{}
 
-// NewContext returns a context that carries a recorder to whoever maps the batch.
+// NewContext returns a context that carries a recorder to the mapping of the batch.
 func NewContext(ctx context.Context, r *Recorder) context.Context {
 	return context.WithValue(ctx, contextKey{}, r)
 }

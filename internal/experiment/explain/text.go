@@ -30,14 +30,15 @@ func (l *lines) add(label, format string, args ...any) {
 	l.text = fmt.Appendf(l.text, "%s%-*s  %s\n", margin, column, label, fmt.Sprintf(format, args...))
 }
 
-// Encoded is an event as an exporter sends it: its JSON and that of the $identify with it, nil if there is none or it is
-// not known; NotSent is why the exporter would not send it.
+// Encoded is an event as an exporter sends it: its JSON and that of the $identify with it, or nil if there is none or
+// it is not known. NotSent is why the exporter would not send it.
 type Encoded struct {
 	Event, Identify json.RawMessage
 	NotSent         string
 }
 
-// AppendText appends an explanation in words: what was read at a place, what was decided, and what it becomes, with each event as encoded gives it.
+// AppendText appends an explanation in words: what was read, what was decided, and what it becomes, with each event as
+// returned by encoded. place is where the record came from.
 func AppendText(dst []byte, x *Explanation, place string, encoded func(i int) Encoded) []byte {
 	l := &lines{text: dst}
 	headline := x.Outcome
@@ -204,7 +205,7 @@ func (l *lines) insertID(id *InsertID) {
 	}
 }
 
-// notSentHints are for the reasons of records that nobody meant as events.
+// notSentHints are for records that were never meant as events.
 var notSentHints = map[string]string{
 	"not_an_event": ", it has no event name",
 	"not_allowed":  ", no pattern of its key `events` matches the event name",

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Why says in words why a record became what it became: the rule that decided, or what the de-duplication knew; "" if
-// the record is an event like any other.
+// Why says why a record became what it is: the rule that decided, or what de-duplication knew; "" for an ordinary
+// event.
 func (x *Explanation) Why() string {
 	var why []string
 	for _, rule := range x.Rules {
@@ -35,7 +35,7 @@ func (x *Explanation) Why() string {
 	return strings.Join(why, "; ")
 }
 
-// missing says which facts were looked for and not found.
+// missing lists the facts that were not found.
 func (x *Explanation) missing() (all []string) {
 	for i := range x.Facts {
 		switch f := &x.Facts[i]; f.Name {
@@ -50,7 +50,7 @@ func (x *Explanation) missing() (all []string) {
 	return all
 }
 
-// refused says which values were there and could not be taken.
+// refused lists the values that were found but could not be used.
 func (x *Explanation) refused() (all []string) {
 	for i := range x.Facts {
 		f := &x.Facts[i]

@@ -23,9 +23,9 @@ export function Experiments({ stats, keys }) {
         <p><a href="#/live">See how to send one</a></p></${Empty}>`}
       ${data.experiments.length > 0 && shown.length === 0 && html`<${Empty} title="No flag matches"><p><button type="button" onClick=${() => setText("")}>Clear the filter</button></p></${Empty}>`}
       <div class="cards">${shown.map((x) => html`<${Run} key=${`${x.project} ${x.flag} ${x.experiment_key}`} of=${x} />`)}</div>
-      ${shown.length > 0 && html`<p class="foot"><span>A bar is the share of the users who are in a variant now: each under the latest one, without those who were un-exposed since. The sample-ratio test counts every user under the first variant. The line in a bar is the expected share; <kbd>?</kbd> explains the words.</span></p>`}
+      ${shown.length > 0 && html`<p class="foot"><span>A bar is the share of users who are in a variant now: each user counts for the latest variant, except those who were un-exposed since. The sample-ratio test counts every user for the first variant. The line in a bar is the expected share; <kbd>?</kbd> explains the words.</span></p>`}
       ${data.experiments.length > shown.length && shown.length > 0 && html`<p class="foot"><span>${shown.length} of ${plural(data.experiments.length, "run")} shown, the largest first</span></p>`}
-      ${data.not_counted > 0 && html`<p class="foot"><span>${count(data.not_counted)} not counted: more flags, runs or variants came than the sandbox keeps.</span></p>`}
+      ${data.not_counted > 0 && html`<p class="foot"><span>${count(data.not_counted)} not counted: there were more flags, runs or variants than the sandbox keeps.</span></p>`}
     </section>`;
 }
 
@@ -44,7 +44,7 @@ function Outcomes({ of: x }) {
         </tr>`)}
       </tbody>
     </table>
-    <p class="muted small">A look at test data, and no analysis: events of users who were in a variant when they came.</p>`;
+    <p class="muted small">A view of test data, not an analysis: events of users who were in a variant when the events arrived.</p>`;
 }
 
 function Budget({ used, limit }) {
@@ -54,10 +54,10 @@ function Budget({ used, limit }) {
 }
 
 const checks = {
-  too_early: ["Too early", "quiet", "A sample-ratio test says something from 100 users on."],
+  too_early: ["Too early", "quiet", "A sample-ratio test needs at least 100 users."],
   one_variant: ["One variant", "quiet", "There is nothing to compare."],
-  ok: ["Ratio as expected", "good", "Users are spread over the variants as expected."],
-  mismatch: ["Sample ratio mismatch", "bad", "So uneven a spread is very unlikely by chance: look for lost or doubled exposures before reading results."],
+  ok: ["Ratio as expected", "good", "Users are distributed over the variants as expected."],
+  mismatch: ["Sample ratio mismatch", "bad", "Such an uneven split is very unlikely by chance: look for lost or duplicated exposures before reading results."],
 };
 
 function Run({ of: x }) {
@@ -111,7 +111,7 @@ function Timeline({ of: x }) {
       <svg viewBox="0 0 100 30" preserveAspectRatio="none" role="img" aria-label=${`Cumulative exposures of ${x.flag} by variant: ${lines.map((line) => `${line.variant} ${count(line.values.at(-1))}`).join(", ")}`}>
         ${lines.map((line) => html`<polyline key=${line.variant} class=${`line tone-${line.tone}`} points=${points(line.values)} />`)}
       </svg>
-      <figcaption class="muted small">Exposures in all, ${dateTime(from)} to ${dateTime(from + step * steps)}</figcaption>
+      <figcaption class="muted small">All exposures, ${dateTime(from)} to ${dateTime(from + step * steps)}</figcaption>
     </figure>`;
 }
 
@@ -129,6 +129,6 @@ function Diagnostics({ of: d }) {
       <div><dt>Device only</dt><dd>${share(d.device_only, d.persons)}</dd></div>
       <div><dt>No assignment</dt><dd title="Persons without an assignment on the day of their latest exposure">${d.assigned > 0 ? share(d.without_assignment, d.persons) : "–"}</dd></div>
       <div><dt>Late</dt><dd title="Exposures that leave the user property alone">${count(d.late_exposures)}</dd></div>
-      ${d.tested && html`<div class=${d.mismatch ? "warned" : ""}><dt title="Valid however often one looks">At any look</dt><dd>${pValue(d.p_value)}</dd></div>`}
+      ${d.tested && html`<div class=${d.mismatch ? "warned" : ""}><dt title="Valid no matter how often you look">At any look</dt><dd>${pValue(d.p_value)}</dd></div>`}
     </dl>`;
 }

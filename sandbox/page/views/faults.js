@@ -6,21 +6,21 @@ import { useRefreshed } from "../stream.js";
 const common = [
   ["Unavailable", "The next request gets a 503; nothing is ingested.", { action: "status", code: 503 }],
   ["Unavailable, three times", "Three requests get a 503: does the client back off and come back?", { action: "status", code: 503, times: 3 }],
-  ["Error, but stored", "The events are ingested, then the answer is a 500: the retry must not double them.", { action: "ingest_then_status", code: 500 }],
-  ["Reset after storing", "The events are ingested and the connection breaks before the answer.", { action: "ingest_then_reset" }],
-  ["Connection reset", "The next connection breaks at once.", { action: "reset_before_read" }],
+  ["Error, but stored", "The events are ingested, then the answer is a 500: the retry must not duplicate them.", { action: "ingest_then_status", code: 500 }],
+  ["Reset after storing", "The events are ingested, and the connection is reset before the answer.", { action: "ingest_then_reset" }],
+  ["Connection reset", "The next connection is reset immediately.", { action: "reset_before_read" }],
   ["Slow answer", "The next answer takes five seconds.", { action: "slow_headers", delay: "5s" }],
-  ["No answer", "The next request waits until its client gives up.", { action: "hang" }],
-  ["Silent connection", "Nothing more comes on the connection of the next request, not even in answer to a ping.", { action: "silent" }],
-  ["Connection goes away", "The connection of the next request ends unanswered: by GOAWAY in HTTP/2.", { action: "goaway" }],
+  ["No answer", "The next request hangs until its client gives up.", { action: "hang" }],
+  ["Silent connection", "Nothing more is sent on the connection of the next request, not even the answer to a ping.", { action: "silent" }],
+  ["Connection goes away", "The connection of the next request ends without an answer: with GOAWAY in HTTP/2.", { action: "goaway" }],
   ["Too large", "The next request gets a 413: does the client split it?", { action: "status", code: 413 }],
   ["Too large, unread", "The next request gets a 413 while it is still being sent.", { action: "status_before_read", code: 413 }],
   ["Firewall", "The next request gets a 403 in HTML.", { action: "status", code: 403, body: "html" }],
   ["Project throttled", "The next request gets a 429 without lists.", { action: "status", code: 429 }],
   ["Refused, no reason", "The next request gets a 400 that names no event.", { action: "unindexed_400" }],
   ["Success that lies", "HTTP 200 whose body says 400.", { action: "wrong_code", code: 400 }],
-  ["Redirect", "The next request gets a 307: whoever follows it takes the API key along.", { action: "redirect", code: 307, location: "/elsewhere" }],
-  ["Captive page", "The next request gets a 200 with a page that asks for a login.", { action: "captive_page" }],
+  ["Redirect", "The next request gets a 307: a client that follows it sends the API key along.", { action: "redirect", code: 307, location: "/elsewhere" }],
+  ["Captive page", "The next request gets a 200 with a login page.", { action: "captive_page" }],
 ];
 
 const jumps = [["30 seconds", "30s"], ["1 hour", "1h"], ["1 day", "24h"], ["7 days", "168h"]];
@@ -45,7 +45,7 @@ export function Faults({ stats, keys, say }) {
   const b = config.data?.behavior;
   return html`
     <section class="view" aria-label="Faults">
-      <h2>What goes wrong next</h2>
+      <h2>What fails next</h2>
       <div class="buttons">${common.map(([label, why, fault]) => html`
         <button type="button" class="fault" onClick=${act(() => post("faults", fault), `${label}: waiting for a request`)}><strong>${label}</strong><span>${why}</span></button>`)}</div>
       ${data && html`<${Script} faults=${data.faults} forced=${data.forced} act=${act} />`}
@@ -87,7 +87,7 @@ function Script({ faults, forced, act }) {
     ...Object.entries(forced.quota).map(([id, end]) => ["quota", id, "over its daily quota", end]),
     ...forced.silence.map((id) => ["silence", id, "silenced", 0]),
   ];
-  if (faults.length === 0 && ids.length === 0) return html`<p class="muted" role="status">Nothing is armed: requests are answered as Amplitude would.</p>`;
+  if (faults.length === 0 && ids.length === 0) return html`<p class="muted" role="status">No fault is armed: requests are answered as by Amplitude.</p>`;
   return html`<ul class="armed" role="status">
     ${faults.map((f) => html`<li key=${f.id}><span class="badge warn">${f.times < 0 ? "always" : `next ${f.times}`}</span>
       <span class="grow"><code>${f.action}</code> ${f.code || ""} ${f.delay && f.delay !== "0s" ? f.delay : ""}

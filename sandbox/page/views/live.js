@@ -100,11 +100,11 @@ function useSettled(value) {
 
 function Nothing({ filtered, total, requests, clear }) {
   if (filtered && total > 0) {
-    return html`<${Empty} title="No event matches"><p>Nothing that arrived fits this filter. New events appear here as they land.</p>
+    return html`<${Empty} title="No event matches"><p>No event matches this filter. New events appear here as they arrive.</p>
       <p><button type="button" onClick=${clear}>Clear the filter</button></p></${Empty}>`;
   }
   if (requests > 0) {
-    return html`<${Empty} title="Requests arrived, and no event in them could be read">
+    return html`<${Empty} title="Requests arrived, but no event in them could be read">
       <p>${plural(requests, "request")} came in; <a href="#/requests">Requests</a> shows how each was answered, and why.</p></${Empty}>`;
   }
   return html`<${Empty} title="Waiting for the first event">

@@ -8,18 +8,18 @@ const noFilter = { reason: "", service: "", flag: "", user: "" };
 
 // outcomes are what may become of a record, in the words of the processor's metrics, and what each means.
 const outcomes = {
-  exposure: "The user met a variant: an event, and a user property.",
-  unexposure: "The user is in no variant: the user property is unset.",
+  exposure: "The user was exposed to a variant: an event, and a user property.",
+  unexposure: "The user is not in a variant: the user property is unset.",
   assignment: "Flags were evaluated for the user.",
   impression: "A web experiment was shown.",
   already_shaped: "Another Collector made this event.",
-  duplicate: "The same was told before, of the same day: nothing is sent.",
-  repaired: "A repeat, of which only the user property is set again.",
-  skipped: "No exposure: the reason says why.",
+  duplicate: "The same result was already reported on the same day: nothing is sent.",
+  repaired: "A repeat: only the user property is set again.",
+  skipped: "Not an exposure: the reason says why.",
   rejected: "It cannot become an event: the reason says what is wrong.",
-  passed: "Not recognized, and passed on as it is.",
+  passed: "Not recognized, and passed on unchanged.",
   dropped: "Not recognized, and dropped.",
-  refused: "The next component did not take the batch: whoever sent it sends it again.",
+  refused: "The next component did not accept the batch: its sender retries.",
 };
 const repeats = "duplicate,repaired";
 const tone = { skipped: "quiet", dropped: "quiet", passed: "quiet", duplicate: "hollow", repaired: "hollow", rejected: "bad", refused: "bad" };
@@ -28,7 +28,7 @@ export function Records(props) {
   if (!props.stats) return null;
   if (props.stats.records) return html`<${Watching} ...${props} />`;
   return html`<section class="view" aria-label="Records"><${Empty} title="No Collector runs in this process">
-    <p>Where the sandbox is the extension <code>amplitude_sandbox</code> of a Collector, what that Collector decides about each record shows here.</p></${Empty}></section>`;
+    <p>If the sandbox is the extension <code>amplitude_sandbox</code> of a Collector, what that Collector decides about each record is shown here.</p></${Empty}></section>`;
 }
 
 // The outcome stands in the address, so that a count of the summary can link to its records.
@@ -94,7 +94,7 @@ function Watching({ stats, id, go, keys }) {
             ${rows.map((r) => html`<${Row} key=${r.seq} record=${r} open=${open === r.seq} at=${at === r.seq}
               toggle=${() => { place(r.seq); setOpen(open === r.seq ? 0 : r.seq); }} />`)}
           </div></div>
-          <p class="foot"><span>${plural(rows.length, "record")} shown${stream.missed > 0 && `, ${count(stream.missed)} more were too many to show, rare outcomes first`}. Counted since the start or the last reset: ${count(total)}</span></p>`}
+          <p class="foot"><span>${plural(rows.length, "record")} shown${stream.missed > 0 && `, ${count(stream.missed)} more were too many to show; rare outcomes first`}. Counted since the start or the last reset: ${count(total)}</span></p>`}
     </section>`;
 }
 
@@ -109,11 +109,11 @@ function useSettled(value) {
 
 function Nothing({ filtered, total, clear }) {
   if (filtered) {
-    return html`<${Empty} title="No record matches"><p>Records that fit this filter appear here as they come. A record whose id cannot be used has no user to be found by.</p>
+    return html`<${Empty} title="No record matches"><p>Records that match this filter appear here as they arrive. A record without a usable id cannot be found by user.</p>
       <p><button type="button" onClick=${clear}>Clear the filter</button></p></${Empty}>`;
   }
   return html`<${Empty} title="Watching for the next record">
-    <p>What the Collector decides about each record shows here from now on: what became of it, why, and Amplitude's answer. ${total > 0 && `${plural(total, "record")} came before; nobody watched, so they are only counted.`}</p>
+    <p>What the Collector decides about each record shows here from now on: what became of it, why, and Amplitude's answer. ${total > 0 && `${plural(total, "record")} arrived before anyone watched, and are only counted.`}</p>
     <p>Send one with <a href="#/send">the form</a>, through the Collector.</p></${Empty}>`;
 }
 

@@ -22,7 +22,7 @@ export function Requests({ stats, id, go, keys }) {
   const statuses = Object.entries(stats?.by_status ?? {});
   if (requests.length === 0 && !status) {
     return html`<section class="view" aria-label="Requests">${foreign}<${Empty} title="No requests yet">
-      <p>Every request to <code>/2/httpapi</code>, <code>/batch</code>, <code>/identify</code> and <code>/groupidentify</code> shows here with its answer. API keys are masked.</p></${Empty}></section>`;
+      <p>Every request to <code>/2/httpapi</code>, <code>/batch</code>, <code>/identify</code> and <code>/groupidentify</code> is shown here with its answer. API keys are masked.</p></${Empty}></section>`;
   }
   return html`
     <section class="view" aria-label="Requests">

@@ -31,7 +31,7 @@ export function Send({ keys }) {
     try {
       const sent = await post("send", form);
       if (!accepted(sent) && !sent.request_id) return show({ form, sent });
-      show({ form, sent, busy: form.via === "collector" ? "The Collector took it. Waiting for its event" : "Reading the event" });
+      show({ form, sent, busy: form.via === "collector" ? "The Collector accepted it. Waiting for its event" : "Reading the event" });
       show({ form, sent, ...await found(form, sent) });
     } catch (problem) {
       show({ form, failed: problem.message });
@@ -56,7 +56,7 @@ export function Send({ keys }) {
           <${Field} label="Experiment key" hint="optional" value=${form.experiment_key} set=${set("experiment_key")} />
         </div>
         <p class="actions"><button type="submit" class="primary" disabled=${Boolean(outcome?.busy)}>Send</button>
-          <span class="muted small">${direct ? "To this sandbox, whatever the code is for." : "As an OpenTelemetry log record."}</span></p>
+          <span class="muted small">${direct ? "To this sandbox, regardless of the server in the code." : "As an OpenTelemetry log record."}</span></p>
       </form>
 
       <div class="code card">
@@ -70,7 +70,7 @@ export function Send({ keys }) {
           ${shown && html`<${Copy} text=${() => shown.code[language]}>Copy</${Copy}>`}
         </div>
         ${error ? html`<p class="problem">${error}</p>` : html`<${Json} of=${shown?.code[language] ?? ""} />`}
-        ${direct && form.to !== "sandbox" && html`<p class="muted small">Takes the key of the project from <code>AMPLITUDE_API_KEY</code>. This page sends nothing to Amplitude.</p>`}
+        ${direct && form.to !== "sandbox" && html`<p class="muted small">Reads the project's key from <code>AMPLITUDE_API_KEY</code>. This page sends nothing to Amplitude.</p>`}
       </div>
 
       <div class="outcome" aria-live="polite">${outcome && html`<${Outcome} of=${outcome} />`}</div>
@@ -112,7 +112,7 @@ function Outcome({ of: { form, busy, failed, sent, events, user } }) {
       <${Json} of=${sent.error ?? sent.answer ?? "empty"} /></figure>`}
     ${busy && html`<p class="muted" role="status">${busy} …</p>`}
     ${events?.length === 0 && html`<p class="note">No event came of it within 10 seconds.
-      ${set && value === form.variant && " This user has the variant already: the Collector sends the same result once a day. Choose another variant or user to see one."}
+      ${set && value === form.variant && " This user already has the variant: the Collector sends the same result once a day. Choose another variant or user to see an event."}
       ${!(set && value === form.variant) && " The Collector may batch for longer, send elsewhere, or have refused the record: its log says so."}</p>`}
     ${events?.map((event) => html`<${Came} key=${event.sandbox.seq} event=${event} />`)}
     ${user && html`<dl class="facts property">

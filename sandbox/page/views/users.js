@@ -21,7 +21,7 @@ export function Users({ stats, id, go, keys }) {
 
   if (list.data && list.data.total === 0) {
     return html`<section class="view" aria-label="Users"><${Empty} title="No users yet">
-      <p>A user appears with the first event of its <code>user_id</code> or <code>device_id</code>; here you see which experiment properties it has and which event set each.</p>
+      <p>A user appears with the first event with its <code>user_id</code> or <code>device_id</code>; this view shows its experiment properties and the event that set each.</p>
       <p><a href="#/live">See how to send one</a></p></${Empty}></section>`;
   }
   return html`
@@ -38,7 +38,7 @@ export function Users({ stats, id, go, keys }) {
         ${list.data && html`<p class="foot"><span>${count(users.length)} of ${plural(list.data.total, "user")}, seen last first</span></p>`}
       </div>
       <div class="main">
-        ${chosen ? html`<${User} id=${chosen} stamp=${stats?.last_seq} />` : html`<${Empty} title="Choose a user"><p>Its experiment properties, their history and its devices show here.</p></${Empty}>`}
+        ${chosen ? html`<${User} id=${chosen} stamp=${stats?.last_seq} />` : html`<${Empty} title="Choose a user"><p>Its experiment properties, their history and its devices are shown here.</p></${Empty}>`}
       </div>
     </section>`;
 }
@@ -69,7 +69,7 @@ function User({ id, stamp }) {
             const jumps = jumped(property);
             return html`<tr key=${property}><th scope="row"><${Name} text=${property} /></th>
               <td><span class="variant">${value(v)}</span>${jumps > 0 && html` <span class="badge jump">changed ${jumps === 1 ? "once" : `${jumps} times`}</span>`}</td>
-              <td class="muted">${last ? `set by event ${last.seq}, ${dateTime(last.received_at)}` : "set before the history begins"}</td></tr>`;
+              <td class="muted">${last ? `set by event ${last.seq}, ${dateTime(last.received_at)}` : "set before the history starts"}</td></tr>`;
           })}
         </tbody></table>`}
       <h3>History</h3>
@@ -78,7 +78,7 @@ function User({ id, stamp }) {
           ${u.history.toReversed().slice(0, 100).map((c) => html`<li class=${c.after === null ? "unset" : "set"}>
             <time title=${dateTime(c.received_at)}>${dateTime(c.received_at)}</time>
             <div><${Name} text=${c.property} /> ${c.after === null
-              ? html`<span class="muted">was</span> ${value(c.before)} <span class="muted">and is not set any more</span>`
+              ? html`<span class="muted">was</span> ${value(c.before)} <span class="muted">and is not set anymore</span>`
               : html`${c.before !== null && html`<span class="muted">${value(c.before)} →</span> `}<strong>${value(c.after)}</strong>`}
               ${c.variant_changed && html` <span class="badge jump">variant changed</span>`}
               <span class="muted small block">${c.operation} in <${Name} text=${c.event_type} />, event ${c.seq}</span></div></li>`)}

@@ -17,7 +17,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver"
 )
 
-// collector is a configuration, as far as it concerns events for Amplitude.
+// collector is the part of a configuration that concerns events for Amplitude.
 type collector struct {
 	conf       *confmap.Conf
 	pipelines  []pipeline
@@ -46,7 +46,7 @@ type exporter struct {
 	invalid error
 }
 
-// receiver is one that Amplitude's SDKs send to.
+// receiver is a receiver for Amplitude's SDKs.
 type receiver struct {
 	id      string
 	config  *amplitudereceiver.Config
@@ -107,7 +107,7 @@ func load(section *confmap.Conf, into any) error {
 	return confmap.Validate(into)
 }
 
-// sectionsOf are the sections of a kind whose components are of a type, by id.
+// sectionsOf returns the sections of a kind whose components have a type, by id.
 func sectionsOf(conf *confmap.Conf, kind, ofType string) map[string]*confmap.Conf {
 	found := map[string]*confmap.Conf{}
 	all, err := conf.Sub(kind)
@@ -127,13 +127,13 @@ func sectionsOf(conf *confmap.Conf, kind, ofType string) map[string]*confmap.Con
 
 func keysOf(conf *confmap.Conf) []string { return slices.Sorted(maps.Keys(conf.ToStringMap())) }
 
-// typeOf is the type in an id, which may have a name: type/name.
+// typeOf returns the type in an id, which may have a name: type/name.
 func typeOf(id string) string {
 	name, _, _ := strings.Cut(id, "/")
 	return name
 }
 
-// used are the ids that pipelines name.
+// used returns the ids that pipelines refer to.
 func (c *collector) used(of func(pipeline) []string) map[string]bool {
 	used := map[string]bool{}
 	for _, p := range c.pipelines {

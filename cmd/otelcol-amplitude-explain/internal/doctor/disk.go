@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// littleSpace is the free space below which a queue soon ends: an hour of 1,000 events a second.
+	// littleSpace is the free space below which a queue may fill the disk soon: an hour of 1,000 events a second.
 	littleSpace = 1 << 30
-	// othersBits are the permissions of those who are neither owner nor group.
+	// othersBits are the permissions of others, neither owner nor group.
 	othersBits = 0o007
 )
 
-// deadLetters examines the files for events that cannot be delivered.
+// deadLetters checks the files for events that cannot be delivered.
 func (e *examination) deadLetters() {
 	owner := map[string]string{}
 	for _, x := range e.collector.exporters {
@@ -32,20 +32,19 @@ func (e *examination) deadLetters() {
 			absolute = path
 		}
 		if other, taken := owner[absolute]; taken {
-			e.wrong(subject, "it writes dead letters to the file of exporters::%s, %s: give each its own", other, path)
+			e.wrong(subject, "it writes dead letters to the same file as exporters::%s, %s: give each its own", other, path)
 			continue
 		}
 		owner[absolute] = x.id
 		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-			e.wrong(subject, "dead_letter::path %s is no regular file: name one", path)
+			e.wrong(subject, "dead_letter::path %s is not a regular file: set one that is", path)
 			continue
 		}
 		e.directory(subject, "dead_letter::path", filepath.Dir(path), true)
 	}
 }
 
-// storages examines the directories of file_storage, and what lies in them. No file of a storage is opened: a Collector may be
-// using it.
+// storages checks the directories of file_storage and their content. It opens no file: a Collector may be using it.
 func (e *examination) storages() {
 	used := map[string]bool{}
 	for _, x := range e.collector.exporters {
@@ -61,7 +60,7 @@ func (e *examination) storages() {
 	started, _ := e.collector.conf.Get("service::extensions").([]any)
 	for id := range used {
 		if !slices.Contains(started, any(id)) {
-			e.wrong("extensions::"+id, "a storage that is used and not started: name it under service::extensions")
+			e.wrong("extensions::"+id, "it is used as storage but not started: add it to service::extensions")
 		}
 	}
 	for id, section := range sectionsOf(e.collector.conf, "extensions", "file_storage") {
@@ -71,7 +70,7 @@ func (e *examination) storages() {
 		subject := "extensions::" + id
 		directory, _ := section.Get("directory").(string)
 		if directory == "" {
-			e.wrong(subject, "it names no directory: set one that outlives the Collector")
+			e.wrong(subject, "it has no directory: set one that survives the Collector")
 			continue
 		}
 		create, _ := section.Get("create_directory").(bool)
@@ -79,20 +78,20 @@ func (e *examination) storages() {
 			continue
 		}
 		if fsync, _ := section.Get("fsync").(bool); !fsync {
-			e.wrong(subject, "fsync is off: what was acknowledged in the last seconds is lost at a power cut; set it, or accept that")
+			e.wrong(subject, "fsync is off: a power failure loses what was acknowledged in the last seconds; turn it on, or accept that")
 		}
 		e.leftQueues(subject, directory)
 	}
 }
 
-// leftQueues finds queues in a directory that no exporter of the configuration reads.
+// leftQueues finds queues in a directory that no configured exporter reads.
 func (e *examination) leftQueues(subject, directory string) {
 	entries, err := os.ReadDir(directory)
 	if err != nil {
-		return // said already
+		return // reported already
 	}
 	const prefix = "exporter_"
-	var read []string // what the names of files that are read begin with
+	var read []string // prefixes of the files that are read
 	for _, x := range e.collector.exporters {
 		_, name, _ := strings.Cut(x.id, "/")
 		read = append(read, name+"_")
@@ -110,12 +109,12 @@ func (e *examination) leftQueues(subject, directory string) {
 		if end := strings.LastIndex(rest, "_"); end > 0 {
 			id += "/" + rest[:end]
 		}
-		e.wrong(subject, "%s holds the queue of an exporter %s, which the configuration does not have: its events wait there; give an exporter that name until it is empty", filepath.Join(directory, entry.Name()), id)
+		e.wrong(subject, "%s holds the queue of an exporter %s, which is not in the configuration, and its events are stuck there: configure an exporter with that name until it is empty", filepath.Join(directory, entry.Name()), id)
 	}
 }
 
-// directory examines whether files can be written to a directory and stay there. It writes an empty file and removes it. One that is made at the start
-// may not be there yet: then what it is made in counts.
+// directory checks whether files can be written to a directory and persist. It writes an empty file and removes it. If
+// the Collector creates the directory at startup, it checks the nearest existing parent instead.
 func (e *examination) directory(subject, key, path string, made bool) bool {
 	info, err := os.Stat(path)
 	switch {
@@ -131,27 +130,27 @@ func (e *examination) directory(subject, key, path string, made bool) bool {
 		e.well(subject, "%s: %s is not there yet, and can be made at the start", key, path)
 		return true
 	case errors.Is(err, os.ErrNotExist):
-		e.wrong(subject, "%s: there is no directory %s: make it, owned by the user that the Collector runs as", key, path)
+		e.wrong(subject, "%s: the directory %s does not exist: create it, owned by the Collector's user", key, path)
 		return false
 	case err != nil:
 		e.wrong(subject, "%s: %s", key, oneLine(err))
 		return false
 	case !info.IsDir():
-		e.wrong(subject, "%s: %s is no directory", key, path)
+		e.wrong(subject, "%s: %s is not a directory", key, path)
 		return false
 	}
 	if err := probe(path); err != nil {
-		e.wrong(subject, "%s: this user cannot write to %s (%s): run this as the user of the Collector, and give it the directory", key, path, oneLine(err))
+		e.wrong(subject, "%s: this user cannot write to %s (%s): run this as the Collector's user, and give that user the directory", key, path, oneLine(err))
 		return false
 	}
 	if info.Mode().Perm()&othersBits != 0 && hasPermissions {
-		e.wrong(subject, "%s: everybody can look into %s (%04o), which holds what users did: chmod 0750", key, path, info.Mode().Perm())
+		e.wrong(subject, "%s: everyone can read %s (%04o), which holds what users did: chmod 0750", key, path, info.Mode().Perm())
 	}
 	if free, known := freeSpace(path); known && free < littleSpace {
-		e.wrong(subject, "%s: %s has %d MB left: an outage of an hour can take a gigabyte", key, path, free>>20)
+		e.wrong(subject, "%s: %s has %d MB left: an hour of outage can need a gigabyte", key, path, free>>20)
 		return true
 	}
-	e.well(subject, "%s: %s can be written and synced", key, path)
+	e.well(subject, "%s: %s is writable and can be synced", key, path)
 	return true
 }
 

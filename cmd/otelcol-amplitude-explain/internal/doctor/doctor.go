@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package doctor examines an installation: a Collector's configuration, the disks it names and the way to Amplitude.
+// Package doctor checks an installation: a Collector's configuration, its disks, and its connection to Amplitude.
 package doctor // import "github.com/otelcol-amplitude/otelcol-amplitude/cmd/otelcol-amplitude-explain/internal/doctor"
 
 import (
@@ -12,23 +12,23 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 )
 
-// Finding is what one examination found.
+// Finding is the result of one check.
 type Finding struct {
-	// Subject is what was examined, such as an id of the configuration.
+	// Subject is what was checked, such as a component id.
 	Subject string
-	// Wrong is what is wrong and what to do about it; empty: all is well.
+	// Wrong is what is wrong and what to do about it; empty if nothing is.
 	Wrong string
-	// Well is what is well.
+	// Well is what is right.
 	Well string
 }
 
-// Options say what may be done beside looking.
+// Options configure what Examine may do.
 type Options struct {
-	// CheckKey asks Amplitude with a request without events, which is refused for its content if the key is good.
+	// CheckKey sends Amplitude a request without events, which is refused for its content if the key is good.
 	CheckKey bool
-	// SendTestEvent sends an $identify of a test user that sets nothing.
+	// SendTestEvent sends a $identify for a test user that sets nothing.
 	SendTestEvent bool
-	// Offline leaves the network alone.
+	// Offline does not use the network.
 	Offline bool
 	// Now is the clock.
 	Now func() time.Time
@@ -43,8 +43,8 @@ type examination struct {
 	findings  []Finding
 }
 
-// Examine examines an installation, in the order in which a record passes through it. An error is a configuration that
-// cannot be read.
+// Examine checks an installation, in the order in which a record passes through it. The error is non-nil if the
+// configuration cannot be read.
 func Examine(ctx context.Context, conf *confmap.Conf, o Options) ([]Finding, error) {
 	c, err := readCollector(conf)
 	if err != nil {

@@ -23,36 +23,36 @@ import (
 )
 
 const (
-	// wrongClock is a difference that moves events to another day, or a receipt past a signature.
+	// wrongClock is a difference that moves events to another day, or invalidates a signature.
 	wrongClock = 30 * time.Second
-	// soonExpired is how long before its end a certificate is worth a line.
+	// soonExpired is how long before its expiry a certificate is reported.
 	soonExpired = 14 * 24 * time.Hour
-	// maxAnswer bounds what is read of an answer.
+	// maxAnswer bounds how much of an answer is read.
 	maxAnswer = 64 << 10
 )
 
-// network examines the way to where events go: the name, the proxy, the certificate, the clock; if asked, the key.
+// network checks the connection to the events' destination: name, proxy, certificate, clock and, on request, the key.
 func (e *examination) network(ctx context.Context, x exporter) {
 	subject := "exporters::" + x.id
 	target, err := url.Parse(x.config.EventsURL())
 	if err != nil {
-		return // an invalid endpoint was found already
+		return // an invalid endpoint was reported already
 	}
 	if e.Offline {
 		return
 	}
 	proxy := "no proxy"
 	if x.config.ClientConfig.ProxyURL != "" {
-		proxy = "by the proxy of proxy_url"
+		proxy = "through the proxy in proxy_url"
 	} else if via, err := http.ProxyFromEnvironment(&http.Request{URL: target}); err == nil && via != nil {
-		proxy = "by the proxy " + via.Host + " of the environment"
+		proxy = "through the proxy " + via.Host + " from the environment"
 	}
 	if proxy == "no proxy" && net.ParseIP(target.Hostname()) == nil {
 		lookup, cancel := context.WithTimeout(ctx, e.Timeout)
 		_, err := net.DefaultResolver.LookupHost(lookup, target.Hostname())
 		cancel()
 		if err != nil {
-			e.wrong(subject, "the name %s has no address: %s; check DNS, and whether a proxy is needed (proxy_url)", target.Hostname(), oneLine(err))
+			e.wrong(subject, "%s does not resolve: %s; check DNS, and whether a proxy is needed (proxy_url)", target.Hostname(), oneLine(err))
 			return
 		}
 	}
@@ -60,7 +60,7 @@ func (e *examination) network(ctx context.Context, x exporter) {
 		Logger: zap.NewNop(), MeterProvider: metricnoop.NewMeterProvider(), TracerProvider: tracenoop.NewTracerProvider(),
 	})
 	if err != nil {
-		e.wrong(subject, "no HTTP client can be made: %s", oneLine(err))
+		e.wrong(subject, "cannot create the HTTP client: %s", oneLine(err))
 		return
 	}
 	defer client.CloseIdleConnections()
@@ -74,9 +74,9 @@ func (e *examination) network(ctx context.Context, x exporter) {
 	secured := "not encrypted"
 	if res.TLS != nil && len(res.TLS.PeerCertificates) > 0 {
 		until := res.TLS.PeerCertificates[0].NotAfter
-		secured = "certificate until " + until.UTC().Format(time.DateOnly)
+		secured = "certificate valid until " + until.UTC().Format(time.DateOnly)
 		if until.Sub(began) < soonExpired {
-			e.wrong(subject, "the certificate of %s ends on %s: have it renewed", target.Host, until.UTC().Format(time.DateOnly))
+			e.wrong(subject, "the certificate of %s expires on %s: have it renewed", target.Host, until.UTC().Format(time.DateOnly))
 		}
 	}
 	e.well(subject, "%s answers (%s, %s)", target.Host, proxy, secured)
@@ -86,13 +86,13 @@ func (e *examination) network(ctx context.Context, x exporter) {
 	}
 }
 
-// clock compares this machine's with the server's.
+// clock compares this machine's clock with the server's.
 func (e *examination) clock(subject string, res *http.Response, began time.Time) {
 	theirs, err := http.ParseTime(res.Header.Get("Date"))
 	if err != nil {
 		return
 	}
-	// The server's is in whole seconds, and was read between two readings of this one.
+	// The server's clock has a resolution of one second, and was read between two readings of this one.
 	ended := e.Now()
 	off := time.Duration(0)
 	if early := began.Sub(theirs.Add(time.Second)); early > 0 {
@@ -102,15 +102,15 @@ func (e *examination) clock(subject string, res *http.Response, began time.Time)
 	}
 	switch {
 	case off > wrongClock:
-		e.wrong(subject, "this clock is %s ahead of the server's: synchronize it, since days and repeats go by time", off.Round(time.Second))
+		e.wrong(subject, "this clock is %s ahead of the server's: synchronize it, because days and repeats depend on time", off.Round(time.Second))
 	case off < -wrongClock:
-		e.wrong(subject, "this clock is %s behind the server's: synchronize it, since days and repeats go by time", (-off).Round(time.Second))
+		e.wrong(subject, "this clock is %s behind the server's: synchronize it, because days and repeats depend on time", (-off).Round(time.Second))
 	default:
 		e.well(subject, "this clock and the server's agree")
 	}
 }
 
-// key asks whether the project's key is good: by a request without events, or with one event that sets nothing.
+// key checks whether the project's key is good, with a request without events, or with one event that sets nothing.
 func (e *examination) key(ctx context.Context, subject string, client *http.Client, target string, x exporter) {
 	events := []any{}
 	if e.SendTestEvent {
@@ -122,22 +122,22 @@ func (e *examination) key(ctx context.Context, subject string, client *http.Clie
 	}
 	res, answer, err := ask(ctx, client, http.MethodPost, target, body)
 	if err != nil {
-		e.wrong(subject, "the key could not be checked: %s", oneLine(reason(err)))
+		e.wrong(subject, "failed to check the key: %s", oneLine(reason(err)))
 		return
 	}
 	var told struct {
 		Error string `json:"error"`
 	}
-	_ = json.Unmarshal(answer, &told) // of a proxy it may be anything
+	_ = json.Unmarshal(answer, &told) // a proxy may answer anything
 	switch {
 	case strings.HasPrefix(told.Error, "Invalid API key"):
 		e.wrong(subject, "Amplitude does not know the api_key in this region: copy it from the project's settings, or set region to the project's")
 	case res.StatusCode < http.StatusMultipleChoices && e.SendTestEvent:
-		e.well(subject, "the api_key is good: a $identify of the user otelcol-amplitude-doctor, which sets nothing, was taken")
+		e.well(subject, "the api_key is good: a $identify for the user otelcol-amplitude-doctor, which sets nothing, was accepted")
 	case !e.SendTestEvent && (res.StatusCode < http.StatusMultipleChoices || res.StatusCode == http.StatusBadRequest && told.Error != ""):
-		e.well(subject, "the api_key is known: the answer to a request without events is not that it is invalid; --send-test-event makes sure")
+		e.well(subject, "the api_key seems to be good: Amplitude did not call it invalid in a request without events; --send-test-event makes sure")
 	default:
-		e.wrong(subject, "the key could not be checked: %s answers %d%s", res.Request.URL.Host, res.StatusCode, suffix(told.Error))
+		e.wrong(subject, "failed to check the key: %s answers %d%s", res.Request.URL.Host, res.StatusCode, suffix(told.Error))
 	}
 }
 
@@ -164,7 +164,7 @@ func ask(ctx context.Context, client *http.Client, method, target string, body [
 	return res, answer, errors.Join(err, res.Body.Close())
 }
 
-// reason is an error without the URL, in which a proxy's password may stand.
+// reason returns an error without its URL, which may contain a proxy's password.
 func reason(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {

@@ -12,18 +12,18 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
-// configuration examines each section by itself, as the Collector does at its start.
+// configuration checks each section on its own, like the Collector at startup.
 func (e *examination) configuration() {
 	inPipelines := e.collector.used(func(p pipeline) []string { return p.Processors })
 	for _, p := range e.collector.processors {
 		if e.starts("processors::"+p.id, p.invalid, inPipelines[p.id]) {
-			e.well("processors::"+p.id, "valid, and in a pipeline")
+			e.well("processors::"+p.id, "valid and in a pipeline")
 		}
 	}
 	inPipelines = e.collector.used(func(p pipeline) []string { return p.Receivers })
 	for _, r := range e.collector.receivers {
 		if e.starts("receivers::"+r.id, r.invalid, inPipelines[r.id]) {
-			e.well("receivers::"+r.id, "valid, and in a pipeline")
+			e.well("receivers::"+r.id, "valid and in a pipeline")
 		}
 	}
 	inPipelines = e.collector.used(func(p pipeline) []string { return p.Exporters })
@@ -32,7 +32,7 @@ func (e *examination) configuration() {
 			continue
 		}
 		if !x.config.DryRun {
-			e.well("exporters::"+x.id, "valid, and in a pipeline; events go to %s", x.config.EventsURL())
+			e.well("exporters::"+x.id, "valid and in a pipeline; events go to %s", x.config.EventsURL())
 		}
 		for setting, risk := range x.config.Warnings() {
 			e.wrong("exporters::"+x.id, "%s: %s", setting, risk)
@@ -40,20 +40,20 @@ func (e *examination) configuration() {
 	}
 }
 
-// starts tells whether a section is valid and in a pipeline, and says why not.
+// starts reports whether a section is valid and in a pipeline, and adds a finding if not.
 func (e *examination) starts(section string, invalid error, inPipeline bool) bool {
 	switch {
 	case invalid != nil:
 		e.wrong(section, "the Collector would not start: %s", oneLine(invalid))
 	case !inPipeline:
-		e.wrong(section, "no pipeline has it: name it under service::pipelines")
+		e.wrong(section, "no pipeline uses it: add it to one under service::pipelines")
 	default:
 		return true
 	}
 	return false
 }
 
-// pipelines examines the order of each pipeline that exposures pass through.
+// pipelines checks the order of each pipeline that exposures pass through.
 func (e *examination) pipelines() {
 	processed, delivered := false, false
 	for _, p := range e.collector.pipelines {
@@ -65,23 +65,23 @@ func (e *examination) pipelines() {
 		subject := "pipelines::" + p.ID
 		before := len(e.findings)
 		if typeOf(p.ID) != "logs" {
-			e.wrong(subject, "exposures are log records: move the processor and the exporter to a pipeline named logs")
+			e.wrong(subject, "exposures are log records: move the processor and the exporter to a logs pipeline")
 		}
 		if sends && !has && !e.collector.anotherShapes(p) {
-			e.wrong(subject, "it has the exporter without %s, which makes the events: records would leave only if they are events already", processorType)
+			e.wrong(subject, "it has the exporter without %s, which makes the events: only records that are already events would be sent", processorType)
 		}
 		at := slices.IndexFunc(p.Processors, func(id string) bool { return typeOf(id) == processorType })
 		for i, id := range p.Processors {
 			switch typeOf(id) {
 			case "batch":
 				if i < at {
-					e.wrong(subject, "%s comes before %s: it says yes to senders before anything is stored, and loses that at a crash; leave it out, the exporter makes batches", id, processorType)
+					e.wrong(subject, "%s comes before %s: it acknowledges records before they are stored, so a crash loses them; remove it, the exporter batches by itself", id, processorType)
 				} else {
-					e.wrong(subject, "%s holds events in memory between the processor and the exporter's queue: leave it out, the exporter makes batches", id)
+					e.wrong(subject, "%s holds events in memory between the processor and the exporter's queue; remove it, the exporter batches by itself", id)
 				}
 			case "memory_limiter":
 				if i > 0 {
-					e.wrong(subject, "%s is not first: what comes before it has the memory already", id)
+					e.wrong(subject, "%s is not first: what comes before it uses memory unchecked", id)
 				}
 			}
 		}
@@ -92,14 +92,15 @@ func (e *examination) pipelines() {
 		e.allowed(subject, p)
 	}
 	if !processed {
-		e.wrong("pipelines", "none has the processor %s: exposures would not be recognized", processorType)
+		e.wrong("pipelines", "none has the processor %s: exposures are not recognized", processorType)
 	}
 	if !delivered {
-		e.wrong("pipelines", "none has the exporter %s: unless this Collector sends to another one that has, nothing arrives", exporterType)
+		e.wrong("pipelines", "none has the exporter %s: nothing reaches Amplitude unless this Collector sends to another one that has it", exporterType)
 	}
 }
 
-// anotherShapes tells whether the pipeline gets its records from another one through a connector: that one shapes them.
+// anotherShapes reports whether the pipeline gets its records through a connector from another pipeline, which shapes
+// them.
 func (c *collector) anotherShapes(p pipeline) bool {
 	for _, id := range p.Receivers {
 		for _, other := range c.pipelines {
@@ -111,7 +112,7 @@ func (c *collector) anotherShapes(p pipeline) bool {
 	return false
 }
 
-// trust examines whether those who can write to a pipeline may say what is an event.
+// trust checks whether the senders to a pipeline may define events.
 func (e *examination) trust(subject string, p pipeline) {
 	for _, one := range e.collector.processors {
 		if one.invalid != nil || !one.config.AcceptShaped || !slices.Contains(p.Processors, one.id) {
@@ -119,7 +120,7 @@ func (e *examination) trust(subject string, p pipeline) {
 		}
 		for _, receiver := range p.Receivers {
 			if e.collector.conf.IsSet("receivers::" + receiver + "::protocols::http::cors") {
-				e.wrong(subject, "browsers write to %s, and %s has accept_shaped: a page could send any event for any user; keep a pipeline for browsers apart", receiver, one.id)
+				e.wrong(subject, "browsers write to %s, and %s has accept_shaped: any page could send any event for any user; give browsers a separate pipeline", receiver, one.id)
 			}
 		}
 	}
@@ -140,19 +141,19 @@ func (e *examination) allowed(subject string, p pipeline) {
 				continue
 			}
 			if one.config.Identity.MinIDLength < x.config.MinIDLength {
-				e.wrong(subject, "%s takes ids of %d characters, and %s leaves out those of less than %d, so that an event goes out under its device alone: give both the minimum of the Amplitude project", one.id, one.config.Identity.MinIDLength, x.id, x.config.MinIDLength)
+				e.wrong(subject, "%s accepts ids of %d characters, but %s leaves out those with fewer than %d, so that an event goes out under its device alone: give both the minimum of the Amplitude project", one.id, one.config.Identity.MinIDLength, x.id, x.config.MinIDLength)
 			}
 			allowed := pattern.NewList(x.config.Events)
 			for _, name := range made {
 				if !slices.Contains(x.config.Events, name) && !allowed.Match(name) {
-					e.wrong(subject, "%s makes events named %q, and %s does not send them: add the name to exporters::%s::events", one.id, name, x.id, x.id)
+					e.wrong(subject, "%s makes events named %q, but %s does not send them: add the name to exporters::%s::events", one.id, name, x.id, x.id)
 				}
 			}
 		}
 	}
 }
 
-// memory examines whether what is remembered as sent lives as long as what is to be sent.
+// memory checks whether the de-duplication state lasts as long as the queue.
 func (e *examination) memory() {
 	for _, p := range e.collector.processors {
 		if p.invalid != nil || !p.config.Dedup.Enabled {
@@ -164,7 +165,7 @@ func (e *examination) memory() {
 				continue
 			}
 			if !hasType(line.Exporters, exporterType) && hasType(line.Exporters, "otlp", "otlp_grpc", "otlp_http", "otlphttp", "load_balancing", "loadbalancing", "kafka") {
-				e.wrong("processors::"+p.id, "it de-duplicates and hands events to another Collector (pipeline %s), without knowing whether they are delivered: set dedup::enabled to false here, and de-duplicate beside the exporter", line.ID)
+				e.wrong("processors::"+p.id, "it de-duplicates but sends to another Collector (pipeline %s), so it never learns whether events are delivered: set dedup::enabled to false here, and de-duplicate next to the exporter", line.ID)
 			}
 			for _, x := range e.collector.exporters {
 				queue := x.config.QueueConfig.Get()
@@ -173,11 +174,11 @@ func (e *examination) memory() {
 				}
 				switch {
 				case kept && queue.StorageID == nil:
-					e.wrong("exporters::"+x.id, "what %s remembers outlives the queue, which is in memory: after a crash, what was lost with it is reported again only at the users' next reports; set sending_queue::storage", p.id)
+					e.wrong("exporters::"+x.id, "the state of %s outlives the queue, which is in memory: events lost in a crash are sent again only when users report again; set sending_queue::storage", p.id)
 				case !kept && queue.StorageID != nil:
-					e.wrong("processors::"+p.id, "the queue of %s outlives what is remembered: after a restart, a return to an earlier variant of the day can be missed; set dedup::storage", x.id)
+					e.wrong("processors::"+p.id, "the queue of %s outlives the de-duplication state: after a restart, a return to an earlier variant on the same day can be missed; set dedup::storage", x.id)
 				default:
-					e.well("processors::"+p.id, "remembers for as long as the queue of %s keeps", x.id)
+					e.well("processors::"+p.id, "the de-duplication state lasts as long as the queue of %s", x.id)
 				}
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 )
 
-// sdks examines the pipelines that Amplitude's SDKs send to: whether what was acknowledged to them leaves as they sent it.
+// sdks checks whether pipelines for Amplitude's SDKs send what was acknowledged, unchanged.
 func (e *examination) sdks() {
 	for _, r := range e.collector.receivers {
 		if r.invalid != nil {
@@ -24,7 +24,7 @@ func (e *examination) sdks() {
 	}
 }
 
-// eventsOfSDKs examines the processors and exporters that the events of a receiver come to.
+// eventsOfSDKs checks the processors and exporters that receive the events of a receiver.
 func (e *examination) eventsOfSDKs(subject string, r receiver, behind pipeline) {
 	before := len(e.findings)
 	for _, p := range e.collector.processors {
@@ -32,10 +32,10 @@ func (e *examination) eventsOfSDKs(subject string, r receiver, behind pipeline) 
 			continue
 		}
 		if !p.config.AcceptShaped {
-			e.wrong(subject, "%s takes operators, insert_id and most fields away from the events of %s: set accept_shaped: true, in a processor for this receiver alone", p.id, r.id)
+			e.wrong(subject, "%s strips operators, insert_id and most fields from the events of %s: set accept_shaped: true in a processor that serves only this receiver", p.id, r.id)
 		}
 		if p.config.OtherRecords == experiment.OtherDrop {
-			e.wrong(subject, "%s drops what is no experiment record, and with it the other events of %s: set other_records: pass", p.id, r.id)
+			e.wrong(subject, "%s drops everything that is not an experiment record, including the other events of %s: set other_records: pass", p.id, r.id)
 		}
 	}
 	for _, x := range e.collector.exporters {
@@ -43,18 +43,18 @@ func (e *examination) eventsOfSDKs(subject string, r receiver, behind pipeline) 
 			continue
 		}
 		if amplitude.OnlyExperimentEvents(x.config.Events) {
-			e.wrong(subject, "%s lets only events of experiments leave, so page views, purchases and other events of %s stop there: set events: [\"*\"]", x.id, r.id)
+			e.wrong(subject, "%s sends only experiment events, so page views, purchases and other events of %s stop there: set events: [\"*\"]", x.id, r.id)
 		}
 		if r.config.MinIDLength < x.config.MinIDLength {
-			e.wrong(subject, "%s takes ids of %d characters and acknowledges them, and %s leaves out those of less than %d: give both the same min_id_length", r.id, r.config.MinIDLength, x.id, x.config.MinIDLength)
+			e.wrong(subject, "%s accepts ids of %d characters, but %s leaves out those with fewer than %d: set the same min_id_length in both", r.id, r.config.MinIDLength, x.id, x.config.MinIDLength)
 		}
 	}
 	if len(e.findings) == before {
-		e.well(subject, "what SDKs send to %s leaves as they sent it", r.id)
+		e.well(subject, "events from SDKs through %s are sent unchanged", r.id)
 	}
 }
 
-// behind are the processors and exporters of a pipeline, and of those that it feeds through connectors.
+// behind returns the processors and exporters of a pipeline, and of those that it feeds through connectors.
 func (c *collector) behind(first pipeline) pipeline {
 	all, seen := pipeline{}, map[string]bool{first.ID: true}
 	for next := []pipeline{first}; len(next) > 0; next = next[1:] {

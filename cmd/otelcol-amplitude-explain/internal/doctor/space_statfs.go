@@ -9,7 +9,7 @@ import "syscall"
 
 const hasPermissions = true
 
-// freeSpace is how many bytes this user can still write to a directory's disk.
+// freeSpace returns how many bytes this user can still write to a directory's disk.
 func freeSpace(path string) (free uint64, known bool) {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(path, &stat); err != nil {

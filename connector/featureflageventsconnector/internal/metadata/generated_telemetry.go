@@ -64,19 +64,19 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ConnectorFeatureFlagEventsAttributesLeftOut, err = builder.meter.Int64Counter(
 		"otelcol_connector_feature_flag_events_attributes_left_out",
-		metric.WithDescription("Attributes of spans, scopes and resources that records were to copy and did not, by reason. [Development]"),
+		metric.WithDescription("Attributes of spans, scopes and resources that records should have copied but did not, by reason. [Development]"),
 		metric.WithUnit("{attribute}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ConnectorFeatureFlagEventsContextsWithoutUser, err = builder.meter.Int64Counter(
 		"otelcol_connector_feature_flag_events_contexts_without_user",
-		metric.WithDescription("Records of LaunchDarkly evaluations whose context has no part of the configured user kind, so that its key names no user. [Development]"),
+		metric.WithDescription("Records of LaunchDarkly evaluations whose context has no part with the configured user kind, so its key does not identify a user. [Development]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ConnectorFeatureFlagEventsRecords, err = builder.meter.Int64Counter(
 		"otelcol_connector_feature_flag_events_records",
-		metric.WithDescription("Log records made from evaluations, by source and by what the next component said. [Development]"),
+		metric.WithDescription("Log records made from evaluations, by source and by the next component's answer. [Development]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
@@ -88,7 +88,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ConnectorFeatureFlagEventsSpans, err = builder.meter.Int64Counter(
 		"otelcol_connector_feature_flag_events_spans",
-		metric.WithDescription("Spans looked at. [Development]"),
+		metric.WithDescription("Spans examined. [Development]"),
 		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)

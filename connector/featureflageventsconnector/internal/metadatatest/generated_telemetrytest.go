@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) connector.Settings {
 func AssertEqualConnectorFeatureFlagEventsAttributesLeftOut(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_connector_feature_flag_events_attributes_left_out",
-		Description: "Attributes of spans, scopes and resources that records were to copy and did not, by reason. [Development]",
+		Description: "Attributes of spans, scopes and resources that records should have copied but did not, by reason. [Development]",
 		Unit:        "{attribute}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -40,7 +40,7 @@ func AssertEqualConnectorFeatureFlagEventsAttributesLeftOut(t *testing.T, tt *co
 func AssertEqualConnectorFeatureFlagEventsContextsWithoutUser(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_connector_feature_flag_events_contexts_without_user",
-		Description: "Records of LaunchDarkly evaluations whose context has no part of the configured user kind, so that its key names no user. [Development]",
+		Description: "Records of LaunchDarkly evaluations whose context has no part with the configured user kind, so its key does not identify a user. [Development]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -56,7 +56,7 @@ func AssertEqualConnectorFeatureFlagEventsContextsWithoutUser(t *testing.T, tt *
 func AssertEqualConnectorFeatureFlagEventsRecords(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_connector_feature_flag_events_records",
-		Description: "Log records made from evaluations, by source and by what the next component said. [Development]",
+		Description: "Log records made from evaluations, by source and by the next component's answer. [Development]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -88,7 +88,7 @@ func AssertEqualConnectorFeatureFlagEventsSkipped(t *testing.T, tt *componenttes
 func AssertEqualConnectorFeatureFlagEventsSpans(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_connector_feature_flag_events_spans",
-		Description: "Spans looked at. [Development]",
+		Description: "Spans examined. [Development]",
 		Unit:        "{span}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -143,38 +143,38 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ExporterAmplitudeArrivalLateness, err = builder.meter.Float64Histogram(
 		"otelcol_exporter_amplitude_arrival_lateness",
-		metric.WithDescription("Time from the arrival of events in the exporter to the answer of Amplitude that took them, also over a restart with a queue on disk. Events that came together count once. [Development]"),
+		metric.WithDescription("Time from the arrival of events in the exporter to Amplitude's answer that accepted them, including restarts with a queue on disk. Events that arrived together count once. [Development]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400, 604800}...),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeBillableEvents, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_billable_events",
-		metric.WithDescription("Delivered events that count toward the event volume of the project, all but exposures, assignments and changes of properties. [Development]"),
+		metric.WithDescription("Delivered events that count toward the event volume of the project, all except exposures, assignments and property changes. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeDeadLettersDropped, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_dead_letters_dropped",
-		metric.WithDescription("Dead letters removed with the oldest backup of their file, where `dead_letter::on_full` is `rotate`. [Development]"),
+		metric.WithDescription("Dead letters removed with the oldest backup of their file, if `dead_letter::on_full` is `rotate`. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeDeadLettersWaiting, err = builder.meter.Int64ObservableGauge(
 		"otelcol_exporter_amplitude_dead_letters_waiting",
-		metric.WithDescription("Dead letters that wait for their file to take them, because it cannot be written or is full. [Development]"),
+		metric.WithDescription("Dead letters that wait for their file, because it cannot be written or is full. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeDroppedValues, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_dropped_values",
-		metric.WithDescription("Values left out of events that were sent, because Amplitude cannot take them. [Development]"),
+		metric.WithDescription("Values left out of sent events, because Amplitude does not accept them. [Development]"),
 		metric.WithUnit("{value}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeEventLateness, err = builder.meter.Float64Histogram(
 		"otelcol_exporter_amplitude_event_lateness",
-		metric.WithDescription("Time from an event's own time to the answer of Amplitude that took it. Of events that came together, the oldest counts; one from the future counts as 0. [Development]"),
+		metric.WithDescription("Time from an event's own time to Amplitude's answer that accepted it. Of events that arrived together, the oldest counts; events from the future count as 0. [Development]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400, 604800}...),
 	)
@@ -226,7 +226,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeSlowLaneEvents, err = builder.meter.Int64ObservableGauge(
 		"otelcol_exporter_amplitude_slow_lane_events",
-		metric.WithDescription("Events in the slow lane, of throttled users and devices or failing alone while others get through. [Development]"),
+		metric.WithDescription("Events in the slow lane, because their users or devices are throttled, or because they fail on their own while others get through. [Development]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -238,13 +238,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeUnexpectedAnswers, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_unexpected_answers",
-		metric.WithDescription("Answers with a success status whose body contradicts it, counts other events than were sent, or is a page, which is no delivery. [Development]"),
+		metric.WithDescription("Answers with a success status whose body contradicts it, counts a different number of events, or is a web page, which does not count as delivery. [Development]"),
 		metric.WithUnit("{answer}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterAmplitudeUnreadableRequests, err = builder.meter.Int64Counter(
 		"otelcol_exporter_amplitude_unreadable_requests",
-		metric.WithDescription("Requests on disk, with one or more events, that cannot be read back. [Development]"),
+		metric.WithDescription("Requests on disk, with one or more events, that cannot be read. [Development]"),
 		metric.WithUnit("{request}"),
 	)
 	errs = errors.Join(errs, err)

@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) exporter.Settings {
 func AssertEqualExporterAmplitudeArrivalLateness(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.HistogramDataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_arrival_lateness",
-		Description: "Time from the arrival of events in the exporter to the answer of Amplitude that took them, also over a restart with a queue on disk. Events that came together count once. [Development]",
+		Description: "Time from the arrival of events in the exporter to Amplitude's answer that accepted them, including restarts with a queue on disk. Events that arrived together count once. [Development]",
 		Unit:        "s",
 		Data: metricdata.Histogram[float64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -39,7 +39,7 @@ func AssertEqualExporterAmplitudeArrivalLateness(t *testing.T, tt *componenttest
 func AssertEqualExporterAmplitudeBillableEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_billable_events",
-		Description: "Delivered events that count toward the event volume of the project, all but exposures, assignments and changes of properties. [Development]",
+		Description: "Delivered events that count toward the event volume of the project, all except exposures, assignments and property changes. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -55,7 +55,7 @@ func AssertEqualExporterAmplitudeBillableEvents(t *testing.T, tt *componenttest.
 func AssertEqualExporterAmplitudeDeadLettersDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_dead_letters_dropped",
-		Description: "Dead letters removed with the oldest backup of their file, where `dead_letter::on_full` is `rotate`. [Development]",
+		Description: "Dead letters removed with the oldest backup of their file, if `dead_letter::on_full` is `rotate`. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -71,7 +71,7 @@ func AssertEqualExporterAmplitudeDeadLettersDropped(t *testing.T, tt *componentt
 func AssertEqualExporterAmplitudeDeadLettersWaiting(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_dead_letters_waiting",
-		Description: "Dead letters that wait for their file to take them, because it cannot be written or is full. [Development]",
+		Description: "Dead letters that wait for their file, because it cannot be written or is full. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -85,7 +85,7 @@ func AssertEqualExporterAmplitudeDeadLettersWaiting(t *testing.T, tt *componentt
 func AssertEqualExporterAmplitudeDroppedValues(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_dropped_values",
-		Description: "Values left out of events that were sent, because Amplitude cannot take them. [Development]",
+		Description: "Values left out of sent events, because Amplitude does not accept them. [Development]",
 		Unit:        "{value}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -101,7 +101,7 @@ func AssertEqualExporterAmplitudeDroppedValues(t *testing.T, tt *componenttest.T
 func AssertEqualExporterAmplitudeEventLateness(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.HistogramDataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_event_lateness",
-		Description: "Time from an event's own time to the answer of Amplitude that took it. Of events that came together, the oldest counts; one from the future counts as 0. [Development]",
+		Description: "Time from an event's own time to Amplitude's answer that accepted it. Of events that arrived together, the oldest counts; events from the future count as 0. [Development]",
 		Unit:        "s",
 		Data: metricdata.Histogram[float64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -223,7 +223,7 @@ func AssertEqualExporterAmplitudeRequests(t *testing.T, tt *componenttest.Teleme
 func AssertEqualExporterAmplitudeSlowLaneEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_slow_lane_events",
-		Description: "Events in the slow lane, of throttled users and devices or failing alone while others get through. [Development]",
+		Description: "Events in the slow lane, because their users or devices are throttled, or because they fail on their own while others get through. [Development]",
 		Unit:        "{event}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -253,7 +253,7 @@ func AssertEqualExporterAmplitudeUndeliveredEvents(t *testing.T, tt *componentte
 func AssertEqualExporterAmplitudeUnexpectedAnswers(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_unexpected_answers",
-		Description: "Answers with a success status whose body contradicts it, counts other events than were sent, or is a page, which is no delivery. [Development]",
+		Description: "Answers with a success status whose body contradicts it, counts a different number of events, or is a web page, which does not count as delivery. [Development]",
 		Unit:        "{answer}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -269,7 +269,7 @@ func AssertEqualExporterAmplitudeUnexpectedAnswers(t *testing.T, tt *componentte
 func AssertEqualExporterAmplitudeUnreadableRequests(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_amplitude_unreadable_requests",
-		Description: "Requests on disk, with one or more events, that cannot be read back. [Development]",
+		Description: "Requests on disk, with one or more events, that cannot be read. [Development]",
 		Unit:        "{request}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

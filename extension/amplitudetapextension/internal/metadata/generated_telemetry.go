@@ -87,7 +87,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ExtensionAmplitudeTapWatchers, err = builder.meter.Int64ObservableGauge(
 		"otelcol_extension_amplitude_tap_watchers",
-		metric.WithDescription("Streams of decisions that are open. [Development]"),
+		metric.WithDescription("Open streams of decisions. [Development]"),
 		metric.WithUnit("{watcher}"),
 	)
 	errs = errors.Join(errs, err)

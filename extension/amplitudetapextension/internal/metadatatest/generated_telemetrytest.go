@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) extension.Settings {
 func AssertEqualExtensionAmplitudeTapWatchers(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_extension_amplitude_tap_watchers",
-		Description: "Streams of decisions that are open. [Development]",
+		Description: "Open streams of decisions. [Development]",
 		Unit:        "{watcher}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,

@@ -73,7 +73,7 @@ func answerOf(v Verdict) string {
 	}
 }
 
-// report reports one exposure, which is delivered at once, and returns the answer.
+// report reports one exposure, which is delivered immediately, and returns the answer.
 func report(l *Ledger, user string, value uint64, at int64) string {
 	r, v := reserveOne(l, exposure(user, value, at), value)
 	r.HandOver(context.Background())

@@ -50,7 +50,7 @@
 //
 // Two overlapping batches can move a previously unknown property to two values. If the process was killed before that
 // was written, the next process took a report of the first value for new, and Amplitude dropped it by its insert_id.
-// Such copies are written at once, and what they move is not sure (TestKilledBeforeItIsWritten).
+// Such copies are written immediately, and what they move is not sure (TestKilledBeforeItIsWritten).
 //
 // A, B and A were delivered, and a second B got no answer and was given up: Amplitude had B, but each A counted as a
 // repeat. The same happened with B delivered by one of two exporters (TestGivenUpWithoutAnAnswer).
@@ -58,9 +58,9 @@
 // When Redis came back, only what was sure was written to it. What a receipt of an earlier process had reported in the
 // meantime was missing, and the other replicas continued from the older state (TestBeyondTheReference).
 //
-// After a kill nothing was sure, and no event of the day was certainly new, which sent each property of the day once
-// more. With a row for each receipt and for each copy on its way, only what was not settled is in doubt, and what a
-// storage that failed in the last moments may hide (TestWhatAKillCosts, TestStorageFailsAndTheProcessIsKilled).
+// After a kill nothing was sure, and no event of the day was certainly new, which sent each property of the day again.
+// With a row for each receipt and for each copy on its way, only what was not settled is in doubt, and what a storage
+// that failed in the last moments may hide (TestWhatAKillCosts, TestStorageFailsAndTheProcessIsKilled).
 //
 // A second copy of an event assigned the device to its user, and a record with only that device was attributed to that
 // user. But Amplitude drops the copy before it looks up whose device it is, and another user may have come in between

@@ -231,7 +231,8 @@ func TestReplicasUnderLoad(t *testing.T) {
 	for _, l := range replicas {
 		assert.Zero(t, l.Stats().RedisFailures)
 		count := reportMany(l, 0, distinct)
-		// Where both sent, the second receipt moved nothing; where that could not be told in time, the property is set once more.
+		// Where both sent, the second receipt moved nothing; where that could not be told in time, the property is set
+		// again.
 		assert.Equal(t, distinct, count[sendsNothing]+count[sendsIdentify])
 		assert.LessOrEqual(t, count[sendsIdentify], both)
 	}
@@ -326,7 +327,7 @@ func TestSilentRedisCostsOneTimeout(t *testing.T) {
 		assert.Equal(t, map[string]int{sendsEvent: 1}, reportMany(l, i, i+1))
 	}
 	assert.EqualValues(t, 1000, l.Stats().RedisBypassed, "every batch is decided without Redis")
-	// The first look-up, and the probes of the background: not one failure per batch.
+	// The first lookup, and the probes of the background: not one failure per batch.
 	assert.Less(t, l.Stats().RedisFailures, int64(100))
 }
 

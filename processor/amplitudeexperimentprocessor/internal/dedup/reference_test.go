@@ -618,7 +618,7 @@ func (l *modelLedger) keep(e *modelEvent) {
 	l.inline[k] = modelInline{e.fact, e.of.day()}
 }
 
-// onWay tells whether something that was accepted moves the property.
+// onWay reports whether something that was accepted moves the property.
 func (l *modelLedger) onWay(k personFlag) bool {
 	return slices.ContainsFunc(l.way, func(n *modelNode) bool {
 		_, ok := n.move(k.flag)
@@ -821,7 +821,7 @@ func (w *world) enqueue(c int, events []*modelEvent) {
 	}
 }
 
-// swap makes the other exporter and its Amplitude the ones at hand.
+// swap makes the other exporter and its Amplitude the current ones.
 func (w *world) swap() {
 	if o := w.other; o != nil {
 		w.amp, o.amp = o.amp, w.amp
@@ -921,7 +921,7 @@ func (w *world) drain() {
 	w.swap()
 }
 
-// gone tells that nobody is this anonymous person any more.
+// gone reports whether nobody is this anonymous person anymore.
 func (w *world) gone(who string) bool {
 	dev, ok := strings.CutPrefix(who, "d:")
 	_, owned := w.amp.owner[dev]
@@ -960,7 +960,7 @@ func (w *world) doubled() (bad []string) {
 	return bad
 }
 
-// heal lets the applications report their present state once more.
+// heal lets the applications report their present state again.
 func (w *world) heal() {
 	w.now += 3600
 	w.owner = maps.Clone(w.amp.owner)

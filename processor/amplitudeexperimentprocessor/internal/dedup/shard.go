@@ -7,7 +7,7 @@ import "sync"
 
 // shard is a part of the ledger with its own lock: persons and devices by the hash of their id. What is known about a
 // person, the facts of events that name it and its copies on their way are in one shard. Locks of several shards are
-// taken in the order of their numbers.
+// taken in numerical order.
 type shard struct {
 	mu         sync.Mutex
 	properties table[property]

@@ -63,7 +63,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ReceiverAmplitudeLeftOutValues, err = builder.meter.Int64Counter(
 		"otelcol_receiver_amplitude_left_out_values",
-		metric.WithDescription("Values left out of events that were taken, because Amplitude ignores them too or no event can have them. [Development]"),
+		metric.WithDescription("Values left out of accepted events, because Amplitude ignores them, too, or because no event can have them. [Development]"),
 		metric.WithUnit("{value}"),
 	)
 	errs = errors.Join(errs, err)
@@ -81,7 +81,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverAmplitudeUnknownFields, err = builder.meter.Int64Counter(
 		"otelcol_receiver_amplitude_unknown_fields",
-		metric.WithDescription("Members of events that are no field of Amplitude's API and travel along as event JSON. [Development]"),
+		metric.WithDescription("Members of events that are not fields of Amplitude's API and are kept as event JSON. [Development]"),
 		metric.WithUnit("{field}"),
 	)
 	errs = errors.Join(errs, err)

@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) receiver.Settings {
 func AssertEqualReceiverAmplitudeLeftOutValues(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_amplitude_left_out_values",
-		Description: "Values left out of events that were taken, because Amplitude ignores them too or no event can have them. [Development]",
+		Description: "Values left out of accepted events, because Amplitude ignores them, too, or because no event can have them. [Development]",
 		Unit:        "{value}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -72,7 +72,7 @@ func AssertEqualReceiverAmplitudeRequests(t *testing.T, tt *componenttest.Teleme
 func AssertEqualReceiverAmplitudeUnknownFields(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_amplitude_unknown_fields",
-		Description: "Members of events that are no field of Amplitude's API and travel along as event JSON. [Development]",
+		Description: "Members of events that are not fields of Amplitude's API and are kept as event JSON. [Development]",
 		Unit:        "{field}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -17,7 +17,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// part is what a member of an event is.
+// part is the kind of a member of an event.
 type part uint8
 
 const (
@@ -59,7 +59,7 @@ var members = func() map[string]member {
 	return all
 }()
 
-// latest is the last time of an event in milliseconds: a later one does not fit the nanoseconds of a record.
+// latest is the maximum event time in milliseconds: a later one does not fit into the nanoseconds of a record.
 const latest = math.MaxInt64 / 1_000_000
 
 // event reads one event into a record.
@@ -72,7 +72,7 @@ func (r *Reader) event(record plog.LogRecord) error {
 	return nil
 }
 
-// readMembers reads an object member by member; one is called on each value and has to read it.
+// readMembers reads an object member by member; one is called at each value and has to read it.
 func (r *Reader) readMembers(one func(name []byte) error) error {
 	if _, err := r.in.ReadToken(); err != nil {
 		return err
@@ -102,19 +102,19 @@ func (r *Reader) count() error {
 	return nil
 }
 
-// unquoted is the text of a JSON string, valid until the next one.
+// unquoted returns the text of a JSON string, valid until the next call.
 func (r *Reader) unquoted(value jsontext.Value) []byte {
 	if inner := value[1 : len(value)-1]; bytes.IndexByte(inner, '\\') < 0 {
 		return inner
 	}
-	r.scratch, _ = jsontext.AppendUnquote(r.scratch[:0], value) // half a surrogate pair is replaced
+	r.scratch, _ = jsontext.AppendUnquote(r.scratch[:0], value) // a lone surrogate is replaced
 	return r.scratch
 }
 
 // put adds an attribute to the record.
 func (r *Reader) put(attribute string) pcommon.Value { return r.e.attributes.AppendEmpty(attribute) }
 
-// invalid notes that a field of the event has a value that Amplitude refuses, and passes over it.
+// invalid notes that a field of the event has a value that Amplitude refuses, and skips it.
 func (r *Reader) invalid(field string) error {
 	r.problems.add(ReasonInvalidField, field, r.e.index)
 	return r.in.SkipValue()
@@ -127,7 +127,7 @@ func (r *Reader) eventMember(name []byte) error {
 		return r.unknown(name)
 	}
 	if r.in.PeekKind() == null {
-		return r.in.SkipValue() // as if it were not there
+		return r.in.SkipValue() // treat it as absent
 	}
 	switch m.part {
 	case partEventType:
@@ -162,7 +162,7 @@ func (r *Reader) eventMember(name []byte) error {
 	}
 }
 
-// unknown keeps a member that is no field for the event JSON.
+// unknown keeps a member that is not a field for the event JSON.
 func (r *Reader) unknown(name []byte) error {
 	if r.set.RejectUnknown {
 		return r.invalid(amplitude.Truncate(string(name), longestFieldName))
@@ -186,7 +186,7 @@ func (r *Reader) unknown(name []byte) error {
 	return nil
 }
 
-// longestFieldName bounds the names that answers repeat.
+// longestFieldName bounds the names that answers contain.
 const longestFieldName = 128
 
 func (r *Reader) eventType() error {
@@ -205,7 +205,7 @@ func (r *Reader) eventType() error {
 	return nil
 }
 
-// time reads the time of the event. The zero time is a nanosecond late: a record without a time has zero.
+// time reads the time of the event. The time zero is stored as one nanosecond, because zero means no time in a record.
 func (r *Reader) time() error {
 	value, err := r.in.ReadValue()
 	if err != nil {
@@ -221,7 +221,7 @@ func (r *Reader) time() error {
 	return nil
 }
 
-// id reads an id; a number is its digits.
+// id reads an id; a number becomes its digits.
 func (r *Reader) id(to *id) error {
 	switch r.in.PeekKind() {
 	case quoted, number:
@@ -268,7 +268,7 @@ func (r *Reader) textField(m member) error {
 	case !ok:
 		r.problems.add(ReasonInvalidField, m.name, r.e.index)
 	case m.part == partInsertID && len(text) == 0:
-		// as if it were not there
+		// treat it as absent
 	case m.part == partIP && string(text) == amplitude.RemoteIP:
 		if r.call.Remote != "" {
 			r.put(m.attribute).SetStr(r.call.Remote)
@@ -333,7 +333,7 @@ func (r *Reader) objectField(m member) error {
 	return r.mapValue(r.put(m.attribute), 1)
 }
 
-// finish settles what depends on more than one member, and hands the attributes to the record.
+// finish handles what depends on more than one member, and moves the attributes to the record.
 func (r *Reader) finish(record plog.LogRecord) {
 	e := &r.e
 	if !e.hasKind {
@@ -354,7 +354,7 @@ func (r *Reader) finish(record plog.LogRecord) {
 	*e = eventState{width: record.Attributes().Len(), further: e.further[:0], operands: e.operands}
 }
 
-// settleID writes an id that can be sent. It tells whether the event has one, good or refused.
+// settleID writes an id that can be sent. It reports whether the event has one, accepted or refused.
 func (r *Reader) settleID(given *id, field, attribute string) bool {
 	if given.invalid {
 		r.problems.add(ReasonInvalidField, field, r.e.index)
@@ -383,7 +383,7 @@ func (r *Reader) settleID(given *id, field, attribute string) bool {
 	return true
 }
 
-// IsMember tells whether an event of Amplitude's API has a member of this name.
+// IsMember reports whether an event of Amplitude's API has a member with this name.
 func IsMember(name string) bool {
 	_, known := members[name]
 	return known

@@ -13,25 +13,25 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// Identifications are what the form APIs take: whose properties change, and how.
+// Identifications are the input of the form APIs: whose properties change, and how.
 type Identifications struct {
 	// Key is the API key.
 	Key string
 	// JSON is one identification, or a list of them.
 	JSON string
-	// Group tells that groups are identified, and not users.
+	// Group: groups are identified rather than users.
 	Group bool
 }
 
-// formState is what an identification says beside the event that it stands for.
+// formState is what an identification says in addition to its event.
 type formState struct {
 	groupType  string
 	groupValue pcommon.Value
 	hasValue   bool
 }
 
-// groupDevice begins the device id of an identification of groups, which has no user: Amplitude takes no event without an
-// id, and clients send one of their own making too. Each group has its own, since Amplitude throttles by device.
+// groupDevice is the prefix of the device id for a group identification, which has no user: Amplitude accepts no event
+// without an id, and clients make one up, too. Each group has its own, because Amplitude throttles by device.
 const groupDevice = "group-"
 
 // ReadForm reads the form of a request to /identify or /groupidentify.
@@ -64,7 +64,7 @@ func (r *Reader) ReadForm(form Identifications, call Call) (*Upload, *Refusal) {
 	return taken, refusal
 }
 
-// identification reads one identification into the record of the event that it stands for.
+// identification reads one identification into the record of its event.
 func (r *Reader) identification(record plog.LogRecord, group bool) error {
 	r.e.kind, r.e.hasKind = amplitude.EventIdentify, true
 	read := r.eventMember
@@ -88,7 +88,7 @@ func (r *Reader) identification(record plog.LogRecord, group bool) error {
 	return nil
 }
 
-// group settles which group is identified.
+// group determines which group is identified.
 func (r *Reader) group() {
 	f := &r.e.form
 	switch {

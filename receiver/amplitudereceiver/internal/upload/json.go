@@ -14,7 +14,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// Kinds of tokens, which jsontext itself names only from the version that requires Go 1.26.
+// Kinds of tokens; jsontext has names for them only in versions that require Go 1.26.
 const (
 	nothing     jsontext.Kind = 0
 	beginObject jsontext.Kind = '{'
@@ -28,10 +28,10 @@ const (
 	isFalse     jsontext.Kind = 'f'
 )
 
-// smallDigits is how many digits surely fit an int64.
+// smallDigits is how many digits always fit into an int64.
 const smallDigits = 18
 
-// integer returns a JSON number that is written as a whole one and fits.
+// integer parses a JSON number written as an integer that fits into an int64.
 func integer(text []byte) (n int64, ok bool) {
 	digits := text
 	if len(digits) > 0 && digits[0] == '-' {
@@ -53,7 +53,7 @@ func integer(text []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// wholeNumber returns a JSON number that is whole, however it is written.
+// wholeNumber parses a JSON number with an integer value, in any notation.
 func wholeNumber(text jsontext.Value) (n int64, ok bool) {
 	if text.Kind() != number {
 		return 0, false
@@ -69,7 +69,7 @@ func wholeNumber(text jsontext.Value) (n int64, ok bool) {
 	return int64(f), true
 }
 
-// deeper tells whether containers of a JSON value are nested in more levels than the limit.
+// deeper reports whether a JSON value is nested more deeply than the limit.
 func deeper(value jsontext.Value, limit int) bool {
 	if kind := value.Kind(); kind != beginObject && kind != beginArray {
 		return false
@@ -98,13 +98,13 @@ func deeper(value jsontext.Value, limit int) bool {
 // span is a part of a text.
 type span struct{ from, to int64 }
 
-// object is one that is being read: where its members begin, and the last of each name.
+// object is an object being read: where its members begin, and the last one of each name.
 type object struct {
 	starts []int64
 	last   map[string]int
 }
 
-// lastNames returns valid JSON without the members of objects that a later one of the same name follows.
+// lastNames returns valid JSON without duplicate members, keeping the last of each name.
 func lastNames(text []byte) []byte {
 	in := jsontext.NewDecoder(bytes.NewBuffer(text), lenient...)
 	var open []object
@@ -122,7 +122,7 @@ func lastNames(text []byte) []byte {
 			value, _ := in.ReadValue()
 			outer, length := in.StackIndex(in.StackDepth())
 			if outer != beginObject || length%2 == 0 {
-				continue // no name
+				continue // not a name
 			}
 			o := &open[len(open)-1]
 			o.starts = append(o.starts, in.InputOffset()-int64(len(value)))

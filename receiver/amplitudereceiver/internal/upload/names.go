@@ -6,12 +6,12 @@ package upload // import "github.com/otelcol-amplitude/otelcol-amplitude/receive
 import "github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 
 const (
-	// maxNames and maxNameBytes bound what a reader remembers of names.
+	// maxNames and maxNameBytes bound the names that a reader caches.
 	maxNames     = 4096
 	maxNameBytes = 256 << 10
 )
 
-// family is a kind of attributes, whose names begin in one way.
+// family is a group of attributes whose names have a common prefix.
 type family uint8
 
 const (
@@ -25,7 +25,7 @@ const (
 
 const numOperators = 10
 
-// familyPrefixes are what the names of attributes begin with.
+// familyPrefixes are the prefixes of attribute names.
 var familyPrefixes = func() (prefixes [numFamilies]string) {
 	prefixes[familyGroup] = amplitude.AttrGroupsPrefix
 	for i, operator := range amplitude.Operators {
@@ -35,14 +35,14 @@ var familyPrefixes = func() (prefixes [numFamilies]string) {
 	return prefixes
 }()
 
-// names makes the names of attributes. Those of one event are most often also those of the next.
+// names makes and caches the names of attributes, because consecutive events usually have the same.
 type names struct {
 	known [numFamilies]map[string]string
 	count int
 	bytes int
 }
 
-// attribute returns the name of the attribute of a family for a property. It keeps nothing of the argument.
+// attribute returns the name of the attribute of a family for a property. It does not retain the argument.
 func (n *names) attribute(f family, property []byte) string {
 	if name, ok := n.known[f][string(property)]; ok {
 		return name

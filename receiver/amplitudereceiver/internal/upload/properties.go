@@ -15,7 +15,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// eventProperties reads the event properties: each is an attribute.
+// eventProperties reads the event properties; each becomes an attribute.
 func (r *Reader) eventProperties() error {
 	if r.in.PeekKind() != beginObject {
 		return r.invalid(amplitude.FieldEventProperties)
@@ -28,7 +28,7 @@ func (r *Reader) eventProperties() error {
 	})
 }
 
-// tooDeep tells whether the next value is a container that would be nested too deeply in one of the given depth.
+// tooDeep reports whether the next value is a container that would be nested too deeply in one with the given depth.
 func (r *Reader) tooDeep(depth int) bool {
 	switch r.in.PeekKind() {
 	case beginObject, beginArray:
@@ -122,8 +122,8 @@ var operatorFamilies = func() map[string]family {
 	return all
 }()
 
-// operations reads user or group properties: operations, and plain properties, which are $set. Amplitude applies plain
-// ones last, so they take the place of operations on the same property.
+// operations reads user or group properties: operations, and plain properties, which become $set. Amplitude applies
+// plain ones last, so they replace operations on the same property.
 func (r *Reader) operations(field string, first family) error {
 	if r.in.PeekKind() != beginObject {
 		return r.invalid(field)
@@ -147,7 +147,7 @@ func (r *Reader) operations(field string, first family) error {
 	})
 }
 
-// clearAll are the attributes of the operator that has no property.
+// clearAll are the attributes of the operator without properties.
 var clearAll = map[family]string{
 	familyUser:          amplitude.AttrUserPropertiesPrefix + amplitude.OpClearAll,
 	familyGroupProperty: amplitude.AttrGroupPropertiesPrefix + amplitude.OpClearAll,
@@ -163,7 +163,7 @@ func (r *Reader) operands(operator string, f family, plain map[string]struct{}) 
 	})
 }
 
-// operand reads the value of a property under an operator.
+// operand reads the value of a property of an operator.
 func (r *Reader) operand(operator string, f family, name []byte) error {
 	// Level 1 is the object of operators, level 2 the operator's object.
 	const depth = 2
@@ -180,7 +180,7 @@ func (r *Reader) operand(operator string, f family, name []byte) error {
 	}
 }
 
-// plainBesideOperators returns the names of plain properties in the object that comes next, if it has operators as well.
+// plainBesideOperators returns the names of plain properties in the next object, if it also has operators.
 func (r *Reader) plainBesideOperators() map[string]struct{} {
 	unread := bytes.TrimLeft(r.in.UnreadBuffer(), ": \t\r\n")
 	in := r.e.operands
@@ -195,7 +195,7 @@ func (r *Reader) plainBesideOperators() map[string]struct{} {
 		steps.Add(1)
 		value, err := in.ReadValue()
 		if err != nil {
-			return nil // the reading itself meets it again
+			return nil // reading the object will fail the same way
 		}
 		if name := r.unquoted(value); len(name) > 0 && name[0] == '$' {
 			operators = true
@@ -215,7 +215,7 @@ func (r *Reader) plainBesideOperators() map[string]struct{} {
 	return plain
 }
 
-// groups reads the groups of an event: each type has one value or a list of values, all of them text.
+// groups reads the groups of an event: each type has one value or a list of values, which become text.
 func (r *Reader) groups() error {
 	if r.in.PeekKind() != beginObject {
 		return r.invalid(amplitude.FieldGroups)
@@ -233,7 +233,7 @@ func (r *Reader) groups() error {
 	})
 }
 
-// groupValue reads the value of a group type. Without a value that counts there is no group.
+// groupValue reads the value of a group type. ok is false if there is no usable value.
 func (r *Reader) groupValue() (value pcommon.Value, ok bool, err error) {
 	switch r.in.PeekKind() {
 	case null:

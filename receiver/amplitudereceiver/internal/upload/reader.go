@@ -19,33 +19,33 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// maxValues bounds the values of a request: each takes many times in memory what it takes in JSON.
+// maxValues bounds the values of a request: each takes many times its JSON size in memory.
 const maxValues = 1_000_000
 
-// clockSkew is the gap between a client's clock and this one's from which on Amplitude corrects the times of events.
+// clockSkew is the gap between a client's clock and this one from which Amplitude corrects event times.
 const clockSkew = time.Minute
 
-// Settings are what a reader depends on.
+// Settings configure a reader.
 type Settings struct {
 	// Projects are the accepted API keys, each with the name of its project, which may be empty.
 	Projects map[string]string
-	// MinIDLength is the shortest id, in UTF-16 code units, that a request may ask for.
+	// MinIDLength is the lowest minimum id length, in UTF-16 code units, that a request may ask for.
 	MinIDLength int
-	// RejectUnknown refuses events with members that are no fields; otherwise they travel as event JSON.
+	// RejectUnknown refuses events with members that are not fields; otherwise they are kept as event JSON.
 	RejectUnknown bool
 }
 
-// Call is what is known of a request beside its body.
+// Call is what is known about a request in addition to its body.
 type Call struct {
-	// Batch tells that it came to /batch, where an id that is too short is left out and not refused.
+	// Batch: it came to /batch, where an id that is too short is left out rather than refused.
 	Batch bool
-	// Remote is the address that stands for "$remote"; if it is empty, such an ip is left out.
+	// Remote is the address that replaces "$remote"; if it is empty, such an ip is left out.
 	Remote string
-	// Received is when it came.
+	// Received is when it arrived.
 	Received time.Time
 }
 
-// Upload is a request that was taken.
+// Upload is an accepted request.
 type Upload struct {
 	// Logs has one record for each event, in order.
 	Logs plog.Logs
@@ -54,40 +54,41 @@ type Upload struct {
 	Counts
 }
 
-// Counts are what was noticed of events that were taken.
+// Counts are observations about accepted events.
 type Counts struct {
 	// LeftOut counts values that Amplitude ignores and that no record can hold.
 	LeftOut [NumLeftOut]int
-	// Unknown counts members that are no fields and travel as event JSON.
+	// Unknown counts members that are not fields and are kept as event JSON.
 	Unknown int
 }
 
-// LeftOut says why a value was left out of an event.
+// LeftOut is why a value was left out of an event.
 type LeftOut uint8
 
 const (
-	// LeftOutOperator is an unknown operator of user or group properties, or one whose value is no object.
+	// LeftOutOperator is an unknown operator of user or group properties, or one whose value is not an object.
 	LeftOutOperator LeftOut = iota
-	// LeftOutOperand is a property that its operator cannot have: without a name, or $add of what is no number.
+	// LeftOutOperand is a property that is invalid for its operator: without a name, or $add of something that is not a
+	// number.
 	LeftOutOperand
 	// LeftOutGroup is a group without a type, or a value that is neither text nor a number nor a list of such.
 	LeftOutGroup
 	// LeftOutFlag is a $skip_user_properties_sync that is neither true nor false.
 	LeftOutFlag
-	// LeftOutDepth is a value that is nested deeper than Amplitude takes.
+	// LeftOutDepth is a value that is nested deeper than Amplitude accepts.
 	LeftOutDepth
-	// LeftOutNumber is a number that is beyond what a double holds.
+	// LeftOutNumber is a number that does not fit into a double.
 	LeftOutNumber
-	// LeftOutID is an id that is too short, beside a good one, on /batch.
+	// LeftOutID is an id that is too short, next to a good one, on /batch.
 	LeftOutID
 	// NumLeftOut is the number of them.
 	NumLeftOut
 )
 
-// LeftOutNames are the reasons as written in metrics.
+// LeftOutNames are the reasons in metrics.
 var LeftOutNames = [NumLeftOut]string{"operator", "operand", "group", "flag", "depth", "number", "id"}
 
-// Reader reads requests. It keeps the memory it works in; use it from one goroutine.
+// Reader reads requests. It reuses its memory, and must be used from one goroutine at a time.
 type Reader struct {
 	set   Settings
 	names names
@@ -107,7 +108,7 @@ type Reader struct {
 	scratch []byte
 }
 
-// eventState is what is known of an event while its members are read.
+// eventState is what is known about an event while its members are read.
 type eventState struct {
 	index      int
 	attributes xpdata.MapBuilder
@@ -123,7 +124,7 @@ type eventState struct {
 	operands *jsontext.Decoder
 }
 
-// id is a user or device id as an event has it.
+// id is a user or device id in an event.
 type id struct {
 	text    string
 	present bool
@@ -135,10 +136,10 @@ func NewReader(set Settings) *Reader {
 	return &Reader{set: set, in: new(jsontext.Decoder), e: eventState{operands: new(jsontext.Decoder)}}
 }
 
-// lenient reads JSON of which the syntax is checked, with half surrogate pairs as most servers read them.
+// lenient reads JSON whose syntax is checked, and accepts lone surrogates like most servers.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
-// strictNames is lenient but for objects that name a member twice.
+// strictNames is lenient, but refuses duplicate names.
 var strictNames = []jsontext.Options{jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(true)}
 
 var (
@@ -184,14 +185,14 @@ func (r *Reader) Read(body []byte, call Call) (*Upload, *Refusal) {
 	})
 }
 
-// begin takes up a request. The shortest id is what the request asks for, and never below what the settings allow.
+// begin starts a request. The minimum id length is what the request asks for, but never below that of the settings.
 func (r *Reader) begin(call Call, minLength int) {
 	r.call, r.gap = call, 0
 	r.minLength = max(r.set.MinIDLength, minLength)
 }
 
-// upload makes the records of a list of events. Of a member that an object names twice, the last counts: that is rare, so
-// the list is only then written anew.
+// upload makes the records from a list of events. The last of duplicate members counts; they are rare, so the list is
+// rewritten only if there are any.
 func (r *Reader) upload(project string, list []byte, read func(plog.LogRecordSlice) error) (*Upload, *Refusal) {
 	for try := range 2 {
 		logs := plog.NewLogs()
@@ -223,7 +224,7 @@ func (r *Reader) upload(project string, list []byte, read func(plog.LogRecordSli
 	return nil, refuse(ReasonInvalidJSON)
 }
 
-// envelope reads the top object, with its events as they are. What it returns is valid JSON in UTF-8.
+// envelope reads the top object, with its events unparsed. What it returns is valid JSON in UTF-8.
 func (r *Reader) envelope(body []byte) (envelope, error) {
 	top := envelope{minLength: amplitude.DefaultMinIDLength}
 	if !utf8.Valid(body) {
@@ -262,7 +263,7 @@ func (r *Reader) envelope(body []byte) (envelope, error) {
 	return top, r.end(endObject)
 }
 
-// end reads the last token of a text and makes sure that nothing follows.
+// end reads the last token of a text and checks that nothing follows.
 func (r *Reader) end(kind jsontext.Kind) error {
 	token, err := r.in.ReadToken()
 	switch {
@@ -295,7 +296,7 @@ func (r *Reader) events(records plog.LogRecordSlice, one func(plog.LogRecord) er
 	return r.end(endArray)
 }
 
-// minIDLength is what the options of a request ask for.
+// minIDLength returns the minimum id length in the options of a request.
 func minIDLength(options jsontext.Value) int {
 	length := amplitude.DefaultMinIDLength
 	in := jsontext.NewDecoder(bytes.NewBuffer(options), lenient...)
@@ -315,11 +316,11 @@ func minIDLength(options jsontext.Value) int {
 	return length
 }
 
-// textOf is the text of a JSON string, or "".
+// textOf returns the text of a JSON string, or "".
 func textOf(value jsontext.Value) string {
 	if value.Kind() != quoted {
 		return ""
 	}
-	text, _ := jsontext.AppendUnquote(nil, value) // half a surrogate pair is replaced
+	text, _ := jsontext.AppendUnquote(nil, value) // a lone surrogate is replaced
 	return string(text)
 }

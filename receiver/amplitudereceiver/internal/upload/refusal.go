@@ -7,10 +7,10 @@ import (
 	"net/http"
 )
 
-// Reason says why a request was refused, or events of it.
+// Reason is why a request, or some of its events, were refused.
 type Reason uint8
 
-// Reasons, in the order in which a request is looked at.
+// Reasons, in the order in which a request is checked.
 const (
 	ReasonNoBody Reason = iota
 	ReasonInvalidJSON
@@ -28,7 +28,7 @@ const (
 	NumReasons
 )
 
-// ReasonNames are the reasons as written in metrics.
+// ReasonNames are the reasons in metrics.
 var ReasonNames = [NumReasons]string{
 	"no_body", "invalid_json", "invalid_event", "missing_member", "invalid_api_key", "too_large",
 	"missing_field", "invalid_id", "id_length", "invalid_field", "invalid_path", "unauthenticated",
@@ -47,11 +47,11 @@ var texts = [NumReasons]string{
 	ReasonIDLength:      "Invalid id length for user_id or device_id",
 	ReasonInvalidField:  "Invalid field values on some events",
 	ReasonInvalidPath:   "Invalid request path",
-	// Amplitude asks for no more than the API key, and so has no text for this.
+	// Amplitude requires only the API key, and has no text for this.
 	ReasonUnauthenticated: http.StatusText(http.StatusUnauthorized),
 }
 
-// Refusal is why a request is not taken, none of its events.
+// Refusal is why a request is refused, with all of its events.
 type Refusal struct {
 	Reason Reason
 	// Status is that of the answer.
@@ -60,7 +60,7 @@ type Refusal struct {
 	Text string
 	// MissingMember is the member of the request that is missing.
 	MissingMember string
-	// Fields holds, by field, the indexes of the events that it is wrong of.
+	// Fields holds, by field, the indexes of the events in which it is wrong.
 	Fields map[string][]int
 	// Events is how many events are listed.
 	Events int
@@ -77,16 +77,16 @@ func refuse(reason Reason) *Refusal {
 	return &Refusal{Reason: reason, Status: status, Text: texts[reason]}
 }
 
-// TooLarge is the refusal of a body that is larger than a request may be.
+// TooLarge returns the refusal of an oversized body.
 func TooLarge() *Refusal { return refuse(ReasonTooLarge) }
 
-// InvalidJSON is the refusal of a body that cannot be read.
+// InvalidJSON returns the refusal of a body that cannot be read.
 func InvalidJSON() *Refusal { return refuse(ReasonInvalidJSON) }
 
-// InvalidPath is the refusal of a path or a method that the API does not have.
+// InvalidPath returns the refusal of an unknown path or method.
 func InvalidPath() *Refusal { return refuse(ReasonInvalidPath) }
 
-// Unauthenticated is the refusal of a sender that is not who it should be.
+// Unauthenticated returns the refusal of an unauthenticated sender.
 func Unauthenticated() *Refusal { return refuse(ReasonUnauthenticated) }
 
 func missing(member string) *Refusal {
@@ -118,7 +118,7 @@ func (p *problems) add(reason Reason, field string, index int) {
 	p.lists[reason][field] = append(list, index)
 }
 
-// refusal is that of the first reason for which there is one.
+// refusal returns the refusal for the first reason that applies.
 func (p *problems) refusal() *Refusal {
 	for _, reason := range [...]Reason{ReasonMissingField, ReasonInvalidID, ReasonIDLength, ReasonInvalidField} {
 		fields := p.lists[reason]
