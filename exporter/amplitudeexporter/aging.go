@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// aging bounds the age of connections, so that the targets that a load balancer or DNS names by now are used. The
-// transport does not tell how old a connection is: after each age, as many requests as connections can be kept end
-// theirs, and so do all that start while a request of before is in flight, since they may get its connection.
+// aging bounds the age of connections, so that the current targets of a load balancer or of DNS are used. The transport
+// does not expose the age of a connection: after each period, as many requests as there can be kept connections close
+// theirs, and so do all that start while an older request is in flight, because they may get its connection.
 type aging struct {
 	age  time.Duration
 	now  func() time.Time
 	kept int
 
 	mu sync.Mutex
-	// since is when all connections were new, era the number of that time.
+	// since is when all connections were new, era the number of that period.
 	since time.Time
 	era   int
-	// inFlight counts the requests of this era, older those of the eras before.
+	// inFlight counts the requests of this era, older those of earlier eras.
 	inFlight, older int
-	// left is how many requests still have to end their connection.
+	// left is how many requests still have to close their connection.
 	left int
 }
 
-// begin counts a request. It tells whether the connection must not be kept after it.
+// begin counts a request. last reports whether the connection must be closed after it.
 func (a *aging) begin() (era int, last bool) {
 	if a.age == 0 {
 		return 0, false

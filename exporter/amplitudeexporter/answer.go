@@ -15,32 +15,33 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// answer is what came back for one request.
+// answer is the raw answer to one request.
 type answer struct {
 	status int
 	// retryAfter is what the Retry-After header asks for, 0 without one.
 	retryAfter time.Duration
-	// location is where a redirect points, "" if it is none.
+	// location is where a redirect points, or "".
 	location string
-	// body is the beginning of the body, up to a bound.
+	// body is the start of the body, up to a bound.
 	body []byte
 }
 
-// action is what an answer asks for.
+// action is what to do about an answer.
 type action uint8
 
 const (
 	// actionDone: the events are delivered.
 	actionDone action = iota + 1
-	// actionSift: some events are named as bad or throttled; the others can be sent at once.
+	// actionSift: some events are listed as bad or throttled; the others can be sent immediately.
 	actionSift
 	// actionHalve: the request is too large.
 	actionHalve
 	// actionBisect: something in the request is bad, but Amplitude does not say which event.
 	actionBisect
-	// actionProbe: something on the way refuses the request, for an event in it or for its sender; see lane.probe.
+	// actionProbe: something between here and Amplitude refuses the request, because of an event in it or its sender;
+	// see lane.probe.
 	actionProbe
-	// actionRetry: the failure can pass, if need be with a change of the configuration; try the same again later.
+	// actionRetry: the failure may be temporary, or needs a configuration change; retry the same later.
 	actionRetry
 	// actionPause: the whole project is throttled.
 	actionPause
@@ -51,37 +52,37 @@ const (
 	throttleWait = 30 * time.Second
 	quotaWait    = time.Hour
 	projectWait  = 60 * time.Second
-	// longestWait bounds what a Retry-After header can ask for.
+	// longestWait bounds the wait of a Retry-After header.
 	longestWait = time.Hour
 )
 
-// response is an answer understood.
+// response is an interpreted answer.
 type response struct {
 	action action
 	status int
-	// reason is that of events that are dead-lettered because of this answer.
+	// reason is the reason for events that are dead-lettered because of this answer.
 	reason event.Reason
 	// location is where a redirect points, which is not followed.
 	location string
-	// text is Amplitude's own wording when it is a documented one. It holds no id, payload or key.
+	// text is Amplitude's own text if it is a documented one. It contains no id, payload or key.
 	text string
-	// wait is how long to wait before the next try, 0 to leave it to the back-off.
+	// wait is how long to wait before the next try, or 0 for the back-off.
 	wait time.Duration
-	// rejected are events named as bad, by index in the request.
+	// rejected are the events listed as bad, by index in the request.
 	rejected []rejection
-	// throttled are indexes of events named as throttled, ascending.
+	// throttled are the indexes of events listed as throttled, ascending.
 	throttled []int
-	// throttledIDs are users and devices named as throttled; true is over the daily quota.
+	// throttledIDs are the users and devices listed as throttled; true means over the daily quota.
 	throttledIDs map[event.Identity]bool
-	// misconfigured tells that somebody may have to change the configuration.
+	// misconfigured: the configuration may have to be changed.
 	misconfigured bool
-	// err is set instead of a status when there was no answer.
+	// err is set instead of a status if there was no answer.
 	err error
-	// unexpected is what a successful answer contradicts itself in: body_code, count, not_json, page, or "".
+	// unexpected is how a successful answer contradicts itself: body_code, count, not_json, page, or "".
 	unexpected string
 }
 
-// rejection is an event named as bad.
+// rejection is an event listed as bad.
 type rejection struct {
 	index  int
 	reason event.Reason
@@ -94,15 +95,15 @@ const textInvalidAPIKey = "Invalid API key"
 // unexpectedPage: a success status with a page instead of Amplitude's answer.
 const unexpectedPage = "page"
 
-// documentedErrors are the beginnings of the error texts that Amplitude is known to send.
+// documentedErrors are the prefixes of the error texts that Amplitude is known to send.
 var documentedErrors = []string{
 	"Invalid request path", "Missing request body", "Invalid JSON request body", "Request missing required field",
 	"Invalid event JSON", textInvalidAPIKey, "Invalid field values on some events", "Invalid id length for user_id or device_id",
 	"Events silenced for device_id", "Too many requests for some devices and users", "Too many requests", "Payload too large", "Forbidden",
 }
 
-// interpret understands the answer to a request of n events. It depends on nothing else. The status
-// counts; the body only adds to it, since a proxy may have written it.
+// interpret interprets the answer to a request with n events. It has no other inputs. The status decides; the body only
+// adds details, because a proxy may have written it.
 func interpret(a answer, n int) response {
 	body := parseBody(a.body)
 	res := response{status: a.status, wait: min(a.retryAfter, longestWait), text: body.documentedText()}
@@ -112,7 +113,7 @@ func interpret(a answer, n int) response {
 		res.wait = 0
 		res.unexpected = body.contradiction(n)
 		if isPage(a.body) {
-			// A network's sign-in page, or a proxy's: nobody stored anything.
+			// A sign-in page of a network, or a page of a proxy: nothing was stored.
 			res.action, res.unexpected = actionRetry, unexpectedPage
 		}
 	case code == http.StatusRequestEntityTooLarge:
@@ -140,7 +141,7 @@ func interpret(a answer, n int) response {
 			res.location = a.location
 		}
 	default:
-		// Other client errors may blame the content, as a filter between here and Amplitude does.
+		// Other client errors may be about the content, as from a filter between here and Amplitude.
 		res.action, res.reason = actionProbe, event.ReasonRefused
 	}
 	return res
@@ -164,12 +165,12 @@ func interpretBadRequest(res *response, body body, n int) {
 	}
 }
 
-// isPage tells HTML or XML, which Amplitude never answers with.
+// isPage reports whether a body is HTML or XML, which Amplitude never sends.
 func isPage(body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
-// isConfigurationError tells a status that says that the request went to the wrong place or in the wrong form.
+// isConfigurationError reports whether a status means that the request went to the wrong place or had the wrong form.
 func isConfigurationError(code int) bool {
 	switch code {
 	case http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone,
@@ -179,7 +180,7 @@ func isConfigurationError(code int) bool {
 	return false
 }
 
-// isTransient tells a client error that can pass by itself or on the way here.
+// isTransient reports whether a client error may be temporary, or caused between here and Amplitude.
 func isTransient(code int) bool {
 	switch code {
 	case http.StatusRequestTimeout, http.StatusProxyAuthRequired, http.StatusMisdirectedRequest, http.StatusTooEarly, http.StatusLocked:
@@ -188,7 +189,7 @@ func isTransient(code int) bool {
 	return false
 }
 
-// body is a JSON object of which nothing is certain; nil when the answer was none.
+// body is an untrusted JSON object; nil if the answer was not one.
 type body map[string]json.RawMessage
 
 func parseBody(raw []byte) body {
@@ -213,7 +214,7 @@ func (b body) number(key string) (float64, bool) {
 	return *n, true
 }
 
-// documentedText is the documented beginning of the error text, or "": other text may hold ids or the key.
+// documentedText returns the documented prefix of the error text, or "": other text may contain ids or the key.
 func (b body) documentedText() string {
 	text := b.text("error")
 	for _, known := range documentedErrors {
@@ -224,7 +225,7 @@ func (b body) documentedText() string {
 	return ""
 }
 
-// contradiction says in what the body of a successful answer to n events does not fit it.
+// contradiction returns how the body of a successful answer to n events contradicts it.
 func (b body) contradiction(n int) string {
 	if b == nil {
 		return "not_json"
@@ -238,7 +239,7 @@ func (b body) contradiction(n int) string {
 	return ""
 }
 
-// rejectedLists are the objects that list events by the field at fault.
+// rejectedLists are the objects that list events by invalid field.
 var rejectedLists = []struct {
 	key    string
 	reason event.Reason
@@ -276,7 +277,7 @@ func (b body) readRejected(res *response, n int) {
 	slices.SortFunc(res.rejected, func(x, y rejection) int { return x.index - y.index })
 }
 
-// knownField is the name if it is one of an event's fields, else "": other text may hold anything.
+// knownField returns the name if it is a field of an event, else "": other text may contain anything.
 func knownField(name string) string {
 	switch name {
 	case amplitude.FieldEventType, amplitude.FieldTime, amplitude.FieldEventProperties, amplitude.FieldUserProperties,
@@ -313,7 +314,7 @@ func (b body) readThrottled(res *response, n int) {
 	}
 }
 
-// parseIndexes returns the indexes below n of a list; whatever else the list holds is passed over.
+// parseIndexes returns the indexes below n in a list, and ignores anything else in it.
 func parseIndexes(raw json.RawMessage, n int) []int {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {

@@ -18,16 +18,16 @@ import (
 type state uint8
 
 const (
-	// statePending: not delivered yet; when the batch ends like this, the event is tried again.
+	// statePending: not delivered yet; if it stays so, the event is retried.
 	statePending state = iota
 	stateDelivered
 	stateUndeliverable
 	// stateEnded: undeliverable, written to the dead letter file or dropped, and counted.
 	stateEnded
 	stateThrottled
-	// stateFailing: it failed alone while others got through, and is tried again apart from them.
+	// stateFailing: it failed on its own while others got through, and is retried separately.
 	stateFailing
-	// stateSuspect: refused when it was alone, but nothing was accepted either; see judgeSuspects.
+	// stateSuspect: refused on its own, but nothing else was accepted either; see judgeSuspects.
 	stateSuspect
 )
 
@@ -37,18 +37,18 @@ type batchEvent struct {
 	// json is the event's, in its chunk.
 	json         []byte
 	user, device event.Identity
-	// billable tells that it counts toward event volume.
+	// billable: it counts toward event volume.
 	billable bool
-	// happened is the event's time, 0 if it has none.
+	// happened returns the event's time, or 0 if it has none.
 	happened pcommon.Timestamp
 	state    state
 	// wait is how long a throttled event has to rest.
 	wait time.Duration
-	// beyond tells that it is in the slow lane beyond the share of its user or device.
+	// beyond: it is in the slow lane in excess of the share of its user or device.
 	beyond bool
 	// failure is why an undeliverable, failing or suspect event failed.
 	failure event.Failure
-	// early tells of a suspect that it was refused before anything was accepted.
+	// early: a suspect that was refused before anything was accepted.
 	early bool
 }
 
@@ -59,7 +59,7 @@ type origin struct {
 	chunk *chunk.Chunk
 	// number is that of the record in the chunk.
 	number uint32
-	// receipt is the key of the event's receipt, 0 without an insert_id.
+	// receipt is the key of the event's receipt, or 0 without an insert_id.
 	receipt uint64
 }
 
@@ -69,7 +69,7 @@ type undeliverable struct {
 	event.Failure
 }
 
-// batch is a set of encoded events in order, and the records that are no events.
+// batch is a set of encoded events in order, and the records that are not events.
 type batch struct {
 	events []batchEvent
 	// bytes is the size of their JSON.
@@ -121,7 +121,7 @@ func (b *batch) locate(o *origin) {
 	o.Ref = refs[o.number]
 }
 
-// reset empties the batch and lets go of the records.
+// reset empties the batch and releases the records.
 func (b *batch) reset() {
 	clear(b.events)
 	clear(b.rejected)
@@ -129,7 +129,7 @@ func (b *batch) reset() {
 	b.events, b.bytes, b.rejected, b.records, b.lost = b.events[:0], 0, b.rejected[:0], 0, event.Losses{}
 }
 
-// size is the length of an event's JSON.
+// size returns the length of an event's JSON.
 func (b *batch) size(i int32) int {
 	return len(b.events[i].json)
 }

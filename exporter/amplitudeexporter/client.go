@@ -27,17 +27,17 @@ import (
 )
 
 const (
-	// maxAnswer is how much of an answer is read: the longest list of 2,000 indexes under a few field names fits well.
+	// maxAnswer is how much of an answer is read: even a list of 2,000 indexes for a few fields fits easily.
 	maxAnswer = 256 << 10
-	// maxThrottled is how much is read of one that may name 2,000 throttled ids of 1,024 characters each.
+	// maxThrottled is how much of a 429 is read, which may list 2,000 throttled ids of 1,024 characters each.
 	maxThrottled = 8 << 20
-	// maxDrain is how much more is read so that the connection can be used again.
+	// maxDrain is how much more is read so that the connection can be reused.
 	maxDrain = 64 << 10
-	// gzipLevel 1 costs three times the encoding; higher levels cost far more and gain little.
+	// gzip at level 1 costs three times as much as encoding; higher levels cost far more and gain little.
 	gzipLevel = gzip.BestSpeed
 )
 
-// client posts bodies to one URL. The API key travels in the body alone.
+// client posts bodies to one URL. The API key is only in the body.
 type client struct {
 	http      *http.Client
 	url       string
@@ -48,13 +48,13 @@ type client struct {
 	// kept is how many connections are kept.
 	kept int
 
-	// bodies keeps buffers for the requests in flight and their compressed form: growing a new one moves a megabyte
-	// about several times.
+	// bodies keeps buffers for the requests in flight and their compressed form: growing a new one copies a megabyte
+	// several times.
 	bodies      freelist.List[*payload]
 	compressors sync.Pool // of *gzip.Writer
 }
 
-// newClient makes the client of a started exporter.
+// newClient returns the client of a started exporter.
 func newClient(ctx context.Context, cfg *Config, host component.Host, set component.TelemetrySettings, info component.BuildInfo, now func() time.Time) (*client, error) {
 	settings := cfg.ClientConfig
 	settings.Compression = ""   // done here, where buffers are pooled and bodies stay replayable
@@ -64,7 +64,7 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 	if err != nil {
 		return nil, fmt.Errorf("failed to make the HTTP client: %w", transportError(err))
 	}
-	// A redirect would carry the API key to wherever it points.
+	// A redirect would send the API key to its target.
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &client{
 		http:      h,
@@ -83,7 +83,7 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 	return c, nil
 }
 
-// keepConnections lets n connections be kept, so that none is opened for each request.
+// keepConnections allows n idle connections, so that requests reuse them.
 func keepConnections(settings clientSettings, n int) {
 	if keepalive := settings.Keepalive.Get(); keepalive != nil {
 		keepalive.MaxIdleConnsPerHost = max(keepalive.MaxIdleConnsPerHost, n)
@@ -92,9 +92,9 @@ func keepConnections(settings clientSettings, n int) {
 	settings.MaxIdleConnsPerHost = max(settings.MaxIdleConnsPerHost, n)
 }
 
-// clientSettings has the fields that confighttp has had under two names: Keepalive since v0.160, MaxIdleConnsPerHost
-// before v0.165. A selector takes the shallowest field, so that each means confighttp's own where the core has it, and
-// elsewhere the one in missingSettings, which changes nothing.
+// clientSettings has the fields that have had two names in confighttp: Keepalive since v0.160, MaxIdleConnsPerHost
+// before v0.165. A selector resolves to the shallowest field, so each one means confighttp's own if the core has it,
+// and otherwise the one in missingSettings, which changes nothing.
 type clientSettings struct {
 	*confighttp.ClientConfig
 	deeper
@@ -107,13 +107,13 @@ type missingSettings struct {
 	MaxIdleConnsPerHost int
 }
 
-// noKeepalive is what a core without the section has: no value.
+// noKeepalive stands in for the section in a core without it: it has no value.
 type noKeepalive struct{}
 
 func (noKeepalive) Get() *struct{ MaxIdleConnsPerHost int } { return nil }
 
-// payload is a pooled body. The transport may still read one after its answer has come, so it goes
-// back to the pool only when nobody has it any more.
+// payload is a pooled body. The transport may still read it after the answer has arrived, so it returns to the pool
+// only when it is not used anymore.
 type payload struct {
 	data  []byte
 	idle  freelist.List[*payload]
@@ -131,8 +131,8 @@ func (c *client) newPayload() *payload {
 	return p
 }
 
-// maxKeptBody is the largest body whose buffer is kept: more than one of HTTP V2. Those of the batch API
-// can have 20 MB.
+// maxKeptBody is the largest body whose buffer is kept: larger than any of HTTP V2. Those of the batch API can have 20
+// MB.
 const maxKeptBody = 2 << 20
 
 func (p *payload) release() {
@@ -166,15 +166,15 @@ func (p *payload) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// post sends a body and reads the answer up to a bound. The error says what failed without the URL,
-// which may hold a password.
+// post sends a body and reads the answer up to a bound. Its error does not contain the URL, which may contain a
+// password.
 func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	if c.gzip {
 		compressed := c.newPayload()
 		defer compressed.release()
 		w := c.compressors.Get().(*gzip.Writer)
 		w.Reset(compressed)
-		_, _ = w.Write(p.data) // a payload takes all
+		_, _ = w.Write(p.data) // writing to a payload cannot fail
 		_ = w.Close()
 		c.compressors.Put(w)
 		p = compressed
@@ -191,7 +191,7 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	if c.gzip {
 		request.Header.Set("Content-Encoding", "gzip")
 	}
-	// Present and empty, it goes over no wire and lets the transport send the request again at once when a kept connection
+	// Present but empty, it is not sent, and lets the transport resend the request immediately if a kept connection
 	// turns out to be closed, as do does where the transport does not.
 	request.Header["Idempotency-Key"] = []string{}
 	era, last := c.aging.begin()
@@ -205,7 +205,7 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	a := answer{
 		status: res.StatusCode, retryAfter: parseRetryAfter(res.Header.Get("Retry-After"), c.now()), location: whereTo(res.Header.Get("Location")),
 	}
-	// An answer cut short still has its status.
+	// A truncated answer still has its status.
 	limit := int64(maxAnswer)
 	if a.status == http.StatusTooManyRequests {
 		limit = maxThrottled
@@ -215,7 +215,7 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	return a, nil
 }
 
-// transportError drops the URLs that http.Client and its proxy put into errors: they may hold a password.
+// transportError removes the URLs that http.Client and its proxy put into errors: they may contain a password.
 func transportError(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
@@ -227,7 +227,7 @@ func transportError(err error) error {
 	return err
 }
 
-// whereTo is where a redirect points, without what could be a secret.
+// whereTo returns where a redirect points, without anything that could be a secret.
 func whereTo(location string) string {
 	u, err := url.Parse(location)
 	if err != nil || location == "" {
@@ -236,13 +236,13 @@ func whereTo(location string) string {
 	return printable.Text((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
 }
 
-// isTimeout tells a request that ran out of time from one that never reached the server.
+// isTimeout reports whether a request timed out, rather than never reaching the server.
 func isTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// parseRetryAfter reads seconds or a date; anything else counts as absent.
+// parseRetryAfter parses seconds or a date; anything else counts as absent.
 func parseRetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value == "" {

@@ -5,11 +5,11 @@ package amplitudeexporter // import "github.com/otelcol-amplitude/otelcol-amplit
 
 import "time"
 
-// clock is the time that the slow lane and the project's pause go by.
+// clock is the clock of the slow lane and of the project's pause.
 type clock interface {
 	Now() time.Time
-	// At returns a channel that receives once the clock shows t, and what to call when nobody waits for it any longer.
-	// A moment, not a duration: the clock may move between planning and waiting.
+	// At returns a channel that receives once the clock shows t, and a function to call when nobody waits for it
+	// anymore. It takes a time, not a duration, because the clock may move between planning and waiting.
 	At(t time.Time) (moment <-chan time.Time, stop func())
 }
 

@@ -393,7 +393,7 @@ func (c *Config) senderWaits() bool {
 	return queue == nil || queue.WaitForResult
 }
 
-// cutsBytes tells whether batches are cut by the bytes of their records.
+// cutsBytes reports whether batches are limited by the bytes of their records.
 func (c *Config) cutsBytes() bool {
 	queue := c.QueueConfig.Get()
 	if queue == nil || !queue.Batch.HasValue() {
@@ -403,7 +403,7 @@ func (c *Config) cutsBytes() bool {
 	return batch.MaxSize > 0 && batch.Sizer == exporterhelper.RequestSizerTypeBytes
 }
 
-// eventSettings are what the encoding of events depends on, in a Collector of this version.
+// eventSettings returns the settings for encoding events, in a Collector of this version.
 func (c *Config) eventSettings(version string) event.Settings {
 	return event.Settings{Allowed: c.Events, MinIDLength: c.MinIDLength, PartnerID: c.PartnerID, Version: version}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// Resource attributes that a dead letter adds.
+// Resource attributes added to dead letters.
 const (
 	deadLetterReason = "dead_letter.reason"
 	deadLetterField  = "dead_letter.field"
@@ -28,30 +28,30 @@ const (
 )
 
 const (
-	// deadLetterRecords bounds the records of one line, so that a receiver takes it.
+	// deadLetterRecords bounds the records of one line, so that a receiver accepts it.
 	deadLetterRecords = 100
-	// These bound what waits for room in the file; what is beyond stays in the queue, and stops it.
+	// These bound what waits for room in the file; the excess stays in the queue, and stops it.
 	maxWaitingLetters = 10_000
 	maxWaitingBytes   = 32 << 20
-	// letterRetry is how often the file is tried while letters wait.
+	// letterRetry is how often writing is retried while letters wait.
 	letterRetry = 5 * time.Second
 )
 
-// deadLetters are the events that cannot be delivered: lines of OTLP JSON in a file, and those that wait for the file to
-// take them, in memory and, where the sending queue has one, in a storage.
+// deadLetters are the events that cannot be delivered: lines of OTLP JSON in a file, and those that wait for the file,
+// in memory and, if the sending queue has a storage, in that storage.
 type deadLetters struct {
 	file  *letterFile
 	store *slowStore // nil without storage
-	// keeps tells whether letters may wait here: not where a sender gets the result.
+	// keeps: letters may wait here, which they may not if senders get the result.
 	keeps bool
 	clock clock
 	log   *zap.Logger
-	// written is told of records that are in the file, and lost of those that never will be.
+	// written is called for records that are in the file, lost for those that never will be.
 	written, lost func(event.Reason, int)
 
 	mu             sync.Mutex
 	waiting        []letterLine
-	records, bytes int // of those that wait
+	records, bytes int // of the waiting letters
 	stop           context.CancelFunc
 	life           context.Context
 	retries        sync.WaitGroup
@@ -66,7 +66,8 @@ type letterLine struct {
 	chunk   *slowChunk // nil without storage
 }
 
-// openDeadLetters makes the file, so that a path that cannot be one is found now. It returns nil when there is to be none.
+// openDeadLetters creates the file, so that an invalid path is detected at startup. It returns nil if no file is
+// configured.
 func openDeadLetters(cfg DeadLetterConfig, keeps bool, c clock, log *zap.Logger) (*deadLetters, error) {
 	if cfg.Path == "" {
 		return nil, nil
@@ -82,7 +83,7 @@ func openDeadLetters(cfg DeadLetterConfig, keeps bool, c clock, log *zap.Logger)
 	return d, nil
 }
 
-// restore takes up the letters that found no room in a former run.
+// restore loads the letters that waited when an earlier process ended.
 func (d *deadLetters) restore(store *slowStore, left []*slowChunk) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -102,9 +103,9 @@ func (d *deadLetters) restore(store *slowStore, left []*slowChunk) error {
 	return nil
 }
 
-// write appends the records, as they came, with what is known about why they failed, and waits until they are on disk: the
-// queue lets go of them then. What the file does not take waits here, up to a bound. It returns how many it has taken, and
-// why not more.
+// write appends the unmodified records with the reasons for their failure, and waits until they are on disk: only then
+// does the queue release them. What the file does not accept waits here, up to a bound. It returns how many it has
+// taken, and why not more.
 func (d *deadLetters) write(ctx context.Context, dead []undeliverable) (taken int, err error) {
 	var letters []letterLine
 	var all []plog.Logs
@@ -119,7 +120,7 @@ func (d *deadLetters) write(ctx context.Context, dead []undeliverable) (taken in
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	written := 0
-	if err = d.flush(ctx); err == nil { // those that wait go first
+	if err = d.flush(ctx); err == nil { // those that wait come first
 		written, err = d.append(letters)
 	}
 	for i, letter := range letters {
@@ -137,7 +138,7 @@ func (d *deadLetters) write(ctx context.Context, dead []undeliverable) (taken in
 	return taken, nil
 }
 
-// groups yields the records that go into one line, from the first on.
+// groups yields the records for each line, in order.
 func groups(dead []undeliverable) iter.Seq[[]undeliverable] {
 	return func(yield func([]undeliverable) bool) {
 		for len(dead) > 0 {
@@ -154,7 +155,7 @@ func groups(dead []undeliverable) iter.Seq[[]undeliverable] {
 	}
 }
 
-// letterOf makes the logs of one line.
+// letterOf returns the logs of one line.
 func letterOf(dead []undeliverable, now time.Time) plog.Logs {
 	logs := records.Collect(records.From(dead, func(u undeliverable) records.Ref { return u.Ref }))
 	why := dead[0].Failure
@@ -212,7 +213,7 @@ func (d *deadLetters) flush(ctx context.Context) error {
 	return err
 }
 
-// keep lets a letter wait.
+// keep makes a letter wait.
 func (d *deadLetters) keep(ctx context.Context, letter letterLine, logs plog.Logs) error {
 	switch {
 	case !d.keeps || d.life.Err() != nil:
@@ -236,7 +237,7 @@ func (d *deadLetters) add(letter letterLine) {
 	d.bytes += len(letter.line)
 }
 
-// retryLater tries the file again once in a while, until nothing waits.
+// retryLater retries periodically until nothing waits.
 func (d *deadLetters) retryLater() {
 	if d.retrying {
 		return
@@ -254,7 +255,7 @@ func (d *deadLetters) retryLater() {
 				return
 			}
 			d.mu.Lock()
-			_ = d.flush(d.life) // why not was logged when it began
+			_ = d.flush(d.life) // the reason was logged when it began
 			d.retrying = len(d.waiting) > 0
 			again := d.retrying
 			d.mu.Unlock()
@@ -265,7 +266,7 @@ func (d *deadLetters) retryLater() {
 	})
 }
 
-// waits is how many dead letters wait for their file.
+// waits returns how many dead letters wait for their file.
 func (d *deadLetters) waits() int {
 	if d == nil {
 		return 0
@@ -275,8 +276,8 @@ func (d *deadLetters) waits() int {
 	return d.records
 }
 
-// close tries for the last time to write what waits. What is in a storage stays there for the next run. It may be called
-// on nil and twice.
+// close tries one last time to write what waits. What is in a storage stays there for the next process. It may be
+// called on nil, and twice.
 func (d *deadLetters) close(ctx context.Context) error {
 	if d == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// syncDirectory puts on disk which files a directory has.
+// syncDirectory flushes the entries of a directory to disk.
 func syncDirectory(path string) error {
 	d, err := os.Open(path) //nolint:gosec // the configuration names it
 	if err != nil {
@@ -20,7 +20,7 @@ func syncDirectory(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// hasNoName tells whether a file was deleted while it was open.
+// hasNoName reports whether a file was deleted while it was open.
 func hasNoName(info os.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Nlink == 0

@@ -8,5 +8,5 @@ import "os"
 // syncDirectory does nothing: Windows cannot sync a directory and writes its entries through.
 func syncDirectory(string) error { return nil }
 
-// hasNoName: Windows deletes no file that is open.
+// hasNoName: Windows does not delete open files.
 func hasNoName(os.FileInfo) bool { return false }

@@ -18,31 +18,32 @@ import (
 )
 
 const (
-	// deadLetterMode: the file holds what users did.
+	// deadLetterMode is strict, because the file contains what users did.
 	deadLetterMode os.FileMode = 0o600
 	megabyte                   = 1 << 20
-	// backupTime is the time in the name of a file that was set aside, between the name and its extension.
+	// backupTime is the format of the time in a backup's name, between the name and its extension.
 	backupTime = "2006-01-02T15-04-05.000"
-	// maxLinks is how many links a path may lead through.
+	// maxLinks is how many symbolic links are followed in a path.
 	maxLinks = 40
 )
 
 // errLettersFull asks for room.
 var errLettersFull = errors.New("it and its backups are full (dead_letter::max_megabytes, max_backups): move the backups away, or set dead_letter::on_full to rotate")
 
-// letterFile is a file of lines, set aside under a name with the time when it is full. It is opened for each write,
-// so that a file that was moved, deleted or truncated meanwhile, by whatever tool, is simply not there any more.
+// letterFile is a file of lines that is renamed to a backup with the time in its name when it is full. It is opened for
+// each write, so that a file that another tool has moved, deleted or truncated in the meantime simply does not exist
+// anymore.
 type letterFile struct {
 	path    string
 	max     int64
 	backups int // 0: any number
-	// rotate removes the oldest backup when there are too many, and tells dropped how many records were in it.
+	// rotate removes the oldest backup if there are too many, and calls dropped with the number of its records.
 	rotate  bool
 	dropped func(file string, records int)
 	now     func() time.Time
 }
 
-// check makes the file, and refuses one that cannot be written, or should not be.
+// check creates the file, and refuses one that cannot or should not be written.
 func (l *letterFile) check() error {
 	f, _, err := l.open()
 	if err != nil {
@@ -51,7 +52,7 @@ func (l *letterFile) check() error {
 	return f.Close()
 }
 
-// append writes lines to the file and waits until they are on disk. It returns how many are when there is an error.
+// append writes lines to the file and waits until they are on disk. With an error, it also returns how many are.
 func (l *letterFile) append(lines [][]byte) (written int, err error) {
 	for written < len(lines) && err == nil {
 		var n int
@@ -61,7 +62,7 @@ func (l *letterFile) append(lines [][]byte) (written int, err error) {
 	return written, err
 }
 
-// fill writes lines until there are no more, or the file is full and has been set aside.
+// fill writes lines until there are no more, or the file is full and was renamed.
 func (l *letterFile) fill(lines [][]byte) (written int, err error) {
 	f, size, err := l.open()
 	if err != nil {
@@ -72,7 +73,7 @@ func (l *letterFile) fill(lines [][]byte) (written int, err error) {
 			return 0, err
 		}
 		if err = l.setAside(); errors.Is(err, os.ErrNotExist) {
-			err = nil // somebody else took it away
+			err = nil // another process removed it
 		}
 		return 0, err
 	}
@@ -89,11 +90,11 @@ func (l *letterFile) fill(lines [][]byte) (written int, err error) {
 	}
 	info, statErr := f.Stat()
 	if syncErr := errors.Join(f.Sync(), statErr, f.Close()); syncErr != nil {
-		// Nobody knows what is on disk. Written once more, a letter may be there twice, but it is there.
+		// It is unknown what is on disk. Writing a letter again may duplicate it, but does not lose it.
 		return 0, errors.Join(err, syncErr)
 	}
 	if deleted(l.path, info) {
-		// Whoever moved it to another disk may have copied it before these lines.
+		// It may have been moved to another disk, and copied before these lines were written.
 		return 0, err
 	}
 	if err == nil && before == 0 {
@@ -111,20 +112,21 @@ func writeLine(f *os.File, size int64, line []byte) error {
 	if err == nil || n == 0 {
 		return err
 	}
-	// Half a line would spoil the next one. It is left where another Collector writes to the same file: see prepare.
+	// A partial line would corrupt the next one. It is left if another Collector writes to the same file: see prepare.
 	if info, statErr := f.Stat(); statErr == nil && info.Size() == size+int64(n) {
 		_ = f.Truncate(size)
 	}
 	return err
 }
 
-// deleted tells whether a file that was written is not what the path names any more and has no other name either.
+// deleted reports whether the path no longer refers to a file that was written, and no other name does either.
 func deleted(path string, written os.FileInfo) bool {
 	now, err := os.Stat(path)
 	return (err != nil || !os.SameFile(now, written)) && hasNoName(written)
 }
 
-// open opens the file for appending, makes it if it is not there, closes it to others, and ends a line that was cut short.
+// open opens the file for appending, creates it if necessary, restricts its permissions, and terminates a truncated
+// line.
 func (l *letterFile) open() (f *os.File, size int64, err error) {
 	if err = regular(l.path); err != nil {
 		return nil, 0, err
@@ -173,8 +175,8 @@ func prepare(f *os.File) (size int64, err error) {
 	return size, nil
 }
 
-// regular refuses a path that names anything but a regular file, before it is opened: opening a pipe may wait
-// forever and opening a device may do anything.
+// regular refuses a path to anything but a regular file before it is opened: opening a pipe may block forever, and
+// opening a device may do anything.
 func regular(path string) error {
 	for at, links := path, 0; links < maxLinks; links++ {
 		if open, err := filepath.Abs(at); err == nil && isOpenFile(open) {
@@ -193,10 +195,10 @@ func regular(path string) error {
 	if err == nil && !info.Mode().IsRegular() {
 		return notRegular(path, info.Mode())
 	}
-	return nil // what is not there is made; any other error is that of opening it
+	return nil // a missing file is created; opening will return any other error
 }
 
-// isOpenFile tells whether an absolute path is a name for a descriptor, such as /dev/stdout.
+// isOpenFile reports whether an absolute path refers to a file descriptor, such as /dev/stdout.
 func isOpenFile(path string) bool {
 	switch path {
 	case "/dev/stdin", "/dev/stdout", "/dev/stderr":
@@ -220,9 +222,9 @@ func notRegular(path string, mode os.FileMode) error {
 	return fmt.Errorf("%s is %s: dead letters have to stay where they are written, so name a regular file", path, kind)
 }
 
-// setAside renames the full file, if there is room for another backup.
+// setAside renames the full file to a backup, if there is room for another one.
 func (l *letterFile) setAside() error {
-	path, err := filepath.EvalSymlinks(l.path) // a link stays, and backups lie beside what it names
+	path, err := filepath.EvalSymlinks(l.path) // a symbolic link stays, and backups are next to its target
 	if err != nil {
 		return err
 	}
@@ -244,7 +246,7 @@ func (l *letterFile) setAside() error {
 	name, extension := nameOf(path)
 	for at := l.now().UTC(); ; at = at.Add(time.Millisecond) {
 		backup := name + at.Format(backupTime) + extension
-		// Made first, so that of two Collectors with one path none takes the other's name.
+		// Created first, so that of two Collectors with the same path neither takes the other's name.
 		f, err := os.OpenFile(backup, os.O_CREATE|os.O_EXCL|os.O_WRONLY, deadLetterMode)
 		if errors.Is(err, os.ErrExist) {
 			continue
@@ -263,7 +265,7 @@ func (l *letterFile) setAside() error {
 	}
 }
 
-// nameOf splits the path of the file into what stands before and behind the time in the names of its backups.
+// nameOf splits the path of the file into the parts before and after the time in the names of its backups.
 func nameOf(path string) (name, extension string) {
 	extension = filepath.Ext(path)
 	return strings.TrimSuffix(path, extension) + "-", extension
@@ -286,11 +288,11 @@ func backupsOf(path string) ([]string, error) {
 			all = append(all, file)
 		}
 	}
-	slices.Sort(all) // by time, which follows what they share
+	slices.Sort(all) // by time, which follows the common prefix
 	return all, nil
 }
 
-// drop removes a backup and tells what was in it.
+// drop removes a backup and reports how many records it had.
 func (l *letterFile) drop(backup string) error {
 	records, err := countLetters(backup)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -299,7 +301,7 @@ func (l *letterFile) drop(backup string) error {
 	if err = os.Remove(backup); err == nil {
 		l.dropped(backup, records)
 	} else if errors.Is(err, os.ErrNotExist) {
-		return nil // somebody took it away
+		return nil // another process removed it
 	}
 	return err
 }

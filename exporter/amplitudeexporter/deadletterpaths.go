@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 )
 
-// pathOwners are the exporters of this process by their dead letter files, from when they are made.
+// pathOwners are the exporters of this process by dead letter file, from their creation on.
 type pathOwners struct {
 	mu     sync.Mutex
 	owners map[*amplitudeExporter]pathOwner
@@ -25,7 +25,7 @@ type pathOwner struct {
 
 var deadLetterPaths = pathOwners{owners: map[*amplitudeExporter]pathOwner{}}
 
-// take refuses a path that another exporter has. One of the same name is the same exporter, before a reload.
+// take refuses a path that another exporter uses. One with the same name is the same exporter before a reload.
 func (p *pathOwners) take(x *amplitudeExporter, path string) error {
 	if path == "" {
 		return nil
@@ -48,7 +48,7 @@ func (p *pathOwners) release(x *amplitudeExporter) {
 	delete(p.owners, x)
 }
 
-// realPath resolves what exists of a path.
+// realPath resolves the existing part of a path.
 func realPath(path string) string {
 	if absolute, err := filepath.Abs(path); err == nil {
 		path = absolute

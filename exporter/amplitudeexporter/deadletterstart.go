@@ -13,9 +13,10 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 )
 
-// startDeadLetters opens the dead letter file, and the storage of letters that wait for it, which is the sending queue's.
+// startDeadLetters opens the dead letter file, and the storage of the letters that wait for it, which is the sending
+// queue's.
 func (x *amplitudeExporter) startDeadLetters(ctx context.Context, host component.Host) (err error) {
-	// Where there is no file, none wait: what is summed has to be there.
+	// Reported as 0 without a file, because it is part of a sum.
 	err = x.tel.RegisterExporterAmplitudeDeadLettersWaitingCallback(func(_ context.Context, o metric.Int64Observer) error {
 		o.Observe(int64(x.dead.waits()), x.tel.all)
 		return nil
@@ -26,7 +27,7 @@ func (x *amplitudeExporter) startDeadLetters(ctx context.Context, host component
 	if x.dead, err = openDeadLetters(x.cfg.DeadLetter, !x.cfg.senderWaits(), x.clock, x.log); err != nil || x.dead == nil {
 		return err
 	}
-	// Now that the file is there: it may have two names.
+	// Again, now that the file exists: it may have two names.
 	if err = deadLetterPaths.take(x, x.cfg.DeadLetter.Path); err != nil {
 		return err
 	}

@@ -19,69 +19,68 @@ import (
 )
 
 const (
-	// maxSiftRounds bounds how often one lane of a batch resends at once what an answer left over. Each
-	// round removes an event; a batch with more bad events goes on after the back-off.
+	// maxSiftRounds bounds how often one lane of a batch immediately resends what an answer left over. Each round
+	// removes an event; a batch with more bad events continues after the back-off.
 	maxSiftRounds = 32
 	// refusalWait is the pause after Amplitude refused a whole batch without saying why.
 	refusalWait = 60 * time.Second
-	// maxPlainTries is how often a whole batch is tried before one event in it may be to blame for the failures.
+	// maxPlainTries is how often a whole batch is tried before a single event is suspected of causing the failures.
 	maxPlainTries = 3
-	// maxLone is how many events are sent alone to see whether anything gets through.
+	// maxLone is how many events are sent on their own to see whether anything gets through.
 	maxLone = 2
-	// refusedBatches is how many batches in a row have to be refused whole before events that were
-	// refused alone are believed to be bad.
+	// refusedBatches is how many consecutive batches have to be refused completely before events that were refused on
+	// their own are considered bad.
 	refusedBatches = 3
 )
 
-// delivery is one try to deliver a batch, over all its lanes.
+// delivery is one attempt to deliver a batch, over all its lanes.
 type delivery struct {
 	sender *sender
 	batch  *batch
-	// tries is how often these events were tried before; elsewhere tells that others got through meanwhile.
+	// tries is how often these events were tried before; elsewhere: others got through in the meantime.
 	tries     int
 	elsewhere bool
-	// refused counts the batches in a row of which Amplitude refused every request.
+	// refused counts the consecutive batches of which Amplitude refused every request.
 	refused *int
-	// last tells of an event whether it is given up when this try does not end it; nil: none is.
+	// last reports whether an event is given up if this attempt does not end it; nil means none is.
 	last func(i int) bool
-	// stopping tells that it is the stop that makes this try the last one.
+	// stopping: this attempt is the last because of a shutdown.
 	stopping bool
-	// failures is how often an event failed before, alone, while others got through; nil: never.
+	// failures returns how often an event failed before, on its own, while others got through; nil means never.
 	failures func(i int) int
-	// resting reports the users and devices that wait in the slow lane; nil when the slow lane itself delivers.
+	// resting reports whether a user or device waits in the slow lane; nil if the slow lane itself delivers.
 	resting func(user, device event.Identity) bool
 
 	mu sync.Mutex
-	// accepted is the number of requests that Amplitude took.
+	// accepted is the number of requests that Amplitude accepted.
 	accepted int
-	// refusal is the answer to an event that was refused alone.
+	// refusal is the answer to an event that was refused on its own.
 	refusal *response
-	// prober is the lane that finds out whether a refusal is for the sender.
+	// prober is the lane that finds out whether a refusal concerns the sender.
 	prober *lane
-	// failure is why events are left over, and wait the longest wait that an answer asked for. patient tells that the
-	// failure may last until somebody changes something, so that the waits may grow.
+	// failure is why events are left over, and wait the longest wait that an answer asked for. patient: the failure may
+	// last until someone changes something, so the waits may grow.
 	failure error
 	wait    time.Duration
 	patient bool
-	// status is that of the failure, 0 without an answer.
+	// status is the status of the failure, or 0 without an answer.
 	status int
 }
 
-// lane delivers its events one request after the other.
+// lane delivers its events with one request after the other.
 type lane struct {
 	*delivery
-	// throttled are the users and devices of this lane whose events now rest.
+	// throttled are the users and devices of this lane whose events now wait.
 	throttled map[event.Identity]time.Duration
 	rounds    int
 	// refusals counts the refused requests since one was accepted; allowed bounds it.
 	refusals int
 	allowed  int
-	// lone counts the events that were refused alone before anything was accepted.
+	// lone counts the events that were refused on their own before anything was accepted.
 	lone int
 }
 
-// run delivers all lanes and returns when each has done what it could. Events that are pending
-// afterward are to be tried again.
+// run delivers all lanes and returns when each has done what it can. Events that are still pending have to be retried.
 func (d *delivery) run(ctx context.Context, lanes [][]int32) {
 	var others sync.WaitGroup
 	for _, indexes := range lanes[1:] {
@@ -97,8 +96,9 @@ func (d *delivery) run(ctx context.Context, lanes [][]int32) {
 	}
 }
 
-// toConfirm yields the events that were refused alone before anything else was accepted: the refusals may have ended in between, so
-// that each is sent once more. One that a later event of its user or device has overtaken waits for the next try.
+// toConfirm yields the events that were refused on their own before anything else was accepted: the refusals may have
+// ended in the meantime, so each is sent again. If a later event of its user or device has overtaken one, it waits for
+// the next attempt.
 func (d *delivery) toConfirm() iter.Seq[int32] {
 	return func(yield func(int32) bool) {
 		if d.accepted == 0 {
@@ -106,7 +106,7 @@ func (d *delivery) toConfirm() iter.Seq[int32] {
 		}
 		for i := range d.batch.events {
 			e := &d.batch.events[i]
-			refused := e.state == stateSuspect && e.failure.Reason != event.ReasonFailing // one that failed is tried again anyway
+			refused := e.state == stateSuspect && e.failure.Reason != event.ReasonFailing // one that failed is retried anyway
 			if refused && e.early && !d.overtaken(i) && !yield(int32(i)) {
 				return
 			}
@@ -114,8 +114,8 @@ func (d *delivery) toConfirm() iter.Seq[int32] {
 	}
 }
 
-// overtaken tells whether a later event of the same user or device was accepted. It looks at the whole batch, and is asked of a few
-// events only: each lane stops after lane.allowed refusals.
+// overtaken reports whether a later event of the same user or device was accepted. It searches the whole batch, but is
+// called for few events: each lane stops after lane.allowed refusals.
 func (d *delivery) overtaken(i int) bool {
 	e := &d.batch.events[i]
 	for k := i + 1; k < len(d.batch.events); k++ {
@@ -152,8 +152,7 @@ func (d *delivery) runLane(ctx context.Context, indexes []int32) {
 	}
 }
 
-// apply does what an answer asks for. It returns the runs of events to send next, in order, and
-// false when the lane has to stop.
+// apply acts on an answer. It returns the runs of events to send next, in order, and false if the lane has to stop.
 func (l *lane) apply(res response, sent []int32) (next [][]int32, goOn bool) {
 	switch res.action {
 	case actionDone:
@@ -176,7 +175,7 @@ func (l *lane) apply(res response, sent []int32) (next [][]int32, goOn bool) {
 	case actionProbe:
 		return l.probe(res, sent)
 	case actionRetry:
-		// Not at once: most failures are over with the next try.
+		// Not immediately: most failures are gone at the next attempt.
 		if l.tries >= maxPlainTries || l.elsewhere {
 			return l.probe(res, sent)
 		}
@@ -188,7 +187,7 @@ func (l *lane) apply(res response, sent []int32) (next [][]int32, goOn bool) {
 	}
 }
 
-// hold leaves events for another try.
+// hold leaves events for another attempt.
 func (d *delivery) hold(res response) {
 	d.fail(res.failure(), res.wait)
 	d.mu.Lock()
@@ -197,8 +196,8 @@ func (d *delivery) hold(res response) {
 	d.status = max(d.status, res.status)
 }
 
-// probe finds out whether something on the way refuses an event or the sender. A refusal is narrowed down only while
-// something gets through: until then one lane sends two events alone, and all others wait.
+// probe finds out whether something between here and Amplitude refuses an event or the sender. A refusal is narrowed
+// down only while something gets through: until then, one lane sends two events on their own, and all others wait.
 func (l *lane) probe(res response, sent []int32) (next [][]int32, goOn bool) {
 	l.mu.Lock()
 	accepted := l.accepted > 0 || l.elsewhere
@@ -210,7 +209,7 @@ func (l *lane) probe(res response, sent []int32) (next [][]int32, goOn bool) {
 	if len(sent) == 1 {
 		e := &l.batch.events[sent[0]]
 		if res.action == actionRetry {
-			// It may be set aside, and then those of its user and device have to stay behind it.
+			// It may be set aside, and then the events of its user and device have to stay behind it.
 			l.throttle(e, slowBackOff)
 		}
 		l.suspect(e, &res, !accepted)
@@ -233,7 +232,7 @@ func (l *lane) probe(res response, sent []int32) (next [][]int32, goOn bool) {
 	return halves(sent), true
 }
 
-// alone takes the first two events of a run out of it.
+// alone splits off the first two events of a run, each on its own.
 func (l *lane) alone(run []int32) [][]int32 {
 	return [][]int32{run[:1], run[1:2], run[2:]}
 }
@@ -257,7 +256,7 @@ func (l *lane) accept(sent []int32) {
 	l.mu.Unlock()
 }
 
-// sift takes out the events that an answer names; the others go on at once.
+// sift takes out the events that an answer lists; the others continue immediately.
 func (l *lane) sift(res response, sent []int32) (next [][]int32, goOn bool) {
 	named := make(map[int]struct{}, len(res.rejected))
 	for _, r := range res.rejected {
@@ -285,7 +284,7 @@ func (l *lane) sift(res response, sent []int32) (next [][]int32, goOn bool) {
 		throttled++
 	}
 	if removed+throttled == 0 {
-		// Lists that name nobody in this request: without them a 429 is about the project, a 400 about anybody.
+		// The lists contain nothing of this request: without them, a 429 is about the project, a 400 about any event.
 		if res.status == http.StatusTooManyRequests {
 			res.action, res.wait = actionPause, max(res.wait, projectWait)
 			l.sender.pause(res.wait)
@@ -303,11 +302,12 @@ func (l *lane) sift(res response, sent []int32) (next [][]int32, goOn bool) {
 	return [][]int32{rest}, true
 }
 
-// refuse narrows down a refusal that does not say which event is meant.
+// refuse narrows down a refusal that does not identify the event.
 func (l *lane) refuse(res response, sent []int32) (next [][]int32, goOn bool) {
 	l.refusals++
 	if len(sent) == 1 {
-		// Something on the way may refuse the sender and not the event: that is known once all lanes are done.
+		// Something between here and Amplitude may refuse the sender rather than the event: that is known once all
+		// lanes are done.
 		l.mu.Lock()
 		early := l.accepted == 0
 		l.mu.Unlock()
@@ -323,7 +323,7 @@ func (l *lane) refuse(res response, sent []int32) (next [][]int32, goOn bool) {
 	return halves(sent), true
 }
 
-// throttle lets an event and all later ones of its user and device rest.
+// throttle makes an event and all later ones of its user and device wait.
 func (l *lane) throttle(e *batchEvent, wait time.Duration) {
 	if l.throttled == nil {
 		l.throttled = map[event.Identity]time.Duration{}
@@ -336,7 +336,7 @@ func (l *lane) throttle(e *batchEvent, wait time.Duration) {
 	e.state, e.wait = stateThrottled, wait
 }
 
-// withoutThrottled takes out the events that have to queue up behind earlier ones of their user or device.
+// withoutThrottled removes the events that have to wait behind earlier ones of their user or device.
 func (l *lane) withoutThrottled(run []int32) []int32 {
 	if l.throttled == nil && l.resting == nil {
 		return run
@@ -353,7 +353,7 @@ func (l *lane) withoutThrottled(run []int32) []int32 {
 	})
 }
 
-// suspect marks an event that was refused alone; early tells that nothing had been accepted before.
+// suspect marks an event that was refused on its own; early: nothing had been accepted before.
 func (d *delivery) suspect(e *batchEvent, res *response, early bool) {
 	e.state, e.early = stateSuspect, early
 	e.failure = event.Failure{Reason: cmp.Or(res.reason, event.ReasonFailing), Status: res.status}
@@ -367,7 +367,7 @@ func (d *delivery) markUndeliverable(i int32, why event.Failure) {
 	d.batch.events[i].state, d.batch.events[i].failure = stateUndeliverable, why
 }
 
-// fail notes why a lane stopped. A status says more than the pause that follows from it.
+// fail notes why a lane stopped. A status is more informative than the resulting pause.
 func (d *delivery) fail(err error, wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -377,12 +377,12 @@ func (d *delivery) fail(err error, wait time.Duration) {
 	d.wait = max(d.wait, wait)
 }
 
-// statusError is an answer that did not take the events.
+// statusError is an answer that did not accept the events.
 type statusError struct {
 	response
 }
 
-// failure is why the events of the request are left over.
+// failure returns why the events of the request are left over.
 func (res *response) failure() error {
 	if res.err != nil {
 		return res.err
@@ -390,7 +390,7 @@ func (res *response) failure() error {
 	return statusError{*res}
 }
 
-// Error names the status and, if it is a documented one, the text. It holds no id, payload or key.
+// Error returns the status and, if it is a documented one, the text. It contains no id, payload or key.
 func (e statusError) Error() string {
 	switch {
 	case e.keyRefused():
@@ -405,5 +405,5 @@ func (e statusError) Error() string {
 	return fmt.Sprintf("amplitude answered with status %d: %s", e.status, e.text)
 }
 
-// keyRefused tells whether the API key is what Amplitude does not like.
+// keyRefused reports whether Amplitude refused the API key.
 func (res *response) keyRefused() bool { return res.text == textInvalidAPIKey }

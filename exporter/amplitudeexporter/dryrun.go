@@ -14,7 +14,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// mask stands for each id in an event that is shown.
+// mask replaces each id in an event that is shown.
 const mask = "***"
 
 // showEvent logs the first event of a dry run's batch at debug level.
@@ -27,7 +27,7 @@ func (x *amplitudeExporter) showEvent(b *batch) {
 	}
 }
 
-// maskIDs returns an event with its user, device and insert id masked, also where their text comes back in other values.
+// maskIDs returns an event with its user, device and insert id masked, including copies in other values.
 func maskIDs(event []byte) string {
 	var members map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(event))
@@ -48,7 +48,7 @@ func maskIDs(event []byte) string {
 	return string(masked)
 }
 
-// maskText masks what is text in a decoded value, and a number that is an id.
+// maskText masks the strings in a decoded value, and numbers that are ids.
 func maskText(value any, masks *strings.Replacer) any {
 	switch v := value.(type) {
 	case string:

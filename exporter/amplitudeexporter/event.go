@@ -12,10 +12,10 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// NotSentError says why the exporter sends no event for a record. The words are those of its metrics and dead letters.
+// NotSentError is why the exporter sends no event for a record, with the reasons of its metrics and dead letters.
 type NotSentError struct {
 	Reason string
-	// Field is the event's field at fault, if one is known.
+	// Field is the invalid field of the event, if it is known.
 	Field string
 }
 
@@ -26,8 +26,8 @@ func (e *NotSentError) Error() string {
 	return e.Reason + ": " + e.Field
 }
 
-// EncodeEvent returns the JSON of the event that an exporter with this configuration, of a Collector of
-// this version, sends for a record; or a [*NotSentError].
+// EncodeEvent returns the JSON of the event that an exporter with this configuration, in a Collector of this version,
+// sends for a record; or a [*NotSentError].
 func EncodeEvent(cfg *Config, version string, record plog.LogRecord) ([]byte, error) {
 	one := slices.Values([]records.Ref{{Record: record}})
 	var encoded []byte
@@ -42,5 +42,5 @@ func EncodeEvent(cfg *Config, version string, record plog.LogRecord) ([]byte, er
 	return encoded, failed
 }
 
-// EventsURL is where events are posted to.
+// EventsURL returns the URL that events are posted to.
 func (c *Config) EventsURL() string { return c.url() }

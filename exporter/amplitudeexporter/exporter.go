@@ -30,16 +30,17 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
 )
 
-// logInterval is how often a message with the same words is written at most.
+// logInterval is the minimum time between two identical log messages.
 const logInterval = 10 * time.Second
 
-// longestPatience bounds the waits between tries while the configuration may be wrong or something blocks the way.
+// longestPatience bounds the waits between attempts while the configuration may be wrong or something blocks the
+// connection.
 const longestPatience = 5 * time.Minute
 
-// errBehindPending is why a throttled event is tried again; the event before it has a reason of its own.
+// errBehindPending is why a throttled event is retried; the event before it has its own reason.
 var errBehindPending = errors.New("throttled behind an event that has to be tried again")
 
-// amplitudeExporter turns batches of log records into requests, and answers into what happens to each record.
+// amplitudeExporter turns batches of log records into requests, and answers into outcomes of records.
 type amplitudeExporter struct {
 	cfg      *Config
 	set      exporter.Settings
@@ -51,7 +52,7 @@ type amplitudeExporter struct {
 	sender   *sender
 	slow     *slowLane
 	dead     *deadLetters
-	// book holds the claims of the events that are on their way.
+	// book holds the claims of the events in flight.
 	book receipts.Book
 
 	// encoders keeps encoders, with all that they have learned of attribute names: records are encoded as they come, by
@@ -61,35 +62,37 @@ type amplitudeExporter struct {
 	idle         freelist.List[*batch]
 	partitioners sync.Pool // of *partitioner
 
-	// unknown is used up by the first record whose name keeps it from leaving.
+	// unknown is used by the first record whose name is not allowed.
 	unknown sync.Once
-	// stopIDs ends what start told the processors of this Collector about min_id_length.
+	// stopIDs withdraws what start published for the processors of this Collector about min_id_length.
 	stopIDs func()
-	// unlist takes the exporter out of those that have a queue in a storage.
+	// unlist removes the exporter from those with a queue in a storage.
 	unlist func()
-	// closeBook ends what start told everybody about book.
+	// closeBook withdraws book, which start published.
 	closeBook func()
 
-	// oldest is when the earliest event came that the queue has handed over and that is not done with; 0: there is none.
+	// oldest is the arrival time of the earliest event that the queue has handed over and that is not finished; 0 if
+	// there is none.
 	oldest atomic.Int64
 
 	mu sync.Mutex
-	// life ends, by cut, when a stop has waited for long enough.
+	// life is canceled by cut when a shutdown has waited long enough.
 	life context.Context
 	cut  context.CancelFunc
 
-	// refused and slowRefused count the batches in a row, of the queue and of the slow lane, of which Amplitude refused
-	// every request.
+	// refused and slowRefused count the consecutive batches, from the queue and from the slow lane, of which Amplitude
+	// refused every request.
 	refused, slowRefused int
-	// slowTries counts the tries of the slow lane in a row of which nothing was accepted.
+	// slowTries counts the consecutive attempts of the slow lane of which nothing was accepted.
 	slowTries int
-	// slowAccepts is how many requests had been accepted when the slow lane was last tried.
+	// slowAccepts is the number of accepted requests when the slow lane was last tried.
 	slowAccepts int64
-	// asideTries is after how many tries a batch is set aside, while no more than asideAccepts requests are accepted.
+	// asideTries is the number of attempts after which a batch is set aside, while no more than asideAccepts requests
+	// are accepted.
 	asideTries   int
 	asideAccepts int64
 
-	// stopped counts, by outcome, the events that were in memory at the stop and that it ended.
+	// stopped counts, by outcome, the events that were in memory and ended by the shutdown.
 	stopped [outcomeCount]int
 }
 
@@ -118,18 +121,18 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.encoders = freelist.New[*chunk.Encoder](runtime.GOMAXPROCS(0) + 1)
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
-	// Not before the end: what is not returned is not shut down.
+	// Only at the end: an exporter that is not returned is not shut down.
 	return x, deadLetterPaths.take(x, cfg.DeadLetter.Path)
 }
 
-// atMostEvery returns a logger that writes the same words once in a while at most.
+// atMostEvery returns a logger that writes identical messages at most once per duration.
 func atMostEvery(d time.Duration, log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, d, 1, 0)
 	}))
 }
 
-// start connects. What it starts runs until shutdown, whatever becomes of ctx.
+// start connects. What it starts runs until shutdown, regardless of ctx.
 func (x *amplitudeExporter) start(ctx context.Context, host component.Host) error {
 	x.health.start(host)
 	x.findOrphans(ctx, host)
@@ -137,7 +140,7 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 	x.closeBook = receipts.Open(&x.book)
 	x.book.Open(x.queueIsOnDisk())
 	for _, store := range [...]string{storeQueue, storeSlowLane, storeDeadLetters} {
-		// From the start, so that the first one is seen as an increase.
+		// Reported from the start, so that the first one is seen as an increase.
 		x.tel.ExporterAmplitudeUnreadableRequests.Add(ctx, 0, x.tel.with("store", store))
 	}
 	if err := x.observeOldest(); err != nil {
@@ -157,7 +160,7 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 	return x.startSlowLane(ctx, host)
 }
 
-// observeOldest reports for how long the oldest event has waited in each place.
+// observeOldest reports how long the oldest event has waited in each place.
 func (x *amplitudeExporter) observeOldest() error {
 	queue, slow := x.tel.with("store", storeQueue), x.tel.with("store", storeSlowLane)
 	return x.tel.RegisterExporterAmplitudeOldestEventAgeCallback(func(_ context.Context, o metric.Float64Observer) error {
@@ -191,7 +194,7 @@ func (x *amplitudeExporter) shutdown(ctx context.Context) error {
 	return err
 }
 
-// queueIsOnDisk tells whether what is on its way outlives the process.
+// queueIsOnDisk reports whether queued events survive the process.
 func (x *amplitudeExporter) queueIsOnDisk() bool {
 	queue := x.cfg.QueueConfig.Get()
 	return queue != nil && queue.StorageID != nil
@@ -245,7 +248,7 @@ func (x *amplitudeExporter) getEncoder() *chunk.Encoder {
 	return newEncoder(x.cfg, x.set.BuildInfo.Version)
 }
 
-// push delivers a batch. Its error asks for another try of exactly those records that are left over.
+// push delivers a batch. Its error asks to retry exactly the records that are left over.
 func (x *amplitudeExporter) push(ctx context.Context, parts chunk.Parts, try orderedqueue.Try) error {
 	ctx, release := x.untilCut(ctx)
 	defer release()
@@ -280,22 +283,22 @@ func (x *amplitudeExporter) push(ctx context.Context, parts chunk.Parts, try ord
 		x.slow.othersGetThrough()
 	}
 	if last {
-		x.endRetries(ctx, d) // of what found no room in the slow lane
+		x.endRetries(ctx, d) // for what found no room in the slow lane
 	}
 	if try.Last || (last && !x.cfg.RetryConfig.Enabled) {
-		x.lose(ctx, d) // nobody tries it again
+		x.lose(ctx, d) // it will not be retried
 	}
 	return x.leftOver(ctx, d)
 }
 
-// untilCut returns a context that ends when a stop has waited for long enough.
+// untilCut returns a context that is canceled when a shutdown has waited long enough.
 func (x *amplitudeExporter) untilCut(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(x.life, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-// isLast tells whether what this try leaves over is given up. Without a queue the sender decides.
+// isLast reports whether what this attempt leaves over is given up. Without a queue, the sender decides.
 func (x *amplitudeExporter) isLast(try orderedqueue.Try) bool {
 	if !x.cfg.RetryConfig.Enabled {
 		return !x.cfg.senderWaits()
@@ -303,14 +306,14 @@ func (x *amplitudeExporter) isLast(try orderedqueue.Try) bool {
 	return x.isOver(try.Since)
 }
 
-// isOver tells whether something has been tried for long enough since a time.
+// isOver reports whether the retries that began at a time have lasted long enough.
 func (x *amplitudeExporter) isOver(since time.Time) bool {
 	longest := x.cfg.RetryConfig.MaxElapsedTime
 	return longest > 0 && time.Since(since) >= longest
 }
 
 // park moves throttled and failing events to the slow lane. Those that find no room become pending again, and so do
-// those behind a pending event of the same user or device: in the slow lane they would overtake it.
+// those behind a pending event of the same user or device, because they would overtake it in the slow lane.
 func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
 	var throttled []*batchEvent
 	pending := map[event.Identity]struct{}{}
@@ -357,7 +360,7 @@ func (x *amplitudeExporter) park(ctx context.Context, d *delivery) {
 	}
 }
 
-// leftOver makes the error that asks for another try of what is left, or nil.
+// leftOver returns the error that asks to retry what is left, or nil.
 func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery) error {
 	left := len(d.batch.rejected)
 	for i := range d.batch.events {
@@ -398,7 +401,7 @@ func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery) error {
 	return err
 }
 
-// patience is how long to wait when a failure may last until somebody changes something: the back-off, growing beyond
+// patience returns how long to wait if a failure may last until someone changes something: the back-off, growing beyond
 // what is right for an outage.
 func (x *amplitudeExporter) patience(d *delivery) time.Duration {
 	if !d.patient || d.accepted > 0 {
@@ -408,7 +411,7 @@ func (x *amplitudeExporter) patience(d *delivery) time.Duration {
 	return time.Duration(min(wait, float64(longestPatience)))
 }
 
-// unreadable counts and explains a request on disk that cannot be read back. How many events were in it nobody knows.
+// unreadable counts and logs a request on disk that cannot be read. How many events it had is unknown.
 func (x *amplitudeExporter) unreadable(store string, err error, where zap.Field) {
 	x.tel.ExporterAmplitudeUnreadableRequests.Add(context.Background(), 1, x.tel.with("store", store))
 	x.set.Logger.Error("A request on disk cannot be read and its events are lost: check the disk, and send them again from their source if you can",

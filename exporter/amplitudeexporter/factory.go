@@ -37,7 +37,7 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 	if err := pooling.Refuse(featuregate.GlobalRegistry()); err != nil {
 		return nil, err
 	}
-	// A refused key and an outage are logged as errors, by exporterhelper too; where in the code that was helps nobody.
+	// A refused key and an outage are logged as errors, also by exporterhelper; their stack traces would not help.
 	set.Logger = set.Logger.WithOptions(zap.AddStacktrace(zapcore.DPanicLevel))
 	x, err := newExporter(cfg, set, c)
 	if err != nil {

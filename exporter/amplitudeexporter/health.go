@@ -15,28 +15,28 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// heldInterval is how often a line tells that events are held at most.
+// heldInterval is the minimum time between two log lines about held events.
 const heldInterval = time.Minute
 
-// errInvalidAPIKey never holds the key, which Amplitude's own words do.
+// errInvalidAPIKey does not contain the key, unlike Amplitude's own text.
 var errInvalidAPIKey = errors.New("amplitude refuses the api_key")
 
-// health tells the Collector how the exporter is, on change only.
+// health reports the status of the exporter to the Collector when it changes.
 type health struct {
 	log *zap.Logger
-	// quiet writes the same words once a minute at most.
+	// quiet writes identical messages at most once a minute.
 	quiet *zap.Logger
 	clock clock
 	url   string
-	// region is that of an URL of Amplitude's own, or empty.
+	// region is the region of one of Amplitude's own URLs, or empty.
 	region string
-	// senderWaits tells that whoever sends gets the result of each try.
+	// senderWaits: senders get the result of each attempt.
 	senderWaits bool
 
 	mu     sync.Mutex
 	host   component.Host
 	status componentstatus.Status
-	// said is when a line last told that events are held, whatever for.
+	// said is when held events were last logged, for any reason.
 	said time.Time
 
 	delivered sync.Once
@@ -64,14 +64,14 @@ func (h *health) fine() {
 	h.change(componentstatus.StatusOK, nil)
 }
 
-// firstDelivery says once, after the start, that events arrive and where.
+// firstDelivery logs once after startup that events are delivered, and where.
 func (h *health) firstDelivery(events int) {
 	h.delivered.Do(func() {
 		h.log.Info("The first events since the start are delivered", zap.String("url", h.url), zap.Int("events", events))
 	})
 }
 
-// holding reports that events have to wait, and says so.
+// holding reports and logs that events have to wait.
 func (h *health) holding(err error, events int) {
 	h.change(componentstatus.StatusRecoverableError, err)
 	if !h.speaks() {
@@ -84,7 +84,7 @@ func (h *health) holding(err error, events int) {
 	h.log.Log(level, message, zap.Error(err), zap.Int("events", events), zap.String("url", h.url))
 }
 
-// speaks tells whether it is time for another line about what is held: once a minute, whatever the reasons are.
+// speaks reports whether it is time for another line about held events: once a minute, for all reasons together.
 func (h *health) speaks() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -96,7 +96,7 @@ func (h *health) speaks() bool {
 	return true
 }
 
-// change reports a new status. None is final: whatever the exporter waits for may be over with the next try.
+// change reports a new status. None is final: what the exporter waits for may be over at the next attempt.
 func (h *health) change(to componentstatus.Status, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -114,16 +114,16 @@ func (h *health) change(to componentstatus.Status, err error) {
 	componentstatus.ReportStatus(h.host, componentstatus.NewRecoverableErrorEvent(err))
 }
 
-// unexpected says, once a minute at most, that somebody answers in Amplitude's place.
+// unexpected logs, at most once a minute, that something else answers instead of Amplitude.
 func (h *health) unexpected(res response) {
 	if res.unexpected == unexpectedPage {
-		return // the events are held, and that is said
+		return // the events are held, which was logged
 	}
 	h.quiet.Warn("A success status with an answer that is not Amplitude's: look at proxies and at endpoint",
 		zap.String("url", h.url), zap.Int("status", res.status), zap.String("unexpected", res.unexpected))
 }
 
-// misconfigured says what somebody may have to change for events to be delivered.
+// misconfigured logs what may have to be changed for events to be delivered.
 func (h *health) misconfigured(res response) {
 	if !h.speaks() {
 		return

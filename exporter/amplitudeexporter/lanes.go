@@ -9,19 +9,19 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 )
 
-// partitioner spreads the events of a batch over lanes, so that events that share a user or a device
-// are in one lane, in their order. A user's devices are joined, and a device's users: Amplitude keeps
-// user properties per user and processes events per device, so both orders matter.
+// partitioner spreads the events of a batch over lanes, so that events that share a user or a device are in one lane,
+// in order. A user's devices are joined, and a device's users: Amplitude stores user properties per user and processes
+// events per device, so both orders matter.
 type partitioner struct {
 	first map[event.Identity]int32
 	root  []int32
 	lanes [][]int32
-	// lane is the lane of a root, and load the bytes in each lane.
+	// lane is the lane of each root, and load the bytes in each lane.
 	lane []int32
 	load []int
 }
 
-// split returns the indexes of the batch's events in so many lanes. The result is valid until the next call.
+// split returns the indexes of the batch's events in n lanes. The result is valid until the next call.
 func (p *partitioner) split(b *batch, n int) [][]int32 {
 	for len(p.lanes) < n {
 		p.lanes = append(p.lanes, nil)
@@ -48,7 +48,7 @@ func (p *partitioner) split(b *batch, n int) [][]int32 {
 	p.lane = slices.Grow(p.lane[:0], len(b.events))[:len(b.events)]
 	p.load = append(p.load[:0], make([]int, n)...)
 	for i := range b.events {
-		// The first event of a group is its root, and takes it to the lane that has least to do.
+		// The first event of a group is its root, and goes to the least loaded lane.
 		root := p.find(int32(i))
 		if root == int32(i) {
 			p.lane[i] = p.lightest()
@@ -71,7 +71,7 @@ func (p *partitioner) lightest() int32 {
 	return int32(lightest)
 }
 
-// join puts event i in one group with the earlier events of this identity. The root is the earliest event.
+// join puts event i into the group of the earlier events with this identity. The root is the earliest event.
 func (p *partitioner) join(i int32, id event.Identity) {
 	if id == 0 {
 		return

@@ -18,16 +18,16 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
 
-// A queue on disk belongs to the exporter's name: under another name it is not found, and its events wait forever. So each
-// storage has a list of the exporters that had a queue there.
+// A queue on disk belongs to the exporter's name: with another name it is not found, and its events wait forever.
+// Therefore, each storage has a list of the exporters that had a queue there.
 const (
 	// queuesClient is the name of the list's client within the storage extension; its owner is the exporters' type.
 	queuesClient = "queues"
-	// queuesKey holds the exporters' names, one a line.
+	// queuesKey holds the exporters' names, one per line.
 	queuesKey = "exporters"
 )
 
-// configured are the exporters of this process that have a queue in a storage. All are made before the first one starts.
+// configured are the exporters of this process with a queue in a storage. All are created before the first one starts.
 var configured = &queueOwners{count: map[queueOwner]int{}}
 
 type queueOwner struct{ storage, exporter component.ID }
@@ -37,7 +37,7 @@ type queueOwners struct {
 	count map[queueOwner]int
 }
 
-// add counts an exporter until the function that it returns is called.
+// add counts an exporter until the returned function is called.
 func (q *queueOwners) add(o queueOwner) (remove func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -51,7 +51,7 @@ func (q *queueOwners) add(o queueOwner) (remove func()) {
 	})
 }
 
-// of are the names of the exporters with a queue in a storage, sorted.
+// of returns the sorted names of the exporters with a queue in a storage.
 func (q *queueOwners) of(storageID component.ID) []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -65,8 +65,8 @@ func (q *queueOwners) of(storageID component.ID) []string {
 	return names
 }
 
-// findOrphans notes the exporter in its storage, and warns about those that have events there and that nobody configures.
-// It runs before the exporter opens what is its own. A storage that fails here fails again there.
+// findOrphans records the exporter in its storage, and warns about exporters that have events there but are not
+// configured. It runs before the exporter opens its own clients. A storage that fails here will fail there, too.
 func (x *amplitudeExporter) findOrphans(ctx context.Context, host component.Host) {
 	queue := x.cfg.QueueConfig.Get()
 	if queue == nil || queue.StorageID == nil {
@@ -78,7 +78,7 @@ func (x *amplitudeExporter) findOrphans(ctx context.Context, host component.Host
 	}
 	own := configured.of(*queue.StorageID)
 	if len(own) == 0 || own[0] != x.set.ID.String() {
-		return // another one does it for all
+		return // another exporter does it for all
 	}
 	list, err := storageclient.Open(ctx, extension, *queue.StorageID, component.KindExporter, component.NewID(x.set.ID.Type()), queuesClient)
 	if err != nil {
@@ -114,7 +114,7 @@ func (x *amplitudeExporter) findOrphans(ctx context.Context, host component.Host
 	}
 }
 
-// storedUnder is how many requests wait in the queue and in the slow lane of an exporter that does not run.
+// storedUnder returns how many requests wait in the queue and in the slow lane of an exporter that is not running.
 func (x *amplitudeExporter) storedUnder(ctx context.Context, extension storage.Extension, storageID, id component.ID) (requests int) {
 	for name, count := range map[string]func(context.Context, storage.Client) (int, error){
 		orderedqueue.ClientName: orderedqueue.Stored,

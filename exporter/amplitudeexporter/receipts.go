@@ -21,14 +21,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// lookedAt is the exporter with its queue, whose first batch tells which way it came.
+// lookedAt is the exporter with its queue, and checks on the first batch where it came from.
 type lookedAt struct {
 	exporter.Logs
 	log   *zap.Logger
 	first sync.Once
 }
 
-// ConsumeLogs warns once of what stands before the exporter.
+// ConsumeLogs warns once about the components before the exporter.
 func (l *lookedAt) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	l.first.Do(func() {
 		if isBatched() {
@@ -39,8 +39,8 @@ func (l *lookedAt) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	return l.Logs.ConsumeLogs(ctx, logs)
 }
 
-// claim claims events from whoever registered them, before any of them can be delivered. unclaim is to be called if the queue
-// does not take them.
+// claim claims events from the processor that registered them, before any of them can be delivered. Call unclaim if the
+// queue does not accept them.
 func (x *amplitudeExporter) claim(ctx context.Context, logs plog.Logs) (unclaim func()) {
 	claimed := x.book.Claim(ctx, logs)
 	if receipts.Listened() {
@@ -53,7 +53,7 @@ func (x *amplitudeExporter) claim(ctx context.Context, logs plog.Logs) (unclaim 
 	return func() { x.book.TakeBack(claimed) }
 }
 
-// isBatched tells whether a batch processor is among the callers. A component is not told of its neighbors.
+// isBatched reports whether a batch processor is among the callers. A component does not know its neighbors.
 func isBatched() bool {
 	const deepest = 64
 	var callers [deepest]uintptr
@@ -69,15 +69,15 @@ func isBatched() bool {
 	}
 }
 
-// settled tells what became of an event, for good.
+// settled reports the final outcome of an event.
 func (x *amplitudeExporter) settled(key uint64, outcome receipts.Outcome) {
 	if key != 0 {
 		x.book.Settle(key, outcome)
 	}
 }
 
-// settledAll tells for each event of a batch in a state what became of it, for good, and returns how many there
-// are, and how many of them count toward event volume.
+// settledAll reports the final outcome of each event of a batch in a state, and returns how many there are, and how
+// many of them count toward event volume.
 func (x *amplitudeExporter) settledAll(b *batch, in state, outcome receipts.Outcome) (count, billable int) {
 	var keys []uint64
 	for i := range b.events {
@@ -99,15 +99,15 @@ func (x *amplitudeExporter) settledAll(b *batch, in state, outcome receipts.Outc
 	return count, billable
 }
 
-// tell tells whoever listens what becomes of an event, with the reason if it is not delivered. Of that it is called before
-// the event is settled.
+// tell informs listeners of the outcome of an event, with the reason if it is not delivered. It is called before the
+// event is settled.
 func (x *amplitudeExporter) tell(key uint64, outcome receipts.Outcome, failure event.Failure) {
 	if key != 0 && receipts.Listened() {
 		receipts.TellSettled(key, outcome, whyOf(failure))
 	}
 }
 
-// tellDelivered tells of all events of a batch that Amplitude has.
+// tellDelivered informs listeners of all delivered events of a batch.
 func (x *amplitudeExporter) tellDelivered(b *batch) {
 	if x.cfg.DryRun || !receipts.Listened() {
 		return
@@ -119,7 +119,7 @@ func (x *amplitudeExporter) tellDelivered(b *batch) {
 	}
 }
 
-// tellAnswered tells whoever listens of a request with these events, and of what came back.
+// tellAnswered informs listeners of a request with these events, and of its answer.
 func (s *sender) tellAnswered(b *batch, indexes []int32, res *response, bytes int, took time.Duration) {
 	if !receipts.Listened() {
 		return
@@ -136,7 +136,7 @@ func (s *sender) tellAnswered(b *batch, indexes []int32, res *response, bytes in
 	})
 }
 
-// whyOf puts a failure into one line; "" if there is none.
+// whyOf describes a failure in one line; "" if there is none.
 func whyOf(failure event.Failure) string {
 	if failure.Reason == 0 {
 		return ""
@@ -151,7 +151,7 @@ func whyOf(failure event.Failure) string {
 	return strings.Join(words, " ")
 }
 
-// unanswered notes that events were sent, and that nobody knows whether they arrived.
+// unanswered notes that events were sent, and that it is unknown whether they arrived.
 func (s *sender) unanswered(b *batch, indexes []int32) {
 	for _, i := range indexes {
 		if key := b.events[i].receipt; key != 0 {

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// minTarget is the smallest byte target: a server that takes less is not Amplitude's limit at work.
+	// minTarget is the smallest byte target: if a server accepts even less, the cause is not Amplitude's limit.
 	minTarget = 16 << 10
-	// targetGrowth is the part of the target by which a nearly full request that succeeds raises it again.
+	// targetGrowth is the fraction of the target by which a successful, nearly full request raises it again.
 	targetGrowth = 256
 )
 
-// envelope is what surrounds the events of a request, and how much of them fits.
+// envelope is what surrounds the events of a request, and how much fits into it.
 type envelope struct {
 	head, tail string
 	limits     limits
-	// target is the number of bytes that a body may have; it sinks when the server finds one too large.
+	// target is the number of bytes that a body may have; it is lowered when the server finds one too large.
 	target atomic.Int64
 }
 
@@ -38,24 +38,24 @@ func newEnvelope(cfg *Config) *envelope {
 	e.head = string(append(head, `,"events":[`...))
 	e.tail = `]}`
 	if eps := cfg.RateLimit.EventsPerSecond; eps > 0 {
-		// A request is let through as a whole, so it must fit what one second allows.
+		// A request passes the limiter as a whole, so it must fit into the allowance of one second.
 		e.limits.events = min(e.limits.events, burst(eps))
 	}
 	e.target.Store(int64(e.limits.bytes))
 	return e
 }
 
-// overhead is the number of bytes of a body that are not events.
+// overhead returns the number of bytes of a body that are not events.
 func (e *envelope) overhead() int {
 	return len(e.head) + len(e.tail)
 }
 
-// maxEvent is the size of the largest event that can be sent at all.
+// maxEvent returns the size of the largest event that can be sent.
 func (e *envelope) maxEvent() int {
 	return e.limits.bytes - e.overhead()
 }
 
-// take returns how many of the events go into one request: at least one, if there is one.
+// take returns how many of the events fit into one request: at least one, if there is one.
 func (e *envelope) take(b *batch, indexes []int32) int {
 	room := int(e.target.Load()) - e.overhead()
 	for n, i := range indexes {
@@ -67,15 +67,15 @@ func (e *envelope) take(b *batch, indexes []int32) int {
 	return len(indexes)
 }
 
-// lanes returns over how many lanes a batch is best spread: as many as it needs requests. What fits
-// one request gets one, since a request costs both sides more than a hundred events do.
+// lanes returns the best number of lanes for a batch: as many as it needs requests. What fits into one request gets
+// one, because a request costs both sides more than a hundred events do.
 func (e *envelope) lanes(b *batch) int {
 	room := max(1, int(e.target.Load())-e.overhead())
 	size := b.bytes + len(b.events) - 1 // a comma between events
 	if size <= room && len(b.events) <= e.limits.events {
 		return 1
 	}
-	// Lanes do not come out even: an eighth of room keeps most from needing a second, small request.
+	// Lanes are not equally full: an eighth of spare room keeps most from needing a second, small request.
 	return max(2, 1+8*size/(7*room), 1+(len(b.events)-1)/e.limits.events)
 }
 
@@ -106,7 +106,7 @@ func (e *envelope) tooLarge(size int) {
 	}
 }
 
-// accepted raises a lowered target slowly after a body of this size was taken.
+// accepted slowly raises a lowered target after a body of this size was accepted.
 func (e *envelope) accepted(size int) {
 	current := e.target.Load()
 	if current == int64(e.limits.bytes) || int64(size) < current/4*3 {

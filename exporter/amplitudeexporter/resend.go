@@ -10,9 +10,10 @@ import (
 	"sync"
 )
 
-// do sends a request with this body. When a kept connection breaks before any byte of the answer has come, it was most
-// likely closed while nobody used it, and the request goes out at once over another one. It may: an event that arrives
-// twice is one, by its insert_id. Each time takes a connection out of those kept, so that it ends with a new one.
+// do sends a request with this body. If a kept connection breaks before the first byte of the answer, it was most
+// likely closed while idle, and the request is immediately sent again over another one. That is safe: an event that
+// arrives twice counts once, by its insert_id. Each time removes a connection from the kept ones, so it ends with a new
+// one.
 func (c *client) do(request *http.Request, p *payload) (*http.Response, error) {
 	var before net.Conn
 	for again := c.kept; ; again-- {
@@ -24,13 +25,13 @@ func (c *client) do(request *http.Request, p *payload) (*http.Response, error) {
 		}
 		broken := t.brokenIdle()
 		if broken == nil || broken == before {
-			return res, err // of HTTP/2 it may be only a stream that was reset
+			return res, err // in HTTP/2, it may be only a stream that was reset
 		}
 		before = broken
 	}
 }
 
-// trip is what is known of the connection that a request went over.
+// trip is what is known about the connection of a request.
 type trip struct {
 	mu               sync.Mutex
 	conn             net.Conn
@@ -39,7 +40,7 @@ type trip struct {
 
 func (t *trip) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
-		// The transport sends some requests again by itself: the last connection counts.
+		// The transport resends some requests itself: the last connection counts.
 		GotConn: func(info httptrace.GotConnInfo) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
@@ -53,7 +54,7 @@ func (t *trip) trace() *httptrace.ClientTrace {
 	}
 }
 
-// brokenIdle returns the kept connection over which the request got no byte of an answer, or nil.
+// brokenIdle returns the kept connection on which the request got no byte of an answer, or nil.
 func (t *trip) brokenIdle() net.Conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,13 +14,13 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// maxStrained is how many requests without an answer lower the byte target.
+// maxStrained is how many consecutive requests without an answer lower the byte target.
 const maxStrained = 2
 
 // errPaused is why a request was not sent while the project is throttled.
 var errPaused = errors.New("amplitude throttles the project")
 
-// sender sends requests, one for each call, and understands the answers.
+// sender sends requests, one per call, and interprets the answers.
 type sender struct {
 	envelope *envelope
 	client   *client
@@ -31,14 +31,14 @@ type sender struct {
 	tel      *telemetry
 	health   *health
 	book     *receipts.Book
-	// id is that of the component.
+	// id is the id of the component.
 	id string
-	// pausedUntil is when the project may be sent to again. It keeps the reading of the steady clock,
-	// or a wall clock that is set back would make the pause longer.
+	// pausedUntil is when the project may be sent to again. It keeps the monotonic clock reading; otherwise, setting
+	// back the wall clock would extend the pause.
 	pausedUntil atomic.Pointer[time.Time]
-	// accepts counts the requests that Amplitude took.
+	// accepts counts the requests that Amplitude accepted.
 	accepts atomic.Int64
-	// strained counts the requests in a row that got no answer.
+	// strained counts the consecutive requests without an answer.
 	strained atomic.Int32
 }
 
@@ -53,12 +53,12 @@ func newSender(cfg *Config, env *envelope, tel *telemetry, h *health, c clock) *
 	return s
 }
 
-// burst is what may be sent at once: the allowance of one second.
+// burst returns what may be sent at once: the allowance of one second.
 func burst(perSecond float64) int {
 	return max(1, int(perSecond))
 }
 
-// pauseEnds is when the project may be sent to again, in the past if it may be already.
+// pauseEnds returns when the project may be sent to again, which may be in the past.
 func (s *sender) pauseEnds() time.Time {
 	if until := s.pausedUntil.Load(); until != nil {
 		return *until
@@ -76,7 +76,7 @@ func (s *sender) pause(d time.Duration) {
 	}
 }
 
-// send sends the events of one request, in order, and returns what its answer, or that there is none, asks for.
+// send sends the events of one request, in order, and returns the interpreted answer, or that there is none.
 func (s *sender) send(ctx context.Context, b *batch, indexes []int32) response {
 	if left := s.pauseEnds().Sub(s.clock.Now()); left > 0 {
 		return response{action: actionPause, wait: left, err: errPaused}
@@ -122,7 +122,8 @@ func (s *sender) send(ctx context.Context, b *batch, indexes []int32) response {
 	return res
 }
 
-// strain lowers the byte target after a few requests in a row without an answer: a slow or lossy way may carry smaller ones.
+// strain lowers the byte target after a few consecutive requests without an answer: a slow or lossy connection may
+// manage smaller ones.
 func (s *sender) strain(ctx context.Context, size int) {
 	if ctx.Err() == nil && s.strained.Add(1) >= maxStrained {
 		s.strained.Store(0)

@@ -18,8 +18,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// settle decides what becomes of each event of a delivery: delivered, undeliverable, or, while it stays pending, tried
-// again. What cannot be written to the dead letter file stays: an event pending, a record that is none in batch.rejected.
+// settle decides what becomes of each event of a delivery: delivered, undeliverable, or, if it stays pending, retried.
+// What cannot be written to the dead letter file stays: events as pending, other records in batch.rejected.
 func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 	x.judgeSuspects(d)
 	delivered, billable := x.settledAll(d.batch, stateDelivered, receipts.Delivered)
@@ -40,7 +40,7 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 		}
 		ignored[r.Reason]++
 		x.tell(r.receipt, receipts.NotDelivered, r.Failure)
-		x.settled(r.receipt, receipts.Delivered) // as one that a filter before the exporter took out
+		x.settled(r.receipt, receipts.Delivered) // like one that a filter before the exporter removed
 		if r.Reason == event.ReasonNotAllowed {
 			x.unknown.Do(func() {
 				d.batch.locate(&r.origin)
@@ -53,7 +53,7 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 	x.endRetries(ctx, d)
 }
 
-// endRetries gives up what is pending for the last time, and ends what is undeliverable.
+// endRetries gives up what is still pending after the last attempt, and ends what is undeliverable.
 func (x *amplitudeExporter) endRetries(ctx context.Context, d *delivery) {
 	var dead []undeliverable
 	var of []*batchEvent
@@ -89,8 +89,8 @@ func (x *amplitudeExporter) endRetries(ctx context.Context, d *delivery) {
 	d.batch.rejected = d.batch.rejected[min(len(d.batch.rejected), max(0, written-len(of))):]
 }
 
-// writeDeadLetters hands undeliverable records to the dead letter file, if there is one, which counts them once they are
-// there. It returns how many are done with.
+// writeDeadLetters hands undeliverable records to the dead letter file, if there is one, which counts them once they
+// are written. It returns how many are finished.
 func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliverable) (int, error) {
 	if len(dead) == 0 {
 		return 0, nil
@@ -120,7 +120,7 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 	return written, err
 }
 
-// lose ends what is left for lack of anybody who would try it again: the dead letter file cannot be written.
+// lose ends what is left and will not be retried: the dead letter file cannot be written.
 func (x *amplitudeExporter) lose(ctx context.Context, d *delivery) {
 	left := d.batch.rejected
 	for i := range d.batch.events {
@@ -148,7 +148,7 @@ func (x *amplitudeExporter) drop(ctx context.Context, lost []undeliverable) {
 	x.set.Logger.Error("Events are lost: the dead letter file cannot be written", zap.Int("events", len(lost)))
 }
 
-// sayStopped tells what became of the events that were in memory at the stop, and that nobody has any more.
+// sayStopped logs what became of the events that were in memory at the shutdown and are gone now.
 func (x *amplitudeExporter) sayStopped() {
 	x.mu.Lock()
 	kept, dropped := x.stopped[outcomeDeadLettered], x.stopped[outcomeDropped]
@@ -158,7 +158,7 @@ func (x *amplitudeExporter) sayStopped() {
 			zap.Int("events", kept), zap.String("hint", "set sending_queue::storage to keep them over a restart; otelcol-amplitude-replay sends them again"))
 	}
 	if dropped > 0 {
-		// In exporterhelper's words, which somebody may look for.
+		// The same words as exporterhelper's, which people may search for.
 		x.set.Logger.Error("Dropping data: events were in memory at the stop and could not be delivered",
 			zap.Int("dropped_items", dropped), zap.String("hint", "set sending_queue::storage to keep them over a restart, or dead_letter::path to have them in a file"))
 	}
@@ -167,7 +167,7 @@ func (x *amplitudeExporter) sayStopped() {
 // tally is a number of records by reason.
 type tally [event.ReasonCount]int
 
-// count counts records that end here, and explains those that may not leave.
+// count counts records that end here, and explains those that are not allowed.
 func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
 	for r, n := range by {
 		if n == 0 {
@@ -186,7 +186,7 @@ func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
 	}
 }
 
-// explainNotAllowed says what to do about a record whose event name keeps it from leaving. Most often the processor is missing.
+// explainNotAllowed logs what to do about a record whose event name is not allowed. Usually, the processor is missing.
 func (x *amplitudeExporter) explainNotAllowed(p records.Ref) {
 	service := zap.Skip()
 	if name, ok := p.Resource.Resource().Attributes().Get("service.name"); ok {
@@ -197,9 +197,9 @@ func (x *amplitudeExporter) explainNotAllowed(p records.Ref) {
 		zap.String("event_name", printable.Text(p.Record.EventName())), service)
 }
 
-// judgeSuspects decides about events that were refused, or failed, when they were alone. If anything else got through before
-// that, the event is to blame. If nothing did, the sender may be to blame, and the events are tried again: until it has happened to several batches in
-// a row if it is Amplitude that refuses, forever if it is something on the way.
+// judgeSuspects decides about events that were refused, or failed, on their own. If anything else got through before
+// that, the event is to blame. If nothing did, the sender may be to blame, and the events are retried: until it has
+// happened to several consecutive batches if Amplitude refuses, forever if something in between does.
 func (x *amplitudeExporter) judgeSuspects(d *delivery) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -228,16 +228,16 @@ func (x *amplitudeExporter) judgeSuspects(d *delivery) {
 		case guilty && e.failure.Reason != event.ReasonFailing && !(e.early && d.accepted > 0):
 			e.state = stateUndeliverable
 		default:
-			// Whatever failed before anything got through may have been an outage that is over.
+			// A failure before anything got through may have been an outage that is over.
 			e.state = statePending
 			d.hold(*d.refusal)
 		}
 	}
 }
 
-// setAside lets a batch that fails as a whole, again and again, go on trying in the slow lane, so that the next one shows
-// whether it is to blame or the way is. One batch at a time: while nothing gets through, the next is set aside after twice
-// as many tries, and never more than a part of what the slow lane holds.
+// setAside moves a batch that fails repeatedly as a whole to the slow lane, so that the next batch shows whether the
+// batch or the connection is to blame. One batch at a time: while nothing gets through, the next is set aside after
+// twice as many attempts, and never more than a fraction of the slow lane.
 func (x *amplitudeExporter) setAside(d *delivery) {
 	if x.asideTries == 0 || d.accepted > 0 || x.sender.accepts.Load() != x.asideAccepts {
 		x.asideTries, x.asideAccepts = firstAside, x.sender.accepts.Load()
@@ -256,10 +256,10 @@ func (x *amplitudeExporter) setAside(d *delivery) {
 }
 
 const (
-	// firstAside is after how many tries a batch is set aside.
+	// firstAside is the number of attempts after which a batch is set aside.
 	firstAside = 10
-	// asideAfter is for how long it has to have been tried.
+	// asideAfter is how long it must have been retried before that.
 	asideAfter = 3 * time.Second
-	// asidePart is the part of the slow lane that a batch may be.
+	// asidePart is the fraction of the slow lane that a batch may fill.
 	asidePart = 10
 )

@@ -20,7 +20,7 @@ import (
 
 var _ slowLaneExporter = (*amplitudeExporter)(nil)
 
-// startSlowLane starts the slow lane, whose storage is that of the sending queue.
+// startSlowLane starts the slow lane, which uses the storage of the sending queue.
 func (x *amplitudeExporter) startSlowLane(ctx context.Context, host component.Host) (err error) {
 	err = x.tel.RegisterExporterAmplitudeSlowLaneEventsCallback(func(_ context.Context, o metric.Int64Observer) error {
 		o.Observe(int64(x.slow.waiting()), x.tel.all)
@@ -43,7 +43,7 @@ func (x *amplitudeExporter) startSlowLane(ctx context.Context, host component.Ho
 	return nil
 }
 
-// identify yields the user and device of each record; zeros for one that this configuration no longer takes.
+// identify yields the user and device of each record, or zeros for one that this configuration no longer accepts.
 func (x *amplitudeExporter) identify(refs iter.Seq[records.Ref]) iter.Seq2[records.Ref, [2]event.Identity] {
 	return func(yield func(records.Ref, [2]event.Identity) bool) {
 		all := slices.Collect(refs)
@@ -63,7 +63,7 @@ func (x *amplitudeExporter) identify(refs iter.Seq[records.Ref]) iter.Seq2[recor
 	}
 }
 
-// attempt delivers events of the slow lane, in order and one request at a time, and settles what that came to.
+// attempt delivers events of the slow lane, in order and one request at a time, and settles the results.
 func (x *amplitudeExporter) attempt(ctx context.Context, tries []slowTry) attemptResult {
 	ctx, release := x.untilCut(ctx)
 	defer release()
@@ -110,7 +110,7 @@ func (x *amplitudeExporter) attempt(ctx context.Context, tries []slowTry) attemp
 	return a
 }
 
-// giveUp ends events that cannot be delivered any more.
+// giveUp ends events that cannot be delivered anymore.
 func (x *amplitudeExporter) giveUp(ctx context.Context, refs []records.Ref, why event.Failure) {
 	ctx = context.WithoutCancel(ctx)
 	left := make([]undeliverable, len(refs))

@@ -20,76 +20,77 @@ import (
 )
 
 const (
-	// slowBurst is how many events of one user or device a round of the slow lane sends at most; half
-	// as many after each throttling, twice as many after each success. Amplitude averages 30 a second.
+	// slowBurst is the maximum number of events of one user or device per round of the slow lane; halved after each
+	// throttling, doubled after each success. Amplitude averages 30 a second.
 	slowBurst = 256
 	// slowBackOff is the first pause of the slow lane after a failure that is not about one user; it doubles up to slowBackOffMax.
 	slowBackOff    = 5 * time.Second
 	slowBackOffMax = 5 * time.Minute
-	// maxFailures is how often an event has to fail alone, while others get through, to be given up. With the pauses
-	// in between, which double, that takes twenty minutes.
+	// maxFailures is how often an event may fail on its own, while others get through, before it is given up. With the
+	// doubling pauses in between, that takes twenty minutes.
 	maxFailures = 10
 )
 
-// errSlowLaneFull asks for another try of events that find no room.
+// errSlowLaneFull asks to retry events that find no room.
 var errSlowLaneFull = errors.New("the slow lane is full (slow_lane::max_events)")
 
-// slowLaneExporter is the exporter as the slow lane sees it.
+// slowLaneExporter is what the slow lane needs from the exporter.
 type slowLaneExporter interface {
-	// identify yields the user and device of each record; zeros for one that this configuration no longer takes.
+	// identify yields the user and device of each record, or zeros for one that this configuration no longer accepts.
 	identify(refs iter.Seq[records.Ref]) iter.Seq2[records.Ref, [2]event.Identity]
-	// attempt delivers events, in order and one request at a time, and settles what that came to.
+	// attempt delivers events, in order and one request at a time, and settles the results.
 	attempt(ctx context.Context, tries []slowTry) attemptResult
-	// giveUp ends events that cannot be delivered any more.
+	// giveUp ends events that cannot be delivered anymore.
 	giveUp(ctx context.Context, refs []records.Ref, why event.Failure)
-	// pauseEnds is when the project may be sent to again, in the past if it is not throttled; endPause ends it.
+	// pauseEnds returns when the project may be sent to again, in the past if it is not throttled; endPause ends the
+	// pause.
 	pauseEnds() time.Time
 	endPause()
 }
 
-// slowTry is an event to be tried: since when it is here, and how often it failed alone while others got through.
+// slowTry is an event to be tried: when it arrived here, and how often it failed on its own while others got through.
 type slowTry struct {
 	ref      records.Ref
 	since    time.Time
 	failures int
 }
 
-// attemptResult is what one try to deliver events of the slow lane came to.
+// attemptResult is the result of one attempt to deliver events of the slow lane.
 type attemptResult struct {
 	// results are in the order of the events.
 	results []eventResult
-	// failure is why events are left over that nobody throttled, nil if there are none; wait is for how long to leave them.
+	// failure is why unthrottled events are left over, or nil; wait is how long to leave them.
 	failure error
 	wait    time.Duration
 }
 
-// eventResult is what became of one event; wait is how long a throttled one has to rest.
+// eventResult is what became of one event; wait is how long a throttled one has to wait.
 type eventResult struct {
 	state state
 	wait  time.Duration
 }
 
-// slowLane holds the events of users and devices that Amplitude throttles, so that all others go on
-// at full speed. Later events of the same user or device queue up behind. With a storage the events
-// are on disk before they leave the sending queue.
+// slowLane holds the events of users and devices that Amplitude throttles, so that all others continue at full speed.
+// Later events of the same user or device queue up behind. With a storage, the events are on disk before they leave the
+// sending queue.
 type slowLane struct {
 	exporter slowLaneExporter
 	clock    clock
 	log      *zap.Logger
-	// maxEvents bounds the events kept, and perRequest those of one try.
+	// maxEvents bounds the events kept, and perRequest those of one attempt.
 	maxEvents, perRequest int
-	// share is the part that the events of one user or device may fill of what those of others leave; spare is how many
-	// more are kept beyond that, where there is no dead letter file for them.
+	// share is the fraction of the room left by others that the events of one user or device may fill; spare is how
+	// many more are kept beyond that if there is no dead letter file for them.
 	share float64
 	spare int
 	store *slowStore // nil without storage
 
 	mu sync.Mutex
-	// entries are in the order in which they came; within of them are within a share.
+	// entries are in the order of arrival; within of them are within a share.
 	entries []*slowEntry
 	within  int
 	resting map[event.Identity]*resting
-	// retryAt is when the next try makes sense after a failure that concerns everybody.
+	// retryAt is when the next attempt makes sense after a failure that affects everyone.
 	retryAt time.Time
 	backOff time.Duration
 
@@ -115,7 +116,7 @@ type slowEntry struct {
 type resting struct {
 	// within of the events are within the share.
 	events, within int
-	// due is when Amplitude may be asked again.
+	// due is when the next attempt may be made.
 	due   time.Time
 	burst int
 }
@@ -134,7 +135,7 @@ func newSlowLane(x slowLaneExporter, cfg *Config, perRequest int, c clock, log *
 	return s
 }
 
-// start takes up what a former run left in the storage, if there is one, and begins to work.
+// start restores what an earlier process left in the storage, if there is one, and starts the worker.
 func (s *slowLane) start(store *slowStore, left []*slowChunk) {
 	s.store = store
 	s.restore(left)
@@ -143,7 +144,7 @@ func (s *slowLane) start(store *slowStore, left []*slowChunk) {
 	go s.work(work)
 }
 
-// restore takes up the events of a former run; each may be tried at once.
+// restore restores the events of an earlier process; each may be tried immediately.
 func (s *slowLane) restore(chunks []*slowChunk) {
 	for _, c := range chunks {
 		c.live = 0
@@ -158,7 +159,7 @@ func (s *slowLane) restore(chunks []*slowChunk) {
 	}
 }
 
-// enter appends an entry; its user and device rest at least until due.
+// enter appends an entry; its user and device wait at least until due.
 func (s *slowLane) enter(e *slowEntry, due time.Time) {
 	e.since = time.Now()
 	s.entries = append(s.entries, e)
@@ -189,21 +190,21 @@ func maxTime(a, b time.Time) time.Time {
 	return b
 }
 
-// waiting is how many events are in the slow lane.
+// waiting returns how many events are in the slow lane.
 func (s *slowLane) waiting() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.entries)
 }
 
-// oldest is when the earliest of the events came, 0 without one.
+// oldest returns the arrival time of the earliest event, or 0.
 func (s *slowLane) oldest() (earliest int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return records.Earliest(records.From(s.entries, func(e *slowEntry) int64 { return e.Arrived }))
 }
 
-// othersGetThrough ends a pause after a failure: whatever failed may do so for itself alone.
+// othersGetThrough ends a pause after a failure: what failed may be failing on its own.
 func (s *slowLane) othersGetThrough() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,20 +218,20 @@ func (s *slowLane) othersGetThrough() {
 	}
 }
 
-// busy tells whether there is anything in the slow lane. Only add puts something there.
+// busy reports whether there is anything in the slow lane. Only add puts something there.
 func (s *slowLane) busy() bool {
 	return s.waiting() > 0
 }
 
-// rests tells whether events of the user or device wait here.
+// rests reports whether events of the user or device wait here.
 func (s *slowLane) rests(user, device event.Identity) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.resting[user] != nil || s.resting[device] != nil
 }
 
-// beyondShare finds the events that would fill the slow lane beyond the share of their user or device. It marks those for which
-// there is room all the same, and returns the others.
+// beyondShare finds the events that exceed the share of their user or device in the slow lane. It marks those for which
+// there is spare room, and returns the others.
 func (s *slowLane) beyondShare(events []*batchEvent) (beyond []*batchEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -252,7 +253,7 @@ func (s *slowLane) beyondShare(events []*batchEvent) (beyond []*batchEvent) {
 	return beyond
 }
 
-// fits tells whether one more event of a user and a device is within their share, beside those here and more to come.
+// fits reports whether another event of a user and a device is within their share, given those here and more to come.
 func (s *slowLane) fits(user, device event.Identity, more map[event.Identity]int, all int) bool {
 	for _, id := range [...]event.Identity{user, device} {
 		if id == 0 || s.share == 1 {
@@ -270,8 +271,7 @@ func (s *slowLane) fits(user, device event.Identity, more map[event.Identity]int
 	return true
 }
 
-// add takes events over, in order, as many as there is room for. When it returns, those are on disk
-// if there is a storage.
+// add takes over events in order, as many as fit. When it returns, they are on disk if there is a storage.
 func (s *slowLane) add(ctx context.Context, events []*batchEvent) (added int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -358,7 +358,7 @@ func (s *slowLane) plan(now time.Time) (ready []*slowEntry, next time.Time) {
 	if !next.IsZero() {
 		return nil, next
 	}
-	// An event that has to wait makes all later ones of its user and device wait.
+	// A waiting event makes all later ones of its user and device wait.
 	blocked := map[event.Identity]struct{}{}
 	taken := map[event.Identity]int{}
 	block := func(e *slowEntry) {
@@ -408,13 +408,13 @@ func (s *slowLane) round(ctx context.Context, ready []*slowEntry) {
 	s.conclude(ctx, ready, s.exporter.attempt(ctx, tries))
 }
 
-// conclude takes out what is done with, and sets when the rest is due.
+// conclude removes what is finished, and sets when the rest is due.
 func (s *slowLane) conclude(ctx context.Context, tried []*slowEntry, a attemptResult) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
 	touched := map[*slowChunk]struct{}{}
-	// bursts are how many events of each user and device were tried; throttled are those that had enough.
+	// bursts is how many events of each user and device were tried; throttled are those that were throttled.
 	bursts := map[event.Identity]int{}
 	throttled := map[event.Identity]struct{}{}
 	for i, e := range tried {
@@ -472,13 +472,13 @@ func (s *slowLane) conclude(ctx context.Context, tried []*slowEntry, a attemptRe
 	}
 	for c := range touched {
 		if err := s.store.shrink(ctx, c, s.remaining(c)); err != nil {
-			// The events are done; should they come back after a restart, their insert_id makes that harmless.
+			// The events are finished; if they come back after a restart, their insert_id makes that harmless.
 			s.log.Warn("Failed to update the storage of the slow lane", zap.Error(err))
 		}
 	}
 }
 
-// remaining are the records of a chunk that still wait.
+// remaining yields the records of a chunk that still wait.
 func (s *slowLane) remaining(c *slowChunk) func(yield func(records.Ref) bool) {
 	return func(yield func(records.Ref) bool) {
 		for _, e := range s.entries {
@@ -489,8 +489,8 @@ func (s *slowLane) remaining(c *slowChunk) func(yield func(records.Ref) bool) {
 	}
 }
 
-// shutdown stops the worker. What is on disk stays there; without a storage everything is tried once
-// more, and what is left is dead-lettered.
+// shutdown stops the worker. What is on disk stays there; without a storage, everything is tried once more, and the
+// rest is dead-lettered.
 func (s *slowLane) shutdown(ctx context.Context) error {
 	s.once.Do(func() { s.closed = s.close(ctx) })
 	return s.closed
@@ -510,7 +510,7 @@ func (s *slowLane) close(ctx context.Context) error {
 	return nil
 }
 
-// lastTry runs when the worker has ended, so nothing else touches the entries.
+// lastTry runs after the worker has ended, so nothing else touches the entries.
 func (s *slowLane) lastTry(ctx context.Context) {
 	s.retryAt = time.Time{}
 	s.exporter.endPause()

@@ -18,31 +18,31 @@ import (
 )
 
 const (
-	// These are the names of clients within the storage extension, of the slow lane and of the dead letters that wait for
-	// room in their file; the sending queue has "logs".
+	// Names of clients within the storage extension: for the slow lane, and for the dead letters that wait for room in
+	// their file; the sending queue's is "logs".
 	slowStoreName   = "slow_lane"
 	letterStoreName = "dead_letters"
 	// slowRangeKey holds the numbers of the first chunk and of the one after the last, eight bytes each.
 	slowRangeKey = "range"
-	// slowChunkEvents is the number of events written under one key at most.
+	// slowChunkEvents is the maximum number of events written under one key.
 	slowChunkEvents = 1000
 	// slowReadBatch is the number of keys read at once.
 	slowReadBatch = 256
 )
 
-// slowChunk is a run of events that were stored together, as OTLP under its number.
+// slowChunk is a run of events that were stored together, as OTLP, under a number.
 type slowChunk struct {
 	number uint64
 	// live is the number of its events that still wait.
 	live int
-	// arrived is when the earliest of them came.
+	// arrived is the arrival time of the earliest of them.
 	arrived int64
-	// logs is set only between reading a chunk and taking it up.
+	// logs is set only between reading a chunk and restoring it.
 	logs plog.Logs
 }
 
-// slowStore keeps chunks of events, those of the slow lane or dead letters, in a storage extension. Numbers only grow, so their
-// order is that of the events. Calls must not overlap.
+// slowStore keeps chunks of events, from the slow lane or of dead letters, in a storage extension. Numbers only grow,
+// so their order is that of the events. Calls must not overlap.
 type slowStore struct {
 	client  storage.Client
 	marshal plog.ProtoMarshaler
@@ -51,8 +51,8 @@ type slowStore struct {
 	chunks      map[uint64]*slowChunk
 }
 
-// openSlowStore opens the storage under a name of its own and returns what a former run left there, in order. It reports
-// each chunk that cannot be read.
+// openSlowStore opens a named client of the storage and returns what an earlier process left there, in order. It
+// reports each chunk that cannot be read.
 func openSlowStore(ctx context.Context, host component.Host, id, storageID component.ID, name string, unreadable func(number uint64, err error)) (*slowStore, []*slowChunk, error) {
 	extension, err := storageclient.Find(host, storageID)
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *slowStore) load(ctx context.Context, unreadable func(number uint64, err
 	return chunks, nil
 }
 
-// slowStored is how many chunks wait in the slow lane of this client.
+// slowStored returns how many chunks wait in the slow lane of this client.
 func slowStored(ctx context.Context, client storage.Client) (int, error) {
 	raw, err := client.Get(ctx, slowRangeKey)
 	if err != nil || len(raw) != 16 {
@@ -145,7 +145,7 @@ func (s *slowStore) put(ctx context.Context, c *slowChunk, logs plog.Logs) error
 	return nil
 }
 
-// shrink stores what is left of a chunk, or removes it when nothing is.
+// shrink stores what is left of a chunk, or removes it if nothing is.
 func (s *slowStore) shrink(ctx context.Context, c *slowChunk, left func(yield func(records.Ref) bool)) error {
 	if c.live > 0 {
 		value, err := s.marshal.MarshalLogs(records.Collect(left))

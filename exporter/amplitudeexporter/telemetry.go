@@ -40,7 +40,7 @@ const (
 	storeDeadLetters = "dead_letters"
 )
 
-// telemetry counts under this exporter's name, with attribute sets made once.
+// telemetry reports this exporter's metrics, with reusable attribute sets.
 type telemetry struct {
 	*metadata.TelemetryBuilder
 	base     attribute.Set
@@ -73,7 +73,7 @@ func newTelemetry(set component.TelemetrySettings, id component.ID) (*telemetry,
 	return t, nil
 }
 
-// with is the option of one more attribute beside the exporter's name.
+// with returns the option with one more attribute in addition to the exporter's id.
 func (t *telemetry) with(key, value string) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(append(t.base.ToSlice(), attribute.String(key, value))...))
 }
@@ -110,8 +110,8 @@ func (t *telemetry) unexpected(ctx context.Context, kind string) {
 	t.ExporterAmplitudeUnexpectedAnswers.Add(ctx, 1, t.with("kind", kind))
 }
 
-// late records how long ago events happened and came that are answered now: of those that came together, the oldest alone, since
-// a measurement for each event would cost a tenth of what its encoding and sending do.
+// late records how long ago answered events happened and arrived: for events that arrived together, only the oldest,
+// because a measurement for each event would cost a tenth of its encoding and sending.
 func (t *telemetry) late(now time.Time, b *batch, indexes []int32) {
 	ctx := context.Background()
 	for len(indexes) > 0 {
@@ -132,7 +132,7 @@ func (t *telemetry) late(now time.Time, b *batch, indexes []int32) {
 	}
 }
 
-// request counts one request and what came of it.
+// request counts one request and its result.
 func (t *telemetry) request(ctx context.Context, res *response, events, size int, took time.Duration) {
 	option := t.status(res.word())
 	t.ExporterAmplitudeRequests.Add(ctx, 1, option)
@@ -141,7 +141,7 @@ func (t *telemetry) request(ctx context.Context, res *response, events, size int
 	t.ExporterAmplitudeRequestEvents.Record(ctx, int64(events), t.all)
 }
 
-// word is how metrics name the answer.
+// word returns the answer as named in metrics.
 func (r *response) word() string {
 	switch {
 	case r.keyRefused():

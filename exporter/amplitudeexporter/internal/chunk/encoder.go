@@ -23,7 +23,7 @@ const maxKept = 8 << 20
 // Encoder makes chunks. It keeps the memory it works in; use it from one goroutine.
 type Encoder struct {
 	event *event.Encoder
-	// maxEvent is the size from which an event cannot be sent even alone.
+	// maxEvent is the size above which an event cannot be sent even on its own.
 	maxEvent int
 	// sized tells that batches are cut by the bytes of their records.
 	sized bool

@@ -17,19 +17,18 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
-// Identity is the hash of a user or device id; 0 means that the event has none. Equal hashes of
-// different ids only cost parallelism.
+// Identity is the hash of a user or device id; 0 means that the event has none. Hash collisions only cost parallelism.
 type Identity uint64
 
-// deviceSalt keeps a user and a device of the same name apart.
+// deviceSalt keeps a user and a device with the same id apart.
 const deviceSalt = 0x9e3779b97f4a7c15
 
-// UserIdentity returns that of a user id.
+// UserIdentity returns the Identity of a user id.
 func UserIdentity(id string) Identity {
 	return Identity(xxh3.HashString(id) | 1)
 }
 
-// DeviceIdentity returns that of a device id.
+// DeviceIdentity returns the Identity of a device id.
 func DeviceIdentity(id string) Identity {
 	return Identity((xxh3.HashString(id) ^ deviceSalt) | 1)
 }
@@ -38,7 +37,7 @@ func DeviceIdentity(id string) Identity {
 type field struct {
 	name string
 	kind amplitude.Kind
-	// key is the JSON of the name with the comma before it and the colon after it.
+	// key is the name as JSON, with the preceding comma and the following colon.
 	key string
 	bit uint64
 }
@@ -54,7 +53,7 @@ func makeFields() map[string]*field {
 	return all
 }
 
-// The fields with a place of their own in an event.
+// The fields with a fixed place in an event.
 var (
 	fieldUserID    = fields[amplitude.FieldUserID]
 	fieldDeviceID  = fields[amplitude.FieldDeviceID]
@@ -70,23 +69,23 @@ type member struct {
 	value pcommon.Value
 }
 
-// Settings are what an encoder depends on.
+// Settings configure an encoder.
 type Settings struct {
-	// Allowed are patterns of the event names that may leave.
+	// Allowed are patterns of the event names to send.
 	Allowed []string
-	// MinIDLength is the shortest user or device id, in UTF-16 code units.
+	// MinIDLength is the minimum length of a user or device id, in UTF-16 code units.
 	MinIDLength int
-	// PartnerID is written to events that bring none; it may be empty.
+	// PartnerID is added to events that have none; it may be empty.
 	PartnerID string
-	// Version is that of the Collector, for the field library.
+	// Version is the version of the Collector, for the field library.
 	Version string
 }
 
-// Encoder writes log records as Amplitude events. It keeps the memory it works in; use it from one goroutine.
+// Encoder writes log records as Amplitude events. It reuses its memory, and must be used from one goroutine at a time.
 type Encoder struct {
 	allowed     pattern.List
 	minIDLength int
-	// library and partner are the JSON of these fields for events that bring none; partner may be empty.
+	// library and partner are the JSON of these fields for events that have none; partner may be empty.
 	library string
 	partner string
 
@@ -108,7 +107,7 @@ type Encoder struct {
 	sessionID pcommon.Value
 	eventJSON pcommon.Value
 
-	// The last event name is most often also the next one.
+	// The next event name is usually the same as the last.
 	lastName   string
 	lastReason Reason
 }
@@ -126,8 +125,8 @@ func NewEncoder(s Settings) *Encoder {
 	return e
 }
 
-// Encode appends the record as the JSON of an event. When the record cannot be one, dst comes back
-// unchanged with the reason.
+// Encode appends the record as the JSON of an event. If the record cannot be one, it returns dst unchanged, with the
+// reason.
 func (e *Encoder) Encode(dst []byte, record plog.LogRecord) (out []byte, user, device Identity, failed Failure) {
 	name := record.EventName()
 	if name != e.lastName || name == "" {
@@ -161,7 +160,7 @@ func (e *Encoder) checkName(name string) Reason {
 	return 0
 }
 
-// Forget lets go of the records of a batch, so that a pooled encoder does not keep them alive.
+// Forget releases the records of a batch, so that a pooled encoder does not keep them alive.
 func (e *Encoder) Forget() {
 	e.empty()
 	for _, list := range [...][]member{e.properties, e.user, e.group, e.groups, e.fields} {
@@ -177,7 +176,7 @@ func (e *Encoder) empty() {
 	e.eventJSON = pcommon.Value{}
 }
 
-// sort puts each attribute where it belongs in the event.
+// sort assigns each attribute to its part of the event.
 func (e *Encoder) sort(attributes pcommon.Map) Failure {
 	e.empty()
 	e.keys.next()
@@ -208,7 +207,7 @@ func (e *Encoder) sort(attributes pcommon.Map) Failure {
 	return Failure{}
 }
 
-// InsertID is the insert_id of the record that was encoded last, if it has one; of one that is no text it is empty.
+// InsertID returns the insert_id of the last encoded record, if it has one; it is empty if it is not a string.
 func (e *Encoder) InsertID() (id string, ok bool) {
 	if e.insertID == (pcommon.Value{}) {
 		return "", false
@@ -236,12 +235,12 @@ func (e *Encoder) setField(k *key, value pcommon.Value) {
 	}
 }
 
-// IsField tells whether an attribute amplitude.<name> carries a top-level field of an event.
+// IsField reports whether an attribute amplitude.<name> carries a top-level field of an event.
 func IsField(name string) bool {
 	return fields[name] != nil
 }
 
-// boundName cuts a name that an application chose, for dead letters.
+// boundName truncates a name from an application, for dead letters.
 func boundName(name string) string {
 	const longest = 128
 	return amplitude.Truncate(name, longest)
@@ -324,8 +323,8 @@ func (e *Encoder) write(dst []byte, name string, record plog.LogRecord) (out []b
 	return append(dst, '}'), user, device, Failure{}
 }
 
-// writeID writes an id that Amplitude takes. One that it would refuse is left out, since a refused
-// id fails the whole request and the other id may do.
+// writeID writes an id that Amplitude accepts. One that it would refuse is left out, because a refused id fails the
+// whole request, and the other id may suffice.
 func (e *Encoder) writeID(dst []byte, f *field, value pcommon.Value, hash func(string) Identity) ([]byte, Identity, Failure) {
 	if value == (pcommon.Value{}) {
 		return dst, 0, Failure{}
@@ -359,7 +358,7 @@ func (e *Encoder) writeID(dst []byte, f *field, value pcommon.Value, hash func(s
 	return AppendString(dst, id), hash(id), Failure{}
 }
 
-// appendInsertID keeps an id that is longer than what Amplitude keeps distinct, by its hash.
+// appendInsertID replaces an id that is too long for Amplitude to distinguish by its hash.
 func appendInsertID(dst []byte, value pcommon.Value) ([]byte, bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
@@ -384,7 +383,7 @@ func appendQuotedInt(dst []byte, n int64) []byte {
 	return append(dst, '"')
 }
 
-// appendInteger appends a whole number, which may also come as a double or as text.
+// appendInteger appends an integer, which may also be a double or text.
 func appendInteger(dst []byte, value pcommon.Value) ([]byte, bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeInt:
@@ -445,7 +444,7 @@ func (e *Encoder) appendField(dst []byte, f member) ([]byte, bool) {
 	return dst, false
 }
 
-// appendProperties appends the members of an object whose nesting level is depth.
+// appendProperties appends the members of an object with nesting level depth.
 func (e *Encoder) appendProperties(dst []byte, properties []member, depth int) []byte {
 	first := true
 	for i := range properties {
@@ -465,8 +464,8 @@ func (e *Encoder) appendProperties(dst []byte, properties []member, depth int) [
 	return dst
 }
 
-// appendOperations appends operations on user or group properties, by operator. It returns the name
-// of the operation whose value does not fit its operator, or "".
+// appendOperations appends operations on user or group properties, by operator. It returns the name of the first
+// operation whose value does not fit its operator, or "".
 func (e *Encoder) appendOperations(dst []byte, family string, operations []member) (out []byte, failed string) {
 	if len(operations) == 0 {
 		return dst, ""
@@ -516,7 +515,7 @@ func (e *Encoder) appendOperations(dst []byte, family string, operations []membe
 			dst = dst[:before]
 			opened = false
 		default:
-			dst[len(dst)-1] = '}' // instead of the last comma
+			dst[len(dst)-1] = '}' // replaces the last comma
 		}
 		firstOperator = firstOperator && !opened
 	}
@@ -526,7 +525,7 @@ func (e *Encoder) appendOperations(dst []byte, family string, operations []membe
 	return append(dst, '}'), ""
 }
 
-// appendOperand appends one property of an operation and a comma. It reports false when the value cannot be used.
+// appendOperand appends one property of an operation and a comma. It returns false if the value cannot be used.
 func (e *Encoder) appendOperand(dst []byte, operator string, p *member) ([]byte, bool) {
 	// Level 1 is the object of operators, level 2 the operator's object.
 	const depth = 2
@@ -536,7 +535,7 @@ func (e *Encoder) appendOperand(dst []byte, operator string, p *member) ([]byte,
 		dst = append(dst, p.json...)
 		return append(dst, `"`+amplitude.UnsetValue+`",`...), true
 	case kind == pcommon.ValueTypeEmpty:
-		// Amplitude does not say what setting a property to null does; removing one is $unset.
+		// Amplitude does not document what setting a property to null does; $unset removes one.
 		e.Lost[LossNull]++
 		return dst, true
 	case operator == amplitude.OpAdd && kind != pcommon.ValueTypeInt && kind != pcommon.ValueTypeDouble:

@@ -13,20 +13,21 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// elsewhere are the members of an event that are no fields: they come from the record itself or from families of attributes.
+// elsewhere are the members of an event that are not fields: they come from the record itself or from attribute
+// families.
 var elsewhere = map[string]struct{}{
 	amplitude.FieldEventType: {}, amplitude.FieldTime: {}, amplitude.FieldEventProperties: {},
 	amplitude.FieldUserProperties: {}, amplitude.FieldGroupProperties: {}, amplitude.FieldGroups: {},
 }
 
-// appendFurther appends the members of the JSON object that amplitude.event_json holds. It returns what is at fault, or "":
-// the text when it is no object, or a member that an attribute of its own has to say.
+// appendFurther appends the members of the JSON object in amplitude.event_json. It returns what is invalid, or "": the
+// text if it is not an object, or a member that must come from its own attribute.
 func appendFurther(dst []byte, value pcommon.Value) (out []byte, failed string) {
 	start := len(dst)
 	if value.Type() != pcommon.ValueTypeStr || !utf8.ValidString(value.Str()) {
 		return dst, amplitude.FieldEventJSON
 	}
-	// Half a surrogate pair goes on as it came.
+	// A lone surrogate is passed on unchanged.
 	in := jsontext.NewDecoder(bytes.NewBufferString(value.Str()), jsontext.AllowInvalidUTF8(true))
 	if in.PeekKind() != '{' {
 		return dst, amplitude.FieldEventJSON

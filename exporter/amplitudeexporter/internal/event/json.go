@@ -18,11 +18,11 @@ const (
 	hexDigits = "0123456789abcdef"
 	// replacement is written for each byte that is not part of valid UTF-8, as encoding/json does.
 	replacement = "\ufffd"
-	// maxBytesValue is the longest byte value whose base64 text is not cut.
+	// maxBytesValue is the longest byte value whose base64 text is not truncated.
 	maxBytesValue = amplitude.MaxStringLength / 4 * 3
 )
 
-// AppendString appends s as a JSON string. Valid UTF-8 stays as it is.
+// AppendString appends s as a JSON string. Valid UTF-8 is kept.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	if isPlain(s) {
@@ -33,7 +33,7 @@ func AppendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// isPlain tells whether s is ASCII that JSON needs no escapes for. It may say no for what is.
+// isPlain reports whether s is ASCII that needs no escapes in JSON. False negatives are possible.
 func isPlain(s string) bool {
 	n := len(s)
 	if n < 8 {
@@ -109,25 +109,25 @@ func load64(s string, i int) uint64 {
 		uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
 }
 
-// load32 reads four bytes of s in the same way.
+// load32 does the same for four bytes.
 func load32(s string, i int) uint32 {
 	_ = s[i+3]
 	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
 }
 
-// needsEscape tells whether one of eight bytes may be a control character, a quote, a backslash or not ASCII.
-// It may say yes for nothing but never no for something.
+// needsEscape reports whether any of eight bytes may be a control character, a quote, a backslash or not ASCII. False
+// positives are possible, false negatives are not.
 func needsEscape(w uint64) bool {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	return ((w-ones*0x20)|((w^(ones*'"'))-ones)|((w^(ones*'\\'))-ones)|w)&high != 0
 }
 
-// appendText appends s as a JSON string, cut to the length that Amplitude keeps.
+// appendText appends s as a JSON string, truncated to the length that Amplitude keeps.
 func appendText(dst []byte, s string) []byte {
 	return AppendString(dst, amplitude.Truncate(s, amplitude.MaxStringLength))
 }
 
-// appendFloat appends f in the shortest form that reads back as f, in the way of encoding/json. f must be finite.
+// appendFloat appends f in the shortest form that parses as f, like encoding/json. f must be finite.
 func appendFloat(dst []byte, f float64) []byte {
 	format := byte('f')
 	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
@@ -144,7 +144,7 @@ func appendFloat(dst []byte, f float64) []byte {
 	return dst
 }
 
-// isFinite tells whether JSON can hold f.
+// isFinite reports whether JSON can represent f.
 func isFinite(f float64) bool {
 	return !math.IsNaN(f) && !math.IsInf(f, 0)
 }
@@ -164,8 +164,8 @@ const (
 	LossCauses
 )
 
-// appendValue appends v as JSON. depth is the nesting level of the container that v is in. It
-// reports false, with dst unchanged, for a value that JSON or Amplitude cannot hold.
+// appendValue appends v as JSON. depth is the nesting level of the container of v. It returns false, with dst
+// unchanged, for a value that JSON or Amplitude cannot represent.
 func (e *Encoder) appendValue(dst []byte, v pcommon.Value, depth int) ([]byte, bool) {
 	switch v.Type() {
 	case pcommon.ValueTypeStr:
@@ -199,7 +199,7 @@ func (e *Encoder) appendValue(dst []byte, v pcommon.Value, depth int) ([]byte, b
 	}
 }
 
-// appendMap appends m, whose own nesting level is depth. Of a key that is there twice the first counts.
+// appendMap appends m, whose own nesting level is depth. The first value of a duplicate key wins.
 func (e *Encoder) appendMap(dst []byte, m pcommon.Map, depth int) []byte {
 	level := e.names.open()
 	dst = append(dst, '{')
@@ -243,7 +243,7 @@ func (e *Encoder) appendSlice(dst []byte, s pcommon.Slice, depth int) []byte {
 	return append(dst, ']')
 }
 
-// appendBase64 appends bytes as base64 text that Amplitude does not cut.
+// appendBase64 appends bytes as base64 text that Amplitude does not truncate.
 func appendBase64(dst []byte, b pcommon.ByteSlice) []byte {
 	raw := b.AsRaw()
 	if len(raw) > maxBytesValue {
@@ -254,5 +254,5 @@ func appendBase64(dst []byte, b pcommon.ByteSlice) []byte {
 	return append(dst, '"')
 }
 
-// LossNames are the causes of losses as written in metrics.
+// LossNames are the causes of losses in metrics.
 var LossNames = [LossCauses]string{"not_finite", "too_deep", "null", "empty_id", "placeholder_id", "short_id", "long_id"}

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// maxKeys and maxKeyBytes bound what an encoder remembers of attribute names.
+	// maxKeys and maxKeyBytes bound the attribute names that an encoder caches.
 	maxKeys     = 4096
 	maxKeyBytes = 256 << 10
 )
 
-// section is the part of an event that an attribute goes to.
+// section is the part of an event that an attribute belongs to.
 type section uint8
 
 const (
@@ -28,20 +28,20 @@ const (
 	sectionJSON
 )
 
-// key is what an attribute name means. It is worked out once, not for each record.
+// key is the meaning of an attribute name. It is determined once, not for each record.
 type key struct {
 	attribute string
 	section   section
 	// operator is the index into amplitude.Operators, for an operation.
 	operator uint8
 	field    *field
-	// name is the property's own name, and json is that name as JSON with the colon after it.
+	// name is the property's own name, and json is that name as JSON with the following colon.
 	name, json string
 	// record is the last record that had the attribute.
 	record uint64
 }
 
-// newKey reads an attribute name.
+// newKey parses an attribute name.
 func newKey(attribute string) *key {
 	k := &key{attribute: attribute}
 	rest, ours := strings.CutPrefix(attribute, amplitude.AttrPrefix)
@@ -49,7 +49,7 @@ func newKey(attribute string) *key {
 		k.setName(sectionProperty, attribute)
 		return k
 	}
-	// No field has a dot in its name, and each family has one.
+	// Field names have no dot, and families always have one.
 	family, rest, dotted := strings.Cut(rest, ".")
 	if !dotted {
 		if k.field = fields[family]; k.field != nil {
@@ -65,7 +65,7 @@ func newKey(attribute string) *key {
 	case amplitude.FieldGroupProperties:
 		k.setOperation(sectionGroup, rest)
 	case amplitude.FieldEventProperties:
-		// Any other name has an attribute of its own, and a property must not stand in an event twice.
+		// Any other name is its own attribute, and a property must not be in an event twice.
 		if strings.HasPrefix(rest, amplitude.AttrPrefix) {
 			k.setName(sectionProperty, rest)
 		}
@@ -82,7 +82,7 @@ func (k *key) setName(s section, name string) {
 	k.json = string(append(AppendString(nil, name), ':'))
 }
 
-// setOperation reads "<operator>.<property>", or the operator alone for the one that has no property.
+// setOperation parses "<operator>.<property>", or just the operator for the one without properties.
 func (k *key) setOperation(s section, rest string) {
 	word, name, _ := strings.Cut(rest, ".")
 	if (name == "") != (word == amplitude.OpClearAll) {
@@ -97,8 +97,8 @@ func (k *key) setOperation(s section, rest string) {
 	}
 }
 
-// keyTable remembers the attribute names of records. Those of one record are most often those of the
-// last one, in the same order, so that mostly one comparison finds a key.
+// keyTable caches the attribute names of records. Consecutive records usually have the same names in the same order, so
+// one comparison usually finds a key.
 type keyTable struct {
 	known  map[string]*key
 	bytes  int
@@ -109,14 +109,14 @@ type keyTable struct {
 // next begins a record.
 func (k *keyTable) next() {
 	if len(k.known) > maxKeys || k.bytes > maxKeyBytes {
-		// To clear a map takes as long as it ever was large.
+		// Clearing a map takes time proportional to its largest size.
 		k.known, k.order, k.bytes = nil, nil, 0
 	}
 	k.record++
 }
 
-// find returns the key of the record's attribute at a place, and whether the record had it before:
-// of an attribute that is there twice the first counts.
+// find returns the key of the record's attribute at a position, and whether it is a duplicate in the record: the first
+// one wins.
 func (k *keyTable) find(place int, attribute string) (found *key, repeated bool) {
 	if place < len(k.order) && k.order[place].attribute == attribute {
 		found = k.order[place]

@@ -6,20 +6,20 @@ package event // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter
 // manyNames is the size from which an object's names are looked up in a map rather than one by one.
 const manyNames = 32
 
-// nameSets keeps a JSON object from naming a key twice, for objects nested in each other.
-// The names of all open objects lie in one slice, so that ordinary events need no allocation.
+// nameSets keeps JSON objects, which may be nested, free of duplicate keys. The names of all open objects are in one
+// slice, so that ordinary events need no allocation.
 type nameSets struct {
 	names []string
 	large map[levelName]struct{}
 }
 
-// levelName is a name in the object that was opened at a level.
+// levelName is a name in the object opened at a level.
 type levelName struct {
 	level int
 	name  string
 }
 
-// open starts an object inside those that are open and returns its level.
+// open starts an object inside the open ones and returns its level.
 func (s *nameSets) open() int {
 	return len(s.names)
 }
@@ -61,7 +61,7 @@ func (s *nameSets) close(level int) {
 	s.names = s.names[:level]
 }
 
-// contains looks at the end of names first: those of one event often begin alike.
+// contains compares the ends of names first: those of one event often start the same.
 func contains(names []string, name string) bool {
 	if len(name) < 8 {
 		for _, seen := range names {

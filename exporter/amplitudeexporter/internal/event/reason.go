@@ -3,12 +3,12 @@
 
 package event // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 
-// Reason is why an event cannot be delivered, or why a record is not an event. The list is closed.
+// Reason is why an event cannot be delivered, or why a record is not an event. The set is closed.
 type Reason uint8
 
-// The reasons, in the order of an event's way.
+// The reasons, in the order of processing.
 const (
-	// Found before sending; the first two are records of others, not failures.
+	// Detected before sending; the first two are foreign records, not failures.
 	ReasonNotAnEvent Reason = iota + 1
 	ReasonNotAllowed
 	ReasonNoID
@@ -25,13 +25,13 @@ const (
 	ReasonSilenced
 	ReasonRefused
 	ReasonForbidden
-	// It failed again and again, alone, while others got through.
+	// It failed repeatedly on its own while others got through.
 	ReasonFailing
-	// Tried for as long as retry_on_failure::max_elapsed_time says.
+	// It was retried for retry_on_failure::max_elapsed_time.
 	ReasonRetriesEnded
-	// Its user or device has its share of the slow lane.
+	// Its user or device has filled its share of the slow lane.
 	ReasonSlowLaneShare
-	// The Collector stops and the slow lane has no storage.
+	// The Collector stopped, and the slow lane has no storage.
 	ReasonShutdown
 	ReasonCount
 )
@@ -58,12 +58,12 @@ var ReasonNames = [ReasonCount]string{
 	ReasonShutdown:          "shutdown",
 }
 
-// String returns the reason as written in metrics and dead letters.
+// String returns the reason as in metrics and dead letters.
 func (r Reason) String() string {
 	return ReasonNames[r]
 }
 
-// MeantAsEvent tells whether a record with this problem was meant to reach Amplitude.
+// MeantAsEvent reports whether a record with this problem was meant to reach Amplitude.
 func (r Reason) MeantAsEvent() bool {
 	return r != ReasonNotAnEvent && r != ReasonNotAllowed
 }
@@ -71,8 +71,8 @@ func (r Reason) MeantAsEvent() bool {
 // Failure is why and where an event failed.
 type Failure struct {
 	Reason Reason
-	// Field is the event's field at fault, if one is known.
+	// Field is the invalid field of the event, if it is known.
 	Field string
-	// Status is the HTTP status of the answer, 0 when the event was never sent.
+	// Status is the HTTP status of the answer, or 0 if the event was never sent.
 	Status int
 }

@@ -8,13 +8,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// maxDepth is how many maps and lists may be within each other in what goes to disk. The core writes any number, but
-// since v0.165 it reads no more than 100 levels of protobuf, of which a map has three. Deeper values come in OTLP as
-// JSON, and one would make the whole request unreadable, its neighbors included.
+// maxDepth is how deeply maps and lists may be nested in what is written to disk. The core writes any depth, but since
+// v0.165 it reads at most 100 levels of protobuf, of which a map takes three. Deeper values arrive in OTLP JSON, and
+// one would make the whole request unreadable, including its neighbors.
 const maxDepth = 28
 
-// shallow returns logs without the values that lie too deep, which become empty, and how many they were. Logs are not
-// written to: they are copied if there is such a value.
+// shallow returns logs in which values nested too deeply are emptied, and how many there were. It does not modify logs,
+// but copies them if there is such a value.
 func shallow(logs plog.Logs) (plog.Logs, int) {
 	if !isDeep(logs) {
 		return logs, 0
@@ -91,7 +91,7 @@ func isShallow(v pcommon.Value, depth int) bool {
 	return true
 }
 
-// cut empties the maps and lists that lie too deep and returns how many they were.
+// cut empties the maps and lists that are nested too deeply, and returns how many there were.
 func cut(v pcommon.Value, depth int) (n int) {
 	switch v.Type() {
 	case pcommon.ValueTypeMap:

@@ -26,7 +26,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// Settings are what an exporter gives to its queue.
+// Settings configure the queue of an exporter.
 type Settings struct {
 	Queue configoptional.Optional[exporterhelper.QueueBatchConfig]
 	Retry configretry.BackOffConfig
@@ -35,43 +35,46 @@ type Settings struct {
 	Encode func(refs iter.Seq[records.Ref]) *chunk.Chunk
 	// Lend makes one that is good until done is called, if it is.
 	Lend func(refs iter.Seq[records.Ref]) (c *chunk.Chunk, done func())
-	// Deliver takes one batch after the other, in order. What [NewLeft] makes asks for another try of a part. It decides
-	// itself when a batch is given up: the queue never does, whatever Retry says.
+	// Deliver is called with one batch after the other, in order. It returns an error from [NewLeft] to retry a part.
+	// It decides itself when a batch is given up: the queue never does, regardless of Retry.
 	Deliver func(ctx context.Context, parts chunk.Parts, try Try) error
 	// Start runs before the queue starts, Shutdown after it has stopped.
 	Start    component.StartFunc
 	Shutdown component.ShutdownFunc
 
-	// Now is the time at which records come.
+	// Now returns the arrival time of records.
 	Now func() time.Time
-	// Oldest is told when the earliest of the records came that are being delivered, or wait for their next try; 0: there are none.
+	// Oldest is called with the arrival time of the earliest record that is being delivered or waits for its next try;
+	// 0 if there is none.
 	Oldest func(arrived int64)
-	// Claim is told of records before the queue can take them. What it returns is called if the queue does not.
+	// Claim is called with records before the queue can accept them. The function that it returns is called if the
+	// queue does not.
 	Claim func(ctx context.Context, logs plog.Logs) (unclaim func())
-	// Received is told of the records that the queue took; where senders wait for the result, Deliver knows better.
+	// Received is called with the number of records that the queue accepted; if senders wait for the result, Deliver
+	// counts them instead.
 	Received func(ctx context.Context, records int)
-	// TooDeep is told of values that are left out, since they could not be read back from disk.
+	// TooDeep is called with the number of values that are left out because they could not be read back from disk.
 	TooDeep func(ctx context.Context, values int)
-	// Unreadable is told of a request on disk, of this size in bytes, that cannot be read back.
+	// Unreadable is called for a request on disk, with its size in bytes, that cannot be read.
 	Unreadable func(err error, size int)
-	// MaxWait is how long a sender waits for room in the queue; 0 is forever.
+	// MaxWait is how long a sender waits for room in the queue; 0 means forever.
 	MaxWait time.Duration
-	// Cut ends what is in flight. It is called when Shutdown takes longer than ShutdownTimeout; 0 is never.
+	// Cut cancels what is in flight. It is called when Shutdown takes longer than ShutdownTimeout; 0 means never.
 	Cut             func()
 	ShutdownTimeout time.Duration
-	// Log may bound how often it writes.
+	// Log may be rate-limited.
 	Log *zap.Logger
 }
 
-// Try tells which try of a batch it is.
+// Try describes an attempt to deliver a batch.
 type Try struct {
-	// Number of tries before this one.
+	// Number of attempts before this one.
 	Number int
-	// Since is when the first one began.
+	// Since is when the first attempt began.
 	Since time.Time
-	// Waiting tells that more waits for this batch to end.
+	// Waiting: more waits for this batch to end.
 	Waiting bool
-	// Last tells that nobody has the batch after this try: the queue stops, and is in memory.
+	// Last: the batch is lost after this attempt, because the queue is in memory and stops.
 	Last bool
 }
 
@@ -98,7 +101,7 @@ func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.L
 			return r, nil
 		},
 		func(ctx context.Context, r xexporterhelper.Request) error { return o.send(ctx, r.(*request)) },
-		// The host that exporterhelper hands on is the queue's.
+		// exporterhelper would pass the queue's host.
 		exporterhelper.WithStart(func(ctx context.Context, _ component.Host) error { return s.Start(ctx, o.host) }),
 		exporterhelper.WithShutdown(func(ctx context.Context) error {
 			if o.inMemory != nil {
@@ -128,7 +131,7 @@ func (s *Settings) onDisk() bool {
 	return queue != nil && queue.StorageID != nil
 }
 
-// keepsOrder tells whether there is one order of batches: with partitions there are several.
+// keepsOrder reports whether there is a single order of batches: with partitions, there are several.
 func (s *Settings) keepsOrder() bool {
 	queue := s.Queue.Get()
 	return queue == nil || !queue.Batch.HasValue() || len(queue.Batch.Get().Partition.MetadataKeys) == 0
@@ -141,14 +144,14 @@ type ordered struct {
 	id       component.ID
 	host     component.Host
 	send     func(ctx context.Context, r *request) error
-	inMemory *leavings // nil where somebody else still has what is not delivered
+	inMemory *leavings // nil if undelivered batches are kept elsewhere
 	waiting  waiting
 
 	stop    sync.Once
 	stopped error
 }
 
-// Start starts the exporter and its queue, whose storage may become full.
+// Start starts the exporter and its queue, whose storage may fill up.
 func (o *ordered) Start(ctx context.Context, host component.Host) error {
 	o.host = host
 	if o.settings.onDisk() {
@@ -159,7 +162,7 @@ func (o *ordered) Start(ctx context.Context, host component.Host) error {
 	return o.Logs.Start(ctx, host)
 }
 
-// Shutdown may be called twice, which the retries of exporterhelper do not bear.
+// Shutdown may be called twice; exporterhelper's retry sender would panic.
 func (o *ordered) Shutdown(ctx context.Context) error {
 	o.stop.Do(func() {
 		if o.settings.ShutdownTimeout > 0 {
@@ -174,7 +177,7 @@ func (o *ordered) Shutdown(ctx context.Context) error {
 	return o.stopped
 }
 
-// deliver delivers a batch behind all that were begun before it.
+// deliver delivers a batch after all that were begun before it.
 func (o *ordered) deliver(ctx context.Context, r *request, order *batchOrder) error {
 	r.try.Waiting = o.waiting.behind(r)
 	o.settings.Oldest(o.waiting.delivering(r))
@@ -189,11 +192,12 @@ func (o *ordered) deliver(ctx context.Context, r *request, order *batchOrder) er
 	return err
 }
 
-// ErrFull asks the sender to come again.
+// ErrFull asks the sender to retry.
 var ErrFull = errors.New("the sending queue is full: send it again later")
 
-// ConsumeLogs hands the logs to the queue and counts them if it took them. What the queue can never hold at once is taken
-// in pieces; if one is refused the sender repeats them all, and those before are the same events by their insert_id.
+// ConsumeLogs hands the logs to the queue and counts them if the queue accepts them. What can never fit into the queue
+// at once is offered in pieces; if one is refused, the sender repeats all of them, and those before have the same
+// insert_ids.
 func (o *ordered) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	queue := o.settings.Queue.Get()
 	if queue == nil || queue.WaitForResult {
@@ -235,7 +239,7 @@ func pieces(logs plog.Logs, queue *exporterhelper.QueueBatchConfig) iter.Seq[plo
 	}
 }
 
-// offer waits for room for no longer than a sender may.
+// offer waits for room, for at most MaxWait.
 func (o *ordered) offer(ctx context.Context, logs plog.Logs) error {
 	n := logs.LogRecordCount()
 	waiting, cancel := ctx, context.CancelFunc(func() {})
@@ -259,7 +263,7 @@ func (o *ordered) offer(ctx context.Context, logs plog.Logs) error {
 	return nil
 }
 
-// take hands logs to the queue, or to whoever delivers them at once.
+// take hands logs to the queue, or delivers them immediately without one.
 func (o *ordered) take(ctx context.Context, logs plog.Logs) error {
 	unclaim := o.settings.Claim(ctx, logs)
 	lent := loan{done: func() {}}

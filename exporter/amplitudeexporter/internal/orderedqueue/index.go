@@ -20,15 +20,15 @@ import (
 const (
 	// ClientName is the name of the queue's client within the storage extension.
 	ClientName = "logs"
-	// indexKey is where exporterhelper's queue keeps which requests it has, as protobuf.
+	// indexKey is where exporterhelper's queue stores its index of requests, as protobuf.
 	indexKey = "qmv0"
-	// maxGap bounds the requests between the first unfinished one and the next to read; more means
-	// that the index is not understood.
+	// maxGap bounds the requests between the first unfinished one and the next to read; more means that the format of
+	// the index is unknown.
 	maxGap = 1 << 20
 )
 
-// The fields of the index: two sizes, the next request to read, the next to write, all 64 bits wide
-// and left out when 0, and the list of those that were handed out and not finished.
+// The fields of the index: two sizes, the next request to read and the next to write, all 64 bits wide and omitted if
+// 0, and the list of requests that were handed out and not finished.
 const (
 	fieldItems protowire.Number = iota + 1
 	fieldBytes
@@ -43,7 +43,7 @@ type index struct {
 	unfinished []uint64
 }
 
-// parseIndex returns false for anything that is not exactly as known.
+// parseIndex returns false for anything that does not have exactly the known format.
 func parseIndex(raw []byte) (q index, ok bool) {
 	for len(raw) > 0 {
 		field, kind, n := protowire.ConsumeTag(raw)
@@ -78,7 +78,7 @@ func parseIndex(raw []byte) (q index, ok bool) {
 	return q, true
 }
 
-// Stored is how many requests wait in the queue of this client.
+// Stored returns how many requests wait in the queue of this client.
 func Stored(ctx context.Context, client storage.Client) (int, error) {
 	raw, err := client.Get(ctx, indexKey)
 	if err != nil {
@@ -91,7 +91,7 @@ func Stored(ctx context.Context, client storage.Client) (int, error) {
 	return int(q.fields[fieldWrite]-q.fields[fieldRead]) + len(q.unfinished), nil
 }
 
-// rewind makes the first unfinished request the next to read. It returns nil when there is nothing to do.
+// rewind makes the first unfinished request the next to read. It returns nil if there is nothing to do.
 func (q *index) rewind() []byte {
 	if len(q.unfinished) == 0 {
 		return nil
@@ -111,11 +111,10 @@ func (q *index) rewind() []byte {
 	return raw
 }
 
-// keepOrder runs before the queue opens its storage. The queue would move the requests that the
-// last run had begun behind all others, so that after a restart a user's older event overtakes a newer
-// one and the user property ends wrong. Here they stay where they are: reading begins at the first of
-// them again. Requests in between that were finished are gone from the storage, and an empty one takes
-// their place. Whatever is not as expected is left to the queue.
+// keepOrder runs before the queue opens its storage. The queue would move the requests that the last process had
+// started behind all others, so that after a restart a user's older event would overtake a newer one and leave the user
+// property wrong. Here, they stay in place: reading starts again at the first of them. Requests in between that were
+// finished are gone from the storage, and an empty one replaces them. Anything unexpected is left to the queue.
 func keepOrder(ctx context.Context, host component.Host, storageID, id component.ID, log *zap.Logger) {
 	extension, ok := host.GetExtensions()[storageID].(storage.Extension)
 	if !ok {

@@ -14,29 +14,28 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 )
 
-// batchOrder keeps batches in the order in which they were begun. exporterhelper's batcher hands over
-// full batches and those whose time is up in two goroutines, and the later one can be first at the
-// exporter. Such a batch then carries the earlier ones: they are delivered before it, in one go, and
-// find their work done when they arrive themselves.
+// batchOrder keeps batches in the order in which they were begun. exporterhelper's batcher hands over full batches and
+// timed-out ones in two goroutines, and the later one can reach the exporter first. Such a batch then carries the
+// earlier ones: they are delivered just before it, and find their work done when they arrive.
 type batchOrder struct {
 	mu sync.Mutex
-	// coming are the batches that were begun and have not arrived, in order.
+	// coming are the batches that were begun but have not arrived, in order.
 	coming []*ticket
 }
 
 // ticket is a batch's place in the order.
 type ticket struct {
 	request *request
-	// arrived is set once the batch was handed to the exporter, which may happen again for retries.
+	// arrived is set once the batch was handed to the exporter, which happens again for retries.
 	arrived bool
 	// carried are the earlier batches that are delivered with this one.
 	carried []*ticket
-	// done is set when the batch that carried this one has ended, and err is how.
+	// done is set when the batch that carried this one has ended; err is its result.
 	done bool
 	err  error
 }
 
-// begin takes the next place. The request may still grow until another place is taken.
+// begin takes the next place. The request may grow until another place is taken.
 func (o *batchOrder) begin(r *request) *ticket {
 	t := &ticket{request: r}
 	o.mu.Lock()
@@ -45,7 +44,7 @@ func (o *batchOrder) begin(r *request) *ticket {
 	return t
 }
 
-// deliver pushes a batch behind all that were begun before it.
+// deliver pushes a batch after all that were begun before it.
 func (o *batchOrder) deliver(ctx context.Context, r *request, push func(context.Context, chunk.Parts, Try) error) error {
 	if r.try.Number == 0 {
 		r.try.Since = time.Now()
@@ -65,8 +64,8 @@ func (o *batchOrder) deliver(ctx context.Context, r *request, push func(context.
 	return err
 }
 
-// arrive takes the batch out of those to come, and tells whether another one carried it. Earlier ones
-// that have not arrived are put before it.
+// arrive removes the batch from those to come, and reports whether another one carried it. Earlier ones that have not
+// arrived are put before it.
 func (o *batchOrder) arrive(r *request) (done bool) {
 	t := r.ticket
 	o.mu.Lock()

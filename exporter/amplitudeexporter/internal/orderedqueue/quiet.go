@@ -10,11 +10,11 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// exportingFailed begins what exporterhelper logs about each try that fails, at levels up to error.
+// exportingFailed starts what exporterhelper logs about each failed attempt, at levels up to error.
 const exportingFailed = "Exporting failed."
 
-// quiet returns a logger that has those lines at debug level: an outage has many of them, and some say that events are
-// dropped which are not. Deliver says what there is to say.
+// quiet returns a logger that writes those lines at debug level: an outage has many of them, and some wrongly say that
+// events are dropped. Deliver logs what matters.
 func quiet(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return quietCore{core} }))
 }

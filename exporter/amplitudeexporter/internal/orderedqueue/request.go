@@ -25,13 +25,13 @@ type request struct {
 	parts chunk.Parts
 	// arrived is when the logs came.
 	arrived int64
-	// items is the number of records that the queue was told of.
+	// items is the number of records reported to the queue.
 	items int
-	// order is nil when no order can be kept between batches.
+	// order is nil if no order can be kept between batches.
 	order *batchOrder
 	// ticket is set when the request begins a batch.
 	ticket *ticket
-	// try is the next one; what is left of the request after it has the same.
+	// try is the next attempt; what is left of the request after it shares it.
 	try *Try
 }
 
@@ -56,9 +56,8 @@ func (r *request) BytesSize() int {
 	return r.parts.Bytes()
 }
 
-// MergeSplit appends another request to this one, or begins a batch with this one when there is no
-// other. The batcher calls it under its lock, in the order of the queue, so the order of the
-// beginnings is the order in which batches have to be delivered.
+// MergeSplit appends another request to this one, or begins a batch with this one if there is no other. The batcher
+// calls it under its lock, in the order of the queue, so batches have to be delivered in the order in which they begin.
 func (r *request) MergeSplit(_ context.Context, maxSize int, sizer exporterhelper.RequestSizerType, other xexporterhelper.Request) ([]xexporterhelper.Request, error) {
 	if other != nil {
 		next, ok := other.(*request)
@@ -73,7 +72,7 @@ func (r *request) MergeSplit(_ context.Context, maxSize int, sizer exporterhelpe
 	return r.split(maxSize, sizer), nil
 }
 
-// split cuts the request into parts of at most maxSize; 0 leaves it whole. A record that is larger stands alone.
+// split divides the request into parts of at most maxSize; 0 leaves it whole. A larger record becomes its own part.
 func (r *request) split(maxSize int, sizer exporterhelper.RequestSizerType) (parts []xexporterhelper.Request) {
 	size, total := chunk.Items, r.items
 	if sizer == exporterhelper.RequestSizerTypeBytes {
@@ -97,7 +96,7 @@ func (r *request) split(maxSize int, sizer exporterhelper.RequestSizerType) (par
 	return parts
 }
 
-// left is an error that asks for another try of a part.
+// left is an error that asks to retry a part.
 type left struct {
 	error
 	parts chunk.Parts
@@ -120,7 +119,7 @@ func (l left) As(target any) bool {
 	return true
 }
 
-// NewLeft returns an error that asks for another try of some records of a batch.
+// NewLeft returns an error that asks to retry some records of a batch.
 func NewLeft(err error, parts chunk.Parts) error { return left{err, parts} }
 
 // OnError returns the request that is left after an error.
@@ -134,10 +133,10 @@ func (r *request) OnError(err error) xexporterhelper.Request {
 	return next
 }
 
-// encoding writes requests to disk as those of any other exporter of logs look.
+// encoding writes requests to disk in the format of any other logs exporter.
 type encoding struct {
 	order *batchOrder
-	// read is told of the records of each request that is read back.
+	// read is called with the number of records of each request that is read.
 	read       func(records int)
 	unreadable func(err error, size int)
 }
@@ -151,7 +150,7 @@ func (encoding) Marshal(ctx context.Context, r xexporterhelper.Request) ([]byte,
 	return records.AppendArrival(raw, r.(*request).arrived), nil
 }
 
-// Unmarshal reads a request back. The queue deletes what cannot be read, and says so at debug level only.
+// Unmarshal reads a request. The queue deletes what cannot be read, and logs it only at debug level.
 func (e encoding) Unmarshal(raw []byte) (context.Context, xexporterhelper.Request, error) {
 	ctx, logs, err := readStored(raw)
 	if err != nil {
@@ -183,7 +182,7 @@ func (references) Ref(r xexporterhelper.Request) {
 	}
 }
 
-// Unref lets them go.
+// Unref releases them.
 func (references) Unref(r xexporterhelper.Request) {
 	if logs := r.(*request).logs; logs != (plog.Logs{}) {
 		pref.UnrefLogs(logs)

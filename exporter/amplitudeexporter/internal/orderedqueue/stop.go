@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumererror"
 )
 
-// leavings are the batches of a queue in memory that wait for their next try. When exporterhelper stops it lets go of
-// them, and of each later batch that fails once. Here none is let go of before a last try, in its place.
+// leavings are the batches of a queue in memory that wait for their next attempt. When exporterhelper stops, it drops
+// them and each later batch that fails once. Here, none is dropped before a last attempt, in order.
 type leavings struct {
 	deliver func(ctx context.Context, r *request) error
 
@@ -20,7 +20,7 @@ type leavings struct {
 	waiting  map[*Try]*request
 }
 
-// send delivers a batch, behind those of before that nobody else would try again.
+// send delivers a batch, after earlier ones that would not be retried otherwise.
 func (l *leavings) send(ctx context.Context, r *request) error {
 	if l.isStopping() {
 		l.lastTries(ctx, r.try)
@@ -40,7 +40,7 @@ func (l *leavings) send(ctx context.Context, r *request) error {
 	return err
 }
 
-// lastTries delivers the batches that wait, but for one whose next try has come.
+// lastTries delivers the waiting batches, except for one whose next attempt has come.
 func (l *leavings) lastTries(ctx context.Context, but *Try) {
 	l.mu.Lock()
 	var left []*request
@@ -53,7 +53,7 @@ func (l *leavings) lastTries(ctx context.Context, but *Try) {
 	l.mu.Unlock()
 	for _, r := range left {
 		r.try.Last = true
-		_ = l.deliver(ctx, r) // which has told what became of it
+		_ = l.deliver(ctx, r) // which reports the outcome
 	}
 }
 

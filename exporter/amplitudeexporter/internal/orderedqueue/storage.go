@@ -14,16 +14,16 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
 
-// queueHost is the host as the sending queue sees it: its storage can be read while it cannot be written.
+// queueHost is the host as seen by the sending queue: its storage can be read even while it cannot be written.
 type queueHost struct {
 	component.Host
 	storageID component.ID
-	// index is told of the queue's index whenever it is written.
+	// index is called with the queue's index whenever it is written.
 	index func(raw []byte)
 	log   *zap.Logger
 }
 
-// GetExtensions returns the host's extensions, the queue's storage wrapped.
+// GetExtensions returns the host's extensions, with the queue's storage wrapped.
 func (h *queueHost) GetExtensions() map[component.ID]component.Component {
 	extensions := h.Host.GetExtensions()
 	if extension, ok := extensions[h.storageID].(storage.Extension); ok {
@@ -49,17 +49,17 @@ func (s *queueStorage) GetClient(ctx context.Context, kind component.Kind, id co
 	return &queueClient{Client: client, index: s.index, log: s.log}, nil
 }
 
-// queueClient makes up for what exporterhelper's queue does when the storage is full. To take out a
-// request, the queue writes its index and reads the request in one step; when that fails it deletes the
-// request, at debug level. Here the request is read all the same. The index on disk then lags behind the
-// one in memory, so that a crash sends again, with the same insert_id, what was already sent.
+// queueClient compensates for exporterhelper's behavior when the storage is full. To take out a request, the queue
+// writes its index and reads the request in one step; if that fails, it deletes the request, and logs it only at debug
+// level. Here, the request is read anyway. The index on disk then lags behind the one in memory, so after a crash,
+// events that were already sent are sent again with the same insert_id.
 type queueClient struct {
 	storage.Client
 	index func(raw []byte)
 	log   *zap.Logger
 }
 
-// Batch executes the operations. When writing the index fails, what is to be read is still read.
+// Batch executes the operations. If writing the index fails, it still performs the reads.
 func (c *queueClient) Batch(ctx context.Context, operations ...*storage.Operation) error {
 	for _, o := range operations {
 		if o.Type == storage.Set && o.Key == indexKey {

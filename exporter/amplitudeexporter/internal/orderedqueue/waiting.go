@@ -13,25 +13,26 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// waiting knows whether anything waits behind the batch that is being delivered, with batches, partitions or neither.
+// waiting tracks whether anything waits behind the batch being delivered, with batches, partitions or neither.
 type waiting struct {
-	// inMemory counts the records that are out of the storage, or in a queue without one, and not finished.
+	// inMemory counts the unfinished records that were taken out of the storage, or are in a queue without one.
 	inMemory atomic.Int64
-	// onDisk tells that the storage has requests that were not taken out.
+	// onDisk: the storage has requests that were not taken out.
 	onDisk atomic.Bool
 
 	mu sync.Mutex
-	// first is when the earliest record came of each batch that is being delivered or waits for its next try.
+	// first is the arrival time of the earliest record of each batch that is being delivered or waits for its next
+	// attempt.
 	first map[*Try]int64
 }
 
-// behind tells whether there is more than a batch.
+// behind reports whether there is more than this batch.
 func (w *waiting) behind(r *request) bool {
 	return w.onDisk.Load() || w.inMemory.Load() > int64(r.items)
 }
 
-// delivering notes that a batch is being delivered, and done that it no longer is. Both return when the earliest record of
-// all such batches came, 0 without one.
+// delivering notes that a batch is being delivered, and done that it no longer is. Both return the arrival time of the
+// earliest record of all such batches, or 0.
 func (w *waiting) delivering(r *request) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -51,10 +52,10 @@ func (w *waiting) done(r *request) int64 {
 
 func (w *waiting) earliest() int64 { return records.Earliest(maps.Values(w.first)) }
 
-// came counts records.
+// came counts arrived records.
 func (w *waiting) came(records int) { w.inMemory.Add(int64(records)) }
 
-// went counts what is finished of a batch of so many records; left is what there is to be tried again, nil for nothing.
+// went counts the finished records of a batch with this many records; left is what has to be retried, or nil.
 func (w *waiting) went(records int, left xexporterhelper.Request) {
 	if left != nil {
 		records -= left.ItemsCount()
@@ -62,7 +63,7 @@ func (w *waiting) went(records int, left xexporterhelper.Request) {
 	w.inMemory.Add(-int64(records))
 }
 
-// index notes what the queue's index says.
+// index reads the queue's index.
 func (w *waiting) index(raw []byte) {
 	if q, ok := parseIndex(raw); ok {
 		w.onDisk.Store(q.fields[fieldWrite] > q.fields[fieldRead])

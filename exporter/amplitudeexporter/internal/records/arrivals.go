@@ -20,19 +20,19 @@ func Earliest(times iter.Seq[int64]) (first int64) {
 	return first
 }
 
-// ArrivedAt reads a time as it is kept here.
+// ArrivedAt converts a time as stored here.
 func ArrivedAt(at int64) time.Time { return time.Unix(0, at) }
 
-// fieldArrival is far from the fields that OTLP has in logs, whose readers pass over it.
+// fieldArrival is far from the fields of logs in OTLP, whose readers skip it.
 const fieldArrival protowire.Number = 21500
 
-// AppendArrival appends the time at which they came to logs in protobuf.
+// AppendArrival appends the arrival time to logs in protobuf.
 func AppendArrival(raw []byte, at int64) []byte {
 	raw = protowire.AppendTag(raw, fieldArrival, protowire.Fixed64Type)
 	return protowire.AppendFixed64(raw, uint64(at))
 }
 
-// ReadArrival returns the time that AppendArrival appended, 0 if it did not.
+// ReadArrival returns the time that AppendArrival appended, or 0.
 func ReadArrival(raw []byte) int64 {
 	for len(raw) > 0 {
 		field, kind, n := protowire.ConsumeTag(raw)

@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package records takes single log records out of logs, and puts them together again.
+// Package records extracts single log records from logs, and puts them together again.
 package records // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// Ref is a record with the resource and the scope that it belongs to, and when it came, in nanoseconds since 1970 (0: unknown).
+// Ref is a record with its resource and scope, and its arrival time in nanoseconds since 1970 (0: unknown).
 type Ref struct {
 	Resource plog.ResourceLogs
 	Scope    plog.ScopeLogs
@@ -84,9 +84,9 @@ func Runs[E any](list iter.Seq[E], most int, size func(E) int) iter.Seq[[]E] {
 	}
 }
 
-// Collect copies records into new logs, keeping their order, resources and scopes. Of a resource or scope with more than
-// [maxContext] bytes of attributes only the first of them are copied, and the others counted as dropped: each part of a
-// request has a copy, and no event is made of them.
+// Collect copies records into new logs, keeping their order, resources and scopes. If a resource or scope has more than
+// [maxContext] bytes of attributes, only the first of them are copied, and the rest is counted as dropped: each part of
+// a request has a copy, and events do not use them.
 func Collect(refs iter.Seq[Ref]) plog.Logs {
 	logs := plog.NewLogs()
 	var last Ref
@@ -123,10 +123,10 @@ func Collect(refs iter.Seq[Ref]) plog.Logs {
 	return logs
 }
 
-// maxContext is how much of the attributes of a resource or scope is copied, in bytes.
+// maxContext bounds the copied attributes of a resource or scope, in bytes.
 const maxContext = 64 << 10
 
-// fitting is how many of the attributes of a resource or scope have room.
+// fitting returns how many of the attributes of a resource or scope fit.
 func fitting(attributes pcommon.Map) (n int) {
 	left := maxContext
 	for name, value := range attributes.All() {
@@ -155,7 +155,8 @@ func copyFirst(n int, from, to pcommon.Map) (dropped uint32) {
 	return uint32(from.Len() - n)
 }
 
-// fits takes what a value needs from what is left, and tells whether there was enough. It looks no further than that.
+// fits subtracts what a value needs from what is left, and reports whether there was enough. It stops as soon as there
+// is not.
 func fits(value pcommon.Value, left *int) bool {
 	const valueCost = 16
 	*left -= valueCost
