@@ -120,7 +120,8 @@ func queueOnDisk(o cmdline.Options, d *document) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.stop()) }()
-	d.printf("\n## A queue on disk\n\nW1's events come while Amplitude is away, are kept on disk without fsync, and go out when it is back. Starts are those with the queue full.\n\n" +
+	d.printf("\n## A queue on disk\n\nW1's events come while Amplitude is away, are kept on disk without fsync, and go out when it is back. Starts are those with the queue full. " +
+		"The peak includes the pages of the file that are mapped into memory, which the system takes back when it needs them.\n\n" +
 		"| events in the queue | bytes on disk an event | CPU ns an event to keep it | peak MiB | start after a clean stop, s | after a kill, s | CPU ns an event to deliver it | events/s | lost |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for n := 10_000; n <= o.Events; n *= 10 {
 		if err := inFolder(func(folder string) error { return queueOf(o, d, to, folder, n) }); err != nil {
