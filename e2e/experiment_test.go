@@ -108,7 +108,7 @@ var experimentRows = []experimentRow{
 		types:      []string{"[Experiment] Impression", "Hero Shown"},
 		properties: map[string]any{"[Experiment] banner": "v2"},
 		check: func(t *testing.T, c *harness.Collector, _ []harness.Event) {
-			assert.Contains(t, sandboxText(t, c, http.MethodGet, "/_sandbox/events?verdict=stored", ""), "an exposure under a name of its own counts toward event volume")
+			assert.Contains(t, sandboxText(t, c, http.MethodGet, "/_sandbox/events?verdict=stored", ""), "an exposure with a custom event name counts toward event volume")
 		},
 	},
 	{

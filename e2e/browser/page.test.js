@@ -146,7 +146,7 @@ test("user: properties now, who set them, and where the variant changed", async 
   assert.match(await page.locator(".user").innerText(), /company: acme/);
   await picture(page, "user");
   await api.send([exposure("shopper-1001", "checkout-button", null)]);
-  await sees("and is not set any more");
+  await sees("and is not set anymore");
   assert.doesNotMatch(await page.locator(".properties").innerText(), /checkout-button/);
   await page.getByLabel("Find a user or device").fill("shopper-1233");
   await page.waitForFunction(() => document.querySelectorAll(".people li").length === 1);
@@ -199,14 +199,14 @@ test("requests: status, size, retry, masked key; one opens to its answer", async
 
 test("faults: a button arms one, a request meets it", async () => {
   await open("faults");
-  await sees("Nothing is armed");
+  await sees("No fault is armed");
   await page.getByRole("button", { name: /^Unavailable, three times/ }).click();
   await sees("next 3");
   await picture(page, "faults");
   assert.equal((await api.send([exposure("user-1", "f", "a")])).status, 503);
   await sees("next 2");
   await page.getByRole("button", { name: "Disarm all" }).click();
-  await sees("Nothing is armed");
+  await sees("No fault is armed");
   assert.equal((await api.send([exposure("user-1", "f", "a")])).status, 200);
   await page.getByLabel("user_id or device_id").fill("user-1");
   await page.getByRole("button", { name: "Throttle for 30 s" }).click();
