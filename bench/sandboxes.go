@@ -82,7 +82,7 @@ func sandboxOf(o cmdline.Options, d *document, n int) error {
 				return errors.Join(fmt.Errorf("%s: the sandbox answers %d: %s", path, status, answer), server.Shutdown(context.Background()))
 			}
 		}
-		d.printf(" %.2g |", rangeOf(each).median)
+		d.printf(" %.1f |", rangeOf(each).median)
 	}
 	d.printf("\n")
 	return server.Shutdown(context.Background())

@@ -24,13 +24,13 @@ const quiet = 0.1
 // Watch notes what the machine does while something is measured.
 type Watch struct {
 	start         time.Time
-	load          string
+	load, commit  string
 	machine, ours time.Duration
 }
 
 // StartWatch begins.
 func StartWatch() Watch {
-	return Watch{time.Now(), loadAverage(), machineTime(), oursTime()}
+	return Watch{time.Now(), loadAverage(), revision(), machineTime(), oursTime()}
 }
 
 // Stamp says by which command, when, of what, in how many rounds and under what load something was measured.
@@ -42,7 +42,7 @@ func (w Watch) Stamp(command string, rounds int) string {
 		disturbed = " **The machine had other work, so these figures are provisional.**"
 	}
 	return fmt.Sprintf("`%s` on %s, %s, %s, %s/%s, %d cores: rounds: %d, in %s. Load average %s before and %s after; "+
-		"other processes took %.2f cores.%s\n", command, w.start.UTC().Format(time.DateOnly), revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
+		"other processes took %.2f cores.%s\n", command, w.start.UTC().Format(time.DateOnly), w.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
 		rounds, took.Round(time.Second), w.load, loadAverage(), others, disturbed)
 }
 
