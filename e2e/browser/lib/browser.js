@@ -16,7 +16,7 @@ export async function browser() {
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP *.test 127.0.0.1"],
     viewport: { width: 1280, height: 860 }, colorScheme: "light", reducedMotion: "reduce",
   });
-  context.setDefaultTimeout(60_000);
+  context.setDefaultTimeout(15_000);
   return {
     context,
     close: async () => {
@@ -45,6 +45,7 @@ export async function view(page, origin, name) {
 
 // picture saves a screenshot where SCREENSHOTS says; without it there are none.
 export async function picture(page, name, of = "sandbox-", fullPage = false) {
+  if (fullPage) await page.evaluate(() => scrollTo(0, 0)); // what stays at the top would cover what is below it
   await save(page, `${of}${name}`, { fullPage });
 }
 
