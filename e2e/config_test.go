@@ -71,7 +71,7 @@ func TestProtoPoolingIsRefused(t *testing.T) {
 			cmd.Env = cleanenv.Environ(harness.NewAddresses(t).Environ(t.TempDir())...)
 			out, err := cmd.CombinedOutput()
 			require.Error(t, err, "it ends by itself")
-			assert.Contains(t, string(out), "the feature gate pdata.useProtoPooling is on")
+			assert.Contains(t, string(out), "the feature gate pdata.useProtoPooling is enabled")
 			assert.NotContains(t, string(out), "panic")
 		})
 	}

@@ -58,7 +58,7 @@ const (
 
 // Config configures a sandbox: its projects, how Amplitude behaves, and how much is kept.
 type Config struct {
-	// APIKeys are the keys of projects in Region; each key is its own project.
+	// APIKeys are the keys of projects in Region; each key is a project of its own.
 	APIKeys []string
 	// Region is the region of this server.
 	Region string

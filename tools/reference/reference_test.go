@@ -93,7 +93,7 @@ func TestWhatTheCodeSays(t *testing.T) {
 		"amplitude_experiment dedup::redis::timeout": {"duration", "`50ms`", "Bounds how long a batch waits for each of its two round trips."},
 		"amplitude_experiment dedup::redis::db":      {"int", "`0`", "The database number; a cluster only has 0."},
 		"amplitude_sandbox tls::cipher_suites":       {"list of string", "", "A list of TLS cipher suites that the TLS transport can use."},
-		"amplitude_sandbox api_keys":                 {"list of string, **secret**", "`[\"sandbox\"]`", "The keys of projects in `region`; each key is its own project."},
+		"amplitude_sandbox api_keys":                 {"list of string, **secret**", "`[\"sandbox\"]`", "The keys of projects in `region`; each key is a project of its own."},
 		"amplitude_sandbox behavior::dedupe_window":  {"duration", "`168h`", "How long a copy is recognized."},
 		"amplitude_sandbox behavior::batch::short_id_mode": {
 			"`reject` or `strip`", "`strip`", "What happens if an id is too short: the request gets a 400 (`reject`), or the id is removed from the event (`strip`).",
