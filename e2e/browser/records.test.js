@@ -82,7 +82,7 @@ test("ten wrong records each find their cause on the page", async () => {
   await picture(page, "records", undefined, true);
   for (const [name, cause] of Object.entries(causes)) await openedPicture(name, row(...cause).first());
 
-  for (const [of, hint] of [["not_allowed", /not delivered: not_allowed: no pattern of the exporter's events/], ["user-refused", /not delivered: refused 400; .* but not this one/], ["user-throttled", /on its way; 429 .* sent again by itself/]]) {
+  for (const [of, hint] of [["not_allowed", /not delivered: not_allowed: no pattern of the exporter's events/], ["user-refused", /not delivered: refused 400; .* but not this one/], ["user-throttled", /on its way; 429 .* retried automatically/]]) {
     await row(of).click();
     assert.match(await page.locator(".record .detail").innerText(), hint);
   }
