@@ -5,10 +5,10 @@ package chunk // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter
 
 import (
 	"bytes"
+	"cmp"
 	"iter"
 	"slices"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
@@ -100,7 +100,7 @@ func (e *Encoder) add(c *Chunk, record plog.LogRecord) {
 		return
 	}
 	e.json = json
-	made := Event{User: user, Device: device, Happened: happened(record), end: uint32(len(json)), record: number}
+	made := Event{User: user, Device: device, Happened: cmp.Or(record.Timestamp(), record.ObservedTimestamp()), end: uint32(len(json)), record: number}
 	if amplitude.Billable(record.EventName()) {
 		made.record |= billable
 	}
@@ -108,11 +108,4 @@ func (e *Encoder) add(c *Chunk, record plog.LogRecord) {
 		made.Receipt = receipts.Key(id)
 	}
 	e.events = append(e.events, made)
-}
-
-func happened(record plog.LogRecord) pcommon.Timestamp {
-	if at := record.Timestamp(); at != 0 {
-		return at
-	}
-	return record.ObservedTimestamp()
 }

@@ -4,6 +4,7 @@
 package event // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 
 import (
+	"cmp"
 	"encoding/hex"
 	"math"
 	"strconv"
@@ -264,11 +265,7 @@ func (e *Encoder) write(dst []byte, name string, record plog.LogRecord) (out []b
 		return dst, 0, 0, Failure{Reason: ReasonInvalidID}
 	}
 
-	timestamp := record.Timestamp()
-	if timestamp == 0 {
-		timestamp = record.ObservedTimestamp()
-	}
-	if timestamp != 0 {
+	if timestamp := cmp.Or(record.Timestamp(), record.ObservedTimestamp()); timestamp != 0 {
 		dst = append(dst, `,"time":`...)
 		dst = strconv.AppendUint(dst, uint64(timestamp)/1e6, 10)
 	}
