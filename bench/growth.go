@@ -73,7 +73,7 @@ func (c *curve) measure(o cmdline.Options, d *document) error {
 			r := rangeOf(each)
 			more, moreRange = fmt.Sprintf("%.1f", r.median), fmt.Sprintf("%.1f..%.1f", r.low, r.high)
 		}
-		d.printf("| %d | %.0f | %.0f..%.0f | %s | %s | %.2f |\n", size, cpu.median, cpu.low, cpu.high, more, moreRange, results[i].allocs)
+		d.printf("| %d | %s | %s | %s | %.2f |\n", size, cpu.cells(), more, moreRange, results[i].allocs)
 	}
 	if c.note != "" {
 		d.printf("\n%s\n", c.note)

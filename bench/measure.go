@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/bench/cmdline"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/docblock"
 )
 
 // contender is one way of doing the work of a workload.
@@ -63,6 +64,11 @@ type ranged struct{ median, low, high float64 }
 func rangeOf(values []float64) ranged {
 	sorted := slices.Sorted(slices.Values(values))
 	return ranged{sorted[len(sorted)/2], sorted[0], sorted[len(sorted)-1]}
+}
+
+// cells are two of a table: 3,566 | 3,352..3,770.
+func (r ranged) cells() string {
+	return fmt.Sprintf("%s | %s..%s", docblock.Grouped(r.median), docblock.Grouped(r.low), docblock.Grouped(r.high))
 }
 
 func (f *figures) cpu() ranged { return rangeOf(f.rounds) }

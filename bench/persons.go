@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/bench/cmdline"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/docblock"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 )
 
@@ -86,7 +87,7 @@ func remembered(o cmdline.Options, d *document, n int) (perPerson float64, err e
 		speedup = append(speedup, one.Seconds()/two.Seconds())
 	}
 	repeat := rangeOf(each)
-	d.printf("| %d | %.1f | %d | %.0f | %.0f..%.0f | %.2f |\n", n, perPerson, filling.Nanoseconds()/int64(n), repeat.median, repeat.low, repeat.high, rangeOf(speedup).median)
+	d.printf("| %s | %.1f | %s | %s | %.2f |\n", docblock.Grouped(n), perPerson, docblock.Grouped(filling.Nanoseconds()/int64(n)), repeat.cells(), rangeOf(speedup).median)
 	runtime.KeepAlive(p)
 	return perPerson, nil
 }

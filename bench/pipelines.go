@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/bench/cmdline"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/docblock"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
@@ -220,8 +221,8 @@ func (d *document) loads(list []string, runs map[string][]load) {
 			lost += max(0, one.missed)
 		}
 		cpu, times := of(func(l load) float64 { return l.cpu }), ratio(cpus(runs[list[0]]), cpus(runs[name]))
-		d.printf("| %s | %.0f | %.0f..%.0f | %.2f | %.2f..%.2f | %.0f | %.0f | %.0f | %d |\n", strings.TrimSuffix(name, equalHeapTag), cpu.median, cpu.low, cpu.high,
-			times.median, times.low, times.high, of(func(l load) float64 { return l.rate }).median,
+		d.printf("| %s | %s | %.2f | %.2f..%.2f | %s | %.0f | %.0f | %d |\n", strings.TrimSuffix(name, equalHeapTag), cpu.cells(),
+			times.median, times.low, times.high, docblock.Grouped(of(func(l load) float64 { return l.rate }).median),
 			of(func(l load) float64 { return float64(l.collections) }).median, of(func(l load) float64 { return float64(l.peak) }).high, lost)
 	}
 }

@@ -39,7 +39,7 @@ func (d *document) suite(title string, results []figures) {
 	for i := range results {
 		r := &results[i]
 		cpu, times := r.cpu(), ratio(results[0].rounds, r.rounds)
-		d.printf("| %s | %.0f | %.0f..%.0f | %.2f | %.2f..%.2f | %.1f | %.2f | %.0f | %s |\n", r.name, cpu.median, cpu.low, cpu.high,
+		d.printf("| %s | %s | %.2f | %.2f..%.2f | %.1f | %.2f | %.0f | %s |\n", r.name, cpu.cells(),
 			times.median, times.low, times.high, r.collections, r.allocs, r.bytes, r.note)
 		group.bars = append(group.bars, chartBar{r.name, cpu.median})
 	}

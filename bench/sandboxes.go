@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/bench/cmdline"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/docblock"
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
@@ -71,7 +72,7 @@ func sandboxOf(o cmdline.Options, d *document, n int) error {
 	if stored := server.Stats().EventsStored; stored != n {
 		return fmt.Errorf("the sandbox has stored %d of %d events", stored, n)
 	}
-	d.printf("| %d | %d | %d |", n, taken.Nanoseconds()/int64(n), (heap()-before)/int64(n))
+	d.printf("| %s | %s | %s |", docblock.Grouped(n), docblock.Grouped(taken.Nanoseconds()/int64(n)), docblock.Grouped((heap()-before)/int64(n)))
 	for _, path := range pageRequests {
 		var each []float64
 		for range o.Rounds {

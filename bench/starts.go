@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/bench/cmdline"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/docblock"
 )
 
 // onDisk keeps the queue and the memory on disk, as deployments do, but without waiting for the disk.
@@ -77,7 +78,7 @@ func starts(o cmdline.Options, d *document) (err error) {
 		d.printf("| %s | %.2f | %.2f..%.2f | ", kind, r.median, r.low, r.high)
 		if runs := repeated[kind]; len(runs) > 0 {
 			last := runs[len(runs)-1]
-			d.printf("%.0f | %.2f |\n", rangeOf(cpus(runs)).median, 1-float64(last.missed)/float64(o.Batches*batchSize))
+			d.printf("%s | %.2f |\n", docblock.Grouped(rangeOf(cpus(runs)).median), 1-float64(last.missed)/float64(o.Batches*batchSize))
 		} else {
 			d.printf("| |\n")
 		}
@@ -189,8 +190,8 @@ func queueOf(o cmdline.Options, d *document, to *sink, folder string, n int) err
 	if err := errors.Join(deliver(), delivering.stop()); err != nil {
 		return err
 	}
-	d.printf("| %d | %.0f | %.0f | %d | %.2f | %.2f | %.0f | %.0f | %d |\n", n, float64(size)/float64(n), keeping.cpu, keeping.peak,
-		stopped.started.Seconds(), delivering.started.Seconds(), cpu, rate, missed)
+	d.printf("| %s | %s | %s | %d | %.2f | %.2f | %s | %s | %d |\n", docblock.Grouped(n), docblock.Grouped(size/int64(n)), docblock.Grouped(keeping.cpu), keeping.peak,
+		stopped.started.Seconds(), delivering.started.Seconds(), docblock.Grouped(cpu), docblock.Grouped(rate), missed)
 	return nil
 }
 

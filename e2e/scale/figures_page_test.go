@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/docblock"
 )
 
 // Of a property with its first subject in memory: docs/deduplication.md#memory.
@@ -49,7 +51,7 @@ func row(f figures, n, tiers int) string {
 		for tier := range cpus {
 			cpus[tier] = fmt.Sprintf("%.1f", f.median(key, first+1+tier))
 		}
-		cells += fmt.Sprintf(" %.0f | %s |", f.median(key, first), strings.Join(cpus, " + "))
+		cells += fmt.Sprintf(" %s | %s |", docblock.Grouped(f.median(key, first)), strings.Join(cpus, " + "))
 	}
 	return cells
 }
@@ -59,9 +61,9 @@ func tiersOf(f figures, n int) int { return len(f[strconv.Itoa(n)])/2 - 1 }
 
 func (p *page) figures() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%d users with one exposure each in requests of %d by %d senders, queue and memory on disk without fsync, then the same again as repeats. Senders, Collectors, broker and "+
+	fmt.Fprintf(&b, "%s\n%s users with one exposure each in requests of %s by %d senders, queue and memory on disk without fsync, then the same again as repeats. Senders, Collectors, broker and "+
 		"a sink that only counts share the machine. Medians of the rounds; CPU in seconds per million records, tier by tier.\n\n"+
-		"| | processes that send to Amplitude | new exposures/s | CPU | repeats/s | CPU |\n|---|--:|--:|--:|--:|--:|\n", p.stamp, subjects, post, senders)
+		"| | processes that send to Amplitude | new exposures/s | CPU | repeats/s | CPU |\n|---|--:|--:|--:|--:|--:|\n", p.stamp, docblock.Grouped(subjects), docblock.Grouped(post), senders)
 	for i, l := range layouts {
 		name := l.name
 		if l.tiers != "" {
@@ -103,36 +105,44 @@ func (p *page) sizing() string {
 		redis = max(redis, p.redis.median(strconv.Itoa(n), 6))
 	}
 	var b strings.Builder
-	b.WriteString("| exposures a day |")
-	scales := []float64{10e6, 100e6, 1e9}
-	for _, n := range scales {
-		fmt.Fprintf(&b, " %.0f million |", n/1e6)
+	b.WriteString("| exposures a day | 10 million | 100 million | 1 billion |\n|---|--:|--:|--:|\n")
+	line := func(name string, cell func(n float64) string) {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, cell(10e6), cell(100e6), cell(1e9))
 	}
-	b.WriteString("\n|---|--:|--:|--:|\n")
-	line := func(name, format string, values func(n float64) []any) {
-		fmt.Fprintf(&b, "| %s |", name)
-		for _, n := range scales {
-			fmt.Fprintf(&b, " "+format+" |", values(n)...)
-		}
-		b.WriteString("\n")
+	cores := func(perMillion float64) func(n float64) string {
+		return func(n float64) string { return twoDigits(n/day*peak/1e6*perMillion) + " cores" }
 	}
-	cores := func(perMillion float64) func(n float64) []any {
-		return func(n float64) []any { return []any{n / day * peak / 1e6 * perMillion} }
+	bytes := func(perExposure float64) func(n float64) string {
+		return func(n float64) string { return size(n * perExposure) }
 	}
-	gigabytes := func(perExposure float64) func(n float64) []any {
-		return func(n float64) []any { return []any{n * perExposure / 1e9} }
-	}
-	line("mean, peak", "%.0f/s, %.0f/s", func(n float64) []any { return []any{n / day, n / day * peak} })
-	line("events to Amplitude at the peak", "%.0f/s", func(n float64) []any { return []any{n / day * peak * (1 - repeats)} })
-	line(fmt.Sprintf("CPU at the peak, %.1f s per million", alone), "%.2g cores", cores(alone))
-	line(fmt.Sprintf("CPU of edges or a front before it, at most %.0f s per million", before), "%.2g cores", cores(before))
-	line(fmt.Sprintf("CPU of gateways behind Kafka, %.0f s per million", kafka), "%.2g cores", cores(kafka))
-	line("subjects of a day", "%.0f million", func(n float64) []any { return []any{n * (1 - repeats) / 1e6} })
-	line(fmt.Sprintf("`max_entries`, %d times that, all replicas together: memory", subjectsKept), "%.2g GB", gigabytes((1-repeats)*subjectsKept*bytesOfProperty))
-	line("Redis, if each day has the same subjects (others every day: up to 7 times)", "%.2g GB", gigabytes((1-repeats)*redis))
-	line("queue on disk, for an hour's outage at the mean", "%.2g GB", gigabytes((1-repeats)*p.queue/24))
-	line("Kafka, a day's retention, one copy: as it is, with `zstd`", "%.2g, %.2g GB", func(n float64) []any { return []any{n * p.topic / 1e9, n * p.topicPacked / 1e9} })
+	line("mean, peak", func(n float64) string { return docblock.Grouped(n/day) + "/s, " + docblock.Grouped(n/day*peak) + "/s" })
+	line("events to Amplitude at the peak", func(n float64) string { return docblock.Grouped(n/day*peak*(1-repeats)) + "/s" })
+	line(fmt.Sprintf("CPU at the peak, %.1f s per million", alone), cores(alone))
+	line(fmt.Sprintf("CPU of edges or a front before it, at most %.0f s per million", before), cores(before))
+	line(fmt.Sprintf("CPU of gateways behind Kafka, %.0f s per million", kafka), cores(kafka))
+	line("subjects of a day", func(n float64) string { return docblock.Grouped(n*(1-repeats)/1e6) + " million" })
+	line(fmt.Sprintf("`max_entries`, %d times that, all replicas together: memory", subjectsKept), bytes((1-repeats)*subjectsKept*bytesOfProperty))
+	line("Redis, if each day has the same subjects (others every day: up to 7 times)", bytes((1-repeats)*redis))
+	line("queue on disk, for an hour's outage at the mean", bytes((1-repeats)*p.queue/24))
+	line("Kafka, a day's retention, one copy: as it is, with `zstd`", func(n float64) string { return size(n*p.topic) + ", " + size(n*p.topicPacked) })
 	return b.String()
+}
+
+// size is a number of bytes with two digits.
+func size(bytes float64) string {
+	if bytes < 1e8 {
+		return twoDigits(bytes/1e6) + " MB"
+	}
+	return twoDigits(bytes/1e9) + " GB"
+}
+
+// twoDigits rounds to two digits: 0.0024, 28, 310.
+func twoDigits(x float64) string {
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 2, 64), 64)
+	if err != nil {
+		panic(err)
+	}
+	return strconv.FormatFloat(rounded, 'f', -1, 64)
 }
 
 // TestPage: figures stand where their heads say, and the sizes follow from them.
@@ -149,22 +159,23 @@ func TestPage(t *testing.T) {
 	}
 	page := p.figures()
 	for _, line := range []string{
-		"| one tier, users divided by the senders | 1 | 1000 | 10.0 | 9000 | 5.0 |",
-		"| edges, each with a gateway: edges + gateways | 4 | 1000 | 20.0 + 10.0 | 9000 | 10.0 + 5.0 |",
-		"| an edge, Kafka, and gateways: edge + broker + gateways | 2 | 1000 | 20.0 + 1.0 + 100.0 | 9000 | 10.0 + 1.0 + 10.0 |",
-		"| 2 | 1000 | 10.0 | 9000 | 5.0 | 7.0 | 2.00 | 200 |",
+		"| one tier, users divided by the senders | 1 | 1,000 | 10.0 | 9,000 | 5.0 |",
+		"| edges, each with a gateway: edges + gateways | 4 | 1,000 | 20.0 + 10.0 | 9,000 | 10.0 + 5.0 |",
+		"| an edge, Kafka, and gateways: edge + broker + gateways | 2 | 1,000 | 20.0 + 1.0 + 100.0 | 9,000 | 10.0 + 1.0 + 10.0 |",
+		"| 2 | 1,000 | 10.0 | 9,000 | 5.0 | 7.0 | 2.00 | 200 |",
 		"| queue on disk, for each waiting event | 360 |",
 	} {
 		assert.Contains(t, page, line+"\n")
 	}
 	sizes := p.sizing()
 	for _, line := range []string{
-		"| mean, peak | 116/s, 347/s | 1157/s, 3472/s | 11574/s, 34722/s |",
+		"| mean, peak | 116/s, 347/s | 1,157/s, 3,472/s | 11,574/s, 34,722/s |",
 		"| CPU at the peak, 6.0 s per million | 0.0021 cores | 0.021 cores | 0.21 cores |",
 		"| CPU of edges or a front before it, at most 12 s per million | 0.0042 cores | 0.042 cores | 0.42 cores |",
 		"| CPU of gateways behind Kafka, 28 s per million | 0.0097 cores | 0.097 cores | 0.97 cores |",
 		"| `max_entries`, 2 times that, all replicas together: memory | 0.28 GB | 2.8 GB | 28 GB |",
-		"| queue on disk, for an hour's outage at the mean | 0.03 GB | 0.3 GB | 3 GB |",
+		"| Kafka, a day's retention, one copy: as it is, with `zstd` | 3 GB, 0.3 GB | 30 GB, 3 GB | 300 GB, 30 GB |",
+		"| queue on disk, for an hour's outage at the mean | 30 MB | 0.3 GB | 3 GB |",
 	} {
 		assert.Contains(t, sizes, line+"\n")
 	}

@@ -36,3 +36,9 @@ func TestRenew(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(before+before), 0o600))
 	require.ErrorContains(t, docblock.Renew(path, "make bench", "a", "new"), `two blocks "a"`)
 }
+
+func TestGrouped(t *testing.T) {
+	assert.Equal(t, "7", docblock.Grouped(7))
+	assert.Equal(t, "-1,000", docblock.Grouped(int64(-1000)))
+	assert.Equal(t, "75,857", docblock.Grouped(75_856.5001))
+}
