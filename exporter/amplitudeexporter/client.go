@@ -62,7 +62,7 @@ func newClient(ctx context.Context, cfg *Config, host component.Host, set compon
 	keepConnections(clientSettings{ClientConfig: &settings}, kept)
 	h, err := settings.ToClient(ctx, host.GetExtensions(), set)
 	if err != nil {
-		return nil, fmt.Errorf("failed to make the HTTP client: %w", transportError(err))
+		return nil, fmt.Errorf("failed to create the HTTP client: %w", transportError(err))
 	}
 	// A redirect would send the API key to its target.
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -181,7 +181,7 @@ func (c *client) post(ctx context.Context, p *payload) (answer, error) {
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, http.NoBody)
 	if err != nil {
-		return answer{}, errors.New("failed to make the request")
+		return answer{}, errors.New("failed to create the request")
 	}
 	request.GetBody = func() (io.ReadCloser, error) { return p.reader(), nil }
 	request.ContentLength = int64(len(p.data))
@@ -222,7 +222,7 @@ func transportError(err error) error {
 		err = wrapped.Err
 	}
 	if strings.HasPrefix(err.Error(), "invalid proxy address") {
-		return errors.New("the proxy in the environment (HTTPS_PROXY, HTTP_PROXY) is no URL that can be read")
+		return errors.New("the proxy in the environment (HTTPS_PROXY, HTTP_PROXY) is not a valid URL")
 	}
 	return err
 }

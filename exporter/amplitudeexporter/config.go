@@ -269,11 +269,11 @@ func (c *Config) Validate() error {
 		errs = append(errs, check.OneOf("compression", string(c.ClientConfig.Compression), compressionGzip, compressionNone))
 	}
 	if len(c.Events) == 0 {
-		errs = append(errs, errors.New("`events` must name at least one pattern ([\"*\"] lets every event leave)"))
+		errs = append(errs, errors.New("`events` must have at least one pattern ([\"*\"] allows every event)"))
 	}
 	for i, pattern := range c.Events {
 		if pattern == "" {
-			errs = append(errs, fmt.Errorf("`events` must not hold an empty pattern (at position %d)", i))
+			errs = append(errs, fmt.Errorf("`events` must not contain an empty pattern (at position %d)", i))
 		}
 	}
 	errs = append(errs,

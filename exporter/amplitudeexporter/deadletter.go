@@ -132,7 +132,7 @@ func (d *deadLetters) write(ctx context.Context, dead []undeliverable) (taken in
 		taken += letter.records
 	}
 	if err != nil {
-		d.log.Warn("The dead letter file takes nothing: dead letters wait until it does",
+		d.log.Warn("Failed to write to the dead letter file; dead letters wait until it can be written",
 			zap.Int("letters", d.records), zap.Int("at_most", maxWaitingLetters), zap.Error(err))
 	}
 	return taken, nil
@@ -208,7 +208,7 @@ func (d *deadLetters) flush(ctx context.Context) error {
 	}
 	d.waiting = slices.Delete(d.waiting, 0, written)
 	if len(d.waiting) == 0 {
-		d.log.Info("The dead letter file takes letters again")
+		d.log.Info("The dead letter file can be written again")
 	}
 	return err
 }
@@ -219,7 +219,7 @@ func (d *deadLetters) keep(ctx context.Context, letter letterLine, logs plog.Log
 	case !d.keeps || d.life.Err() != nil:
 		return errors.New("its events stay where they are")
 	case d.records+letter.records > maxWaitingLetters || d.bytes+len(letter.line) > maxWaitingBytes:
-		return fmt.Errorf("%d dead letters wait already, and events behind them", d.records)
+		return fmt.Errorf("%d dead letters are already waiting, and events behind them", d.records)
 	case d.store != nil:
 		letter.chunk = &slowChunk{live: letter.records}
 		if err := d.store.put(ctx, letter.chunk, logs); err != nil {
@@ -290,12 +290,12 @@ func (d *deadLetters) close(ctx context.Context) error {
 	if d.store != nil {
 		err = nil
 		if len(d.waiting) > 0 {
-			d.log.Info("Dead letters that found no room in their file stay in the storage", zap.Int("letters", d.records))
+			d.log.Info("Dead letters that did not fit into their file stay in the storage", zap.Int("letters", d.records))
 		}
 		err = d.store.close(ctx)
 		d.store = nil
 	} else if len(d.waiting) > 0 {
-		d.log.Error("Dead letters are lost: their file takes nothing and the sending queue has no storage", zap.Int("letters", d.records), zap.Error(err))
+		d.log.Error("Dead letters are lost: their file cannot be written and the sending queue has no storage", zap.Int("letters", d.records), zap.Error(err))
 		for _, letter := range d.waiting {
 			d.lost(letter.reason, letter.records)
 		}

@@ -198,7 +198,7 @@ func TestFullDeadLetterFileLosesNothing(t *testing.T) {
 	require.Eventually(t, func() bool { return dead()+waiting() == batches*size }, patience, poll)
 	assert.Positive(t, waiting())
 	assert.Equal(t, dead(), lettersIn(t, directory), "what is counted is there")
-	assert.NotEmpty(t, r.logs.FilterMessageSnippet("dead letter file takes nothing").All())
+	assert.NotEmpty(t, r.logs.FilterMessageSnippet("Failed to write to the dead letter file").All())
 
 	taken := t.TempDir()
 	for i := 0; waiting() > 0; i++ {

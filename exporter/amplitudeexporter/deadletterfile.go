@@ -180,7 +180,7 @@ func prepare(f *os.File) (size int64, err error) {
 func regular(path string) error {
 	for at, links := path, 0; links < maxLinks; links++ {
 		if open, err := filepath.Abs(at); err == nil && isOpenFile(open) {
-			return fmt.Errorf("%s is a file that the process has open, not one that can be moved and set aside: name a regular file", path)
+			return fmt.Errorf("%s is an open file of the process, which cannot be renamed: set a regular file", path)
 		}
 		to, err := os.Readlink(at)
 		if err != nil {
@@ -219,7 +219,7 @@ func notRegular(path string, mode os.FileMode) error {
 	case mode&os.ModeDevice != 0:
 		kind = "a device"
 	}
-	return fmt.Errorf("%s is %s: dead letters have to stay where they are written, so name a regular file", path, kind)
+	return fmt.Errorf("%s is %s: dead letters have to stay where they are written, so set a regular file", path, kind)
 }
 
 // setAside renames the full file to a backup, if there is room for another one.

@@ -35,7 +35,7 @@ func (p *pathOwners) take(x *amplitudeExporter, path string) error {
 	defer p.mu.Unlock()
 	for _, other := range p.owners {
 		if other.id != x.set.ID && sameFile(other.path, path) {
-			return fmt.Errorf("`dead_letter::path` is that of exporter %q too, and each needs a file of its own: the letters of two projects in one file cannot be replayed (got %q)", other.id, path)
+			return fmt.Errorf("`dead_letter::path` is also used by exporter %q, but each exporter needs its own file: the letters of two projects in one file cannot be replayed (got %q)", other.id, path)
 		}
 	}
 	p.owners[x] = pathOwner{x.set.ID, path}

@@ -296,7 +296,7 @@ func (l *lane) sift(res response, sent []int32) (next [][]int32, goOn bool) {
 	l.rounds++
 	rest := slices.DeleteFunc(sent, func(i int32) bool { return l.batch.events[i].state != statePending })
 	if len(rest) > 0 && l.rounds > maxSiftRounds {
-		l.fail(fmt.Errorf("too many answers in a row name further events: %w", statusError{res}), 0)
+		l.fail(fmt.Errorf("too many consecutive answers list more events: %w", statusError{res}), 0)
 		return nil, false
 	}
 	return [][]int32{rest}, true
@@ -396,9 +396,9 @@ func (e statusError) Error() string {
 	case e.keyRefused():
 		return errInvalidAPIKey.Error()
 	case e.unexpected == unexpectedPage:
-		return fmt.Sprintf("a page answered with status %d instead of amplitude: a proxy or a network that asks to sign in", e.status)
+		return fmt.Sprintf("a web page answered with status %d instead of amplitude: a proxy, or a network that requires signing in", e.status)
 	case e.location != "":
-		return fmt.Sprintf("amplitude answered with status %d, a redirect to %s: it is not followed, since the API key would go there too; if that is the right place, make it the endpoint", e.status, e.location)
+		return fmt.Sprintf("amplitude answered with status %d, a redirect to %s: it is not followed, because that would send the API key there; if that is the right place, set it as the endpoint", e.status, e.location)
 	case e.text == "":
 		return fmt.Sprintf("amplitude answered with status %d", e.status)
 	}

@@ -257,9 +257,9 @@ func (x *amplitudeExporter) push(ctx context.Context, parts chunk.Parts, try ord
 	b.take(parts)
 	x.tel.losses(ctx, &b.lost)
 	if n := b.lost[event.LossShortID]; n > 0 {
-		x.log.Warn("Ids shorter than min_id_length are left out of their events: an event whose user id is left out goes out under its device alone",
+		x.log.Warn("Ids shorter than min_id_length are left out of their events: an event whose user id is left out is sent under its device alone",
 			zap.Int("ids", n), zap.Int("min_id_length", x.cfg.MinIDLength),
-			zap.String("hint", "if the Amplitude project takes shorter ids, lower min_id_length here and identity::min_id_length in the processor amplitude_experiment"))
+			zap.String("hint", "if the Amplitude project accepts shorter ids, lower min_id_length here and identity::min_id_length in the processor amplitude_experiment"))
 	}
 
 	d := &delivery{sender: x.sender, batch: b, tries: try.Number, refused: &x.refused}

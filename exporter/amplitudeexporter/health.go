@@ -67,7 +67,7 @@ func (h *health) fine() {
 // firstDelivery logs once after startup that events are delivered, and where.
 func (h *health) firstDelivery(events int) {
 	h.delivered.Do(func() {
-		h.log.Info("The first events since the start are delivered", zap.String("url", h.url), zap.Int("events", events))
+		h.log.Info("Delivered the first events since startup", zap.String("url", h.url), zap.Int("events", events))
 	})
 }
 
@@ -77,9 +77,9 @@ func (h *health) holding(err error, events int) {
 	if !h.speaks() {
 		return
 	}
-	level, message := zapcore.WarnLevel, "Events cannot be delivered now, and are kept and tried again"
+	level, message := zapcore.WarnLevel, "Failed to deliver events; they are kept and retried"
 	if h.senderWaits {
-		level, message = zapcore.ErrorLevel, "Events cannot be delivered now, and whoever sent them has to send them again"
+		level, message = zapcore.ErrorLevel, "Failed to deliver events; their sender has to retry"
 	}
 	h.log.Log(level, message, zap.Error(err), zap.Int("events", events), zap.String("url", h.url))
 }
@@ -119,7 +119,7 @@ func (h *health) unexpected(res response) {
 	if res.unexpected == unexpectedPage {
 		return // the events are held, which was logged
 	}
-	h.quiet.Warn("A success status with an answer that is not Amplitude's: look at proxies and at endpoint",
+	h.quiet.Warn("Got a success status with an answer that is not Amplitude's; check proxies and endpoint",
 		zap.String("url", h.url), zap.Int("status", res.status), zap.String("unexpected", res.unexpected))
 }
 
@@ -129,7 +129,7 @@ func (h *health) misconfigured(res response) {
 		return
 	}
 	if !res.keyRefused() {
-		h.log.Error("Nothing is delivered, and all of it is kept and tried again: if this lasts, check endpoint, region and api",
+		h.log.Error("Failed to deliver events; they are kept and retried. If this persists, check endpoint, region and api",
 			zap.String("url", h.url), zap.Int("status", res.status), zap.String("answer", res.text))
 		return
 	}
@@ -142,6 +142,6 @@ func (h *health) misconfigured(res response) {
 		hint = "check api_key; if it is right, the project may be in the other region: try region: " + other
 		region = zap.String("region", h.region)
 	}
-	h.log.Error("Amplitude refuses the API key; no event can be delivered, all of them are kept and tried again",
+	h.log.Error("Amplitude refuses the API key; events are kept and retried",
 		zap.String("url", h.url), region, zap.String("hint", hint))
 }

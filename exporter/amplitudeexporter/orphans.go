@@ -99,7 +99,7 @@ func (x *amplitudeExporter) findOrphans(ctx context.Context, host component.Host
 		}
 		if waiting := x.storedUnder(ctx, extension, *queue.StorageID, id); waiting > 0 {
 			known[name] = struct{}{}
-			x.set.Logger.Warn("Events wait in the storage for an exporter that is not configured: its name has changed or it is gone, and they stay there until one of that name is",
+			x.set.Logger.Warn("Events in the storage belong to an exporter that is not configured, because it was renamed or removed; they stay there until an exporter with that name is configured",
 				zap.String("exporter", name), zap.Int("requests", waiting), zap.Stringer("storage", *queue.StorageID),
 				zap.String("see", operationsDocs+"#rename-an-exporter"))
 		}

@@ -137,7 +137,7 @@ func TestFirstDeliveryIsSaidOnce(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 503})
 	r := newRig(t, map[string]any{"endpoint": strings.Replace(server.url(), "//", "//somebody:hunter2@", 1)}, nil)
 	said := func() []observer.LoggedEntry {
-		return r.logs.FilterMessage("The first events since the start are delivered").All()
+		return r.logs.FilterMessage("Delivered the first events since startup").All()
 	}
 	require.Error(t, r.ConsumeLogs(t.Context(), numbered(3)))
 	require.Empty(t, said())

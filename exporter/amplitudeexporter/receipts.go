@@ -32,7 +32,7 @@ type lookedAt struct {
 func (l *lookedAt) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	l.first.Do(func() {
 		if isBatched() {
-			l.log.Warn("A batch processor before this exporter acknowledges events before any of them is on disk: leave it out, sending_queue::batch does its work",
+			l.log.Warn("A batch processor before this exporter acknowledges events before any of them is on disk: remove it, sending_queue::batch does the same",
 				zap.String("see", deliveryDocs+"#of-the-collectors-queue"))
 		}
 	})

@@ -114,7 +114,7 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 	}
 	if written > ended[event.ReasonShutdown] {
 		first := dead[slices.IndexFunc(dead, func(u undeliverable) bool { return u.Reason != event.ReasonShutdown })]
-		x.log.Warn("Events cannot be delivered", zap.Int("events", written), zap.String("outcome", outcomeNames[outcome]),
+		x.log.Warn("Events could not be delivered", zap.Int("events", written), zap.String("outcome", outcomeNames[outcome]),
 			zap.Stringer("first_reason", first.Reason), zap.String("field", printable.Text(first.Field)), zap.Int("status", first.Status))
 	}
 	return written, err
@@ -155,12 +155,12 @@ func (x *amplitudeExporter) sayStopped() {
 	x.mu.Unlock()
 	if kept > 0 {
 		x.set.Logger.Warn("Events that were in memory at the stop and could not be delivered are in the dead letter file",
-			zap.Int("events", kept), zap.String("hint", "set sending_queue::storage to keep them over a restart; otelcol-amplitude-replay sends them again"))
+			zap.Int("events", kept), zap.String("hint", "set sending_queue::storage to keep them across restarts; otelcol-amplitude-replay sends them again"))
 	}
 	if dropped > 0 {
 		// The same words as exporterhelper's, which people may search for.
 		x.set.Logger.Error("Dropping data: events were in memory at the stop and could not be delivered",
-			zap.Int("dropped_items", dropped), zap.String("hint", "set sending_queue::storage to keep them over a restart, or dead_letter::path to have them in a file"))
+			zap.Int("dropped_items", dropped), zap.String("hint", "set sending_queue::storage to keep them across restarts, or dead_letter::path to have them in a file"))
 	}
 }
 
@@ -181,7 +181,7 @@ func (x *amplitudeExporter) count(ctx context.Context, outcome int, by *tally) {
 			x.mu.Unlock()
 		}
 		if outcome == outcomeIgnored {
-			x.log.Info("Passed over records that are no events for this exporter", zap.Int("records", n), zap.Stringer("reason", event.Reason(r)))
+			x.log.Info("Skipped records that are not events for this exporter", zap.Int("records", n), zap.Stringer("reason", event.Reason(r)))
 		}
 	}
 }
@@ -192,8 +192,8 @@ func (x *amplitudeExporter) explainNotAllowed(p records.Ref) {
 	if name, ok := p.Resource.Resource().Attributes().Get("service.name"); ok {
 		service = zap.String("service", printable.Text(name.AsString()))
 	}
-	x.set.Logger.Warn("A record stays here because `events` does not allow its event name: put the processor amplitude_experiment "+
-		"before this exporter, in the same pipeline; if the record is to leave as it is, add its name to `events`, and all that it says under `amplitude.` counts, properties of users included",
+	x.set.Logger.Warn("A record is not sent because `events` does not allow its event name: put the processor amplitude_experiment "+
+		"before this exporter, in the same pipeline; to send the record unchanged, add its name to `events`: then everything under `amplitude.` takes effect, including user properties",
 		zap.String("event_name", printable.Text(p.Record.EventName())), service)
 }
 
@@ -251,7 +251,7 @@ func (x *amplitudeExporter) setAside(d *delivery) {
 			e.state, e.wait, e.failure = stateFailing, slowBackOff, event.Failure{Reason: event.ReasonFailing, Status: d.status}
 		}
 	}
-	x.log.Info("A batch fails again and again: it goes on trying in the slow lane, and the next one shows whether others get through",
+	x.log.Info("A batch fails repeatedly; it is retried in the slow lane, and the next one shows whether others get through",
 		zap.Int("events", len(d.batch.events)), zap.Int("tries", d.tries+1), zap.Error(d.failure))
 }
 

@@ -18,7 +18,7 @@ func (i *instance) compareIDLength() {
 		return
 	}
 	i.telemetry.logger.Warn("identity::min_id_length is lower than min_id_length of the amplitude exporter: "+
-		"the exporter leaves out the ids in between, and an event whose user id is left out goes out under its device alone",
+		"the exporter leaves out the ids in between, and an event whose user id is left out is sent under its device alone",
 		zap.Int("identity::min_id_length", i.cfg.Identity.MinIDLength),
 		zap.Int("min_id_length", shortest),
 		zap.String("hint", "give both keys the minimum of the Amplitude project"))

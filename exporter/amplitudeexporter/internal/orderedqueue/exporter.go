@@ -193,7 +193,7 @@ func (o *ordered) deliver(ctx context.Context, r *request, order *batchOrder) er
 }
 
 // ErrFull asks the sender to retry.
-var ErrFull = errors.New("the sending queue is full: send it again later")
+var ErrFull = errors.New("the sending queue is full: retry later")
 
 // ConsumeLogs hands the logs to the queue and counts them if the queue accepts them. What can never fit into the queue
 // at once is offered in pieces; if one is refused, the sender repeats all of them, and those before have the same

@@ -131,7 +131,7 @@ func keepOrder(ctx context.Context, host component.Host, storageID, id component
 	}
 	found, ok := parseIndex(raw)
 	if !ok {
-		log.Warn("The queue on disk has an unknown format: events that were being sent may now come after later ones")
+		log.Warn("The queue on disk has an unknown format: events that were being sent may now arrive after later ones")
 		return
 	}
 	unfinished := len(found.unfinished)
@@ -143,5 +143,5 @@ func keepOrder(ctx context.Context, host component.Host, storageID, id component
 		log.Warn("Failed to keep the order of the queue on disk", zap.Error(err))
 		return
 	}
-	log.Info("Requests that were being sent are sent again, in their order", zap.Int("requests", unfinished))
+	log.Info("Resending interrupted requests in order", zap.Int("requests", unfinished))
 }

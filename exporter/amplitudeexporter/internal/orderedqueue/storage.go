@@ -82,6 +82,6 @@ func (c *queueClient) Batch(ctx context.Context, operations ...*storage.Operatio
 	if len(reads) == 0 || c.Client.Batch(ctx, reads...) != nil {
 		return err
 	}
-	c.log.Warn("The storage of the sending queue takes nothing; events are still sent, and a crash would send them again", zap.Error(err))
+	c.log.Warn("Failed to write to the storage of the sending queue; events are still sent, but a crash would send them again", zap.Error(err))
 	return nil
 }
