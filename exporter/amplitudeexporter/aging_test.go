@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConnectionsAreRenewed once they are older than max_connection_age, also those that are in use at that moment.
+// TestConnectionsAreRenewed once they are older than max_connection_age, including those in use at that moment.
 func TestConnectionsAreRenewed(t *testing.T) {
 	server := newScript(t)
 	opened := &server.opened
@@ -45,7 +45,7 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	}
 	assert.Equal(t, int32(1+kept), opened.Load(), "the old one is closed, and a new one kept after a while")
 
-	// One request is in flight when the age is over, and another one comes.
+	// One request is in flight when the age is reached, and another one starts.
 	hold.Store(true)
 	var both sync.WaitGroup
 	both.Go(send)
@@ -66,7 +66,7 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	assert.Equal(t, before, opened.Load(), "kept again")
 }
 
-// serve starts a server of a protocol and returns the settings that reach it.
+// serve starts a server for a protocol and returns the settings for reaching it.
 func (s *script) serve(protocol string, handler http.HandlerFunc) map[string]any {
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		assert.Equal(s.t, protocol, q.Proto)
@@ -97,9 +97,9 @@ func breakConnection(t testing.TB, q *http.Request) {
 	_ = c.Close()
 }
 
-// TestClosedConnectionCostsNoTry: a balancer closes a kept connection as the next request comes, before or while its body
-// is written.
-func TestClosedConnectionCostsNoTry(t *testing.T) {
+// TestClosedConnectionDoesNotCountAsAttempt: a load balancer closes an idle connection just as the next request starts,
+// before or while its body is written.
+func TestClosedConnectionDoesNotCountAsAttempt(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		for _, events := range []int{2, 1900} {
 			t.Run(fmt.Sprint(protocol, " ", events), func(t *testing.T) {
@@ -125,8 +125,8 @@ func TestClosedConnectionCostsNoTry(t *testing.T) {
 	}
 }
 
-// TestFailingServerIsNotAskedAtOnce again and again: only a connection that was kept may have broken by itself.
-func TestFailingServerIsNotAskedAtOnce(t *testing.T) {
+// TestFailingServerIsNotRetriedImmediately: only a reused connection may have been closed while it was idle.
+func TestFailingServerIsNotRetriedImmediately(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(protocol, func(t *testing.T) {
 			server := &script{t: t, answers: []scriptedAnswer{{Status: 200}, {Reset: true, Times: -1}}}
@@ -141,8 +141,8 @@ func TestFailingServerIsNotAskedAtOnce(t *testing.T) {
 	}
 }
 
-// TestRequestsShrinkOnAWayThatCarriesOnlySmallOnes, without an answer that says so.
-func TestRequestsShrinkOnAWayThatCarriesOnlySmallOnes(t *testing.T) {
+// TestRequestsShrinkWhenLargeOnesFail without an answer, as on a path that only carries small ones.
+func TestRequestsShrinkWhenLargeOnesFail(t *testing.T) {
 	const carried = 100_000
 	server := newScript(t)
 	handler := server.Config.Handler

@@ -64,7 +64,7 @@ type response struct {
 	reason event.Reason
 	// location is where a redirect points, which is not followed.
 	location string
-	// text is Amplitude's own text if it is a documented one. It contains no id, payload or key.
+	// text is Amplitude's error text if it is a documented one, which contains no id, payload or key.
 	text string
 	// wait is how long to wait before the next try, or 0 for the back-off.
 	wait time.Duration

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzInterpret feeds any answer: what it asks for is possible, whatever the body says.
+// FuzzInterpret: whatever an answer contains, the resulting actions are valid.
 func FuzzInterpret(f *testing.F) {
 	for _, body := range []string{
 		``, `null`, `[]`, `{"code":200,"events_ingested":3}`, `<html><title>403 Forbidden</title></html>`,

@@ -25,19 +25,19 @@ import (
 
 var update = flag.Bool("update", false, "write what was seen into testdata/answers")
 
-// scenario is a golden file: events, the server's script, and what the exporter made of it.
+// scenario is a golden file: events, the server's script, and what the exporter did.
 type scenario struct {
 	About  string         `json:"about"`
 	Config map[string]any `json:"config,omitempty"`
-	// Events is the number of exposures e0, e1, ..., each of a user of its own; Users gives some of them a user.
+	// Events is the number of exposures e0, e1, ..., each of a different user; Users overrides the user of some.
 	Events     int               `json:"events"`
 	Users      map[string]string `json:"users,omitempty"`
 	DeadLetter bool              `json:"dead_letter,omitempty"`
 	Steps      []step            `json:"steps"`
 }
 
-// step is one try: the first of the events, later ones of what the try before left over. A step that
-// advances the clock does not try anything itself: the slow lane does.
+// step is one attempt: the first delivers the events, later ones what the previous attempt left over. A step that
+// advances the clock attempts nothing itself, but the slow lane may.
 type step struct {
 	Advance string           `json:"advance,omitempty"`
 	Answers []scriptedAnswer `json:"answers"`
@@ -47,7 +47,8 @@ type step struct {
 type expectation struct {
 	// Requests are the insert_ids of each request.
 	Requests [][]string `json:"requests"`
-	// Error is "", "permanent" or "retry"; Wait the shortest wait before the next try, Left what to try.
+	// Error is "", "permanent" or "retry"; Wait is the minimum wait before the next attempt, Left what remains to be
+	// delivered.
 	Error string   `json:"error,omitempty"`
 	Wait  string   `json:"wait,omitempty"`
 	Left  []string `json:"left,omitempty"`
@@ -82,7 +83,7 @@ func TestAnswers(t *testing.T) {
 				return
 			}
 			for i := range s.Steps {
-				// Through JSON, so that absent and empty are the same.
+				// Compared as JSON, so that absent and empty are the same.
 				assert.JSONEq(t, string(render(t, s.Steps[i].Expect)), string(render(t, seen[i])), "step %d", i)
 			}
 		})
@@ -91,7 +92,7 @@ func TestAnswers(t *testing.T) {
 
 var shortList = regexp.MustCompile(`\[\s+("[^\]\[]*?")\s+\]`)
 
-// render writes JSON with lists of text on one line.
+// render writes JSON with each list of strings on one line.
 func render(t *testing.T, v any) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -139,7 +140,7 @@ func (s *scenario) play(t *testing.T) []expectation {
 			require.NoError(t, err)
 			require.Eventually(t, func() bool { return r.clock.waiting() || r.slowLane() == 0 }, patience, poll, "the slow lane waits for a time to come")
 			r.clock.Advance(d)
-			// The slow lane is done when it waits again or is empty.
+			// The slow lane is done once it waits again or is empty.
 			require.Eventually(t, func() bool { return r.clock.waiting() || r.slowLane() == 0 }, patience, poll)
 		}
 		received := server.received()
@@ -180,7 +181,7 @@ func (s *scenario) play(t *testing.T) []expectation {
 	return all
 }
 
-// try consumes logs and returns what is left to try again.
+// try consumes logs and returns what is left to be retried.
 func (e *expectation) try(t *testing.T, r *rig, logs plog.Logs) plog.Logs {
 	t.Helper()
 	err := r.ConsumeLogs(t.Context(), logs)
@@ -204,7 +205,7 @@ func (e *expectation) try(t *testing.T, r *rig, logs plog.Logs) plog.Logs {
 	return logs
 }
 
-// readDeadLetters returns a line for each record: its insert_id and why it is there.
+// readDeadLetters returns a line for each record, with its insert_id and reason.
 func readDeadLetters(t *testing.T, path string) []string {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -212,7 +213,7 @@ func readDeadLetters(t *testing.T, path string) []string {
 	var all []string
 	for line := range bytes.Lines(raw) {
 		if len(line) == 1 {
-			continue // where two write to one file, one may take a line that grows for one that was cut short, and end it
+			continue // if two processes write to one file, one may mistake a line being written for a truncated one, and terminate it
 		}
 		logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(line)
 		require.NoError(t, err)

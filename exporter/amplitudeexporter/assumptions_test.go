@@ -11,9 +11,9 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 )
 
-// TestAssumptionClientKeysAreReadStrictly: since v0.160 the core passes over unknown keys beside a squashed
-// confighttp.ClientConfig (https://github.com/open-telemetry/opentelemetry-collector/issues/15907). Config.Unmarshal relies on
-// the same struct without its methods: it has the same keys, and refuses others.
+// TestAssumptionClientKeysAreReadStrictly: since v0.160, the core ignores unknown keys next to a squashed
+// confighttp.ClientConfig (https://github.com/open-telemetry/opentelemetry-collector/issues/15907). Config.Unmarshal
+// relies on the same struct without its methods, which has the same keys and refuses all others.
 func TestAssumptionClientKeysAreReadStrictly(t *testing.T) {
 	for _, key := range []string{"endpoint", "proxy_url", "timeout", "compression", "headers", "tls", "auth", "max_conns_per_host", "http2_ping_timeout"} {
 		unset := confmap.NewFromStringMap(map[string]any{key: nil})

@@ -18,7 +18,7 @@ import (
 type state uint8
 
 const (
-	// statePending: not delivered yet; if it stays so, the event is retried.
+	// statePending: not delivered yet; if that does not change, the event is retried.
 	statePending state = iota
 	stateDelivered
 	stateUndeliverable
@@ -34,7 +34,7 @@ const (
 // batchEvent is one event of a batch.
 type batchEvent struct {
 	origin
-	// json is the event's, in its chunk.
+	// json is the JSON of the event, a slice of its chunk.
 	json         []byte
 	user, device event.Identity
 	// billable: it counts toward event volume.
@@ -44,7 +44,7 @@ type batchEvent struct {
 	state    state
 	// wait is how long a throttled event has to rest.
 	wait time.Duration
-	// beyond: it is in the slow lane in excess of the share of its user or device.
+	// beyond: it is in the slow lane, beyond the share of its user or device.
 	beyond bool
 	// failure is why an undeliverable, failing or suspect event failed.
 	failure event.Failure
@@ -52,12 +52,12 @@ type batchEvent struct {
 	early bool
 }
 
-// origin is where an event, or what cannot be one, comes from.
+// origin is where an event, or a record that cannot become one, comes from.
 type origin struct {
-	// Ref is the record. Of a chunk that does not hold it only the time of arrival is known, until batch.locate.
+	// Ref is the record. If the chunk does not hold its records, only the arrival time is set until batch.locate.
 	records.Ref
 	chunk *chunk.Chunk
-	// number is that of the record in the chunk.
+	// number is the number of the record in the chunk.
 	number uint32
 	// receipt is the key of the event's receipt, or 0 without an insert_id.
 	receipt uint64
@@ -76,15 +76,15 @@ type batch struct {
 	bytes    int
 	rejected []undeliverable
 	records  int
-	// lost are the values that were left out of the events, and not counted before.
+	// lost are the values that were left out of the events and have not been counted yet.
 	lost event.Losses
-	// decoded are the records of those chunks of which one was asked for.
+	// decoded are the records of the chunks that had to be decoded.
 	decoded map[*chunk.Chunk][]records.Ref
-	// unreadable is told of a chunk whose records cannot be had again.
+	// unreadable is called if the records of a chunk cannot be decoded.
 	unreadable func(error)
 }
 
-// take appends encoded events, and the records that cannot be any.
+// take appends encoded events, and the records that cannot become events.
 func (b *batch) take(parts chunk.Parts) {
 	for _, part := range parts {
 		for cause, n := range part.Lost() {

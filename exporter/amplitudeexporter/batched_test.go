@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/collector/processor/processortest"
 )
 
-// TestBatchProcessorIsWarnedAbout once, when its first batch comes, and nothing else is.
-func TestBatchProcessorIsWarnedAbout(t *testing.T) {
+// TestBatchProcessorWarning: its first batch is warned about, once; nothing else is.
+func TestBatchProcessorWarning(t *testing.T) {
 	server := newScript(t)
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
 	factory := batchprocessor.NewFactory()

@@ -21,7 +21,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records/recordstest"
 )
 
-// BenchmarkPush is everything from the batch to the answer of a local server that only reads.
+// BenchmarkPush measures everything from the batch to the answer of a local server that does nothing else.
 func BenchmarkPush(b *testing.B) {
 	sink := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -35,7 +35,7 @@ func BenchmarkPush(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/concurrency %d", compression, concurrency), func(b *testing.B) {
 				cfg := newConfig(b, map[string]any{"endpoint": sink.URL + "/2/httpapi", "compression": compression, "concurrency": concurrency})
 				set := exportertest.NewNopSettings(metadata.Type)
-				set.TelemetrySettings = componenttest.NewTelemetry().NewTelemetrySettings() // metrics that are counted, as in a Collector
+				set.TelemetrySettings = componenttest.NewTelemetry().NewTelemetrySettings() // real metrics, as in a Collector
 				set.Logger = zap.NewNop()
 				x, err := NewFactory().CreateLogs(b.Context(), set, cfg)
 				require.NoError(b, err)
@@ -53,7 +53,7 @@ func BenchmarkPush(b *testing.B) {
 	}
 }
 
-// BenchmarkQueuedEvent reports the heap that an event takes while it waits in memory, behind a server that does not answer.
+// BenchmarkQueuedEvent reports the heap bytes of an event that waits in memory while the server does not answer.
 func BenchmarkQueuedEvent(b *testing.B) {
 	answer := make(chan struct{})
 	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

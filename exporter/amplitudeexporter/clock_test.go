@@ -17,7 +17,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 )
 
-// setClock is the system's clock after somebody has set it: the wall clock is off, the steady one is not.
+// setClock is the system's clock after it was set: the wall clock is off, the monotonic one is not.
 type setClock struct {
 	mu     sync.Mutex
 	off    time.Duration
@@ -30,7 +30,7 @@ func (c *setClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now().Add(c.passed)
-	// The first word of a Time with a steady reading holds the wall clock's seconds from bit 30 on.
+	// The first word of a Time with a monotonic reading holds the seconds of the wall clock from bit 30 on.
 	(*[2]uint64)(unsafe.Pointer(&now))[0] += uint64(int64(c.off/time.Second)) << 30
 	return now
 }
@@ -69,7 +69,7 @@ func (c *setClock) longest() (longest time.Duration) {
 	return longest
 }
 
-// TestClockOfTheCollectorIsSet while the project, or one user, has to wait: nobody waits longer or shorter for it.
+// TestClockOfTheCollectorIsSet while the project or a user is throttled: the wait does not change.
 func TestClockOfTheCollectorIsSet(t *testing.T) {
 	for name, off := range map[string]time.Duration{"back": -10 * 24 * time.Hour, "forward": 10 * 24 * time.Hour} {
 		t.Run(name+", project throttled", func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestClockOfTheCollectorIsSet(t *testing.T) {
 			assert.Len(t, server.received(), 1)
 			c.pass(throttleWait)
 			require.Eventually(t, func() bool {
-				c.pass(0) // a timer that was asked for before the time passed and made after it
+				c.pass(0) // a timer requested before the time passed and created after it
 				return !x.slow.busy()
 			}, patience, poll)
 			require.NoError(t, x.shutdown(t.Context()))

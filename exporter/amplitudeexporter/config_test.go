@@ -139,7 +139,7 @@ func TestWrongConfig(t *testing.T) {
 	}
 }
 
-// TestQueueSizeIsEnough: the size of a batch follows a queue that is smaller, unless somebody wrote one.
+// TestQueueSizeIsEnough: the batch size is lowered to fit a smaller queue, unless it is configured.
 func TestQueueSizeIsEnough(t *testing.T) {
 	for _, tc := range []struct {
 		queue map[string]any

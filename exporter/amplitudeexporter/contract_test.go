@@ -23,11 +23,11 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 )
 
-// contractElements is how many records each scenario of the contract sends.
+// contractElements is how many records each scenario sends.
 const contractElements = 20
 
-// TestConsumeContract is the core's own test of exporters: what was accepted arrives once, what fails for good is not
-// tried again, and what may yet succeed is.
+// TestConsumeContract is the core's own test of exporters: accepted data arrives once, permanent failures are not
+// retried, and others are.
 func TestConsumeContract(t *testing.T) {
 	server := newContractServer(t)
 	exportertest.CheckConsumeContract(exportertest.CheckConsumeContractParams{
@@ -44,7 +44,7 @@ func TestConsumeContract(t *testing.T) {
 	})
 }
 
-// eventsFactory makes exporters that are given the contract's records as events, as a processor before them would do.
+// eventsFactory makes exporters that receive the test's records as events, as a processor would make them.
 func eventsFactory() exporter.Factory {
 	inner := NewFactory()
 	create := func(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Logs, error) {
@@ -68,7 +68,7 @@ func (e asEvents) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	return e.Logs.ConsumeLogs(ctx, logs)
 }
 
-// contractServer answers as Amplitude does what the consumer behind it decides.
+// contractServer answers like Amplitude, as decided by the consumer behind it.
 type contractServer struct {
 	*httptest.Server
 	next atomic.Pointer[consumer.Logs]
@@ -106,7 +106,7 @@ func newContractServer(t *testing.T) *contractServer {
 	return s
 }
 
-// receiverFactory makes receivers of what the server is sent.
+// receiverFactory makes receivers of what arrives at the server.
 func (s *contractServer) receiverFactory() receiver.Factory {
 	create := func(_ context.Context, _ receiver.Settings, _ component.Config, next consumer.Logs) (receiver.Logs, error) {
 		s.next.Store(&next)

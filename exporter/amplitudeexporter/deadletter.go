@@ -30,7 +30,7 @@ const (
 const (
 	// deadLetterRecords bounds the records of one line, so that a receiver accepts it.
 	deadLetterRecords = 100
-	// These bound what waits for room in the file; the excess stays in the queue, and stops it.
+	// These bound what waits for room in the file; any excess stays in the queue and blocks it.
 	maxWaitingLetters = 10_000
 	maxWaitingBytes   = 32 << 20
 	// letterRetry is how often writing is retried while letters wait.
@@ -42,7 +42,7 @@ const (
 type deadLetters struct {
 	file  *letterFile
 	store *slowStore // nil without storage
-	// keeps: letters may wait here, which they may not if senders get the result.
+	// keeps: letters may wait here; if senders get the result, they may not.
 	keeps bool
 	clock clock
 	log   *zap.Logger
@@ -66,8 +66,7 @@ type letterLine struct {
 	chunk   *slowChunk // nil without storage
 }
 
-// openDeadLetters creates the file, so that an invalid path is detected at startup. It returns nil if no file is
-// configured.
+// openDeadLetters creates the file, to detect an invalid path at startup. It returns nil if no file is configured.
 func openDeadLetters(cfg DeadLetterConfig, keeps bool, c clock, log *zap.Logger) (*deadLetters, error) {
 	if cfg.Path == "" {
 		return nil, nil
@@ -104,8 +103,8 @@ func (d *deadLetters) restore(store *slowStore, left []*slowChunk) error {
 }
 
 // write appends the unmodified records with the reasons for their failure, and waits until they are on disk: only then
-// does the queue release them. What the file does not accept waits here, up to a bound. It returns how many it has
-// taken, and why not more.
+// does the queue release them. What the file does not accept waits here, up to a bound. It returns how many records it
+// took, and why not more.
 func (d *deadLetters) write(ctx context.Context, dead []undeliverable) (taken int, err error) {
 	var letters []letterLine
 	var all []plog.Logs
@@ -120,7 +119,7 @@ func (d *deadLetters) write(ctx context.Context, dead []undeliverable) (taken in
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	written := 0
-	if err = d.flush(ctx); err == nil { // those that wait come first
+	if err = d.flush(ctx); err == nil { // waiting letters come first
 		written, err = d.append(letters)
 	}
 	for i, letter := range letters {
@@ -217,7 +216,7 @@ func (d *deadLetters) flush(ctx context.Context) error {
 func (d *deadLetters) keep(ctx context.Context, letter letterLine, logs plog.Logs) error {
 	switch {
 	case !d.keeps || d.life.Err() != nil:
-		return errors.New("its events stay where they are")
+		return errors.New("dead letters cannot wait now, so their events stay in the queue")
 	case d.records+letter.records > maxWaitingLetters || d.bytes+len(letter.line) > maxWaitingBytes:
 		return fmt.Errorf("%d dead letters are already waiting, and events behind them", d.records)
 	case d.store != nil:

@@ -22,7 +22,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
 )
 
-// TestDeadLetterKeepsTheRecord refuses a record with everything in it and reads it back.
+// TestDeadLetterKeepsTheRecord dead-letters a record with every kind of value and reads it back.
 func TestDeadLetterKeepsTheRecord(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "below", "dead.jsonl")
 	server := newScript(t, scriptedAnswer{Status: 400, Body: []byte(`{"code":400,"error":"Invalid field values on some events"}`), Lists: map[string][]string{"events_with_invalid_fields/time": {"bad"}}})
@@ -66,7 +66,7 @@ func TestDeadLetterKeepsTheRecord(t *testing.T) {
 		want.record.CopyTo(expected.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty())
 		got, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(lines[i])
 		require.NoError(t, err)
-		// The order of the resource's attributes does not count; all else does.
+		// Everything but the order of the resource's attributes must be the same.
 		found := got.ResourceLogs().At(0).Resource().Attributes()
 		require.Equal(t, attributes.AsRaw(), found.AsRaw())
 		found.CopyTo(attributes)
@@ -76,8 +76,8 @@ func TestDeadLetterKeepsTheRecord(t *testing.T) {
 	}
 }
 
-// TestDeadLetterThatCannotBeWritten: the events stay, their neighbors go.
-func TestDeadLetterThatCannotBeWritten(t *testing.T) {
+// TestUnwritableDeadLetters: the events stay in the queue, their neighbors are delivered.
+func TestUnwritableDeadLetters(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "below")
 	path := filepath.Join(directory, "dead.jsonl")
 	bad := scriptedAnswer{Status: 400, When: "e1", Lists: map[string][]string{"events_with_invalid_fields/time": {"e1"}}, Times: -1}
@@ -100,7 +100,8 @@ func TestDeadLetterThatCannotBeWritten(t *testing.T) {
 	assert.Equal(t, map[string]int{"delivered": 2, "retried": 2, "dead_lettered": 2}, r.counts("events", "outcome"))
 }
 
-// undeliverables are n events that no request could hold, so that the exporter finds out by itself; each note has so many bytes.
+// undeliverables makes n events that no request can hold, so that the exporter rejects them itself; note is the size of
+// each in bytes.
 func undeliverables(n, note int) plog.Logs {
 	logs := numbered(n)
 	for _, record := range logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
@@ -123,8 +124,8 @@ func lettersIn(t *testing.T, directory string) (letters int) {
 	return letters
 }
 
-// TestDeadLetterFileMayBeTakenAway while the exporter runs: the next letter is in a new one.
-func TestDeadLetterFileMayBeTakenAway(t *testing.T) {
+// TestDeadLetterFileCanBeMoved while the exporter runs: the next letter goes to a new file.
+func TestDeadLetterFileCanBeMoved(t *testing.T) {
 	for name, tc := range map[string]struct {
 		take   func(t *testing.T, path string)
 		behind int // letters in the directory afterward
@@ -175,7 +176,7 @@ func TestDeadLetterFileMayBeTakenAway(t *testing.T) {
 	}
 }
 
-// queued is a configuration with a queue in memory, so that letters may wait.
+// queued is a configuration with a queue in memory, which allows letters to wait.
 func queued(deadLetter map[string]any) map[string]any {
 	return map[string]any{
 		"endpoint": "http://127.0.0.1:1/2/httpapi", "dead_letter": deadLetter,
@@ -184,8 +185,8 @@ func queued(deadLetter map[string]any) map[string]any {
 	}
 }
 
-// TestFullDeadLetterFileLosesNothing fills the file and its backups: what finds no room waits, in a bound, and is
-// written once there is room.
+// TestFullDeadLetterFileLosesNothing fills the file and its backups: a bounded number of letters waits, and is written
+// once there is room.
 func TestFullDeadLetterFileLosesNothing(t *testing.T) {
 	directory := t.TempDir()
 	r := newRig(t, queued(map[string]any{"path": filepath.Join(directory, "dead.jsonl"), "max_megabytes": 1, "max_backups": 2}), nil)
@@ -213,7 +214,7 @@ func TestFullDeadLetterFileLosesNothing(t *testing.T) {
 	assert.Equal(t, batches*size, lettersIn(t, directory)+lettersIn(t, taken))
 }
 
-// TestRotatedDeadLettersAreCounted lets the oldest backup go.
+// TestRotatedDeadLettersAreCounted when the oldest backup is removed.
 func TestRotatedDeadLettersAreCounted(t *testing.T) {
 	directory := t.TempDir()
 	r := newRig(t, queued(map[string]any{"path": filepath.Join(directory, "dead.jsonl"), "max_megabytes": 1, "max_backups": 2, "on_full": "rotate"}), nil)
@@ -231,7 +232,7 @@ func TestRotatedDeadLettersAreCounted(t *testing.T) {
 	assert.NotEmpty(t, r.logs.FilterMessageSnippet("oldest backup").All())
 }
 
-// TestWaitingDeadLettersSurviveARestart where the queue has a storage, and are counted as lost where it has none.
+// TestWaitingDeadLettersSurviveARestart if the queue has a storage, and are counted as lost otherwise.
 func TestWaitingDeadLettersSurviveARestart(t *testing.T) {
 	for _, stored := range []bool{true, false} {
 		t.Run(map[bool]string{true: "storage", false: "memory"}[stored], func(t *testing.T) {
@@ -274,8 +275,8 @@ func TestWaitingDeadLettersSurviveARestart(t *testing.T) {
 	}
 }
 
-// TestUnwritableDeadLetterFileStopsNobody, up to the bound of what may wait.
-func TestUnwritableDeadLetterFileStopsNobody(t *testing.T) {
+// TestUnwritableDeadLetterFileDoesNotBlock other events, until too many letters wait.
+func TestUnwritableDeadLetterFileDoesNotBlock(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "below")
 	server := newScript(t)
 	settings := queued(map[string]any{"path": filepath.Join(directory, "dead.jsonl")})
@@ -289,7 +290,7 @@ func TestUnwritableDeadLetterFileStopsNobody(t *testing.T) {
 		require.NoError(t, r.ConsumeLogs(t.Context(), numbered(1)))
 		require.Eventually(t, func() bool { return delivered() == i+1 && waiting() == (i+1)*100 }, patience, poll)
 	}
-	// Beyond the bound, events wait behind those that find no room.
+	// Beyond the bound, events wait behind the letters that did not fit.
 	require.NoError(t, r.ConsumeLogs(t.Context(), undeliverables(maxWaitingLetters, 1)))
 	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(1)))
 	require.Eventually(t, func() bool { return waiting() == maxWaitingLetters && r.counts("events", "outcome")["retried"] > 0 }, patience, poll)
@@ -319,8 +320,8 @@ func TestDeadLetterPathThatIsALink(t *testing.T) {
 	assert.NotEmpty(t, backups)
 }
 
-// TestDeadLetterPathThatCannotBe is refused at the start, and left as it is.
-func TestDeadLetterPathThatCannotBe(t *testing.T) {
+// TestInvalidDeadLetterPath is refused at startup, and not touched.
+func TestInvalidDeadLetterPath(t *testing.T) {
 	directory := t.TempDir()
 	pipe := filepath.Join(directory, "pipe")
 	makePipe(t, pipe)
@@ -353,8 +354,8 @@ func TestDeadLetterPathThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestTwoExportersWithOneDeadLetterFile: the second is refused when it is made, as `validate` does, or at the latest at its
-// start, and neither stops the other's name from being used again.
+// TestTwoExportersWithOneDeadLetterFile: the second one is refused when it is created, as `validate` does, or at the
+// latest when it starts; afterward, both names can be used again.
 func TestTwoExportersWithOneDeadLetterFile(t *testing.T) {
 	directory := t.TempDir()
 	path := filepath.Join(directory, "dead.jsonl")
@@ -387,13 +388,14 @@ func TestTwoExportersWithOneDeadLetterFile(t *testing.T) {
 	require.NoError(t, free.Shutdown(t.Context()))
 }
 
-// TestTwoCollectorsWithOneDeadLetterFile cannot see each other: both write, and both set the file aside.
+// TestTwoCollectorsWithOneDeadLetterFile do not know about each other: both write to the file, and both rename it when
+// it is full.
 func TestTwoCollectorsWithOneDeadLetterFile(t *testing.T) {
 	directory := t.TempDir()
 	settings := map[string]any{"endpoint": "http://127.0.0.1:1/2/httpapi", "dead_letter": map[string]any{
 		"path": filepath.Join(directory, "dead.jsonl"), "max_megabytes": 1, "max_backups": 0,
 	}}
-	// Two of the same name are to this process what one is before and after its configuration is read again.
+	// Two exporters with the same name look like one that is reloaded, so this process allows both.
 	rigs := []*rig{newRig(t, settings, nil), newRig(t, settings, nil)}
 	const batches, size, note = 20, 50, 2500
 	var both sync.WaitGroup

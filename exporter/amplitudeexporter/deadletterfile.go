@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// deadLetterMode is strict, because the file contains what users did.
+	// deadLetterMode is strict, because the file contains user data.
 	deadLetterMode os.FileMode = 0o600
 	megabyte                   = 1 << 20
 	// backupTime is the format of the time in a backup's name, between the name and its extension.
@@ -27,8 +27,8 @@ const (
 	maxLinks = 40
 )
 
-// errLettersFull asks for room.
-var errLettersFull = errors.New("it and its backups are full (dead_letter::max_megabytes, max_backups): move the backups away, or set dead_letter::on_full to rotate")
+// errLettersFull asks the operator to make room.
+var errLettersFull = errors.New("the file and its backups are full (dead_letter::max_megabytes, max_backups): move the backups away, or set dead_letter::on_full to rotate")
 
 // letterFile is a file of lines that is renamed to a backup with the time in its name when it is full. It is opened for
 // each write, so that a file that another tool has moved, deleted or truncated in the meantime simply does not exist
@@ -52,7 +52,7 @@ func (l *letterFile) check() error {
 	return f.Close()
 }
 
-// append writes lines to the file and waits until they are on disk. With an error, it also returns how many are.
+// append writes lines to the file and waits until they are on disk. It returns how many are, even with an error.
 func (l *letterFile) append(lines [][]byte) (written int, err error) {
 	for written < len(lines) && err == nil {
 		var n int
@@ -94,7 +94,7 @@ func (l *letterFile) fill(lines [][]byte) (written int, err error) {
 		return 0, errors.Join(err, syncErr)
 	}
 	if deleted(l.path, info) {
-		// It may have been moved to another disk, and copied before these lines were written.
+		// The file may have been copied to another disk before these lines were written.
 		return 0, err
 	}
 	if err == nil && before == 0 {
@@ -119,7 +119,7 @@ func writeLine(f *os.File, size int64, line []byte) error {
 	return err
 }
 
-// deleted reports whether the path no longer refers to a file that was written, and no other name does either.
+// deleted reports whether a written file no longer has any name, including this path.
 func deleted(path string, written os.FileInfo) bool {
 	now, err := os.Stat(path)
 	return (err != nil || !os.SameFile(now, written)) && hasNoName(written)

@@ -27,7 +27,7 @@ func (x *amplitudeExporter) startDeadLetters(ctx context.Context, host component
 	if x.dead, err = openDeadLetters(x.cfg.DeadLetter, !x.cfg.senderWaits(), x.clock, x.log); err != nil || x.dead == nil {
 		return err
 	}
-	// Again, now that the file exists: it may have two names.
+	// Check again now that the file exists: it may have two names.
 	if err = deadLetterPaths.take(x, x.cfg.DeadLetter.Path); err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ type delivery struct {
 	elsewhere bool
 	// refused counts the consecutive batches of which Amplitude refused every request.
 	refused *int
-	// last reports whether an event is given up if this attempt does not end it; nil means none is.
+	// last reports whether to give up on an event if this attempt does not finish it; nil means never.
 	last func(i int) bool
 	// stopping: this attempt is the last because of a shutdown.
 	stopping bool
@@ -175,7 +175,7 @@ func (l *lane) apply(res response, sent []int32) (next [][]int32, goOn bool) {
 	case actionProbe:
 		return l.probe(res, sent)
 	case actionRetry:
-		// Not immediately: most failures are gone at the next attempt.
+		// Not immediately: most failures are over by the next attempt.
 		if l.tries >= maxPlainTries || l.elsewhere {
 			return l.probe(res, sent)
 		}
@@ -209,7 +209,7 @@ func (l *lane) probe(res response, sent []int32) (next [][]int32, goOn bool) {
 	if len(sent) == 1 {
 		e := &l.batch.events[sent[0]]
 		if res.action == actionRetry {
-			// It may be set aside, and then the events of its user and device have to stay behind it.
+			// It may be set aside; then the events of its user and device must stay behind it.
 			l.throttle(e, slowBackOff)
 		}
 		l.suspect(e, &res, !accepted)
@@ -284,7 +284,7 @@ func (l *lane) sift(res response, sent []int32) (next [][]int32, goOn bool) {
 		throttled++
 	}
 	if removed+throttled == 0 {
-		// The lists contain nothing of this request: without them, a 429 is about the project, a 400 about any event.
+		// The lists do not match this request, so a 429 is about the whole project, and a 400 may be about any event.
 		if res.status == http.StatusTooManyRequests {
 			res.action, res.wait = actionPause, max(res.wait, projectWait)
 			l.sender.pause(res.wait)
@@ -367,7 +367,7 @@ func (d *delivery) markUndeliverable(i int32, why event.Failure) {
 	d.batch.events[i].state, d.batch.events[i].failure = stateUndeliverable, why
 }
 
-// fail notes why a lane stopped. A status is more informative than the resulting pause.
+// fail records why a lane stopped. A status says more than the pause that follows from it.
 func (d *delivery) fail(err error, wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

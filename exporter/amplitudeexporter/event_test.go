@@ -15,7 +15,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 )
 
-// TestEncodeEvent: a single event is encoded as one of a batch is, and one that cannot be sent says why.
+// TestEncodeEvent: a single event is encoded like one in a batch; if it cannot be sent, the error says why.
 func TestEncodeEvent(t *testing.T) {
 	for _, tc := range []struct {
 		name, event string
@@ -57,8 +57,8 @@ func largeAttributes() map[string]any {
 	return attributes
 }
 
-// TestEveryReasonIsExplained: who watches a record is told what the reason of its event means.
-func TestEveryReasonIsExplained(t *testing.T) {
+// TestEveryReasonHasAHint for tap clients that watch an undelivered event.
+func TestEveryReasonHasAHint(t *testing.T) {
 	for _, reason := range event.ReasonNames[1:] {
 		assert.NotEmpty(t, tap.UndeliveredHints[reason], reason)
 	}

@@ -38,7 +38,7 @@ const logInterval = 10 * time.Second
 const longestPatience = 5 * time.Minute
 
 // errBehindPending is why a throttled event is retried; the event before it has its own reason.
-var errBehindPending = errors.New("throttled behind an event that has to be tried again")
+var errBehindPending = errors.New("throttled behind an event that has to be retried")
 
 // amplitudeExporter turns batches of log records into requests, and answers into outcomes of records.
 type amplitudeExporter struct {
@@ -55,18 +55,18 @@ type amplitudeExporter struct {
 	// book holds the claims of the events in flight.
 	book receipts.Book
 
-	// encoders keeps encoders, with all that they have learned of attribute names: records are encoded as they come, by
-	// whoever sends them.
+	// encoders keeps idle encoders with their cached attribute names. Records are encoded on arrival, by the sender's
+	// goroutine.
 	encoders freelist.List[*chunk.Encoder]
-	// idle keeps batches: one for the queue, one for the slow lane.
+	// idle keeps two batches: one for the queue, one for the slow lane.
 	idle         freelist.List[*batch]
 	partitioners sync.Pool // of *partitioner
 
 	// unknown is used by the first record whose name is not allowed.
 	unknown sync.Once
-	// stopIDs withdraws what start published for the processors of this Collector about min_id_length.
+	// stopIDs withdraws the min_id_length that start published for the processors of this Collector.
 	stopIDs func()
-	// unlist removes the exporter from those with a queue in a storage.
+	// unlist removes the exporter from the list of those with a queue in a storage.
 	unlist func()
 	// closeBook withdraws book, which start published.
 	closeBook func()
@@ -121,7 +121,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.encoders = freelist.New[*chunk.Encoder](runtime.GOMAXPROCS(0) + 1)
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
-	// Only at the end: an exporter that is not returned is not shut down.
+	// This comes last: an exporter that is not returned is not shut down.
 	return x, deadLetterPaths.take(x, cfg.DeadLetter.Path)
 }
 
@@ -232,7 +232,7 @@ func (x *amplitudeExporter) encode(refs iter.Seq[records.Ref]) *chunk.Chunk {
 	return e.Encode(refs)
 }
 
-// lend makes a chunk of records that is good until done is called.
+// lend makes a chunk of records that is valid until done is called.
 func (x *amplitudeExporter) lend(refs iter.Seq[records.Ref]) (c *chunk.Chunk, done func()) {
 	e := x.getEncoder()
 	return e.Lend(refs), func() {
@@ -283,7 +283,7 @@ func (x *amplitudeExporter) push(ctx context.Context, parts chunk.Parts, try ord
 		x.slow.othersGetThrough()
 	}
 	if last {
-		x.endRetries(ctx, d) // for what found no room in the slow lane
+		x.endRetries(ctx, d) // for events that did not fit into the slow lane
 	}
 	if try.Last || (last && !x.cfg.RetryConfig.Enabled) {
 		x.lose(ctx, d) // it will not be retried
@@ -401,8 +401,8 @@ func (x *amplitudeExporter) leftOver(ctx context.Context, d *delivery) error {
 	return err
 }
 
-// patience returns how long to wait if a failure may last until someone changes something: the back-off, growing beyond
-// what is right for an outage.
+// patience returns how long to wait if a failure may last until someone changes something: the back-off, but growing
+// beyond what suits an outage.
 func (x *amplitudeExporter) patience(d *delivery) time.Duration {
 	if !d.patient || d.accepted > 0 {
 		return 0
@@ -414,6 +414,6 @@ func (x *amplitudeExporter) patience(d *delivery) time.Duration {
 // unreadable counts and logs a request on disk that cannot be read. How many events it had is unknown.
 func (x *amplitudeExporter) unreadable(store string, err error, where zap.Field) {
 	x.tel.ExporterAmplitudeUnreadableRequests.Add(context.Background(), 1, x.tel.with("store", store))
-	x.set.Logger.Error("A request on disk cannot be read and its events are lost: check the disk, and send them again from their source if you can",
+	x.set.Logger.Error("A request on disk cannot be read and its events are lost: check the disk, and resend them from their source if possible",
 		zap.String("store", store), where, zap.Error(err))
 }

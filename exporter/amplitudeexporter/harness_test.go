@@ -47,12 +47,12 @@ const (
 	poll     = 5 * time.Millisecond
 )
 
-// fakeClock stands still until a test moves it.
+// fakeClock only moves when a test advances it.
 type fakeClock struct {
 	mu     sync.Mutex
 	now    time.Time
 	timers []*fakeTimer
-	// asked is how often somebody asked to be told of a moment.
+	// asked counts the calls of At.
 	asked int
 }
 
@@ -85,7 +85,7 @@ func (c *fakeClock) At(at time.Time) (moment <-chan time.Time, stop func()) {
 	}
 }
 
-// waiting tells whether somebody waits for a moment in the future.
+// waiting reports whether there is a timer in the future.
 func (c *fakeClock) waiting() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,7 +99,7 @@ func (c *fakeClock) Advance(d time.Duration) {
 	c.fire()
 }
 
-// fire tells those whose moment has come.
+// fire fires the timers that are due.
 func (c *fakeClock) fire() {
 	c.timers = slices.DeleteFunc(c.timers, func(t *fakeTimer) bool {
 		if t.at.After(c.now) {
@@ -110,7 +110,7 @@ func (c *fakeClock) fire() {
 	})
 }
 
-// asks is how often somebody asked: once it has grown, the slow lane has planned again.
+// asks returns the number of calls of At: once it has grown, the slow lane has planned again.
 func (c *fakeClock) asks() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,7 +142,7 @@ func (h *statusHost) statuses() []componentstatus.Status {
 	return all
 }
 
-// rig is an exporter under test, made through its factory, with everything around it.
+// rig is an exporter under test, created by its factory, with everything around it.
 type rig struct {
 	exporter.Logs
 	t     testing.TB
@@ -151,18 +151,18 @@ type rig struct {
 	tel   *componenttest.Telemetry
 	logs  *observer.ObservedLogs
 	zap   *zap.Logger
-	// settings are what the exporter was made with.
+	// settings are those that the exporter was created with.
 	settings exporter.Settings
 	once     sync.Once
 }
 
-// newRig starts an exporter with the given configuration over the defaults of newConfig.
+// newRig starts an exporter with this configuration merged over the defaults of newConfig.
 func newRig(t testing.TB, settings map[string]any, host *statusHost) *rig {
 	t.Helper()
 	return newRigAt(t, settings, host, newFakeClock())
 }
 
-// newRigAt goes by a clock that another one has gone by.
+// newRigAt is newRig with the clock of an earlier rig.
 func newRigAt(t testing.TB, settings map[string]any, host *statusHost, c *fakeClock) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: c, host: host, tel: componenttest.NewTelemetry()}
@@ -198,7 +198,8 @@ func (r *rig) stop() {
 	})
 }
 
-// newConfig reads settings as a Collector would. Without queue and retry, ConsumeLogs returns what one try came to.
+// newConfig reads settings as a Collector would. Without queue and retries, ConsumeLogs returns the result of one
+// attempt.
 func newConfig(t testing.TB, settings map[string]any) *Config {
 	t.Helper()
 	cfg := createDefaultConfig()
@@ -245,22 +246,22 @@ func (r *rig) slowLane() int { return r.counts("slow_lane_events", "")[""] }
 
 // scriptedAnswer is one line of a server's script.
 type scriptedAnswer struct {
-	// When is an insert_id; the answer is for requests that hold it. Empty: for any request.
+	// When is an insert_id: the answer is for requests that contain it. If empty, it is for any request.
 	When string `json:"when,omitempty"`
-	// Times is how often it is given; 0 is once, -1 is forever.
+	// Times is how often the answer is given; 0 means once, -1 forever.
 	Times   int               `json:"times,omitempty"`
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers,omitempty"`
-	// Body is written as JSON; Text as it is.
+	// Body is written as JSON, Text unchanged.
 	Body json.RawMessage `json:"body,omitempty"`
 	Text string          `json:"text,omitempty"`
-	// Lists makes the body's lists from insert_ids: the name of a list to ids, or with a field "list/field".
+	// Lists makes the lists of the body from insert_ids. Its keys are "list" or "list/field".
 	Lists map[string][]string `json:"lists,omitempty"`
 	// Reset closes the connection instead of answering.
 	Reset bool `json:"reset,omitempty"`
 }
 
-// receivedEvent is the part of an event that scripts and most tests look at.
+// receivedEvent has the fields of an event that scripts and most tests need.
 type receivedEvent struct {
 	EventType string `json:"event_type"`
 	UserID    string `json:"user_id"`
@@ -283,7 +284,7 @@ func (q receivedRequest) ids() []string {
 	return ids
 }
 
-// script is a server that follows a script and otherwise answers as Amplitude does when all is well.
+// script is a server that follows a script, and otherwise answers like Amplitude when everything is fine.
 type script struct {
 	*httptest.Server
 	t        testing.TB
@@ -423,7 +424,7 @@ func (a *scriptedAnswer) render(q receivedRequest, key string) string {
 	return string(out)
 }
 
-// Short names for the records of tests.
+// Short names for recordstest.
 var (
 	exposure   = recordstest.AppendExposure
 	newRecords = recordstest.AppendSlice
@@ -431,7 +432,7 @@ var (
 	insertIDs  = recordstest.InsertIDs
 )
 
-// encoded are logs as the queue hands them over.
+// encoded returns logs in the form in which the queue hands them over.
 func encoded(x *amplitudeExporter, logs plog.Logs) chunk.Parts {
 	c, _ := x.lend(records.All(logs))
 	return chunk.Whole(c)

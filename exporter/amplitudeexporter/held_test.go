@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// held are answers that do not judge the events.
+// held are answers that do not say anything about the events themselves.
 var held = []scriptedAnswer{
 	{Status: 400, Text: "<html>blocked</html>"},
 	{Status: 400, Body: json.RawMessage(`{"code":400,"error":"Invalid API key: x"}`)},
@@ -44,8 +44,8 @@ var held = []scriptedAnswer{
 	{Reset: true},
 }
 
-// TestHeldNotDropped: a few answers of somebody on the way, then all is well again. Everything arrives, in the same
-// configuration that tries forever, and the status says so.
+// TestHeldNotDropped: something in between answers a few times, then all is well again. With retries that never end,
+// everything arrives, and the status follows.
 func TestHeldNotDropped(t *testing.T) {
 	for _, answer := range held {
 		t.Run(fmt.Sprint(answer.Status, answer.Text, string(answer.Body)), func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestHeldNotDropped(t *testing.T) {
 	}
 }
 
-// TestRetriesEnd: what is held goes to the dead letter file when the configuration says so, whatever held it.
+// TestRetriesEnd: held events go to the dead letter file after the configured time, whatever the reason.
 func TestRetriesEnd(t *testing.T) {
 	for _, answer := range held {
 		t.Run(fmt.Sprint(answer.Status, answer.Text, string(answer.Body)), func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestWithoutRetries(t *testing.T) {
 	assert.Equal(t, []string{"e0 retries_ended 503", "e1 retries_ended 503"}, readDeadLetters(t, path))
 }
 
-// TestCountersAddUpWithoutAQueue: what the sender has to send again was not received.
+// TestCountersAddUpWithoutAQueue: events that the sender has to retry do not count as received.
 func TestCountersAddUpWithoutAQueue(t *testing.T) {
 	for name, queue := range map[string]map[string]any{
 		"queue off":       {"enabled": false},
@@ -129,8 +129,9 @@ func TestCountersAddUpWithoutAQueue(t *testing.T) {
 	}
 }
 
-// TestWallIsNotStormed: while nothing gets through, a try makes a handful of requests, however large the batch.
-func TestWallIsNotStormed(t *testing.T) {
+// TestFullRefusalSendsFewRequests: while nothing gets through, an attempt makes a handful of requests, however large
+// the batch is.
+func TestFullRefusalSendsFewRequests(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: http.StatusForbidden, Text: "<html>Request blocked</html>", Times: -1})
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
 	for try := range 3 {
@@ -141,14 +142,14 @@ func TestWallIsNotStormed(t *testing.T) {
 	assert.Equal(t, map[string]int{"retried": 3 * 9000}, r.counts("events", "outcome"))
 }
 
-// TestShortRetryAfterCounts of a project that is throttled.
-func TestShortRetryAfterCounts(t *testing.T) {
+// TestShortRetryAfterIsHonored when the project is throttled.
+func TestShortRetryAfterIsHonored(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 429, Headers: map[string]string{"Retry-After": "2"}, Text: "<html>429</html>"})
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
 	require.ErrorContains(t, r.ConsumeLogs(t.Context(), numbered(1)), "Throttle (2s)")
 }
 
-// TestLongListOfThrottledIDs is longer than what is read of other answers: only who is named has to wait.
+// TestLongListOfThrottledIDs: more is read of a 429 than of other answers, so that only the listed ids have to wait.
 func TestLongListOfThrottledIDs(t *testing.T) {
 	throttledUsers := map[string]int{}
 	for i := range 1900 {
@@ -166,9 +167,9 @@ func TestLongListOfThrottledIDs(t *testing.T) {
 	assert.Equal(t, map[string]int{"delivered": 1, "throttled": 1900}, r.counts("events", "outcome"))
 }
 
-// TestRefusalsThatEndInTheMiddle of a try, between the refusal of an event that is sent alone and the first one that gets through:
-// it is sent once more, or tried again if a later event of its user has overtaken it, and so nothing is given up.
-func TestRefusalsThatEndInTheMiddle(t *testing.T) {
+// TestRefusalsThatEndMidAttempt: an event is refused on its own, and then another one gets through. It is sent once
+// more, or retried later if a later event of its user has overtaken it, so nothing is given up.
+func TestRefusalsThatEndMidAttempt(t *testing.T) {
 	for _, answer := range held {
 		for times := range 12 {
 			oneUser := times%2 == 1
@@ -188,8 +189,9 @@ func TestRefusalsThatEndInTheMiddle(t *testing.T) {
 	}
 }
 
-// TestHeldIsSaidOnceAMinute: one line, at the first answer, whatever the answers are and however many tries there are.
-func TestHeldIsSaidOnceAMinute(t *testing.T) {
+// TestHeldEventsAreLoggedOnceAMinute: one line at the first answer, whatever the answers are and however many attempts
+// there are.
+func TestHeldEventsAreLoggedOnceAMinute(t *testing.T) {
 	for _, answer := range held {
 		t.Run(fmt.Sprint(answer.Status, answer.Text, string(answer.Body)), func(t *testing.T) {
 			t.Parallel()
@@ -209,7 +211,7 @@ func TestHeldIsSaidOnceAMinute(t *testing.T) {
 				r.clock.Advance(heldInterval)
 			}
 			server.then()
-			// Whoever failed alone in a try in which others got through already waits in the slow lane.
+			// An event that failed on its own while others got through already waits in the slow lane.
 			require.Eventually(t, func() bool {
 				r.clock.Advance(heldInterval)
 				return r.counts("events", "outcome")["delivered"] == 20

@@ -16,7 +16,7 @@ type partitioner struct {
 	first map[event.Identity]int32
 	root  []int32
 	lanes [][]int32
-	// lane is the lane of each root, and load the bytes in each lane.
+	// lane is the lane of each root, load the number of bytes in each lane.
 	lane []int32
 	load []int
 }

@@ -29,7 +29,7 @@ func (r *rig) seconds(name string) (sum float64, count uint64) {
 	return sum, count
 }
 
-// oldest is for how long the oldest event has waited in each store.
+// oldest is how long the oldest event has waited in each store.
 func (r *rig) oldest() map[string]float64 {
 	r.t.Helper()
 	metric, err := r.tel.GetMetric("otelcol_exporter_amplitude_oldest_event_age")
@@ -42,7 +42,7 @@ func (r *rig) oldest() map[string]float64 {
 	return ages
 }
 
-// happenedBefore makes the records of logs older.
+// happenedBefore moves the records of logs into the past.
 func happenedBefore(r *rig, logs plog.Logs, ago time.Duration) plog.Logs {
 	records := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
 	for i := range records.Len() {
@@ -51,13 +51,14 @@ func happenedBefore(r *rig, logs plog.Logs, ago time.Duration) plog.Logs {
 	return logs
 }
 
-// TestLateness of events that wait: over an outage, over a restart with what is on disk, and in the slow lane, in part.
+// TestLateness of events that wait: during an outage, across a restart with a queue on disk, and, for some of them, in
+// the slow lane.
 func TestLateness(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer  scriptedAnswer
 		restart bool
 		store   string
-		// first is how many of the two events are delivered at once.
+		// first is how many of the two events are delivered immediately.
 		first int
 	}{
 		"outage":             {answer: scriptedAnswer{Status: 503, Times: -1}, store: storeQueue},
@@ -98,12 +99,12 @@ func TestLateness(t *testing.T) {
 				if count > measured && delivered() == earlier+waiting && r.oldest()[c.store] == 0 {
 					return true
 				}
-				// The slow lane may have begun a pause only now.
+				// The slow lane may only now have started a pause.
 				r.clock.Advance(10 * time.Second)
 				return false
 			}, patience, poll)
 			sum, count := r.seconds("arrival_lateness")
-			// Once for what came together, but a failure that lasts is narrowed down, event by event.
+			// One measurement for events that arrived together, but a lasting failure is narrowed down event by event.
 			answers := count - measured
 			assert.LessOrEqual(t, answers, uint64(waiting))
 			assert.GreaterOrEqual(t, (sum-before)/float64(answers), 100.0)
@@ -115,8 +116,8 @@ func TestLateness(t *testing.T) {
 	}
 }
 
-// TestLatenessHasNoNegative: a clock ahead of the Collector's.
-func TestLatenessHasNoNegative(t *testing.T) {
+// TestLatenessIsNeverNegative, even if the sender's clock is ahead of the Collector's.
+func TestLatenessIsNeverNegative(t *testing.T) {
 	r := newRig(t, map[string]any{"endpoint": newScript(t).url()}, nil)
 	require.NoError(t, r.ConsumeLogs(t.Context(), happenedBefore(r, numbered(2), -time.Hour)))
 	sum, count := r.seconds("event_lateness")
@@ -124,7 +125,7 @@ func TestLatenessHasNoNegative(t *testing.T) {
 	assert.Equal(t, uint64(1), count)
 }
 
-// TestLatenessOfADryRun is none: nothing was answered.
+// TestLatenessOfADryRun is not measured, because nothing was answered.
 func TestLatenessOfADryRun(t *testing.T) {
 	r := newRig(t, map[string]any{"dry_run": true}, nil)
 	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(2)))

@@ -23,14 +23,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 )
 
-// ledger is a server that stores each event once and knows, per user, which one has to come next.
-// One request in ten goes wrong; half of the failures of the server have stored the events.
+// ledger is a server that stores each event once and knows, per user, which one must come next. One request in ten
+// fails, and half of the server's failures have stored the events.
 type ledger struct {
 	t      testing.TB
 	mu     sync.Mutex
 	random *rand.Rand
 	next   map[string]int
-	// inFlight are the users and devices of requests in progress: none may be there twice.
+	// inFlight are the users and devices of requests in progress: each may be there only once.
 	inFlight map[string]bool
 	stored   int
 	repeated int
@@ -62,7 +62,7 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	fault := l.fault()
 	if fault == "413" && len(body.Events) == 1 {
-		fault = "" // one event that is too large is too large for good
+		fault = "" // an event that is too large will always be
 	}
 	switch fault {
 	case "":
@@ -74,7 +74,7 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(&status{w, http.StatusTooManyRequests}, l.throttle(body.Events))
 	case "reset":
 		l.maybeStore(body.Events)
-		// Done with these users before the exporter sees the reset.
+		// Release these users before the exporter sees the reset.
 		l.leave(ids)
 		panic(http.ErrAbortHandler)
 	default:
@@ -122,7 +122,7 @@ func (l *ledger) fault() string {
 	return fault
 }
 
-// throttle names the user of every thirtieth event or so, by index or by id.
+// throttle lists the user of about every thirtieth event, by index or by id.
 func (l *ledger) throttle(events []receivedEvent) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,7 +152,7 @@ func (l *ledger) maybeStore(events []receivedEvent) {
 	}
 }
 
-// store takes "user number" insert_ids; a number that was not yet due is an event that overtook another.
+// store takes "user number" insert_ids; a number that is too high means that an event overtook another.
 func (l *ledger) store(events []receivedEvent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -181,8 +181,8 @@ func (l *ledger) total() int {
 	return l.stored
 }
 
-// TestOrder sends 200 events of each of 1,000 users, who share some devices, through the queue to a
-// server that fails in every way. Per user every event is stored, in order, and none twice.
+// TestOrder sends 200 events for each of 1,000 users, some of whom share devices, through the queue to a server that
+// fails in every way. For each user, every event is stored once, in order.
 func TestOrder(t *testing.T) {
 	const users, each = 500, 100
 	l := newLedger(t)
@@ -195,7 +195,7 @@ func TestOrder(t *testing.T) {
 		"retry_on_failure": map[string]any{"enabled": true, "initial_interval": "1ms", "max_interval": "10ms"},
 	}, nil)
 
-	// Time runs fast for those who are throttled.
+	// Time passes quickly for throttled users.
 	stop := make(chan struct{})
 	var clock sync.WaitGroup
 	clock.Go(func() {
@@ -219,7 +219,7 @@ func TestOrder(t *testing.T) {
 		for user := range users {
 			record := exposure(records, fmt.Sprintf("user-%05d", user), fmt.Sprintf("%d %d", user, number))
 			if number%3 == 0 {
-				// Two users on one device now and then.
+				// Now and then, two users share a device.
 				record.Attributes().PutStr("amplitude.device_id", fmt.Sprintf("device-%05d", user/2))
 			}
 		}

@@ -78,11 +78,11 @@ func (x *amplitudeExporter) findOrphans(ctx context.Context, host component.Host
 	}
 	own := configured.of(*queue.StorageID)
 	if len(own) == 0 || own[0] != x.set.ID.String() {
-		return // another exporter does it for all
+		return // another exporter does this for all of them
 	}
 	list, err := storageclient.Open(ctx, extension, *queue.StorageID, component.KindExporter, component.NewID(x.set.ID.Type()), queuesClient)
 	if err != nil {
-		x.log.Debug("The list of queues cannot be opened", zap.Error(err))
+		x.log.Debug("Failed to open the list of queues", zap.Error(err))
 		return
 	}
 	defer func() { _ = list.Close(ctx) }()
@@ -109,7 +109,7 @@ func (x *amplitudeExporter) findOrphans(ctx context.Context, host component.Host
 	}
 	if text := strings.Join(slices.Sorted(maps.Keys(known)), "\n"); text != string(raw) {
 		if err := list.Set(ctx, queuesKey, []byte(text)); err != nil {
-			x.log.Debug("The list of queues cannot be written", zap.Error(err))
+			x.log.Debug("Failed to write the list of queues", zap.Error(err))
 		}
 	}
 }

@@ -20,13 +20,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/metadata"
 )
 
-// TestRenamedExporterIsNamed: what another name left in the storage is told at the start, and no longer once it is gone.
-func TestRenamedExporterIsNamed(t *testing.T) {
+// TestRenamedExporterWarning: events left in the storage under another name are logged at startup, as long as they are
+// there.
+func TestRenamedExporterWarning(t *testing.T) {
 	for name, answer := range map[string]scriptedAnswer{"queue": {Status: 503, Times: -1}, "slow lane": throttled("e1")} {
 		t.Run(name, func(t *testing.T) {
 			server := newScript(t, answer)
 			directory := t.TempDir()
-			// run starts exporters, lets the first one take events if there are some, and returns the warnings.
+			// run starts exporters, sends events, if any, to the first one, and returns the warnings.
 			run := func(send int, names ...string) []observer.LoggedEntry {
 				host, closeStorage := storageHost(t, directory)
 				defer closeStorage()
@@ -67,7 +68,7 @@ func TestRenamedExporterIsNamed(t *testing.T) {
 			}
 			server.then()
 			var left []observer.LoggedEntry
-			for range 20 { // a stop may come before what waited is delivered
+			for range 20 { // the exporter may stop before the waiting events are delivered
 				require.Empty(t, run(0, "old", "new", "other"))
 				if left = run(0, "new", "other"); len(left) == 0 {
 					break

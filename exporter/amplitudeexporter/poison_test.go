@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// impatient are settings of a queue that tries again at once.
+// impatient are settings for a queue that retries immediately.
 func impatient(url string) map[string]any {
 	return map[string]any{
 		"endpoint":         url,
@@ -23,15 +23,15 @@ func impatient(url string) map[string]any {
 	}
 }
 
-// TestPoisonBlocksNobody: an event for which the server always fails, alone in its batch or among others.
-func TestPoisonBlocksNobody(t *testing.T) {
+// TestPoisonBatchDoesNotBlock: the server always fails for one event, which is alone in its batch or among others.
+func TestPoisonBatchDoesNotBlock(t *testing.T) {
 	for name, answer := range map[string]scriptedAnswer{
 		"500": {Status: 500, Text: "<html>Internal Server Error</html>"}, "reset": {Reset: true}, "404": {Status: 404}, "403": {Status: 403},
 	} {
 		for _, neighbors := range []int{0, 100} {
 			t.Run(fmt.Sprint(name, " and ", neighbors), func(t *testing.T) {
 				t.Parallel()
-				answer := answer // of this one alone
+				answer := answer // of this event only
 				answer.When, answer.Times = "poison", -1
 				server := newScript(t, answer)
 				settings := impatient(server.url())
@@ -52,7 +52,7 @@ func TestPoisonBlocksNobody(t *testing.T) {
 				}
 				require.Eventually(t, func() bool { return r.counts("events", "outcome")["delivered"] == neighbors+10 }, patience, poll)
 
-				// In the end it is set aside for good, as long as others get through.
+				// In the end it is dead-lettered, as long as others get through.
 				for i := 0; r.counts("events", "outcome")["dead_lettered"] == 0; i++ {
 					require.Less(t, i, 3*maxFailures)
 					logs := plog.NewLogs()
@@ -73,8 +73,9 @@ func TestPoisonBlocksNobody(t *testing.T) {
 	}
 }
 
-// TestPoisonBlocksNobodyWhateverTheQueueIs: others behind it, of which some share its user, are seen in each.
-func TestPoisonBlocksNobodyWhateverTheQueueIs(t *testing.T) {
+// TestPoisonBatchDoesNotBlockAnyQueue: with each kind of queue, the events behind it are delivered; some share its
+// user.
+func TestPoisonBatchDoesNotBlockAnyQueue(t *testing.T) {
 	for name, batch := range map[string]map[string]any{
 		"batches":    {"flush_timeout": "1ms", "min_size": 1},
 		"no batches": {"enabled": false},
@@ -103,7 +104,7 @@ func TestPoisonBlocksNobodyWhateverTheQueueIs(t *testing.T) {
 					exposure(newRecords(logs), user, one)
 					require.NoError(t, r.ConsumeLogs(t.Context(), logs))
 				}
-				// All are there before the first is seen to fail for long enough.
+				// All of them are queued before the first has failed for long enough.
 				require.Eventually(t, func() bool { return r.counts("events", "outcome")["delivered"] == 3 }, patience, poll)
 				assert.Equal(t, 3, r.slowLane(), "what is behind it, too")
 				server.then()
@@ -124,7 +125,7 @@ func TestPoisonBlocksNobodyWhateverTheQueueIs(t *testing.T) {
 	}
 }
 
-// count is how many requests were answered so.
+// count is how many requests got this answer.
 func (r *rig) count(answer scriptedAnswer) int {
 	if answer.Reset {
 		return r.counts("requests", "status")["network_error"]
@@ -132,7 +133,8 @@ func (r *rig) count(answer scriptedAnswer) int {
 	return r.counts("requests", "status")[fmt.Sprint(answer.Status)]
 }
 
-// TestOutageKeepsTheOrder: nothing gets through for many tries of several batches; afterwards all arrive, each user's in order.
+// TestOutageKeepsTheOrder: nothing gets through for many attempts of several batches; afterward, all events arrive, in
+// order for each user.
 func TestOutageKeepsTheOrder(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 503, Times: -1})
 	r := newRig(t, impatient(server.url()), nil)
@@ -164,7 +166,8 @@ func TestOutageKeepsTheOrder(t *testing.T) {
 	assert.Equal(t, want, got[len(got)-len(want):])
 }
 
-// TestOutageFromTheStartIsNotSetAside batch after batch: what nothing has contradicted yet needs as many tries as any other.
+// TestOutageFromTheStartIsNotSetAside batch after batch: as long as nothing gets through, each batch needs more
+// attempts before it is set aside.
 func TestOutageFromTheStartIsNotSetAside(t *testing.T) {
 	x, err := newExporter(newConfig(t, map[string]any{"sending_queue": map[string]any{"enabled": true}}), newRig(t, nil, nil).settings, newFakeClock())
 	require.NoError(t, err)

@@ -27,7 +27,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// TestMixedRecords counts each record that is not sent, with its reason, and sends the others.
+// TestMixedRecords: records that are not sent are counted by reason, and the others are sent.
 func TestMixedRecords(t *testing.T) {
 	server := newScript(t)
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
@@ -46,8 +46,8 @@ func TestMixedRecords(t *testing.T) {
 	assert.Equal(t, map[string]int{"": 7}, r.counts("received_events", ""))
 }
 
-// TestShortIDsAreNotLostInSilence: the event goes out under its device, and the log says what to do.
-func TestShortIDsAreNotLostInSilence(t *testing.T) {
+// TestShortIDsAreLogged: the event is sent under its device, and the log says what to do.
+func TestShortIDsAreLogged(t *testing.T) {
 	server := newScript(t)
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
 	shortest, running := amplitude.ShortestExportedID()
@@ -88,7 +88,7 @@ func TestDryRun(t *testing.T) {
 	assert.Equal(t, int64(0), entries[0].ContextMap()["billable"], "exposures cost nothing")
 }
 
-// TestDryRunShowsAnEvent: one of each flush, without an id wherever it stands.
+// TestDryRunShowsAnEvent: one per batch, with ids masked wherever they are.
 func TestDryRunShowsAnEvent(t *testing.T) {
 	r := newRig(t, map[string]any{"dry_run": true, "api_key": ""}, nil)
 	for range 2 {
@@ -113,7 +113,7 @@ func TestDryRunShowsAnEvent(t *testing.T) {
 	}
 }
 
-// TestMissingProcessorIsExplained: the first record whose name does not leave says what to do.
+// TestMissingProcessorIsExplained: for the first record whose name is not allowed, the log says what to do.
 func TestMissingProcessorIsExplained(t *testing.T) {
 	server := newScript(t)
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
@@ -132,8 +132,8 @@ func TestMissingProcessorIsExplained(t *testing.T) {
 	assert.Equal(t, "shop"+strings.Repeat("p", printable.MaxBytes-4)+"…", entries[0].ContextMap()["service"])
 }
 
-// TestFirstDeliveryIsSaidOnce with the address, and a password in it stays out.
-func TestFirstDeliveryIsSaidOnce(t *testing.T) {
+// TestFirstDeliveryIsLoggedOnce with the URL, but without a password in it.
+func TestFirstDeliveryIsLoggedOnce(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 503})
 	r := newRig(t, map[string]any{"endpoint": strings.Replace(server.url(), "//", "//somebody:hunter2@", 1)}, nil)
 	said := func() []observer.LoggedEntry {
@@ -149,7 +149,8 @@ func TestFirstDeliveryIsSaidOnce(t *testing.T) {
 	assert.Equal(t, map[string]any{"url": strings.Replace(server.url(), "//", "//somebody:xxxxx@", 1), "events": int64(3)}, said()[0].ContextMap())
 }
 
-// TestExpectedErrorsHaveNoStackTrace: neither a refused key nor an outage, in our words or in exporterhelper's.
+// TestExpectedErrorsHaveNoStackTrace: neither a refused key nor an outage, in this exporter's log lines or in
+// exporterhelper's.
 func TestExpectedErrorsHaveNoStackTrace(t *testing.T) {
 	for name, answer := range map[string]scriptedAnswer{
 		"refused key": {Status: 400, Body: []byte(`{"code":400,"error":"Invalid API key: x"}`)},
@@ -181,7 +182,7 @@ func TestRequestOptions(t *testing.T) {
 		"user_properties":{"$set":{"[Experiment] checkout":"treatment"}}}]}`, string(server.received()[0].body))
 }
 
-// TestRateLimitBoundsARequest: a request has to fit into what one second allows.
+// TestRateLimitBoundsARequest: a request must fit into the allowance of one second.
 func TestRateLimitBoundsARequest(t *testing.T) {
 	server := newScript(t)
 	r := newRig(t, map[string]any{
@@ -195,7 +196,7 @@ func TestRateLimitBoundsARequest(t *testing.T) {
 	assert.Len(t, requests[1].events, 100)
 }
 
-// TestRetryThroughTheQueue lets exporterhelper try again what one try left over.
+// TestRetryThroughTheQueue lets exporterhelper retry what one attempt left over.
 func TestRetryThroughTheQueue(t *testing.T) {
 	server := newScript(
 		t,
@@ -215,12 +216,12 @@ func TestRetryThroughTheQueue(t *testing.T) {
 	}
 }
 
-// TestPermanentIsNeverMixedWithRetry: an error that asks for another try of a part is not permanent.
+// TestPermanentIsNeverMixedWithRetry: an error that asks to retry a part is not permanent.
 func TestPermanentIsNeverMixedWithRetry(t *testing.T) {
 	var calls atomic.Int32
 	server := newScript(t)
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		// One lane meets an overload, the other a wrong key.
+		// One lane gets an overload, the other a refused key.
 		if calls.Add(1) == 1 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -229,7 +230,7 @@ func TestPermanentIsNeverMixedWithRetry(t *testing.T) {
 		fmt.Fprint(w, `{"code":400,"error":"Invalid API key: x"}`)
 	})
 	r := newRig(t, map[string]any{"endpoint": server.url(), "concurrency": 2}, nil)
-	const events = 3000 // more than one request takes
+	const events = 3000 // more than fit into one request
 	err := r.ConsumeLogs(t.Context(), numbered(events))
 	require.Error(t, err)
 	assert.False(t, consumererror.IsPermanent(err))
@@ -238,8 +239,8 @@ func TestPermanentIsNeverMixedWithRetry(t *testing.T) {
 	assert.NotZero(t, outcomes["retried"])
 }
 
-// TestConnectionsAreKept uses no more connections than lanes, whatever the answers.
-func TestConnectionsAreKept(t *testing.T) {
+// TestConnectionsAreReused: there are never more connections than lanes, whatever the answers are.
+func TestConnectionsAreReused(t *testing.T) {
 	const lanes = 4
 	server := newScript(t, scriptedAnswer{Status: 503, Text: string(make([]byte, 100_000)), Times: 5})
 	var mu sync.Mutex
@@ -260,8 +261,8 @@ func TestConnectionsAreKept(t *testing.T) {
 	assert.Greater(t, len(server.received()), 3*batches)
 }
 
-// TestAnswersAreReadToABound: an endless answer does not hold the exporter up or fill its memory.
-func TestAnswersAreReadToABound(t *testing.T) {
+// TestAnswersAreBounded: an endless answer neither blocks the exporter nor fills its memory.
+func TestAnswersAreBounded(t *testing.T) {
 	server := newScript(t)
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		_, _ = io.Copy(io.Discard, q.Body)
@@ -279,7 +280,7 @@ func TestAnswersAreReadToABound(t *testing.T) {
 func TestTimeoutIsTriedAgain(t *testing.T) {
 	server := newScript(t)
 	server.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
-		// Only a request that is read is noticed to be gone.
+		// The server only notices that the client is gone while it reads.
 		_, _ = io.Copy(io.Discard, q.Body)
 		<-q.Context().Done()
 	})
@@ -300,7 +301,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestLanes: events that share a user or a device, directly or through others, are in one lane in their order.
+// TestLanes: events that share a user or a device, directly or through others, are in one lane, in order.
 func TestLanes(t *testing.T) {
 	var p partitioner
 	rapid.Check(t, func(t *rapid.T) {
@@ -340,7 +341,7 @@ func TestLanes(t *testing.T) {
 	})
 }
 
-// TestRequestSize: requests keep to the limits, counted on the body.
+// TestRequestSize: requests stay within the limits, measured on the body.
 func TestRequestSize(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := &envelope{head: `{"api_key":"k","events":[`, tail: `]}`, limits: limits{
@@ -368,7 +369,7 @@ func TestRequestSize(t *testing.T) {
 	})
 }
 
-// TestFewRequests: a batch makes no more requests than its size asks for, whatever the concurrency.
+// TestFewRequests: a batch takes no more requests than its size requires, whatever the concurrency is.
 func TestFewRequests(t *testing.T) {
 	for _, tc := range []struct {
 		name                               string
@@ -394,7 +395,7 @@ func TestFewRequests(t *testing.T) {
 	}
 }
 
-// TestByteTarget sinks after a refusal and rises again slowly.
+// TestByteTarget: it drops after a refusal and slowly rises again.
 func TestByteTarget(t *testing.T) {
 	e := newEnvelope(newConfig(t, nil))
 	e.tooLarge(800_000)

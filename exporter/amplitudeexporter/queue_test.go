@@ -19,8 +19,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// TestRestartKeepsTheOrder stops twice during an outage, with requests in flight and others behind
-// them in the queue. All events belong to one user.
+// TestRestartKeepsTheOrder restarts twice during an outage, with requests in flight and others behind them in the
+// queue. All events are of one user.
 func TestRestartKeepsTheOrder(t *testing.T) {
 	directory := t.TempDir()
 	server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
@@ -55,8 +55,8 @@ func TestRestartKeepsTheOrder(t *testing.T) {
 	closeStorage()
 }
 
-// TestUnreadableRequestsAreCounted spoils what the queue and the slow lane have on disk.
-func TestUnreadableRequestsAreCounted(t *testing.T) {
+// TestUnreadableRequestsAreReported corrupts the data of the queue and the slow lane on disk.
+func TestUnreadableRequestsAreReported(t *testing.T) {
 	for store, spoiled := range map[string]struct {
 		client string
 		key    string
@@ -108,9 +108,9 @@ func TestUnreadableRequestsAreCounted(t *testing.T) {
 	}
 }
 
-// TestDeepValuesLoseNoNeighbor sends what only OTLP as JSON can: a value that is nested deeper than the queue on disk can
-// read back.
-func TestDeepValuesLoseNoNeighbor(t *testing.T) {
+// TestDeepValuesDoNotAffectNeighbors sends what only OTLP/JSON can carry: a value nested more deeply than the queue on
+// disk can read back.
+func TestDeepValuesDoNotAffectNeighbors(t *testing.T) {
 	server := newScript(t)
 	host, closeStorage := storageHost(t, t.TempDir())
 	defer closeStorage()
@@ -131,7 +131,7 @@ func TestDeepValuesLoseNoNeighbor(t *testing.T) {
 	closeStorage()
 }
 
-// TestFlushMeetsFill makes batches whose time is up in the moment in which the next one is full.
+// TestFlushMeetsFill makes batches time out at the moment when the next one is full.
 func TestFlushMeetsFill(t *testing.T) {
 	for name, batch := range map[string]map[string]any{
 		"whole": {"flush_timeout": "1ms", "min_size": 5},
@@ -143,7 +143,7 @@ func TestFlushMeetsFill(t *testing.T) {
 			r := newRig(t, map[string]any{
 				"endpoint":         server.url(),
 				"sending_queue":    map[string]any{"enabled": true, "batch": batch},
-				"shutdown_timeout": "0s", // a busy machine has much left to send at the end
+				"shutdown_timeout": "0s", // on a busy machine, much is left to send at the end
 			}, nil)
 			garbage := makeGarbage()
 			defer garbage()
@@ -159,7 +159,7 @@ func TestFlushMeetsFill(t *testing.T) {
 					}
 					require.NoError(t, r.ConsumeLogs(t.Context(), logs))
 					if size == 1 {
-						// The second comes about when the time of the first is up.
+						// The second is sent about when the first times out.
 						for at := time.Now().Add(980*time.Microsecond + time.Duration(round%60)*time.Microsecond); time.Now().Before(at); {
 						}
 					}
@@ -171,7 +171,7 @@ func TestFlushMeetsFill(t *testing.T) {
 	}
 }
 
-// makeGarbage keeps the collector of garbage busy, so that goroutines stop in odd places.
+// makeGarbage keeps the garbage collector busy, so that goroutines are interrupted in unusual places.
 func makeGarbage() (stop func()) {
 	done := make(chan struct{})
 	var workers sync.WaitGroup

@@ -18,9 +18,9 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// TestEveryQueueTellsTheSame: what a batch with every kind of event comes to does not depend on where its records wait and
-// in which form, nor on how batches are cut: not what is sent, what is counted, or what a dead letter says.
-func TestEveryQueueTellsTheSame(t *testing.T) {
+// TestEveryQueueGivesTheSameResults: requests, metrics and dead letters of a batch with every kind of event do not
+// depend on where its records wait and in which form, nor on how batches are split.
+func TestEveryQueueGivesTheSameResults(t *testing.T) {
 	queues := map[string]map[string]any{
 		"none":         {"enabled": false},
 		"in memory":    {},
@@ -35,7 +35,7 @@ func TestEveryQueueTellsTheSame(t *testing.T) {
 			if queue["enabled"] == nil {
 				queue["enabled"] = true
 			}
-			// e2 is bad, user-00003 is throttled, and the first try of anything fails.
+			// e2 is invalid, user-00003 is throttled, and the first attempt always fails.
 			bad := scriptedAnswer{Status: http.StatusBadRequest, When: "e2", Times: -1, Lists: map[string][]string{"events_with_invalid_fields/time": {"e2"}}}
 			server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable}, bad, throttled("e3"))
 			path := filepath.Join(t.TempDir(), "dead.jsonl")
@@ -53,14 +53,14 @@ func TestEveryQueueTellsTheSame(t *testing.T) {
 			records.At(1).Attributes().PutDouble("nan", math.NaN())
 			records.At(2).Body().SetStr("kept in the dead letter")
 			records.At(4).SetEventName("of somebody else")
-			records.At(5).Attributes().PutStr("amplitude.user_id", "x") // too short, and the only id
+			records.At(5).Attributes().PutStr("amplitude.user_id", "x") // too short, and it is the only id
 			ctx, batch, sink := registered(t, logs)
 			require.NoError(t, r.ConsumeLogs(ctx, logs))
 			batch.Close()
 			want := map[string]int{"delivered": 4, "dead_lettered": 2, "throttled": 1, "ignored": 1}
 			require.Eventually(t, func() bool {
 				got := r.counts("events", "outcome")
-				delete(got, "retried") // as often as there are requests
+				delete(got, "retried") // once per request
 				return maps.Equal(want, got)
 			}, patience, poll)
 			assert.Equal(t, map[string]int{"not_finite": 1, "short_id": 1}, r.counts("dropped_values", "cause"), "once, though it was tried twice")
@@ -71,7 +71,7 @@ func TestEveryQueueTellsTheSame(t *testing.T) {
 				assert.Contains(t, string(raw), text)
 			}
 
-			server.then() // at the end the slow lane tries once more, without a storage
+			server.then() // without a storage, the slow lane tries once more at shutdown
 			r.stop()
 			outcomes := map[uint64]receipts.Outcome{2: receipts.NotDelivered, 3: receipts.Delivered, 5: receipts.NotDelivered}
 			for _, token := range []uint64{0, 1, 4, 6, 7} {
@@ -85,8 +85,8 @@ func TestEveryQueueTellsTheSame(t *testing.T) {
 	}
 }
 
-// TestDeepValuesInMemory are sent as far as Amplitude takes them, and a dead letter has all of them: nothing in memory needs
-// what the queue on disk has to leave out.
+// TestDeepValuesInMemory are sent down to the depth that Amplitude accepts, and a dead letter has all of them: only the
+// queue on disk has to leave some out.
 func TestDeepValuesInMemory(t *testing.T) {
 	bad := scriptedAnswer{Status: http.StatusBadRequest, When: "e1", Times: -1, Lists: map[string][]string{"events_with_invalid_fields/time": {"e1"}}}
 	server := newScript(t, bad)
@@ -111,8 +111,8 @@ func TestDeepValuesInMemory(t *testing.T) {
 	assert.Contains(t, string(raw), `"reached"`)
 }
 
-// TestCorrectedConfigurationCountsForWhatWaitsOnDisk: events are encoded anew when the queue is read back.
-func TestCorrectedConfigurationCountsForWhatWaitsOnDisk(t *testing.T) {
+// TestNewConfigurationAppliesToQueuedEvents on disk: events are encoded again when the queue is read back.
+func TestNewConfigurationAppliesToQueuedEvents(t *testing.T) {
 	directory := t.TempDir()
 	server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
 	settings := persistent(server.url())

@@ -53,7 +53,7 @@ func (x *amplitudeExporter) claim(ctx context.Context, logs plog.Logs) (unclaim 
 	return func() { x.book.TakeBack(claimed) }
 }
 
-// isBatched reports whether a batch processor is among the callers. A component does not know its neighbors.
+// isBatched reports whether a batch processor is on the call stack: a component cannot ask which ones precede it.
 func isBatched() bool {
 	const deepest = 64
 	var callers [deepest]uintptr

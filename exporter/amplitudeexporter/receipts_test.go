@@ -21,7 +21,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// collected is a Sink that keeps what it is told, by token.
+// collected is a Sink that stores receipts by token.
 type collected struct {
 	mu       sync.Mutex
 	outcomes map[uint64]receipts.Outcome
@@ -47,7 +47,8 @@ func (c *collected) all() map[uint64]receipts.Outcome {
 	return maps.Clone(c.outcomes)
 }
 
-// registered makes a context as a processor would, in which the records of logs are registered under the tokens 0, 1, ...
+// registered returns a context, as a processor would make it, in which the records of logs are registered under the
+// tokens 0, 1, ...
 func registered(t *testing.T, logs plog.Logs) (context.Context, *receipts.Batch, *collected) {
 	t.Helper()
 	sink := &collected{outcomes: map[uint64]receipts.Outcome{}}
@@ -66,7 +67,7 @@ func registered(t *testing.T, logs plog.Logs) (context.Context, *receipts.Batch,
 	return batch.Context(t.Context()), batch, sink
 }
 
-// TestReceipts tells whoever registered the events what became of each, once.
+// TestReceipts: the component that registered the events learns once what became of each.
 func TestReceipts(t *testing.T) {
 	invalid := scriptedAnswer{
 		Status: http.StatusBadRequest, Body: json.RawMessage(`{"code":400,"error":"x"}`),
@@ -131,8 +132,8 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
-// TestRefusedIsNotClaimed: what the exporter did not take is not its to settle.
-func TestRefusedIsNotClaimed(t *testing.T) {
+// TestRefusedEventsAreNotClaimed: the exporter does not settle what it did not accept.
+func TestRefusedEventsAreNotClaimed(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
 	logs := numbered(3)
@@ -145,8 +146,9 @@ func TestRefusedIsNotClaimed(t *testing.T) {
 	assert.Empty(t, sink.all())
 }
 
-// TestRefusedHalfWay: of a request larger than the queue, what was taken before the rest was refused is the exporter's to settle.
-func TestRefusedHalfWay(t *testing.T) {
+// TestRequestRefusedInPart: of a request larger than the queue, the exporter settles the part that it accepted before
+// it refused the rest.
+func TestRequestRefusedInPart(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
 	settings := impatient(server.url())
 	maps.Copy(settings, map[string]any{"max_queue_wait": "10ms", "shutdown_timeout": "30s"})
@@ -172,7 +174,7 @@ func TestRefusedHalfWay(t *testing.T) {
 	assert.Equal(t, want, sink.all())
 }
 
-// TestReceiptsOfTheSlowLane come when the events leave it, or are lost at the end.
+// TestReceiptsOfTheSlowLane come when the events leave it, or are lost at shutdown.
 func TestReceiptsOfTheSlowLane(t *testing.T) {
 	throttled := scriptedAnswer{
 		Status: http.StatusTooManyRequests, Body: json.RawMessage(`{"code":429,"error":"x"}`), Times: -1, When: "e1",
@@ -189,8 +191,8 @@ func TestReceiptsOfTheSlowLane(t *testing.T) {
 	assert.Equal(t, map[uint64]receipts.Outcome{0: receipts.Delivered, 1: receipts.NotDelivered, 2: receipts.Delivered}, sink.all())
 }
 
-// TestReceiptsOfWhatIsGivenUp: what no try will deliver any more is not delivered, wherever it waited.
-func TestReceiptsOfWhatIsGivenUp(t *testing.T) {
+// TestReceiptsOfAbandonedEvents: events that are given up are settled as not delivered, wherever they waited.
+func TestReceiptsOfAbandonedEvents(t *testing.T) {
 	queue := map[string]any{"enabled": true, "batch": map[string]any{"flush_timeout": "1ms", "min_size": 1, "max_size": 1}}
 	retry := map[string]any{"enabled": true, "initial_interval": "1ms", "randomization_factor": 0}
 	brief := map[string]any{"enabled": true, "initial_interval": "1ms", "max_interval": "5ms", "randomization_factor": 0, "max_elapsed_time": "10ms"}
@@ -225,7 +227,7 @@ func TestReceiptsOfWhatIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestReceiptsOfAQueueOnDisk: what is left in it is for the next process to settle.
+// TestReceiptsOfAQueueOnDisk: the next process settles what is left in it.
 func TestReceiptsOfAQueueOnDisk(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: http.StatusServiceUnavailable, Times: -1})
 	host, closeStorage := storageHost(t, t.TempDir())

@@ -95,7 +95,7 @@ func (e *envelope) build(dst []byte, b *batch, indexes []int32) []byte {
 	return append(dst, e.tail...)
 }
 
-// tooLarge lowers the target after a body of this size was refused.
+// tooLarge lowers the target after a body of this size was refused as too large.
 func (e *envelope) tooLarge(size int) {
 	lower := max(int64(size)/2, minTarget)
 	for {

@@ -19,8 +19,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
 )
 
-// TestSendersDoNotWaitForEver for room in a queue that is full.
-func TestSendersDoNotWaitForEver(t *testing.T) {
+// TestSendersDoNotWaitForever for room in a queue that is full.
+func TestSendersDoNotWaitForever(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 503, Times: -1})
 	settings := impatient(server.url())
 	settings["max_queue_wait"] = "10ms"
@@ -37,7 +37,7 @@ func TestSendersDoNotWaitForEver(t *testing.T) {
 	assert.Equal(t, map[string]int{"": taken - 1}, r.counts("received_events", ""))
 }
 
-// TestRequestLargerThanTheQueue is taken in pieces, in order.
+// TestRequestLargerThanTheQueue is accepted in pieces, in order.
 func TestRequestLargerThanTheQueue(t *testing.T) {
 	for _, sizer := range []string{"items", "bytes"} {
 		for _, onDisk := range []bool{false, true} {
@@ -66,8 +66,8 @@ func TestRequestLargerThanTheQueue(t *testing.T) {
 	}
 }
 
-// TestNoisyUsersDoNotFillTheSlowLane: beyond its share only a noisy user's own events go elsewhere, and all others arrive,
-// however many are noisy.
+// TestNoisyUsersDoNotFillTheSlowLane: only the events of noisy users beyond their share go elsewhere, and all others
+// arrive, however many users are noisy.
 func TestNoisyUsersDoNotFillTheSlowLane(t *testing.T) {
 	const rounds, perRound, lane = 4, 15, 50
 	for name, c := range map[string]struct {
@@ -126,7 +126,7 @@ func TestNoisyUsersDoNotFillTheSlowLane(t *testing.T) {
 			}
 			assert.Equal(t, want, r.counts("events", "outcome"))
 
-			// What is kept arrives in the order of each user.
+			// The events that are kept arrive in order for each user.
 			before := len(server.received())
 			require.Eventually(t, func() bool { r.clock.Advance(quotaWait); return r.slowLane() == 0 }, patience, poll)
 			next := map[string]int{}

@@ -21,7 +21,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// pair is an exporter in front of a local Amplitude; both live by the same clock.
+// pair is an exporter in front of a local Amplitude; both use the same clock.
 type pair struct {
 	*rig
 	amplitude *sandbox.Server
@@ -49,7 +49,7 @@ func newPair(t *testing.T, settings map[string]any, opts ...sandbox.Option) *pai
 	return p
 }
 
-// deliver tries until nothing is left, as exporterhelper would, and counts the tries.
+// deliver retries until nothing is left, as exporterhelper would, and counts the attempts.
 func (p *pair) deliver(t *testing.T, logs plog.Logs) (tries int) {
 	t.Helper()
 	for tries = 1; ; tries++ {
@@ -65,13 +65,13 @@ func (p *pair) deliver(t *testing.T, logs plog.Logs) (tries int) {
 	}
 }
 
-// drain lets time pass until the slow lane is empty.
+// drain advances the clock until the slow lane is empty.
 func (p *pair) drain(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool { p.clock.Advance(throttleWait); return p.slowLane() == 0 }, patience, poll)
 }
 
-// stored are the insert_ids that Amplitude has, in order of arrival.
+// stored returns the insert_ids that Amplitude has, in order of arrival.
 func (p *pair) stored() []string {
 	ids := []string{}
 	for _, e := range p.amplitude.Events(sandbox.Select{}) {
@@ -98,7 +98,7 @@ func idsWithout(n int, without ...int) []string {
 	return ids
 }
 
-// setUser gives record number i another user.
+// setUser changes the user of record i.
 func setUser(logs plog.Logs, i int, user string) {
 	record(logs, i).Attributes().PutStr("amplitude.user_id", user)
 }
@@ -107,8 +107,8 @@ func record(logs plog.Logs, i int) plog.LogRecord {
 	return logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(i)
 }
 
-// The rows of the test matrix for an exporter in front of Amplitude; the number is the row's. Row 15, the
-// queue after a restart, belongs to the Collector as a process; the slow lane's part is in slowlane_test.go.
+// The rows of the test matrix for an exporter in front of Amplitude, by number. Row 15, the queue after a restart,
+// needs a Collector process; for the slow lane, see slowlane_test.go.
 
 func TestMatrix01HappyPath(t *testing.T) {
 	for _, api := range []string{"http_v2", "batch"} {
@@ -137,7 +137,8 @@ func TestMatrix02WrongKey(t *testing.T) {
 	assert.NotContains(t, p.everything(nil), testKey)
 }
 
-// TestMatrix03And04 have fields that this exporter would not send: the sandbox is told to refuse what it can send.
+// TestMatrix03And04 are about fields that this exporter would not send, so the sandbox is set up to refuse what it does
+// send.
 func TestMatrix03And04BadFields(t *testing.T) {
 	for _, mode := range []string{sandbox.IndexAll, sandbox.IndexFirst} {
 		t.Run(mode, func(t *testing.T) {
@@ -196,7 +197,7 @@ func TestMatrix06InvalidID(t *testing.T) {
 	assert.Equal(t, idsWithout(20, 3), p.stored())
 	assert.Equal(t, map[string]int{"200": 1}, p.counts("requests", "status"), "found before sending")
 
-	// A refusal without lists that the exporter did not see coming.
+	// A refusal without lists that the exporter could not predict.
 	p.amplitude.Reset()
 	p.fault(t, sandbox.Fault{Match: sandbox.FaultMatch{Contains: `"e11"`}, Times: -1, Action: sandbox.FaultUnindexed400, Text: "Invalid field values on some events"})
 	p.deliver(t, numbered(20))

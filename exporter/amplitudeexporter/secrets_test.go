@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 )
 
-// everything is all text that an exporter left behind.
+// everything returns all text that an exporter left behind.
 func (r *rig) everything(err error) string {
 	var all strings.Builder
 	if err != nil {
@@ -49,7 +49,7 @@ func TestKeyIsNotInTheConfigsText(t *testing.T) {
 	}
 }
 
-// TestKeyNeverShows goes through every way in which Amplitude, or what is before it, can fail.
+// TestKeyNeverShows, in whatever way Amplitude or something in front of it fails.
 func TestKeyNeverShows(t *testing.T) {
 	echo := scriptedAnswer{Text: `{"code":%d,"error":"<key> <key>","missing_field":"<key>","events_with_invalid_fields":{"<key>":[0]}}`, Times: -1}
 	for _, status := range []int{200, 301, 400, 401, 403, 404, 408, 413, 418, 429, 500, 503} {
@@ -89,7 +89,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	assert.Empty(t, elsewhere.received())
 }
 
-// TestRedirectSaysWhereTo, without what could be a secret in it.
+// TestRedirectSaysWhereTo, without anything that could be a secret.
 func TestRedirectSaysWhereTo(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		server := newScript(t, scriptedAnswer{Status: status, Times: -1, Headers: map[string]string{"Location": "https://joe:hunter2@elsewhere.example/2/httpapi?token=hunter2"}})
@@ -100,7 +100,7 @@ func TestRedirectSaysWhereTo(t *testing.T) {
 	}
 }
 
-// TestUserInfoOfTheURLNeverShows fails in each way in which a URL could get into an error.
+// TestUserInfoOfTheURLNeverShows, in each failure that could put the URL into an error.
 func TestUserInfoOfTheURLNeverShows(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 404, Times: -1})
 	withPassword := strings.Replace(server.url(), "http://", "http://somebody:hunter2@", 1)
@@ -133,8 +133,8 @@ func TestInvalidKeySuggestsTheOtherRegionOnce(t *testing.T) {
 	}
 }
 
-// TestRegionIsNotNamedBesideAnEndpoint, which overrides it.
-func TestRegionIsNotNamedBesideAnEndpoint(t *testing.T) {
+// TestRegionIsNotLoggedWithAnEndpoint, because the endpoint overrides it.
+func TestRegionIsNotLoggedWithAnEndpoint(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 400, Body: []byte(`{"code":400,"error":"Invalid API key: x"}`)})
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
 	require.Error(t, r.ConsumeLogs(t.Context(), numbered(1)))

@@ -40,7 +40,7 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 		}
 		ignored[r.Reason]++
 		x.tell(r.receipt, receipts.NotDelivered, r.Failure)
-		x.settled(r.receipt, receipts.Delivered) // like one that a filter before the exporter removed
+		x.settled(r.receipt, receipts.Delivered) // as if a filter before the exporter had removed it
 		if r.Reason == event.ReasonNotAllowed {
 			x.unknown.Do(func() {
 				d.batch.locate(&r.origin)
@@ -154,12 +154,12 @@ func (x *amplitudeExporter) sayStopped() {
 	kept, dropped := x.stopped[outcomeDeadLettered], x.stopped[outcomeDropped]
 	x.mu.Unlock()
 	if kept > 0 {
-		x.set.Logger.Warn("Events that were in memory at the stop and could not be delivered are in the dead letter file",
+		x.set.Logger.Warn("Events in memory at shutdown could not be delivered; they are in the dead letter file",
 			zap.Int("events", kept), zap.String("hint", "set sending_queue::storage to keep them across restarts; otelcol-amplitude-replay sends them again"))
 	}
 	if dropped > 0 {
-		// The same words as exporterhelper's, which people may search for.
-		x.set.Logger.Error("Dropping data: events were in memory at the stop and could not be delivered",
+		// Same wording as exporterhelper's, because people may search for it.
+		x.set.Logger.Error("Dropping data: events in memory at shutdown could not be delivered",
 			zap.Int("dropped_items", dropped), zap.String("hint", "set sending_queue::storage to keep them across restarts, or dead_letter::path to have them in a file"))
 	}
 }

@@ -96,7 +96,7 @@ type slowLane struct {
 
 	wake    chan struct{}
 	cancel  context.CancelFunc
-	stopped chan struct{} // closed when the worker has ended; nil when it never ran
+	stopped chan struct{} // closed when the worker has ended; nil if it never ran
 	once    sync.Once
 	closed  error
 }

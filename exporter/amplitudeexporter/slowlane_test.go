@@ -23,7 +23,7 @@ import (
 
 var storageID = storagetest.ID
 
-// persistent are settings with a queue on disk that hands on each request by itself.
+// persistent are settings for a queue on disk without batches.
 func persistent(url string) map[string]any {
 	return map[string]any{
 		"endpoint":      url,
@@ -43,7 +43,7 @@ func throttled(ids ...string) scriptedAnswer {
 	return scriptedAnswer{Status: http.StatusTooManyRequests, When: ids[0], Times: -1, Lists: map[string][]string{"throttled_events": ids}}
 }
 
-// sent are the insert_ids of the requests that were answered with success, in order.
+// sent returns the insert_ids of the successful requests, in order.
 func delivered(server *script) []string {
 	var all []string
 	for _, q := range server.received() {
@@ -52,7 +52,7 @@ func delivered(server *script) []string {
 	return all
 }
 
-// TestSlowLaneSurvivesARestart throttles users, stops, and starts again on the same files.
+// TestSlowLaneSurvivesARestart throttles users and restarts with the same files.
 func TestSlowLaneSurvivesARestart(t *testing.T) {
 	directory := t.TempDir()
 	server := newScript(t, throttled("e1", "e3"))
@@ -87,7 +87,7 @@ func TestSlowLaneSurvivesARestart(t *testing.T) {
 	closeStorage()
 }
 
-// TestSlowLaneShrinksOnDisk delivers a part of what was stored together, and starts again.
+// TestSlowLaneShrinksOnDisk delivers some of the events that were stored together, and restarts.
 func TestSlowLaneShrinksOnDisk(t *testing.T) {
 	directory := t.TempDir()
 	server := newScript(t, throttled("e0", "e1", "e2"))
@@ -124,7 +124,7 @@ func TestSlowLaneWithoutStorageAtShutdown(t *testing.T) {
 	assert.Equal(t, []string{"e3 shutdown"}, readDeadLetters(t, path))
 }
 
-// TestFullSlowLaneStopsTheExporter keeps what has no room in the queue.
+// TestFullSlowLaneStopsTheExporter: what does not fit stays in the queue.
 func TestFullSlowLaneStopsTheExporter(t *testing.T) {
 	server := newScript(t, throttled("e1", "e2", "e3"))
 	r := newRig(t, map[string]any{"endpoint": server.url(), "slow_lane": map[string]any{"max_events": 2}}, nil)
@@ -143,7 +143,7 @@ func TestFullSlowLaneStopsTheExporter(t *testing.T) {
 	assert.Equal(t, map[string]int{"delivered": 5, "throttled": 2, "retried": 1}, r.counts("events", "outcome"))
 }
 
-// TestSlowLaneJoinsUsersAndDevices: an event queues up behind either of its ids, and passes that on.
+// TestSlowLaneJoinsUsersAndDevices: an event queues up behind either of its ids, and later ones behind it.
 func TestSlowLaneJoinsUsersAndDevices(t *testing.T) {
 	server := newScript(t, throttled("a"))
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
@@ -171,7 +171,7 @@ func TestSlowLaneSendsLessAfterEachThrottling(t *testing.T) {
 	server := newScript(t)
 	var accepted []string
 	strict := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		// More than `most` events of one user in a request are too many.
+		// A request may have at most `most` events of one user.
 		recorder := &recordingWriter{header: http.Header{}}
 		server.ServeHTTP(recorder, q)
 		got := server.received()
@@ -204,10 +204,10 @@ func (w *recordingWriter) Header() http.Header         { return w.header }
 func (w *recordingWriter) Write(b []byte) (int, error) { return len(b), nil }
 func (w *recordingWriter) WriteHeader(int)             {}
 
-// TestSlowLaneLeavesOthersAlone throttles one user in a hundred forever. What the others get is
-// counted in requests and events, not in time: the same as without any throttling, but for one more
-// request when the users are first refused.
-func TestSlowLaneLeavesOthersAlone(t *testing.T) {
+// TestSlowLaneDoesNotSlowOthers throttles one user in a hundred forever. Requests and events of the others are counted,
+// rather than time: they are the same as without throttling, except for one more request when the users are first
+// refused.
+func TestSlowLaneDoesNotSlowOthers(t *testing.T) {
 	const users, batches = 200, 50
 	isThrottled := func(user int) bool { return user%100 == 0 }
 	round := func(batch int) plog.Logs {
@@ -251,8 +251,8 @@ func TestSlowLaneLeavesOthersAlone(t *testing.T) {
 	server.then()
 }
 
-// TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull: they leave the queue only once they are on disk.
-func TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull(t *testing.T) {
+// TestThrottledEventsStayInTheQueueWhenTheDiskIsFull: they leave the queue only once they are on disk.
+func TestThrottledEventsStayInTheQueueWhenTheDiskIsFull(t *testing.T) {
 	cfg := newConfig(t, map[string]any{
 		"sending_queue":    map[string]any{"enabled": true, "storage": "file_storage"},
 		"retry_on_failure": map[string]any{"enabled": true},
@@ -260,7 +260,7 @@ func TestThrottledEventsStayWhereTheyAreWhenTheDiskIsFull(t *testing.T) {
 	host := &statusHost{extensions: map[component.ID]component.Component{storageID: storagetest.Full{}}}
 	server := newScript(t, throttled("e1"))
 	cfg.ClientConfig.Endpoint = server.url()
-	// The queue itself would not take anything with this storage: ask the exporter below it.
+	// The queue itself would not accept anything with this storage, so call the exporter below it.
 	r := newRig(t, nil, nil)
 	x, err := newExporter(cfg, r.settings, r.clock)
 	require.NoError(t, err)
@@ -296,7 +296,7 @@ func TestShutdownWithoutStartAndTwice(t *testing.T) {
 	require.NoError(t, r.Shutdown(t.Context()))
 }
 
-// TestDailyQuotaRests an hour and not thirty seconds, also for events that come later.
+// TestDailyQuotaRests for an hour instead of thirty seconds, including events that arrive later.
 func TestDailyQuotaRests(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 429, Text: `{"exceeded_daily_quota_users":{"user-00001":500001}}`})
 	r := newRig(t, map[string]any{"endpoint": server.url()}, nil)
@@ -319,10 +319,10 @@ func TestDailyQuotaRests(t *testing.T) {
 	assert.Equal(t, []string{"e1", "soon", "almost an hour later"}, server.received()[requests].ids())
 }
 
-// TestNothingIsParkedBeforeWhatIsTriedAgain: while a batch is refused as a whole, an event that was
-// refused alone is tried again later. A throttled event of the same user or device, directly or through
-// others, must not get ahead of it by way of the slow lane.
-func TestNothingIsParkedBeforeWhatIsTriedAgain(t *testing.T) {
+// TestParkedEventsDoNotOvertakeRetries: while a batch is refused as a whole, an event that was refused on its own is
+// retried later. A throttled event that shares its user or device, directly or through others, must not overtake it via
+// the slow lane.
+func TestParkedEventsDoNotOvertakeRetries(t *testing.T) {
 	type ids struct{ name, user, device string }
 	for name, tc := range map[string]struct {
 		events []ids
@@ -333,7 +333,7 @@ func TestNothingIsParkedBeforeWhatIsTriedAgain(t *testing.T) {
 		"same device":         {[]ids{{"refused", "user-a", "device-1"}, {"limited", "user-b", "device-1"}}, 0, []string{"refused", "limited"}},
 		"through another one": {[]ids{{"refused", "user-a", "device-1"}, {"refused too", "user-a", "device-2"}, {"limited", "user-b", "device-2"}}, 0, []string{"refused", "refused too", "limited"}},
 		"nothing in common":   {[]ids{{"refused", "user-a", "device-1"}, {"limited", "user-b", "device-2"}}, 1, []string{"refused", "limited"}},
-		// Parked first, it is the older one.
+		// It was parked first, so it is the older one.
 		"the other way round": {[]ids{{"limited", "user-b", "device-1"}, {"refused", "user-a", "device-1"}}, 2, []string{"limited", "refused"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -350,7 +350,7 @@ func TestNothingIsParkedBeforeWhatIsTriedAgain(t *testing.T) {
 			left := e.try(t, r, logs)
 			assert.Equal(t, tc.parked, r.slowLane())
 
-			// Amplitude takes everything now, and time passes for the slow lane before the retry comes.
+			// Now Amplitude accepts everything, and the slow lane's wait ends before the retry.
 			before := len(server.received())
 			server.then()
 			if tc.parked > 0 {
@@ -363,7 +363,7 @@ func TestNothingIsParkedBeforeWhatIsTriedAgain(t *testing.T) {
 			}
 			require.Eventually(t, func() bool { return r.counts("events", "outcome")["delivered"] == len(tc.events) }, patience, poll)
 			if name == "nothing in common" {
-				return // any order is right
+				return // any order is fine
 			}
 			var got []string
 			for _, q := range server.received()[before:] {
@@ -374,8 +374,8 @@ func TestNothingIsParkedBeforeWhatIsTriedAgain(t *testing.T) {
 	}
 }
 
-// TestDamagedSlowLaneIsSaidAtTheStart: with its range unknown, new events would be written over old ones.
-func TestDamagedSlowLaneIsSaidAtTheStart(t *testing.T) {
+// TestDamagedSlowLaneFailsTheStart: if its range is unknown, new events would overwrite old ones.
+func TestDamagedSlowLaneFailsTheStart(t *testing.T) {
 	host, closeStorage := storageHost(t, t.TempDir())
 	defer closeStorage()
 	r := newRig(t, nil, nil)

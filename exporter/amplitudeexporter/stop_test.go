@@ -23,8 +23,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// TestStop in many situations: it does not hang, and no event is lost between two counters. What is in memory is tried
-// once more, and what is left is in the dead letter file, or counted and told; what is on disk is there at the next start.
+// TestStop in many situations: shutdown does not hang, and no event goes uncounted. What is in memory is attempted once
+// more; the rest is dead-lettered, or counted and logged. What is on disk is there at the next start.
 func TestStop(t *testing.T) {
 	const requests, perRequest = 3, 10
 	single := map[string]any{"flush_timeout": "1ms", "min_size": 1, "max_size": perRequest}
@@ -32,11 +32,11 @@ func TestStop(t *testing.T) {
 		answers []scriptedAnswer
 		// hang is a server that never answers.
 		hang bool
-		// well tells that the server is well again when the stop comes.
+		// well: the server is healthy again at shutdown.
 		well     bool
 		settings map[string]any
 		batch    map[string]any
-		// delivered is how many of the events arrive before or at the stop, whose time is not what ends it.
+		// delivered is how many of the events arrive before or during a shutdown that does not time out.
 		delivered int
 	}{
 		"outage":                  {answers: []scriptedAnswer{{Status: 503, Times: -1}}},
@@ -61,7 +61,7 @@ func TestStop(t *testing.T) {
 				handler := server.Config.Handler
 				server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 					if hanging.Load() {
-						_, _ = io.Copy(io.Discard, q.Body) // only a request that is read is noticed to be gone
+						_, _ = io.Copy(io.Discard, q.Body) // the server only notices that the client is gone while it reads
 						<-q.Context().Done()
 						return
 					}
@@ -157,7 +157,7 @@ func TestStop(t *testing.T) {
 				}
 				assert.Equal(t, len(want), total)
 				got := outcomes()
-				// Of what was sent without an answer nobody knows whether Amplitude has it.
+				// It is unknown whether Amplitude has what was sent without an answer.
 				assert.Equal(t, events["delivered"], got[receipts.Delivered]+got[receipts.Ambiguous])
 				assert.Equal(t, len(want)-events["delivered"], got[receipts.NotDelivered]+got[receipts.Unknown], "each is settled")
 				lost := len(want) - events["delivered"]
@@ -166,12 +166,12 @@ func TestStop(t *testing.T) {
 				}
 				reasons := r.counts("undelivered_events", "reason")
 				assert.Equal(t, map[string]int{"shutdown": lost}, reasons)
-				message, field, level := "Dropping data: events were in memory at the stop", "dropped_items", zapcore.ErrorLevel
+				message, field, level := "Dropping data: events in memory at shutdown", "dropped_items", zapcore.ErrorLevel
 				if where == "dead letter file" {
 					letters := readDeadLetters(t, path)
 					assert.Len(t, letters, lost)
 					assert.True(t, slices.IsSorted(letters), "in their order: %v", letters)
-					message, field, level = "in memory at the stop and could not be delivered are in the dead letter file", "events", zapcore.WarnLevel
+					message, field, level = "in memory at shutdown could not be delivered; they are in the dead letter file", "events", zapcore.WarnLevel
 				}
 				said := r.logs.FilterMessageSnippet(message).FilterLevelExact(level).All()
 				if assert.Len(t, said, 1) {
@@ -183,7 +183,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestStopWhenTheDeadLetterFileCannotBeWritten: what is lost is counted and told.
+// TestStopWhenTheDeadLetterFileCannotBeWritten: what is lost is counted and logged.
 func TestStopWhenTheDeadLetterFileCannotBeWritten(t *testing.T) {
 	server := newScript(t, scriptedAnswer{Status: 503, Times: -1})
 	directory := t.TempDir()
@@ -194,7 +194,7 @@ func TestStopWhenTheDeadLetterFileCannotBeWritten(t *testing.T) {
 	require.Eventually(t, func() bool { return len(server.received()) > 0 }, patience, poll)
 	require.NoError(t, os.RemoveAll(filepath.Join(directory, "dead")))
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "dead"), nil, 0o600))
-	_ = r.Shutdown(context.WithoutCancel(t.Context())) // says that the file is not there
+	_ = r.Shutdown(context.WithoutCancel(t.Context())) // reports that the file does not exist
 	assert.Equal(t, map[string]int{"shutdown": 10}, r.counts("undelivered_events", "reason"))
 	assert.Equal(t, 10, r.counts("events", "outcome")["dropped"])
 	r.once.Do(func() { assert.NoError(t, r.tel.Shutdown(context.WithoutCancel(t.Context()))) })

@@ -73,7 +73,7 @@ func newTelemetry(set component.TelemetrySettings, id component.ID) (*telemetry,
 	return t, nil
 }
 
-// with returns the option with one more attribute in addition to the exporter's id.
+// with returns an option with one attribute in addition to the exporter's id.
 func (t *telemetry) with(key, value string) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(append(t.base.ToSlice(), attribute.String(key, value))...))
 }

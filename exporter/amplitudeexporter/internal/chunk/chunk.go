@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chunk holds events while they wait to be sent: encoded, with the records that they were made of beside them.
+// Package chunk holds encoded events while they wait to be sent, together with the records they were made from.
 package chunk // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// Chunk is what one call brought: the JSON of its events, numbers about each, and the records as bytes. A garbage collection
-// has nothing to follow in it, whereas logs are a tree of pointers that every collection walks for as long as they wait.
-// Requests share chunks: once made and given its records, a chunk does not change.
+// Chunk holds the records of one call: the JSON of their events, some numbers for each event, and the records
+// themselves as bytes. It has almost no pointers, whereas logs are a tree that every garbage collection has to walk for
+// as long as they wait. Requests share chunks: once it has its records, a chunk does not change.
 type Chunk struct {
-	// Arrived is when its records came, in nanoseconds since 1970; 0 if nobody knows it.
+	// Arrived is when the records arrived, in nanoseconds since 1970; 0 if unknown.
 	Arrived int64
 
 	records  int
@@ -30,26 +30,26 @@ type Chunk struct {
 	lost    event.Losses
 	counted atomic.Bool
 
-	// held are the records where somebody has them anyway. Otherwise read takes them out of raw, for the few events that
-	// need theirs again.
+	// held are the records, if they are in memory anyway. Otherwise, read decodes them from raw for the few events that
+	// need them again.
 	held []records.Ref
 	raw  []byte
 	read func(raw []byte) (plog.Logs, error)
-	// size is that of raw, or of the logs in it, as protobuf; sizes are those of each record, if batches are cut by bytes.
+	// size is the protobuf size of all records; sizes has the size of each record if batches are limited by bytes.
 	size  int
 	sizes []uint32
 }
 
-// Event is what is known of an event beside its JSON. It has no pointers.
+// Event is what is known about an event besides its JSON. It has no pointers.
 type Event struct {
 	User, Device event.Identity
 	// Receipt is the key of the event's receipt, 0 without an insert_id.
 	Receipt uint64
-	// Happened is the event's time, 0 if it has none.
+	// Happened is the time of the event, 0 if it has none.
 	Happened pcommon.Timestamp
 	// end is where its JSON ends and the next one's begins.
 	end uint32
-	// record is the number of its record, with the mark billable.
+	// record is the number of its record, and the billable bit.
 	record uint32
 }
 
@@ -58,21 +58,21 @@ const billable = 1 << 31
 // Record is the number of the event's record in its chunk.
 func (e *Event) Record() uint32 { return e.record &^ billable }
 
-// Billable tells that the event counts toward event volume.
+// Billable reports whether the event counts toward event volume.
 func (e *Event) Billable() bool { return e.record&billable != 0 }
 
-// Rejected is a record that cannot be an event, and why.
+// Rejected is a record that cannot become an event, and why.
 type Rejected struct {
 	event.Failure
-	// Record is its number in its chunk, and Receipt the key of its receipt, 0 without an insert_id.
+	// Record is the number of the record in the chunk, Receipt the key of its receipt, 0 without an insert_id.
 	Record  uint32
 	Receipt uint64
 }
 
-// Hold keeps the records as they are, where whoever sent them waits for the result and has them anyway.
+// Hold keeps the records themselves, for callers that hold on to them anyway because they wait for the result.
 func (c *Chunk) Hold(refs []records.Ref) { c.held = refs }
 
-// Pack keeps the records as OTLP. Logs that are nested too deep to be read back are not for it.
+// Pack keeps the records as OTLP. The logs must not be nested too deeply to be decoded again.
 func (c *Chunk) Pack(logs plog.Logs) error {
 	raw, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
 	if err != nil {
@@ -82,12 +82,12 @@ func (c *Chunk) Pack(logs plog.Logs) error {
 	return nil
 }
 
-// Unpack keeps the records as they were read: in bytes that read understands, and that are logs of this size in protobuf.
+// Unpack keeps the records as the bytes from which read decodes them. size is the size of the logs as protobuf.
 func (c *Chunk) Unpack(raw []byte, size int, read func(raw []byte) (plog.Logs, error)) {
 	c.raw, c.size, c.read = raw, size, read
 }
 
-// Ref is a record without being decoded: all of it if the chunk holds it, else only when it came.
+// Ref returns a record without decoding it: the whole record if the chunk holds it, else only its arrival time.
 func (c *Chunk) Ref(record uint32) records.Ref {
 	if c.held != nil {
 		return c.held[record]
@@ -95,7 +95,8 @@ func (c *Chunk) Ref(record uint32) records.Ref {
 	return records.Ref{Arrived: c.Arrived}
 }
 
-// Refs are the records, decoded. With an error, which memory that is intact does not give, they are empty ones.
+// Refs returns the records, decoded. On an error, which only damaged memory can cause, it returns as many empty
+// records.
 func (c *Chunk) Refs() ([]records.Ref, error) {
 	if c.held != nil {
 		return c.held, nil
@@ -111,7 +112,7 @@ func (c *Chunk) Refs() ([]records.Ref, error) {
 	return slices.Collect(records.AllAt(logs, c.Arrived)), err
 }
 
-// Lost are the values that were left out of the events: the first time it is asked, so that they are counted once.
+// Lost returns the values that were left out of the events. Further calls return none, so that they are counted once.
 func (c *Chunk) Lost() event.Losses {
 	if c.counted.Swap(true) {
 		return event.Losses{}

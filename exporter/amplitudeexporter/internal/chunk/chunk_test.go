@@ -25,7 +25,7 @@ func newTestEncoder(sized bool) *Encoder {
 	return NewEncoder(event.NewEncoder(event.Settings{Allowed: []string{"[Experiment] *"}, MinIDLength: 5, Version: "1"}), 1000, sized)
 }
 
-// told is what parts say of each record: its event's JSON and what is known beside it, or why it is none.
+// told describes each record of parts: the JSON of its event and everything else about it, or why it is not an event.
 func told(ps Parts) (all []string) {
 	for _, p := range ps {
 		for e, json := range p.Events() {
@@ -38,8 +38,8 @@ func told(ps Parts) (all []string) {
 	return all
 }
 
-// TestCutPartsSayTheSame: parts of chunks, cut and put together again, have every event and every record once, in order.
-func TestCutPartsSayTheSame(t *testing.T) {
+// TestCutPartsHaveTheSameContent: parts that are cut and merged have every event and every record once, in order.
+func TestCutPartsHaveTheSameContent(t *testing.T) {
 	encoder := newTestEncoder(true)
 	rapid.Check(t, func(t *rapid.T) {
 		var whole Parts
@@ -89,14 +89,14 @@ func TestCutPartsSayTheSame(t *testing.T) {
 		}
 		require.Equal(t, sent, ids)
 		want := told(whole)
-		slices.Sort(want) // within a part what is no event comes after the events
+		slices.Sort(want) // within a part, rejected records come after the events
 		slices.Sort(got)
 		require.Equal(t, want, got)
 	})
 }
 
-// TestRecordsAreHadAgain as they came, in each way in which a chunk may keep them.
-func TestRecordsAreHadAgain(t *testing.T) {
+// TestRecordsCanBeDecodedAgain unchanged, in each way in which a chunk can keep them.
+func TestRecordsCanBeDecodedAgain(t *testing.T) {
 	logs := recordstest.Exposures(3)
 	logs.ResourceLogs().At(0).Resource().Attributes().PutStr("service.name", "shop")
 	refs := slices.Collect(records.AllAt(logs, 7))
@@ -132,7 +132,7 @@ func TestRecordsAreHadAgain(t *testing.T) {
 	}
 }
 
-// TestUnreadableRecordsAreEmpty: whoever asks for them finds as many as there were, and the error.
+// TestUnreadableRecordsAreEmpty: Refs returns as many as there were, and the error.
 func TestUnreadableRecordsAreEmpty(t *testing.T) {
 	c := newTestEncoder(false).Encode(records.All(recordstest.Exposures(3)))
 	damaged := errors.New("damaged")
@@ -144,8 +144,8 @@ func TestUnreadableRecordsAreEmpty(t *testing.T) {
 	require.ErrorIs(t, err, damaged)
 }
 
-// TestLostIsToldOnce, however often a batch is tried.
-func TestLostIsToldOnce(t *testing.T) {
+// TestLossesAreReportedOnce, however often a batch is retried.
+func TestLossesAreReportedOnce(t *testing.T) {
 	logs := recordstest.Numbered(1)
 	logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().PutDouble("nan", math.NaN())
 	e := newTestEncoder(false)
@@ -155,8 +155,8 @@ func TestLostIsToldOnce(t *testing.T) {
 	assert.Zero(t, e.Encode(records.All(recordstest.Numbered(1))).Lost(), "those of the chunk before are not counted again")
 }
 
-// TestEncodeAllocatesNothingForAnEvent: what is allocated is the chunk's, whatever the number of its events.
-func TestEncodeAllocatesNothingForAnEvent(t *testing.T) {
+// TestEncodeAllocatesPerChunkOnly, regardless of the number of events.
+func TestEncodeAllocatesPerChunkOnly(t *testing.T) {
 	e := newTestEncoder(false)
 	logs := recordstest.Exposures(1000)
 	allocated := testing.AllocsPerRun(20, func() {

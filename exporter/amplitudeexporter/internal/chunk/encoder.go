@@ -20,12 +20,12 @@ import (
 // maxKept is the most memory for JSON that an idle encoder keeps: one huge request must not hold it forever.
 const maxKept = 8 << 20
 
-// Encoder makes chunks. It keeps the memory it works in; use it from one goroutine.
+// Encoder makes chunks. It reuses its memory, and must be used from one goroutine at a time.
 type Encoder struct {
 	event *event.Encoder
 	// maxEvent is the size above which an event cannot be sent even on its own.
 	maxEvent int
-	// sized tells that batches are cut by the bytes of their records.
+	// sized: batches are limited by the bytes of their records.
 	sized bool
 
 	json   []byte
@@ -33,20 +33,20 @@ type Encoder struct {
 	held   []records.Ref
 }
 
-// NewEncoder returns an encoder of events with less than maxEvent bytes of JSON.
+// NewEncoder returns an encoder for events with at most maxEvent bytes of JSON.
 func NewEncoder(e *event.Encoder, maxEvent int, sized bool) *Encoder {
 	return &Encoder{event: e, maxEvent: maxEvent, sized: sized}
 }
 
-// Encode makes a chunk of records, which may wait for hours. It is to be given them, by one of Hold, Pack and Unpack.
+// Encode makes a chunk of records that may wait for hours. The caller adds the records, with Hold, Pack or Unpack.
 func (e *Encoder) Encode(refs iter.Seq[records.Ref]) *Chunk {
 	c := e.encode(refs)
-	c.json, c.events = bytes.Clone(c.json), slices.Clone(c.events) // of exactly the size that is needed
+	c.json, c.events = bytes.Clone(c.json), slices.Clone(c.events) // exactly as large as needed
 	e.Return()
 	return c
 }
 
-// Lend makes a chunk that is good until Return, and holds its records.
+// Lend makes a chunk that holds its records and is valid until Return.
 func (e *Encoder) Lend(refs iter.Seq[records.Ref]) *Chunk {
 	c := e.encode(func(yield func(records.Ref) bool) {
 		for ref := range refs {
@@ -60,7 +60,7 @@ func (e *Encoder) Lend(refs iter.Seq[records.Ref]) *Chunk {
 	return c
 }
 
-// Return makes the encoder ready for the next records.
+// Return releases the last chunk, so that the encoder can be used again.
 func (e *Encoder) Return() {
 	e.event.Forget()
 	clear(e.held)

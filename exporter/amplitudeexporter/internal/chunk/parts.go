@@ -13,16 +13,17 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// Parts are what a request carries: runs of records of chunks, in order. To merge or cut requests touches no event.
+// Parts are the content of a request: runs of records from chunks, in order. Merging and splitting requests does not
+// touch any event.
 type Parts []Part
 
-// Part are the records from one number to another of a chunk.
+// Part is a run of records of a chunk.
 type Part struct {
 	*Chunk
 	from, to uint32
 }
 
-// Whole is all of a chunk.
+// Whole returns a whole chunk.
 func Whole(c *Chunk) Parts { return Parts{{c, 0, uint32(c.records)}} }
 
 // With appends a record of a chunk.
@@ -34,7 +35,7 @@ func (ps Parts) With(c *Chunk, record uint32) Parts {
 	return append(ps, Part{c, record, record + 1})
 }
 
-// Records is the number of records.
+// Records returns the number of records.
 func (ps Parts) Records() (n int) {
 	for _, p := range ps {
 		n += p.Records()
@@ -42,7 +43,7 @@ func (ps Parts) Records() (n int) {
 	return n
 }
 
-// Bytes is the size of the records as protobuf.
+// Bytes returns the size of the records as protobuf.
 func (ps Parts) Bytes() (n int) {
 	for _, p := range ps {
 		n += p.bytes()
@@ -50,12 +51,12 @@ func (ps Parts) Bytes() (n int) {
 	return n
 }
 
-// Arrived is when the earliest of the records came, 0 if nobody knows it.
+// Arrived returns when the earliest of the records arrived, 0 if unknown.
 func (ps Parts) Arrived() (first int64) {
 	return records.Earliest(records.From(ps, func(p Part) int64 { return p.Arrived }))
 }
 
-// Logs are copies of the records.
+// Logs returns copies of the records.
 func (ps Parts) Logs() (plog.Logs, error) {
 	var all []records.Ref
 	for _, p := range ps {
@@ -74,13 +75,13 @@ type place struct {
 	record uint32
 }
 
-// Items is the size of a record that is counted.
+// Items counts each record as one, for Cut.
 func Items(*Chunk, uint32) int { return 1 }
 
-// Bytes is the size of a record as protobuf, in a chunk of an encoder that notes it.
+// Bytes returns the size of a record as protobuf, for Cut. The encoder of the chunk must record sizes.
 func Bytes(c *Chunk, record uint32) int { return int(c.sizes[record]) }
 
-// Cut yields parts of at most this size. A record that is larger stands alone.
+// Cut yields parts of at most this size. A larger record becomes a part by itself.
 func (ps Parts) Cut(most int, size func(c *Chunk, record uint32) int) iter.Seq[Parts] {
 	return func(yield func(Parts) bool) {
 		for run := range records.Runs(ps.places(), most, func(p place) int { return size(p.chunk, p.record) }) {
@@ -107,7 +108,7 @@ func (ps Parts) places() iter.Seq[place] {
 	}
 }
 
-// Records is the number of records.
+// Records returns the number of records.
 func (p Part) Records() int { return int(p.to - p.from) }
 
 // Events yields each event, in order, with its JSON.
@@ -128,7 +129,7 @@ func (p Part) Events() iter.Seq2[*Event, []byte] {
 	}
 }
 
-// Rejected yields the records that cannot be events.
+// Rejected yields the records that cannot become events.
 func (p Part) Rejected() iter.Seq[*Rejected] {
 	return func(yield func(*Rejected) bool) {
 		at, _ := slices.BinarySearchFunc(p.rejected, p.from, func(r Rejected, from uint32) int { return cmp.Compare(r.Record, from) })
@@ -140,7 +141,8 @@ func (p Part) Rejected() iter.Seq[*Rejected] {
 	}
 }
 
-// bytes is the size of the records as protobuf; without the sizes of each, a part of a chunk has its share.
+// bytes returns the size of the records as protobuf. If the size of each record is unknown, it is a proportional share
+// of the chunk's.
 func (p Part) bytes() (n int) {
 	switch {
 	case p.held != nil:

@@ -30,7 +30,7 @@ func BenchmarkEncode(b *testing.B) {
 			}
 			b.SetBytes(int64(len(out)))
 		})
-		// The way without an encoder of one's own.
+		// The same without an encoder: a map and encoding/json.
 		b.Run(name+"/maps and encoding_json", func(b *testing.B) {
 			records := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
 			b.ReportAllocs()

@@ -4,5 +4,5 @@
 // Package event handles one outgoing event: the flat log record that it comes from, written as the JSON of Amplitude's
 // HTTP V2 API, the user and device whose order it has to keep, and why it cannot be delivered.
 //
-// An [Encoder] decides by the record alone. It does not depend on requests, answers and queues.
+// An [Encoder] looks only at the record. It does not depend on requests, answers or queues.
 package event // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"

@@ -24,7 +24,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// testEncoder has the exporter's defaults for settings that are not given.
+// testEncoder returns an encoder with the exporter's defaults for missing settings.
 func testEncoder(s Settings) *Encoder {
 	if s.Allowed == nil {
 		s.Allowed = []string{"[Experiment] *", "$exposure", "$identify"}
@@ -232,7 +232,7 @@ func TestEncodeEventNames(t *testing.T) {
 			record.SetEventName(tc.name)
 			record.Attributes().PutStr("amplitude.user_id", "user-1")
 			e := testEncoder(Settings{Allowed: tc.events})
-			for range 2 { // the second time from what it remembers
+			for range 2 { // the second time from the cache
 				_, _, _, failed := e.Encode(nil, record)
 				assert.Equal(t, tc.want, failed.Reason)
 			}
@@ -279,7 +279,7 @@ func TestEncodeDepth(t *testing.T) {
 	assert.True(t, json.Valid(out))
 }
 
-// repeatedLogs is OTLP in which an attribute is there twice, which the API would not build.
+// repeatedLogs decodes OTLP with a duplicate attribute, which pdata would not build.
 func repeatedLogs(t testing.TB, n int) plog.LogRecord {
 	t.Helper()
 	var attributes []string
@@ -342,7 +342,7 @@ func FuzzAppendFloat(f *testing.F) {
 	})
 }
 
-// FuzzEncode feeds any record: the result is a valid event with the same properties, or a reason.
+// FuzzEncode: any record becomes a valid event with the same properties, or there is a reason.
 func FuzzEncode(f *testing.F) {
 	add := func(logs plog.Logs) {
 		raw, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
@@ -377,7 +377,7 @@ func FuzzEncode(f *testing.F) {
 			}
 			require.NoError(t, json.Unmarshal(out, &event), "%s", out)
 			require.NotEmpty(t, event.Type)
-			// Each property that encoding/json can write and that is not cut has the same value.
+			// Each property that encoding/json can write and that is not truncated has the same value.
 			seen := map[string]bool{}
 			for name, value := range p.Record.Attributes().All() {
 				if strings.HasPrefix(name, "amplitude.") || seen[name] || !utf8.ValidString(name) {
@@ -393,7 +393,7 @@ func FuzzEncode(f *testing.F) {
 	})
 }
 
-// reference is what encoding/json makes of a scalar that is neither cut nor left out.
+// reference returns a scalar as encoding/json writes it, if it is neither truncated nor left out.
 func reference(value pcommon.Value) (string, bool) {
 	var v any
 	switch value.Type() {

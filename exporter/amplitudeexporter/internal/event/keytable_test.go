@@ -14,8 +14,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestEncoderKnowsNothingOfEarlierRecords: what an encoder remembers of attribute names changes no event.
-func TestEncoderKnowsNothingOfEarlierRecords(t *testing.T) {
+// TestEncoderCacheDoesNotChangeEvents compares encoders with and without earlier records.
+func TestEncoderCacheDoesNotChangeEvents(t *testing.T) {
 	names := []string{
 		"plan", "a\"b", "[Experiment] Flag Key", "amplitude.city", "amplitude.price", "amplitude.nothing", "amplitude.", "",
 		"amplitude.user_properties.$set.plan", "amplitude.user_properties.$unset.plan", "amplitude.user_properties.$clearAll",
@@ -34,7 +34,7 @@ func TestEncoderKnowsNothingOfEarlierRecords(t *testing.T) {
 	})
 }
 
-// recordOf is an event with string attributes of these names, also if one is there twice.
+// recordOf makes an event with string attributes of these names, which may contain duplicates.
 func recordOf(t require.TestingT, names []string) plog.LogRecord {
 	attributes := []map[string]any{{"key": "amplitude.user_id", "value": map[string]any{"stringValue": "user-1"}}}
 	for i, name := range names {
@@ -48,7 +48,7 @@ func recordOf(t require.TestingT, names []string) plog.LogRecord {
 	return logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
 }
 
-// TestKeyTableIsBounded: names that never come again do not fill the memory.
+// TestKeyTableIsBounded: names that are never used again do not fill the memory.
 func TestKeyTableIsBounded(t *testing.T) {
 	for length, count := range map[int]int{8: 3 * maxKeys, 10_000: 3 * maxKeyBytes / 10_000} {
 		e := testEncoder(Settings{})

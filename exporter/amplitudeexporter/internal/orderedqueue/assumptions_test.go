@@ -39,22 +39,21 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/storagetest"
 )
 
-// The tests in this file ask exporterhelper itself, without what this package adds to it, whether what the package takes
-// for granted still holds. When one fails with a new core, look at what is built on the assumption it names (doc.go), and
-// whether that can go.
+// The tests in this file check exporterhelper itself, without what this package adds. If one fails with a new core,
+// look at what depends on its assumption (see doc.go), and whether that can be removed.
 
 const (
 	soon = time.Minute
 	tick = time.Millisecond
 )
 
-// TestAssumptionQueueStorageIsNamedLogs: keepOrder opens the queue's part of the storage by this name.
+// TestAssumptionQueueStorageIsNamedLogs: keepOrder opens the queue's storage client by this name.
 func TestAssumptionQueueStorageIsNamedLogs(t *testing.T) {
 	c := startCore(t, coreOptions{})
 	assert.Equal(t, []string{fmt.Sprintf("%s %s %s", component.KindExporter, testID, ClientName)}, c.storage.clients)
 }
 
-// TestAssumptionIndexFormat: keepOrder reads the index, and writes it with another next request.
+// TestAssumptionIndexFormat: keepOrder reads the index and rewrites it.
 func TestAssumptionIndexFormat(t *testing.T) {
 	c := startCore(t, coreOptions{deliver: func(ctx context.Context, _ []string) error {
 		<-ctx.Done()
@@ -74,21 +73,22 @@ func TestAssumptionIndexFormat(t *testing.T) {
 	assert.NotZero(t, q.fields[fieldBytes])
 }
 
-// TestAssumptionIndexAndRequestInOneBatch: queueClient tells from the operations of a Batch that a request is being taken out.
+// TestAssumptionIndexAndRequestInOneBatch: queueClient recognizes by the operations of a Batch that a request is being
+// taken out.
 func TestAssumptionIndexAndRequestInOneBatch(t *testing.T) {
 	c := startCore(t, coreOptions{stored: map[string][]byte{indexKey: index64(fieldWrite, 0)}})
 	c.send("first")
 	require.Eventually(t, func() bool { return len(c.delivered()) == 1 }, soon, tick)
 	c.stop()
 	assert.Equal(t, [][]string{
-		{"set " + indexKey, "set 0"},    // takes the request in
+		{"set " + indexKey, "set 0"},    // puts the request in
 		{"set " + indexKey, "get 0"},    // takes it out
-		{"set " + indexKey, "delete 0"}, // is done with it
+		{"set " + indexKey, "delete 0"}, // removes it
 	}, c.storage.batches)
 }
 
-// TestAssumptionMissingRequestIsPassedOver: after keepOrder, requests that were finished lie between those that were not.
-func TestAssumptionMissingRequestIsPassedOver(t *testing.T) {
+// TestAssumptionMissingRequestIsSkipped: after keepOrder, finished requests are missing between unfinished ones.
+func TestAssumptionMissingRequestIsSkipped(t *testing.T) {
 	c := startCore(t, coreOptions{stored: map[string][]byte{
 		indexKey: index64(fieldWrite, 3), "0": stored(t, "first"), "2": stored(t, "third"),
 	}})
@@ -96,7 +96,7 @@ func TestAssumptionMissingRequestIsPassedOver(t *testing.T) {
 	assert.Equal(t, []string{"first", "third"}, c.delivered())
 }
 
-// TestAssumptionUnfinishedRequestsGoToTheEnd is why keepOrder is there:
+// TestAssumptionUnfinishedRequestsGoToTheEnd is why keepOrder exists:
 // https://github.com/open-telemetry/opentelemetry-collector/issues/15475
 func TestAssumptionUnfinishedRequestsGoToTheEnd(t *testing.T) {
 	unfinished := protowire.AppendFixed64(protowire.AppendTag(nil, fieldUnfinished, protowire.Fixed64Type), 0)
@@ -108,7 +108,7 @@ func TestAssumptionUnfinishedRequestsGoToTheEnd(t *testing.T) {
 	assert.Equal(t, []string{"second", "first"}, c.delivered(), "the core keeps the order of its queue over a restart: keepOrder can go")
 }
 
-// TestAssumptionFullStorageLosesRequests is why queueClient is there.
+// TestAssumptionFullStorageLosesRequests is why queueClient exists.
 func TestAssumptionFullStorageLosesRequests(t *testing.T) {
 	c := startCore(t, coreOptions{full: true, stored: map[string][]byte{indexKey: index64(fieldWrite, 1), "0": stored(t, "first")}})
 	require.Eventually(t, func() bool { return c.storage.get("0") == nil }, soon, tick)
@@ -116,7 +116,7 @@ func TestAssumptionFullStorageLosesRequests(t *testing.T) {
 	assert.Empty(t, c.delivered(), "the core delivers what it cannot note as taken out: queueClient can go")
 }
 
-// TestAssumptionRequestsOfMaxDepthAreRead: what shallow leaves in a request can be read back, wherever it is.
+// TestAssumptionRequestsOfMaxDepthAreRead: the deepest values that shallow keeps can be read back, wherever they are.
 func TestAssumptionRequestsOfMaxDepthAreRead(t *testing.T) {
 	logs := oneRecord("deep")
 	resource := logs.ResourceLogs().At(0)
@@ -144,8 +144,8 @@ func TestAssumptionRequestsOfMaxDepthAreRead(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-// TestAssumptionShutdownKeepsRequestsThatWait: a request between two tries stays on disk. While it is being tried, it may be
-// deleted: https://github.com/open-telemetry/opentelemetry-collector/issues/15677
+// TestAssumptionShutdownKeepsRequestsThatWait: a request between two attempts stays on disk. During an attempt, it may
+// be deleted: https://github.com/open-telemetry/opentelemetry-collector/issues/15677
 func TestAssumptionShutdownKeepsRequestsThatWait(t *testing.T) {
 	tried := make(chan struct{}, 1)
 	c := startCore(t, coreOptions{deliver: func(context.Context, []string) error {
@@ -161,8 +161,8 @@ func TestAssumptionShutdownKeepsRequestsThatWait(t *testing.T) {
 	assert.Equal(t, []uint64{0}, q.unfinished)
 }
 
-// TestAssumptionOneBatchAtATime: with one consumer a batch that waits for its next try keeps all later ones from being
-// delivered, those of other partitions included.
+// TestAssumptionOneBatchAtATime: with one consumer, a batch that waits for its next attempt blocks all later ones,
+// including those of other partitions.
 func TestAssumptionOneBatchAtATime(t *testing.T) {
 	for name, partition := range map[string][]string{"no partitions": nil, "partitions": {"tenant"}} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestAssumptionOneBatchAtATime(t *testing.T) {
 	}
 }
 
-// failOnce fails for each request once, and for its second try if another one came in between.
+// failOnce fails once for each request, and again at its second attempt if another request came in between.
 func failOnce(t *testing.T) func(context.Context, []string) error {
 	var mu sync.Mutex
 	var failed string
@@ -193,8 +193,8 @@ func failOnce(t *testing.T) func(context.Context, []string) error {
 	}
 }
 
-// TestAssumptionStopDropsWhatWaits is why leavings are there: a queue in memory loses, at a stop, the batch that waits for
-// its next try, and each later one that fails once. And it says so in words that quiet knows.
+// TestAssumptionStopDropsWhatWaits is why leavings exists: at shutdown, a queue in memory loses the batch that waits
+// for its next attempt, and each later one that fails once. It logs that with words that quiet recognizes.
 func TestAssumptionStopDropsWhatWaits(t *testing.T) {
 	tried := make(chan struct{}, 10)
 	c := startCore(t, coreOptions{inMemory: true, wait: time.Hour, deliver: func(context.Context, []string) error {
@@ -215,9 +215,9 @@ func TestAssumptionStopDropsWhatWaits(t *testing.T) {
 	}
 }
 
-// TestAssumptionBatchesBeginInOrder: batchOrder gives batches their places as MergeSplit is called. It is called with nil
-// at a batch's start and with the next request after that, never at the same time, in the order of the queue, and not any
-// more once the batch is delivered; and every batch that was begun is delivered once.
+// TestAssumptionBatchesBeginInOrder: batchOrder numbers batches when MergeSplit is called. It is called with nil at the
+// start of a batch and with the next request after that, never concurrently, in the order of the queue, and no longer
+// once the batch is delivered. Every batch that was begun is delivered once.
 func TestAssumptionBatchesBeginInOrder(t *testing.T) {
 	const requests = 500
 	log := &probeLog{t: t}
@@ -237,7 +237,7 @@ func TestAssumptionBatchesBeginInOrder(t *testing.T) {
 	require.NoError(t, x.Start(t.Context(), storagetest.Host{}))
 	for i := range requests {
 		require.NoError(t, x.ConsumeLogs(t.Context(), oneRecord("any")))
-		if i%50 == 0 { // lets the time of a batch be up now and then
+		if i%50 == 0 { // so that batches time out now and then
 			require.Eventually(t, func() bool { return log.idle(i) }, soon, tick)
 		}
 	}
@@ -248,7 +248,7 @@ func TestAssumptionBatchesBeginInOrder(t *testing.T) {
 	assert.ElementsMatch(t, log.merged, log.deliveredNumbers)
 }
 
-// probe is a request that watches what the batcher does to it.
+// probe is a request that records what the batcher does to it.
 type probe struct {
 	log              *probeLog
 	numbers          []int
@@ -298,14 +298,14 @@ func (l *probeLog) deliver(p *probe) error {
 	return nil
 }
 
-// idle tells whether request i and all before it are delivered.
+// idle reports whether request i and all before it are delivered.
 func (l *probeLog) idle(i int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.deliveredNumbers) > i
 }
 
-// core is exporterhelper's persistent queue as it is.
+// core is exporterhelper's unmodified persistent queue.
 type core struct {
 	t       *testing.T
 	logs    exporter.Logs
@@ -325,7 +325,7 @@ type coreOptions struct {
 	// inMemory is a queue without a storage, with batches of one request.
 	inMemory  bool
 	partition []string
-	// wait is how long it is until the next try; 0 is an hour.
+	// wait is the time until the next attempt; 0 means an hour.
 	wait time.Duration
 }
 
@@ -407,7 +407,7 @@ func oneRecord(id string) plog.Logs {
 	return logs
 }
 
-// stored is a request as it lies on disk.
+// stored is a request in its form on disk.
 func stored(t *testing.T, id string) []byte {
 	t.Helper()
 	raw, err := encoding{}.Marshal(t.Context(), newRequest(oneRecord(id), nil))
@@ -420,7 +420,7 @@ func index64(field protowire.Number, value uint64) []byte {
 	return protowire.AppendFixed64(protowire.AppendTag(nil, field, protowire.Fixed64Type), value)
 }
 
-// memoryStorage is a storage that notes what is asked of it. A full one only deletes.
+// memoryStorage is a storage that records its operations. If it is full, it can only delete.
 type memoryStorage struct {
 	component.StartFunc
 	component.ShutdownFunc
@@ -458,7 +458,7 @@ func (c memoryClient) Delete(_ context.Context, key string) error {
 
 func (c memoryClient) Close(context.Context) error { return nil }
 
-// Batch notes the operations and applies all of them or none.
+// Batch records the operations and applies all of them or none.
 func (c memoryClient) Batch(_ context.Context, operations ...*storage.Operation) error {
 	names := map[storage.OpType]string{storage.Get: "get", storage.Set: "set", storage.Delete: "delete"}
 	var batch []string

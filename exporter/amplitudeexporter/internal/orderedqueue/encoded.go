@@ -14,7 +14,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// encodeSent encodes a request, unless it is to wait on disk.
+// encodeSent encodes a request, unless it will wait on disk.
 func (s *Settings) encodeSent(ctx context.Context, r *request) {
 	if s.onDisk() {
 		return
@@ -22,10 +22,10 @@ func (s *Settings) encodeSent(ctx context.Context, r *request) {
 	logs, refs := r.logs, records.AllAt(r.logs, r.arrived)
 	var c *chunk.Chunk
 	if !s.Queue.HasValue() {
-		// Its sender waits for the result, in take.
+		// The sender waits for the result, in take.
 		c, ctx.Value(loanKey{}).(*loan).done = s.Lend(refs)
 	} else if c = s.Encode(refs); isDeep(logs) || c.Pack(logs) != nil {
-		// The copy is for nobody else to change.
+		// Copied, because the logs may be shared and change later.
 		whole := plog.NewLogs()
 		logs.CopyTo(whole)
 		c.Hold(slices.Collect(records.AllAt(whole, r.arrived)))
@@ -33,12 +33,13 @@ func (s *Settings) encodeSent(ctx context.Context, r *request) {
 	r.parts, r.logs = chunk.Whole(c), plog.Logs{}
 }
 
-// loan is of a chunk for the time of a call, whose context has it under loanKey.
+// loan is a chunk that is lent for the duration of a call. The context of the call holds it under loanKey.
 type loan struct{ done func() }
 
 type loanKey struct{}
 
-// encodedQueue is the queue on disk: OTLP there, and encoded as it is read back, so that the configuration of now counts.
+// encodedQueue stores requests on disk as OTLP, and encodes them when they are read back, so that the current
+// configuration applies.
 type encodedQueue struct {
 	encoding
 	settings *Settings

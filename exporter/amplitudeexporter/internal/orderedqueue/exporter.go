@@ -31,9 +31,9 @@ type Settings struct {
 	Queue configoptional.Optional[exporterhelper.QueueBatchConfig]
 	Retry configretry.BackOffConfig
 
-	// Encode makes a chunk of records. It is called from any goroutine.
+	// Encode makes a chunk of records. It may be called from any goroutine.
 	Encode func(refs iter.Seq[records.Ref]) *chunk.Chunk
-	// Lend makes one that is good until done is called, if it is.
+	// Lend makes one that is valid until done is called, which is optional.
 	Lend func(refs iter.Seq[records.Ref]) (c *chunk.Chunk, done func())
 	// Deliver is called with one batch after the other, in order. It returns an error from [NewLeft] to retry a part.
 	// It decides itself when a batch is given up: the queue never does, regardless of Retry.
@@ -72,7 +72,7 @@ type Try struct {
 	Number int
 	// Since is when the first attempt began.
 	Since time.Time
-	// Waiting: more waits for this batch to end.
+	// Waiting: more requests wait behind this batch.
 	Waiting bool
 	// Last: the batch is lost after this attempt, because the queue is in memory and stops.
 	Last bool
@@ -125,7 +125,7 @@ func NewLogs(ctx context.Context, set exporter.Settings, s Settings) (exporter.L
 	return o, nil
 }
 
-// onDisk tells whether requests wait on disk, and so as OTLP.
+// onDisk reports whether requests wait on disk, as OTLP.
 func (s *Settings) onDisk() bool {
 	queue := s.Queue.Get()
 	return queue != nil && queue.StorageID != nil
@@ -195,9 +195,9 @@ func (o *ordered) deliver(ctx context.Context, r *request, order *batchOrder) er
 // ErrFull asks the sender to retry.
 var ErrFull = errors.New("the sending queue is full: retry later")
 
-// ConsumeLogs hands the logs to the queue and counts them if the queue accepts them. What can never fit into the queue
-// at once is offered in pieces; if one is refused, the sender repeats all of them, and those before have the same
-// insert_ids.
+// ConsumeLogs hands the logs to the queue and counts them if the queue accepts them. Logs that can never fit into the
+// queue at once are offered in pieces; if one is refused, the sender repeats all of them, and those before have the
+// same insert_ids.
 func (o *ordered) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	queue := o.settings.Queue.Get()
 	if queue == nil || queue.WaitForResult {
@@ -217,7 +217,7 @@ func (o *ordered) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	return nil
 }
 
-// pieces are what is offered to the queue at once: half of what it holds, so that it need not be empty for it.
+// pieces yields what is offered to the queue at once: half of its size, so that it need not be empty to accept one.
 func pieces(logs plog.Logs, queue *exporterhelper.QueueBatchConfig) iter.Seq[plog.Logs] {
 	return func(yield func(plog.Logs) bool) {
 		most := max(1, int(queue.QueueSize/2))
@@ -273,7 +273,7 @@ func (o *ordered) take(ctx context.Context, logs plog.Logs) error {
 	err := o.Logs.ConsumeLogs(ctx, logs)
 	if err != nil {
 		unclaim()
-		return err // which may name records that are left: the loan is for good
+		return err // the error may refer to records of the chunk, so the loan does not end
 	}
 	lent.done()
 	return nil

@@ -20,7 +20,7 @@ import (
 
 var testID = component.MustNewIDWithName("amplitude", "test")
 
-// TestUnknownIndexIsLeftAlone writes texts in the place of the index that are not as expected.
+// TestUnknownIndexIsLeftAlone replaces the index with unexpected content.
 func TestUnknownIndexIsLeftAlone(t *testing.T) {
 	const list = byte(fieldUnfinished<<3) | byte(protowire.BytesType)
 	fixed := func(field protowire.Number, value uint64) []byte {
@@ -56,7 +56,7 @@ func TestUnknownIndexIsLeftAlone(t *testing.T) {
 	}
 }
 
-// FuzzIndex feeds any text as the index of the queue on disk: reading never begins after where it would.
+// FuzzIndex: with any index on disk, reading never starts later than it would without this package.
 func FuzzIndex(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0x19, 3, 0, 0, 0, 0, 0, 0, 0, 0x21, 9, 0, 0, 0, 0, 0, 0, 0, 0x2a, 8, 1, 0, 0, 0, 0, 0, 0, 0})

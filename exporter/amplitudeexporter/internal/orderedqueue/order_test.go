@@ -23,7 +23,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records/recordstest"
 )
 
-// exposures are encoded events of a user.
+// exposures makes encoded events of a user.
 func exposures(t *testing.T, ids ...string) chunk.Parts {
 	logs := plog.NewLogs()
 	for _, id := range ids {
@@ -40,7 +40,7 @@ func insertIDs(t *testing.T, parts chunk.Parts) []string {
 	return recordstest.InsertIDs(logs)
 }
 
-// helper plays exporterhelper's batcher and retries, whose goroutines cannot be made to meet at will.
+// helper stands in for exporterhelper's batcher and retries, whose goroutines cannot be interleaved on demand.
 type helper struct {
 	t       *testing.T
 	order   *batchOrder
@@ -79,7 +79,7 @@ func (h *helper) split(size int, sizer exporterhelper.RequestSizerType, ids ...s
 	return parts
 }
 
-// send hands a batch over and repeats it as long as the error allows.
+// send hands over a batch and retries it as long as the error allows.
 func (h *helper) send(r *request) error {
 	for {
 		err := h.order.deliver(h.t.Context(), r, func(_ context.Context, parts chunk.Parts, _ Try) error {
@@ -104,7 +104,7 @@ var (
 	errRefused = consumererror.NewPermanent(errors.New("refused"))
 )
 
-// TestBatchesArriveInTheOrderOfTheirBeginnings, whatever the order in which the batcher hands them over.
+// TestBatchesArriveInTheOrderOfTheirBeginnings, regardless of the order in which the batcher hands them over.
 func TestBatchesArriveInTheOrderOfTheirBeginnings(t *testing.T) {
 	left := func(ids ...string) error { return NewLeft(errBusy, exposures(t, ids...)) }
 	for name, tc := range map[string]struct {
@@ -120,9 +120,9 @@ func TestBatchesArriveInTheOrderOfTheirBeginnings(t *testing.T) {
 		"tried again as a whole":    {[]int{1, 0, 2}, []error{errBusy}, []string{"a", "b", "a", "b", "c", "d"}, []error{nil, nil, nil}},
 		"tried again in part":       {[]int{2, 0, 1}, []error{left("b", "c")}, []string{"a", "b", "c", "d", "b", "c"}, []error{nil, nil, nil}},
 		"one that can never arrive": {[]int{1, 0, 2}, []error{errRefused}, []string{"a", "b", "c", "d"}, []error{errRefused, errRefused, nil}},
-		// Stopping: the second's events stay in the queue; the first, which has its own, is tried once more.
+		// At shutdown, the events of the second batch stay in the queue; the first batch is attempted once more with its own.
 		"given up by a stop": {[]int{1, 0}, []error{left("b"), errStopped}, []string{"a", "b", "b", "a"}, []error{errStopped, nil}},
-		// A third one must not overtake the first even then.
+		// Even then, a third one must not overtake the first.
 		"a stop, then the third": {[]int{1, 2, 0}, []error{errStopped}, []string{"a", "b", "a", "c", "d"}, []error{errStopped, nil, nil}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestBatchesArriveInTheOrderOfTheirBeginnings(t *testing.T) {
 	}
 }
 
-// TestPartsOfABatchKeepTheirOrder: batch::max_size cuts, and the last part may be handed over first.
+// TestPartsOfABatchKeepTheirOrder: batch::max_size splits a batch, and its last part may be handed over first.
 func TestPartsOfABatchKeepTheirOrder(t *testing.T) {
 	for name, tc := range map[string]struct {
 		sizer exporterhelper.RequestSizerType

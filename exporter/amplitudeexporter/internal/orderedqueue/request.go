@@ -18,12 +18,12 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 )
 
-// request is what exporterhelper's queue and batcher handle: records that know their place among the batches. They are logs
-// until they are encoded, and parts of chunks from then on.
+// request is what exporterhelper's queue and batcher handle: records with their place among the batches. They are logs
+// until they are encoded, and parts of chunks after that.
 type request struct {
 	logs  plog.Logs
 	parts chunk.Parts
-	// arrived is when the logs came.
+	// arrived is when the logs arrived.
 	arrived int64
 	// items is the number of records reported to the queue.
 	items int
@@ -113,7 +113,7 @@ func (l left) As(target any) bool {
 	}
 	some, err := l.parts.Logs()
 	if err != nil {
-		return false // the sender repeats them all
+		return false // the sender retries all of them
 	}
 	*logs = consumererror.NewLogs(l.error, some).(consumererror.Logs)
 	return true
@@ -163,7 +163,7 @@ func (e encoding) Unmarshal(raw []byte) (context.Context, xexporterhelper.Reques
 	return ctx, r, nil
 }
 
-// readStored reads logs as they are on disk.
+// readStored decodes logs from their form on disk.
 func readStored(raw []byte) (context.Context, plog.Logs, error) {
 	ctx, logs, err := pdatarequest.UnmarshalLogs(raw)
 	if errors.Is(err, pdatarequest.ErrInvalidFormat) {

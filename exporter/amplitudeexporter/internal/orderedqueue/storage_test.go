@@ -17,8 +17,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/storagetest"
 )
 
-// TestReadsFromAStorageThatTakesNothing asks as the sending queue does when it takes out a request.
-func TestReadsFromAStorageThatTakesNothing(t *testing.T) {
+// TestReadsFromAReadOnlyStorage performs the operations with which the sending queue takes out a request.
+func TestReadsFromAReadOnlyStorage(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	host := &queueHost{Host: storagetest.Host{Storage: storagetest.Full{}}, storageID: storagetest.ID, index: func([]byte) {}, log: zap.New(core)}
 	client, err := host.GetExtensions()[storagetest.ID].(storage.Extension).GetClient(t.Context(), component.KindExporter, testID, ClientName)

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Earliest is the earliest known of times in nanoseconds since 1970, 0 if there is none.
+// Earliest returns the earliest of some times in nanoseconds since 1970, ignoring 0, which means unknown.
 func Earliest(times iter.Seq[int64]) (first int64) {
 	for at := range times {
 		if at != 0 && (first == 0 || at < first) {

@@ -16,7 +16,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// Ref is a record with its resource and scope, and its arrival time in nanoseconds since 1970 (0: unknown).
+// Ref is a record with its resource and scope, and its arrival time in nanoseconds since 1970 (0 if unknown).
 type Ref struct {
 	Resource plog.ResourceLogs
 	Scope    plog.ScopeLogs
@@ -27,7 +27,7 @@ type Ref struct {
 // All yields each record of logs, in order.
 func All(logs plog.Logs) iter.Seq[Ref] { return AllAt(logs, 0) }
 
-// AllAt yields each record of logs that came at a time, in order.
+// AllAt yields each record of logs that arrived at a given time, in order.
 func AllAt(logs plog.Logs, arrived int64) iter.Seq[Ref] {
 	return func(yield func(Ref) bool) {
 		for _, resource := range logs.ResourceLogs().All() {
@@ -42,7 +42,7 @@ func AllAt(logs plog.Logs, arrived int64) iter.Seq[Ref] {
 	}
 }
 
-// From yields something of each element of a list, such as its record.
+// From maps each element of a list, for example to its record.
 func From[E, V any](list []E, of func(E) V) iter.Seq[V] {
 	return func(yield func(V) bool) {
 		for _, e := range list {
@@ -53,7 +53,7 @@ func From[E, V any](list []E, of func(E) V) iter.Seq[V] {
 	}
 }
 
-// Receipt is the key of a record's receipt, 0 without an insert_id.
+// Receipt returns the key of a record's receipt, 0 without an insert_id.
 func Receipt(record plog.LogRecord) uint64 {
 	id, ok := record.Attributes().Get(amplitude.AttrInsertID)
 	if !ok {
@@ -62,7 +62,8 @@ func Receipt(record plog.LogRecord) uint64 {
 	return receipts.Key(id.Str())
 }
 
-// Runs yields a list in runs of at most this size, each good until the next one. What is larger stands alone.
+// Runs yields a list in runs of at most this size; each is valid until the next one. A larger element is a run by
+// itself.
 func Runs[E any](list iter.Seq[E], most int, size func(E) int) iter.Seq[[]E] {
 	return func(yield func([]E) bool) {
 		var run []E

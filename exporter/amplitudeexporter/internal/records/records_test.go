@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// grid makes logs of so many resources, scopes in each and records in each scope.
+// grid makes logs with a number of resources, scopes per resource, and records per scope.
 func grid(resources, scopes, each int) plog.Logs {
 	logs := plog.NewLogs()
 	for r := range resources {
@@ -52,7 +52,8 @@ func TestCollectOfSome(t *testing.T) {
 	assert.Zero(t, Collect(slices.Values([]Ref(nil))).ResourceLogs().Len())
 }
 
-// TestCollectBoundsContexts: of a huge resource each part of a request copies the beginning, and says so.
+// TestCollectBoundsContexts: each part of a request copies only the first attributes of a huge resource, and counts the
+// rest as dropped.
 func TestCollectBoundsContexts(t *testing.T) {
 	logs := grid(2, 1, 1)
 	huge := logs.ResourceLogs().At(0).Resource().Attributes()

@@ -18,7 +18,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 )
 
-// ID is how the configurations of tests call the storage.
+// ID is the storage's id in the configurations of tests.
 var ID = component.MustNewID("file_storage")
 
 // Host has one storage.
@@ -50,7 +50,7 @@ func Use(t testing.TB, files component.Component, id component.ID, name string, 
 	require.NoError(t, client.Close(t.Context()))
 }
 
-// Full is a storage that takes nothing.
+// Full is a storage in which every write fails.
 type Full struct {
 	component.StartFunc
 	component.ShutdownFunc

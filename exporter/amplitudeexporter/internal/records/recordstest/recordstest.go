@@ -44,7 +44,7 @@ func Numbered(n int) plog.Logs {
 	return logs
 }
 
-// InsertIDs are the names of the records, in order.
+// InsertIDs returns the insert_ids of the records, in order.
 func InsertIDs(logs plog.Logs) []string {
 	var ids []string
 	for r := range records.All(logs) {
@@ -54,7 +54,7 @@ func InsertIDs(logs plog.Logs) []string {
 	return ids
 }
 
-// Exposures are n exposures with all that the processor makes of one.
+// Exposures makes n exposures with everything that the processor adds to one.
 func Exposures(n int) plog.Logs {
 	logs := plog.NewLogs()
 	to := AppendSlice(logs)
@@ -68,7 +68,7 @@ func Exposures(n int) plog.Logs {
 	return logs
 }
 
-// Assignments are n assignments of ten flags each.
+// Assignments makes n assignments of ten flags each.
 func Assignments(n int) plog.Logs {
 	logs := plog.NewLogs()
 	to := AppendSlice(logs)
