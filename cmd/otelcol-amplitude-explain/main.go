@@ -1,9 +1,9 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command otelcol-amplitude-explain answers "what would happen to this record?": it reads log records as OTLP
-// and tells what the processor amplitude_experiment makes of each and why, by the processor's own code, and the
-// event that the exporter amplitude would send. It connects to nothing, unless it is asked to watch a running Collector (tap).
+// Command otelcol-amplitude-explain answers "what would happen to this record?". It reads log records as OTLP and
+// explains, with the processor's own code, what the processor amplitude_experiment does with each and why, and which
+// event the exporter amplitude would send. It connects to nothing unless asked to watch a running Collector (tap).
 //
 //	otelcol-amplitude-explain --config collector.yaml < record.json
 package main // import "github.com/otelcol-amplitude/otelcol-amplitude/cmd/otelcol-amplitude-explain"

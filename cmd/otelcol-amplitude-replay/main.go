@@ -1,14 +1,14 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Otelcol-amplitude-replay sends the dead letters of the exporter amplitude again, once their cause is fixed, through a pipeline
-// with the processor amplitude_experiment, and says what became of each.
+// Otelcol-amplitude-replay resends the dead letters of the exporter amplitude once their cause is fixed, through a
+// pipeline with the processor amplitude_experiment, and reports what became of each.
 //
 //	otelcol-amplitude-replay -file /var/lib/otelcol-amplitude/dead-letters/events.jsonl -endpoint http://127.0.0.1:4318/v1/logs
 //
-// Run it on the machine of that Collector: only there the processor answers. What is delivered, or was before, is noted in a
-// journal beside the file, so that a second run sends only the rest; the file itself stays as it is. The exit code is 0 if
-// nothing of the file is left to be sent.
+// Run it on the machine of that Collector: the processor only answers local requests. Delivered letters are recorded in
+// a journal next to the file, so that a second run sends only the rest; the file itself does not change. The exit code
+// is 0 if nothing in the file is left to be sent.
 package main
 
 import (

@@ -136,7 +136,7 @@ func TestUpgradeWithAFullQueue(t *testing.T) {
 		{current, before, before},  // a roll-back of what this version wrote
 		{current, before, current},
 	} {
-		// A batch that fails again and again may be set aside.
+		// A batch that fails repeatedly may be set aside.
 		size := func(of *harness.Collector) int {
 			return int(of.Metric(t, "otelcol_exporter_queue_size") + of.Metric(t, "otelcol_exporter_amplitude_slow_lane_events"))
 		}

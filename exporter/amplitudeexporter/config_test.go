@@ -112,7 +112,7 @@ func TestWrongConfig(t *testing.T) {
 		{"proxy of another kind", map[string]any{"proxy_url": "ftp://joe:hunter2@proxy:21"}, "`proxy_url` must start with"},
 		{"dead letters when full", map[string]any{"dead_letter": map[string]any{"on_full": "stop"}}, "dead_letter: `on_full` must be wait or rotate"},
 		{"compression", map[string]any{"compression": "zstd"}, "`compression` must be gzip or none"},
-		{"no patterns", map[string]any{"events": []any{}}, "`events` must name at least one pattern"},
+		{"no patterns", map[string]any{"events": []any{}}, "`events` must have at least one pattern"},
 		{"empty pattern", map[string]any{"events": []any{"a", ""}}, "`events` must not contain an empty pattern (at position 1)"},
 		{"min_id_length", map[string]any{"min_id_length": 0}, "`min_id_length` must be between 1 and 1024 (got 0)"},
 		{"concurrency", map[string]any{"concurrency": -1}, "`concurrency` must be positive (got -1)"},

@@ -377,7 +377,7 @@ func TestTwoExportersWithOneDeadLetterFile(t *testing.T) {
 	two, err := create("two", second)
 	require.NoError(t, err)
 	require.NoError(t, os.Link(path, second))
-	require.ErrorContains(t, two.Start(t.Context(), componenttest.NewNopHost()), "needs a file of its own")
+	require.ErrorContains(t, two.Start(t.Context(), componenttest.NewNopHost()), "each exporter needs its own file")
 	require.NoError(t, two.Shutdown(t.Context()))
 	again, err := create("one", path)
 	require.NoError(t, err, "the same exporter, of a configuration that is read again")

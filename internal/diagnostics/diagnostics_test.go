@@ -53,14 +53,14 @@ func TestEvidence(t *testing.T) {
 	assert.InDelta(t, 0, diagnostics.Evidence(shares, map[string]int{"a": 1}), 1e-9, "the first person tells nothing")
 }
 
-// TestCounts of one run, by what persons did.
+// TestCounts of one run, by what the persons did.
 func TestCounts(t *testing.T) {
 	b := newBook(func(s *diagnostics.Settings) { s.Expected = map[string]map[string]float64{"f": {"a": 3, "b": 1}} })
 	for range 3 {
 		expose(b, "f", "a", user(1), 0)
 	}
 	expose(b, "f", "b", user(2), 10)
-	expose(b, "f", "a", user(2), 5) // arrives later, and was before
+	expose(b, "f", "a", user(2), 5) // arrives later but happened earlier
 	expose(b, "f", "", user(1), 20)
 	device := diagnostics.PersonOf("", "device-3")
 	expose(b, "f", "b", device, 0)
@@ -89,7 +89,8 @@ func TestCounts(t *testing.T) {
 	assert.False(t, c.Verdict.Mismatch())
 }
 
-// TestDeviceAndUser: a device that gets a user is that one; alone for the first time after its user, it is somebody else.
+// TestDeviceAndUser: a device that gets a user becomes that user. A device first seen alone after its user counts as
+// another person.
 func TestDeviceAndUser(t *testing.T) {
 	for name, test := range map[string]struct {
 		met                 []diagnostics.Person
@@ -113,8 +114,8 @@ func TestDeviceAndUser(t *testing.T) {
 	}
 }
 
-// TestNobodyExpectsEqualShares: without configured shares there is no verdict, however the persons are split.
-func TestNobodyExpectsEqualShares(t *testing.T) {
+// TestNoSharesNoVerdict: without configured shares, there is no verdict, however the persons are split.
+func TestNoSharesNoVerdict(t *testing.T) {
 	b := newBook(nil)
 	for n := range 1000 {
 		expose(b, "f", map[bool]string{true: "b", false: "a"}[n%20 == 0], user(n), 0)
@@ -122,7 +123,8 @@ func TestNobodyExpectsEqualShares(t *testing.T) {
 	assert.False(t, b.Read()[0].Verdict.Tested)
 }
 
-// TestEstimates of 50,000 persons, of whom 1,000 at most are remembered: within four standard errors, and the split is kept.
+// TestEstimates of 50,000 persons, of whom at most 1,000 are tracked, are within four standard errors, and the split is
+// preserved.
 func TestEstimates(t *testing.T) {
 	const persons, remembered = 50_000, 1000
 	b := newBook(nil)
@@ -141,7 +143,8 @@ func TestEstimates(t *testing.T) {
 	assert.LessOrEqual(t, c.SampledShare, float64(remembered)/persons)
 }
 
-// TestMerge: however persons are spread over replicas, in whichever order and how often they are merged, they count as in one.
+// TestMerge: persons are counted as in one process, however they are distributed over replicas, and however often and
+// in whatever order those are merged.
 func TestMerge(t *testing.T) {
 	for name, persons := range map[string]int{"exact": 900, "sampled": 5000} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +179,7 @@ func TestMerge(t *testing.T) {
 			want.Exposures, got.Exposures = 0, 0
 			assert.Equal(t, want, got)
 
-			// The next life of one process knows all of it.
+			// After a restart, a process knows all of it.
 			content, _ := one.Encode(nil, "f", diagnostics.Own)
 			next := newBook(set)
 			restart, err := next.Load("f", content)
@@ -187,7 +190,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestOtherSharesStartOver: who came under other shares is counted, and not tested.
+// TestOtherSharesStartOver: persons seen under other shares are counted but not tested.
 func TestOtherSharesStartOver(t *testing.T) {
 	expecting := func(b float64) *diagnostics.Book {
 		return newBook(func(s *diagnostics.Settings) {
@@ -218,7 +221,7 @@ func TestOtherSharesStartOver(t *testing.T) {
 	assert.False(t, c.Verdict.Mismatch())
 }
 
-// TestAlarmStays: a split that was bad once is not forgotten when it gets better.
+// TestAlarmStays: a bad split stays reported even if it improves.
 func TestAlarmStays(t *testing.T) {
 	b := newBook(func(s *diagnostics.Settings) {
 		s.Expected, s.MaxPersons = map[string]map[string]float64{"f": {"a": 1, "b": 1}}, 10_000
@@ -235,7 +238,7 @@ func TestAlarmStays(t *testing.T) {
 	assert.Negative(t, v.Evidence)
 }
 
-// TestBounds: 100,000 flags, runs and variants cost no more than the first of them.
+// TestBounds: 100,000 flags, runs and variants take no more memory than the first ones.
 func TestBounds(t *testing.T) {
 	const flags, hostile = 100_000, 10_000
 	b := newBook(func(s *diagnostics.Settings) {
@@ -269,7 +272,7 @@ func TestBounds(t *testing.T) {
 	runtime.KeepAlive(b)
 }
 
-// TestExpire: what is not seen for a while ends, and makes room.
+// TestExpire: what is not seen for a while is removed and makes room.
 func TestExpire(t *testing.T) {
 	b := newBook(func(s *diagnostics.Settings) { s.MaxFlags = 2 })
 	at := func(flag, run string, minute int64) {
@@ -291,7 +294,7 @@ func TestExpire(t *testing.T) {
 	assert.Equal(t, "g", b.Read()[0].Flag)
 }
 
-// FuzzLoad: what a storage gives back may be anything.
+// FuzzLoad: a storage may return anything.
 func FuzzLoad(f *testing.F) {
 	b := newBook(func(s *diagnostics.Settings) { s.Expected = map[string]map[string]float64{"f": {"a": 1, "b": 1}} })
 	for n := range 20 {

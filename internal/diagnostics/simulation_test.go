@@ -24,7 +24,7 @@ const (
 	simulationSeed   = 29
 )
 
-// world is how persons are split, and how it is expected that they are.
+// world has the actual and the expected split of persons.
 type world struct {
 	name            string
 	control, expect float64
@@ -37,7 +37,7 @@ var worlds = []world{
 	{"53/47, expected 50/50", 0.53, 0.50, false},
 }
 
-// alarms is how many persons each run took until its first alarm; runs without one are not there.
+// alarms is the number of persons until the first alarm of each run that had one.
 type alarms []int
 
 func (a alarms) share() float64 { return float64(len(a)) / simulatedRuns }
@@ -90,7 +90,7 @@ func simulate(t testing.TB, w world, runs int) (sequential, classic alarms) {
 	return sequential, classic
 }
 
-// BenchmarkSimulation plays all runs, and compares what comes out with the table in docs/diagnostics.md:
+// BenchmarkSimulation simulates all runs and compares the results with the table in docs/diagnostics.md:
 //
 //	go test ./internal/diagnostics -run none -bench Simulation -benchtime 1x
 func BenchmarkSimulation(b *testing.B) {
@@ -112,7 +112,7 @@ func BenchmarkSimulation(b *testing.B) {
 	}
 }
 
-// TestSimulation plays a few of the runs of BenchmarkSimulation.
+// TestSimulation simulates a few of the runs of BenchmarkSimulation.
 func TestSimulation(t *testing.T) {
 	const few = 2
 	for _, w := range worlds {

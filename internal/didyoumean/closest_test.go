@@ -28,8 +28,8 @@ func TestClosest(t *testing.T) {
 		"Event_Names":   "event_names",
 		"mni_id_length": "min_id_length",
 		"mx_id_length":  "max_id_length",
-		"wire":          "", // known already
-		"is":            "", // too short to be told from any other
+		"wire":          "", // already a candidate
+		"is":            "", // too short to be distinguished from others
 		"":              "",
 		"min_id_length" + strings.Repeat("x", 60): "",
 	} {
@@ -44,7 +44,7 @@ func TestClosest(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { didyoumean.Closest("event_nmaes", candidates) }))
 }
 
-// FuzzClosest compares with the plain definition of the distance, which looks at every pair of places.
+// FuzzClosest compares with the plain definition of the distance, which looks at every pair of positions.
 func FuzzClosest(f *testing.F) {
 	for _, pair := range [][2]string{{"wier", "wire"}, {"abcdefgh", "bcdefghi"}, {"exposure", "$exposure"}, {"abcd", "dcba"}, {"", "abcd"}} {
 		f.Add(pair[0], pair[1])

@@ -1,8 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docblock renews the parts of a page that a program writes, and leaves the rest to people. A part stands between
-// two comments:
+// Package docblock updates the generated blocks of a page that people write. A block is enclosed in two comments:
 //
 //	<!-- written by make bench: memory -->
 //	...
@@ -15,8 +14,8 @@ import (
 	"strings"
 )
 
-// Renew replaces what stands in the block of that name in a file, by the command that writes it. It fails when the file does not have
-// the block exactly once.
+// Renew replaces the content of a named block in a file; by is the command that writes it. It fails unless the file has
+// exactly one such block.
 func Renew(path, command, name, text string) error {
 	page, err := os.ReadFile(path) //nolint:gosec // the caller's page
 	if err != nil {

@@ -24,7 +24,7 @@ func TestRenew(t *testing.T) {
 		require.NoError(t, err)
 		return string(text)
 	}
-	for range 2 { // a block that was renewed can be renewed
+	for range 2 { // an updated block can be updated again
 		require.NoError(t, docblock.Renew(path, "make bench", "a", "\nnew\n"))
 		assert.Equal(t, after, content())
 	}

@@ -21,19 +21,19 @@ const ticksPerSecond = 100 // of the times in /proc, on every Linux that Go runs
 // quiet is how many cores all other processes may use while a quiet machine measures.
 const quiet = 0.1
 
-// Watch notes what the machine does while something is measured.
+// Watch records what else the machine does during a measurement.
 type Watch struct {
 	start         time.Time
 	load, commit  string
 	machine, ours time.Duration
 }
 
-// StartWatch begins.
+// StartWatch starts a Watch.
 func StartWatch() Watch {
 	return Watch{time.Now(), loadAverage(), revision(), machineTime(), oursTime()}
 }
 
-// Stamp says by which command, when, of what, in how many rounds and under what load something was measured.
+// Stamp describes a measurement: the command, the date, the commit, the number of rounds and the load of the machine.
 func (w Watch) Stamp(command string, rounds int) string {
 	took := time.Since(w.start)
 	others := max(0, (machineTime()-w.machine-oursTime()+w.ours).Seconds()/took.Seconds())
@@ -46,13 +46,13 @@ func (w Watch) Stamp(command string, rounds int) string {
 		rounds, took.Round(time.Second), w.load, loadAverage(), others, disturbed)
 }
 
-// revision is the commit that is checked out, which is what make bench has built.
+// revision returns the commit that is checked out, which is the one that make bench has built.
 func revision() string {
 	commit, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
 	if err != nil {
 		return "no commit"
 	}
-	// Pages that this run has renewed are no change to what it measures.
+	// Pages that this run has updated do not change what it measures.
 	changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/docs").Output()
 	if err != nil || len(changed) > 0 {
 		return "commit " + strings.TrimSpace(string(commit)) + " with changes"
@@ -60,7 +60,7 @@ func revision() string {
 	return "commit " + strings.TrimSpace(string(commit))
 }
 
-// loadAverage is that of the last minute.
+// loadAverage returns the load average of the last minute.
 func loadAverage() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -69,7 +69,7 @@ func loadAverage() string {
 	return strings.Fields(string(text))[0]
 }
 
-// oursTime is what this process and those it has started and seen end have used.
+// oursTime returns the CPU time of this process and of the ended processes that it started.
 func oursTime() time.Duration { return usageOf(syscall.RUSAGE_SELF) + usageOf(syscall.RUSAGE_CHILDREN) }
 
 func usageOf(who int) time.Duration {
@@ -80,7 +80,8 @@ func usageOf(who int) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// machineTime is what all processes have used on all cores, what the host of a virtual machine took included.
+// machineTime returns the CPU time of all processes on all cores, including the time stolen by the host of a virtual
+// machine.
 func machineTime() (busy time.Duration) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

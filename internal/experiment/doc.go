@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package experiment maps log records that tell of flags to the events that Amplitude Experiment analyzes.
+// Package experiment maps log records about feature flags to the events that Amplitude Experiment analyzes.
 //
 // The path of a batch, with the file of each step:
 //
@@ -23,5 +23,5 @@
 // What becomes of a record is an [Outcome] with a reason (outcome.go); Write returns the counts of them. A record may
 // be accompanied by a trace, which puts each decision into words where it is made (trace.go); a nil trace costs nothing.
 //
-// The package knows the data of OpenTelemetry and nothing else of the Collector.
+// The package only uses OpenTelemetry's data types, and nothing else of the Collector.
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"

@@ -69,8 +69,8 @@ const (
 
 const millisPerDay = 24 * 60 * 60 * 1000
 
-// hasSDKInsertID reports whether the Node SDK makes an insert_id for such an event: it does not for events of clients,
-// nor for outcomes.
+// hasSDKInsertID reports whether the Node SDK makes an insert_id for such an event, which it does not for client events
+// and outcomes.
 func (e *Event) hasSDKInsertID() bool {
 	return e.kind != kindImpression && e.kind != kindOutcome && e.customEvent == ""
 }

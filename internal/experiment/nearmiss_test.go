@@ -16,8 +16,8 @@ var nearMissSettings = Settings{
 	Exposure:   ExposureSettings{EventNames: []string{"$exposure"}, FlagKey: []string{"flag_key"}},
 }
 
-// TestNearMissesAreSampled: beyond a second's share of looks, records pass unlooked at; the share is spread over a
-// large batch.
+// TestNearMissesAreSampled: beyond the number per second, records are not examined; in a large batch, the sample is
+// spread evenly.
 func TestNearMissesAreSampled(t *testing.T) {
 	finder := newNearMissFinder(&nearMissSettings, newRecognizer(&nearMissSettings))
 	const many = 100 * looksPerSecond
@@ -40,8 +40,8 @@ func TestNearMissesAreSampled(t *testing.T) {
 	assert.InDelta(t, looksPerSecond, seen, 10)
 }
 
-// TestLookingAllocatesNothing: a foreign record costs no memory, also when it is looked at closely.
-func TestLookingAllocatesNothing(t *testing.T) {
+// TestExaminingAllocatesNothing: a foreign record costs no memory, even if it is examined.
+func TestExaminingAllocatesNothing(t *testing.T) {
 	finder := newNearMissFinder(&nearMissSettings, newRecognizer(&nearMissSettings))
 	ld := plog.NewLogs()
 	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()

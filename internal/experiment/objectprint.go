@@ -152,7 +152,7 @@ func isTypeName(text string) bool {
 		(dotted > 0 && strings.Contains(text[:dotted], ".") && (text[dotted:] == "[]" || isGeneric(text[dotted:])))
 }
 
-// isGeneric reports whether what follows the name of a .NET type says how many parameters it has: `2[System.String,...]
+// isGeneric reports whether the name of a .NET type is followed by its number of parameters: `2[System.String,...]
 func isGeneric(rest string) bool {
 	return len(rest) > 2 && rest[0] == '`' && rest[1] >= '1' && rest[1] <= '9' && rest[2] == '['
 }
@@ -170,8 +170,8 @@ func hasAnyPrefix(text string, prefixes ...string) bool {
 	return false
 }
 
-// cutName cuts a text behind the mark that follows the name at its beginning; the name is empty if the text does not
-// begin like that. A blank may stand between a name and a brace.
+// cutName splits a text after the mark that follows the name at its start; the name is empty if the text does not start
+// like that. There may be a space between a name and a brace.
 func cutName(text string, mark byte) (name, rest string) {
 	n := nameLength(text)
 	name, rest = text[:n], text[n:]
@@ -184,7 +184,7 @@ func cutName(text string, mark byte) (name, rest string) {
 	return name, rest[1:]
 }
 
-// nameLength is the length of the name of a class, field or function at the beginning of a text.
+// nameLength returns the length of the name of a class, field or function at the start of a text.
 func nameLength(text string) int {
 	for i := range len(text) {
 		c := text[i]

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
-// objectPrints are what languages print of the same kinds of content.
+// objectPrints are printed objects of the same kinds in many languages.
 var objectPrints = map[string][]string{
 	"JSON": {
 		`{"columns":3}`, `["a","b"]`, `[]`, `{}`, `[1,2]`, `[true]`, "  {\"a\": 1}\n", `{"columns":3,"titl`, `"{\"columns\":3}"`, `"[1,2]"`,
@@ -51,7 +51,7 @@ var objectPrints = map[string][]string{
 	},
 }
 
-// names are variants that have something of a print-out and are none.
+// names are variants that resemble printed objects but are not.
 var names = []string{
 	"treatment (new)", "treatment(new)", "v2.1", "group-b", "a=b", "price:10", "50% off", "B@home", "user@example.com", "shop.example.com", "[beta]",
 	"(control)", "<b", "a{b", "#1", "&more", "x.y(z)", "System", "System.variant", "Layout.v2", "f(x)", "blue [dark]", `"unfinished`, "build@1234567890",
@@ -59,8 +59,8 @@ var names = []string{
 	"big, red", "größe (M)", "🚀", "off", "0.25", "variant_1", "a [b, c]", "(a) or (b)", "deploy@cafe1234", "hello {name}",
 }
 
-// TestObjectPrintsAreNoVariants: the print-out of an object is content, whatever language printed it.
-func TestObjectPrintsAreNoVariants(t *testing.T) {
+// TestPrintedObjectsAreNotVariants: a printed object is content, in whatever language.
+func TestPrintedObjectsAreNotVariants(t *testing.T) {
 	for language, prints := range objectPrints {
 		for _, text := range prints {
 			for _, isValue := range []bool{false, true} {
@@ -76,7 +76,7 @@ func TestObjectPrintsAreNoVariants(t *testing.T) {
 	}
 }
 
-// TestQuotedTextIsItsContent: a JSON string is a text in quotes.
+// TestQuotedTextIsItsContent: a JSON string loses its quotes.
 func TestQuotedTextIsItsContent(t *testing.T) {
 	for quoted, want := range map[string]string{`"blue"`: "blue", ` "blue" `: "blue", `"gr\u00f6\u00dfe"`: "größe", `"a \"b\""`: `a "b"`} {
 		got, state := variantText(pcommon.NewValueStr(quoted), true)

@@ -30,7 +30,7 @@ func TestWindow(t *testing.T) {
 		{"day", "UTC", "1969-12-31T23:59:59Z", -1},
 		{"day", "UTC", "2026-01-15T23:59:59.999Z", day("2026-01-15")},
 		{"day", "UTC", "2026-01-16T00:00:00Z", day("2026-01-16")},
-		// Summer and winter time of one zone, and the two nights between.
+		// Summer and winter time of one zone, and the two nights of the change.
 		{"day", "Europe/Berlin", "2026-01-15T22:59:59Z", day("2026-01-15")},
 		{"day", "Europe/Berlin", "2026-01-15T23:00:00Z", day("2026-01-16")},
 		{"day", "Europe/Berlin", "2026-07-15T21:59:59Z", day("2026-07-15")},

@@ -26,7 +26,7 @@ func TestList(t *testing.T) {
 	assert.False(t, ok, "the second did not fit")
 }
 
-// TestConcurrentUse: a value is with one user at a time.
+// TestConcurrentUse: a value has one user at a time.
 func TestConcurrentUse(*testing.T) {
 	list := freelist.New[*int](4)
 	var group sync.WaitGroup

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// Hosts are the names that a request may call a server by which only this machine's user is to reach: a foreign name that resolves to
-// this machine is what a page of another site would use.
+// Hosts are the host names that requests to a local server may use. Others are refused, because a page of another site
+// could use a foreign name that resolves to this machine.
 type Hosts map[string]struct{}
 
-// NewHosts allows these names, in lower or upper case, beside those of this machine.
+// NewHosts allows these names, ignoring case, in addition to those of this machine.
 func NewHosts(names ...string) Hosts {
 	h := Hosts{"localhost": {}}
 	for _, name := range names {
@@ -22,7 +22,7 @@ func NewHosts(names ...string) Hosts {
 	return h
 }
 
-// Allow tells whether a Host header is an address, which cannot be rebound, or a name that is known.
+// Allow reports whether a Host header is allowed: an IP address, which cannot be rebound, or one of the names.
 func (h Hosts) Allow(header string) bool {
 	name := header
 	if host, _, err := net.SplitHostPort(header); err == nil {

@@ -22,7 +22,7 @@ const (
 	tries     = 100
 )
 
-// given holds a UDP socket on each port that was given, so that another process which looks for a free one sees that.
+// given holds a UDP socket on each port that was handed out, so that other processes looking for a free one notice.
 var given sync.Map
 
 // IsHost reports whether a host, a name or an address without a port, is this machine.
@@ -31,12 +31,12 @@ func IsHost(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// FreeAddress returns a host:port of the loopback interface that nothing listens on, and that it gives to nobody else
-// on this machine while this process lives. It fails after trying a hundred ports.
+// FreeAddress returns a host:port of the loopback interface that nothing listens on, and that no other process using
+// this package gets while this process runs. It fails after trying a hundred ports.
 func FreeAddress() (string, error) {
 	var last error
 	for range tries {
-		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // nothing secret
+		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // not security-sensitive
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		if last = reserve(port, address); last == nil {
 			return address, nil
@@ -45,7 +45,7 @@ func FreeAddress() (string, error) {
 	return "", errors.Join(errors.New("no free port on the loopback interface"), last)
 }
 
-// reserve takes a port for this process: by UDP, as long as it lives, and by TCP for a moment.
+// reserve takes a port for this process: with UDP as long as the process runs, and briefly with TCP.
 func reserve(port int, address string) error {
 	ctx := context.Background()
 	mark, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", address)

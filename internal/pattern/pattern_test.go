@@ -13,7 +13,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
 
-// patterns are the seeds of the fuzz test as well.
+// patterns are also the seeds of the fuzz test.
 var patterns = []struct {
 	pattern, name string
 	match         bool

@@ -38,7 +38,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestAnyText: whatever a text is, what is shown of it is short, valid and printable.
+// TestAnyText: what is shown of any text is short, valid and printable.
 func TestAnyText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := string(rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "bytes"))

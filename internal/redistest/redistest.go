@@ -40,8 +40,8 @@ func Start(t testing.TB, arguments ...string) *Server {
 	t.Helper()
 	s := &Server{t: t, arguments: arguments}
 	t.Cleanup(s.Kill)
-	// A server of a cluster listens on a second port, 10,000 above, which may be somebody else's: then it ends, and another
-	// one may do better.
+	// A cluster node listens on a second port, 10,000 above, which may be in use. Then it exits, and another port may
+	// work.
 	for range tries {
 		address, err := loopback.FreeAddress()
 		require.NoError(t, err)

@@ -22,7 +22,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/storageclient"
 )
 
-// TestOpenNamesTheFile of each kind of component, by the rule of the extension as it is.
+// TestOpenNamesTheFile for each kind of component, as the extension names it.
 func TestOpenNamesTheFile(t *testing.T) {
 	directory := t.TempDir()
 	factory := filestorage.NewFactory()

@@ -21,7 +21,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 )
 
-// TestLimit: never more than so many in any second, and what is rare is among them.
+// TestLimit: no second has more than the limit, and rare outcomes get through.
 func TestLimit(t *testing.T) {
 	const (
 		perSecond        = 20
@@ -31,12 +31,12 @@ func TestLimit(t *testing.T) {
 	begin := time.Unix(1_700_000_000, 0)
 	var let []time.Time
 	scarceLet, scarceSeen := 0, 0
-	for i := range 50_000 { // ten a millisecond, for five seconds
+	for i := range 50_000 { // ten per millisecond, for five seconds
 		now := begin.Add(time.Duration(i) * 100 * time.Microsecond)
 		if l.allows(frequent, 1, now) {
 			let = append(let, now)
 		}
-		if i%2500 == 1234 { // four a second
+		if i%2500 == 1234 { // four per second
 			scarceSeen++
 			if l.allows(scarce, 1, now) {
 				let = append(let, now)
@@ -66,7 +66,7 @@ func TestMask(t *testing.T) {
 	}
 }
 
-// TestMaskedEvent: no id is left in what an exporter sent, however JSON writes it; what only looks alike stays.
+// TestMaskedEvent: no id is left in what an exporter sent, however JSON writes it; similar text stays.
 func TestMaskedEvent(t *testing.T) {
 	d := Decision{
 		User: &ID{Value: "ab"}, Device: &ID{Value: `de"vice-1`}, ids: []string{`de"vice-1`, "1700000000000", "acme-inc", "ab"},
@@ -90,7 +90,7 @@ func TestMaskedEvent(t *testing.T) {
 	assert.Equal(t, "ab", d.User.Value, "the decision itself is as it was")
 }
 
-// TestWatcherThatDoesNotRead: what waits for it is bounded, and what is lost is counted.
+// TestWatcherThatDoesNotRead: its queue is bounded, and losses are counted.
 func TestWatcherThatDoesNotRead(t *testing.T) {
 	w, err := Watch(Filter{}, maxQueued*2)
 	require.NoError(t, err)
@@ -169,7 +169,7 @@ func TestFilters(t *testing.T) {
 	assert.Equal(t, "outcome=skipped%2Crejected&user=%2A", f.String(), "the log does not name users")
 }
 
-// TestClassWords: a class stands for one outcome and reason, and counts are told under the same words.
+// TestClassWords: a class is one outcome with one reason, and counts use the same words.
 func TestClassWords(t *testing.T) {
 	seen := map[string]bool{}
 	for class := range experiment.NumClasses {
@@ -180,7 +180,7 @@ func TestClassWords(t *testing.T) {
 	}
 }
 
-// TestLargeRecordsAreBounded: of records that are large, as an assignment of ten thousand flags is, fewer are told, and fewer kept.
+// TestLargeRecordsAreBounded: fewer large records, such as assignments of ten thousand flags, are reported and kept.
 func TestLargeRecordsAreBounded(t *testing.T) {
 	const large, small = uint8(1), uint8(2)
 	l, now := newLimit(100), time.Unix(1_700_000_000, 0)

@@ -24,7 +24,7 @@ const (
 	benchUsers   = 10_000
 )
 
-// workload makes a batch of records, of which fill makes the one with number n of all batches.
+// workload makes batches of records; fill makes record n, counted over all batches.
 func workload(batchNumber int, fill func(n int, r plog.LogRecord)) plog.Logs {
 	ld := plog.NewLogs()
 	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
@@ -37,8 +37,8 @@ func workload(batchNumber int, fill func(n int, r plog.LogRecord)) plog.Logs {
 	return ld
 }
 
-// exposureWorkload makes batches of evaluations: 50 flags, 10,000 users, four other attributes each.
-// No two records of all batches have the same user, flag and variant.
+// exposureWorkload makes batches of evaluations of 50 flags for 10,000 users, each with four other attributes. No two
+// records of all batches have the same user, flag and variant.
 func exposureWorkload(b *testing.B, batchNumber int) plog.Logs {
 	b.Helper()
 	return workload(batchNumber, func(n int, r plog.LogRecord) {
@@ -55,7 +55,7 @@ func exposureWorkload(b *testing.B, batchNumber int) plog.Logs {
 	})
 }
 
-// outcomeWorkload makes batches of orders with an id each, of 10,000 users, with as many attributes as evaluations have.
+// outcomeWorkload makes batches of orders of 10,000 users, each with an id and as many attributes as evaluations have.
 func outcomeWorkload(b *testing.B, batchNumber int) plog.Logs {
 	b.Helper()
 	ld := contentWorkload(b, batchNumber)
@@ -110,7 +110,7 @@ func foreignWorkload(b *testing.B, _ int) plog.Logs {
 	return ld
 }
 
-// run times ConsumeLogs alone over batches that are made outside the clock.
+// run measures only ConsumeLogs; making the batches is not timed.
 func run(b *testing.B, yaml string, workload func(*testing.B, int) plog.Logs, distinct bool) {
 	b.Helper()
 	cfg := createDefaultConfig()
@@ -158,12 +158,12 @@ func BenchmarkExposuresDiagnosed(b *testing.B) {
 	run(b, "diagnostics: {flags: ['*'], expected: {experiment-00: {control: 1, treatment: 1}}}", exposureWorkload, true)
 }
 
-// BenchmarkExposuresWithoutDedup shows what reading and writing cost without the memory.
+// BenchmarkExposuresWithoutDedup shows the cost of reading and writing alone.
 func BenchmarkExposuresWithoutDedup(b *testing.B) {
 	run(b, "dedup: {enabled: false}", exposureWorkload, true)
 }
 
-// BenchmarkOutcomes: every record becomes an event; its insert_id is made of an id or of all that the record says.
+// BenchmarkOutcomes: every record becomes an event; its insert_id is made from an id or from the whole record.
 func BenchmarkOutcomes(b *testing.B) {
 	const yaml = "outcomes: {events: [order.placed], properties: [order.items], insert_id: [order.id]}"
 	b.Run("ID", func(b *testing.B) { run(b, yaml, outcomeWorkload, true) })
@@ -179,7 +179,7 @@ func BenchmarkForeign(b *testing.B) { run(b, "", foreignWorkload, true) }
 // BenchmarkRepeats: every record is a repeat.
 func BenchmarkRepeats(b *testing.B) { run(b, "", exposureWorkload, false) }
 
-// BenchmarkWatched: one watcher, who is told of a hundred records a second.
+// BenchmarkWatched: one watcher receives a hundred records per second.
 func BenchmarkWatched(b *testing.B) {
 	w, err := tap.Watch(tap.Filter{}, 100)
 	require.NoError(b, err)

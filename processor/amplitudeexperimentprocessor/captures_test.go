@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestCaptures sends what real emitters sent. The numbers of exposures, and of those left when each state
-// counts once a day, are those that the captures' own description gives; "latest" is how many are left by
-// default, where a user who comes back to an earlier variant is told again.
+// TestCaptures sends what real emitters sent. The numbers of exposures, and of those left if each state counts once a
+// day, are from the description of the captures; "latest" is how many are left by default, where a user's return to an
+// earlier variant is reported again.
 func TestCaptures(t *testing.T) {
 	for _, tc := range []struct {
 		files              []string
@@ -30,8 +30,8 @@ func TestCaptures(t *testing.T) {
 		{[]string{"of-server.nan-proto.logs.001.pb"}, 3, 2, 2, 2},
 		{[]string{"of-web.chromium.logs.001.json"}, 5, 2, 2, 2},
 		{[]string{"provider.flagd.logs.001.json"}, 29, 5, 5, 5},
-		// The rows below hold A, B, A sequences of one user and flag: red, #ff0000, red, ... and ml, blue, ml. The return is no
-		// third event: a $identify sets the property.
+		// The rows below hold A, B, A sequences of one user and flag: red, #ff0000, red, ... and ml, blue, ml. The return is
+		// not a third event: a $identify sets the property.
 		{[]string{"synthetic.bad-values.json"}, 40, 21, 11, 11},
 		{[]string{"synthetic.semconv-history.json"}, 16, 10, 5, 5},
 	} {

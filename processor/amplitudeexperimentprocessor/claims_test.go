@@ -22,12 +22,13 @@ import (
 
 const victim = "victim-00001"
 
-// TestClaims: what an application may say under "amplitude.", and what is stripped, whatever the record is.
+// TestClaims: which attributes under "amplitude." an application may set, and which are stripped, for any kind of
+// record.
 func TestClaims(t *testing.T) {
 	const operation = "amplitude.user_properties."
 	for _, tc := range []struct {
 		attribute string
-		// reason is what the attribute is stripped for; empty if it may pass.
+		// reason is why the attribute is stripped; empty if it is kept.
 		reason string
 	}{
 		{"amplitude.user_properties.$clearAll", "operator"},
@@ -88,12 +89,12 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// ownOperations are what the events that went out tell, as operations, with whose they are: also what is left out of one that is
-// late, and set by a repeat that is not.
+// ownOperations returns the property operations that the sent events report, with their user and device. It includes
+// operations that are left out of late events, or that a repeat makes necessary.
 type ownOperations map[string]bool
 
-// check: an event touches no property but those of the flags that it tells, and a $identify sets what an event before it told
-// of the same user and device.
+// check: an event touches only the properties of the flags that it reports, and a $identify sets what an earlier event
+// reported for the same user and device.
 func (own ownOperations) check(t require.TestingT, r plog.LogRecord) {
 	var flags []string
 	whose := ""
@@ -142,12 +143,12 @@ func (own ownOperations) check(t require.TestingT, r plog.LogRecord) {
 	}
 }
 
-// TestAnythingAnApplicationWrites: no record makes an event with an operation on a property other than its flag's, or
-// with an id that it does not give; and none hides another one, beside being the same result itself.
+// TestAnythingAnApplicationWrites: no record becomes an event that operates on a property other than its flag's, or
+// that has an id the record does not contain; and none suppresses another one, unless it reports the same result.
 func TestAnythingAnApplicationWrites(t *testing.T) {
 	for _, yaml := range configurations {
 		if strings.Contains(yaml, "max_experiment_properties") {
-			continue // a limit is there to refuse what comes after
+			continue // a limit refuses whatever comes later
 		}
 		t.Run(yaml, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
@@ -176,7 +177,7 @@ func TestAnythingAnApplicationWrites(t *testing.T) {
 						}
 					}
 				}
-				// What nobody else told goes out as if nothing had come before.
+				// What nobody else reported is sent as if nothing had come before.
 				real := r.send(t, batch(t, "$exposure", attrs{"user_id": victim, "flag_key": "real-flag", "variant": "treatment"}))
 				require.Len(rt, real, 1)
 				alone := start(t, configOf(t, yaml), nil)
@@ -187,7 +188,7 @@ func TestAnythingAnApplicationWrites(t *testing.T) {
 	}
 }
 
-// textsOf returns all values of a batch as ids would be made of them.
+// textsOf returns all values of a batch, as text that could be an id.
 func textsOf(ld plog.Logs) map[string]bool {
 	found := map[string]bool{}
 	var add func(any)
@@ -221,7 +222,7 @@ func textsOf(ld plog.Logs) map[string]bool {
 }
 
 // TestForgedRecordsHideNothing: a record that claims to be the victim's event of today, with a field that the exporter
-// would refuse, is the event of its own facts, and a real one of other facts is none of its repeats.
+// would refuse, becomes the event of its own facts, and a real record with other facts is not a repeat of it.
 func TestForgedRecordsHideNothing(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	forged := r.send(t, batch(t, "[Experiment] Exposure", attrs{
@@ -239,9 +240,9 @@ func TestForgedRecordsHideNothing(t *testing.T) {
 	assert.Equal(t, 0, r.outcome(t, "already_shaped"))
 }
 
-// TestShapedAnew: an event of another Collector, where it is not accepted, is made of its facts again. Where these are
+// TestShapedAgain: if an event from another Collector is not accepted, it is shaped again from its facts. If these are
 // the same, so are its insert_id and the operations on its flags.
-func TestShapedAnew(t *testing.T) {
+func TestShapedAgain(t *testing.T) {
 	mutex := attrs{"key": "slot", "metadata": attrs{"flagType": "mutual-exclusion-group"}}
 	for _, tc := range []struct {
 		name, config, event string
@@ -276,8 +277,8 @@ func TestShapedAnew(t *testing.T) {
 	}
 }
 
-// TestTheFirstOfTwoCounts: of an attribute that stands twice, the de-duplication and the delivery see the same.
-func TestTheFirstOfTwoCounts(t *testing.T) {
+// TestFirstDuplicateAttributeWins, for both de-duplication and delivery.
+func TestFirstDuplicateAttributeWins(t *testing.T) {
 	twice := func() plog.Logs {
 		ld := plog.NewLogs()
 		record(t, ld, "[Experiment] Exposure", attrs{"[Experiment] Flag Key": "f", "[Experiment] Variant": "on", "amplitude.insert_id": "i"})
@@ -298,7 +299,7 @@ func TestTheFirstOfTwoCounts(t *testing.T) {
 	assert.Equal(t, "user-first", fold(out[0])["user_id"])
 }
 
-// TestOneWarningNamesTheKey: shaped records that are not accepted are told once, with the key.
+// TestOneWarningNamesTheKey: shaped records that are not accepted are logged once, with the configuration key.
 func TestOneWarningNamesTheKey(t *testing.T) {
 	p, _, logs := logged(t, "{}")
 	for range 3 {
@@ -310,9 +311,9 @@ func TestOneWarningNamesTheKey(t *testing.T) {
 	assert.Contains(t, logs.All()[0].Message, "accept_shaped")
 }
 
-// TestBrowsersNameNobody: with the configuration of the recipe for browsers, a page speaks for the device that it names
-// and for no user, however it puts it.
-func TestBrowsersNameNobody(t *testing.T) {
+// TestBrowsersCannotNameUsers: with the configuration recommended for browsers, a page can only report for a device,
+// never for a user.
+func TestBrowsersCannotNameUsers(t *testing.T) {
 	page, err := os.ReadFile("../../docs/recipes.md")
 	require.NoError(t, err)
 	_, recipe, _ := strings.Cut(string(page), "## Browsers\n")

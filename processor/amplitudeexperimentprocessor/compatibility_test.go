@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write golden files and generated docume
 
 const compatibilityPage = "../../docs/sdk-compatibility.md"
 
-// reasons say why our answer is what it is where the SDKs disagree.
+// reasons explain our answer where the SDKs disagree.
 var reasons = map[string]string{
 	"exposure C021":             "Only a boolean is a default marker; the number 1 is none, as in Go and Java.",
 	"exposure C036":             "`0` is a variant key like any other; only PHP takes it for nothing.",
@@ -57,8 +57,8 @@ var reasons = map[string]string{
 	"assignment C130": "An empty result tells nothing: skipped (`no_flags`) and counted, as in most SDKs.",
 }
 
-// notExposed are cases of which the vectors hold our answer for an explicit exposure, and in which the SDKs expose a flag without a
-// variant.
+// notExposed are cases in which the SDKs expose a flag without a variant; the vectors hold our answer for an explicit
+// exposure.
 var notExposed = map[string][]sdkAnswer{
 	"C032": {{SDKs: []string{"node", "go", "python", "ruby", "php", "jvm"}, Value: []any{
 		map[string]any{"event_properties": map[string]any{amplitude.PropertyFlagKey: "flag-a"}},
@@ -69,7 +69,7 @@ var headings = map[string]string{
 	"exposure": "exposures", evaluatedExposure: "exposures from `evaluate()`", "assignment": "assignments",
 }
 
-// sequenceReasons say why our steps differ from those of the SDKs.
+// sequenceReasons explain why our steps differ from those of the SDKs.
 var sequenceReasons = map[string]string{
 	"S04": "A, B, A: without the last A the user property would stay at B.",
 	"S05": "Another UTC day, so another event: the day is the calendar's, not 24 hours from the first.",
@@ -85,8 +85,8 @@ var sequenceReasons = map[string]string{
 	"S35": "User b goes back from B to A, which is a change.",
 }
 
-// TestSDKCompatibilityPage keeps docs/sdk-compatibility.md true: each case in which the SDKs disagree with each
-// other, and each sequence, with our answer as the processor gives it.
+// TestSDKCompatibilityPage keeps docs/sdk-compatibility.md up to date: each case in which the SDKs disagree, and each
+// sequence, with the processor's answer.
 func TestSDKCompatibilityPage(t *testing.T) {
 	page, err := os.ReadFile(compatibilityPage)
 	require.NoError(t, err)
@@ -150,7 +150,7 @@ func casesTable(t *testing.T) string {
 	return b.String() + "\n"
 }
 
-// briefAnswer renders what SDKs made of a case.
+// briefAnswer renders the answer of the SDKs to a case.
 func briefAnswer(answer any) string {
 	switch answer := answer.(type) {
 	case string:
@@ -229,7 +229,7 @@ func readSequences(t testing.TB) []sequence {
 	return file.Sequences
 }
 
-// ours returns our answer per step in the notation of the vectors.
+// ours returns our answer for each step in the notation of the vectors.
 func (s *sequence) ours(t testing.TB, kind string) string {
 	t.Helper()
 	emit := "assignment"
@@ -241,7 +241,7 @@ func (s *sequence) ours(t testing.TB, kind string) string {
 	for _, step := range s.Steps {
 		sent := 0
 		for _, out := range r.send(t, vectorBatch(t, kind, step.User, step.Variants, s.BaseMS+step.AtMS)) {
-			if out.EventName() != amplitude.EventIdentify { // beside the events, and no event volume
+			if out.EventName() != amplitude.EventIdentify { // in addition to the events, and free of event volume
 				sent++
 			}
 		}

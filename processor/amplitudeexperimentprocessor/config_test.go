@@ -26,7 +26,7 @@ func TestDefaultConfig(t *testing.T) {
 	require.NoError(t, componenttest.CheckConfigStruct(cfg))
 }
 
-// TestPresetsAreConfigurable: the configuration takes the words of all presets.
+// TestPresetsAreConfigurable: the configuration accepts the names of all presets.
 func TestPresetsAreConfigurable(t *testing.T) {
 	for _, word := range experiment.Presets() {
 		require.NoError(t, confmap.Validate(configOf(t, "evaluation: {preset: "+word+"}")), word)

@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/collector/processor/processortest"
 )
 
-// TestVerifyShutdown is the core's own test of processors: what was consumed before Shutdown has been handed on.
+// TestVerifyShutdown is the core's own test of processors: what was consumed before Shutdown is handed on.
 func TestVerifyShutdown(t *testing.T) {
 	processortest.VerifyShutdown(t, NewFactory(), createDefaultConfig())
 }

@@ -35,13 +35,13 @@ import (
 
 var errRefused = errors.New("the queue is full")
 
-// exposureOf is one exposure of a user, at a time in milliseconds.
+// exposureOf makes one exposure of a user, at a time in milliseconds.
 type exposureOf struct {
 	user, flag, variant string
 	at                  int64
 }
 
-// startWith makes and starts a processor of a given factory, in a Collector with a given host.
+// startWith creates and starts a processor with this factory and host.
 func startWith(t testing.TB, f processor.Factory, host component.Host, cfg *Config) *rig {
 	t.Helper()
 	r := &rig{sink: &consumertest.LogsSink{}, telemetry: componenttest.NewTelemetry()}
@@ -68,13 +68,13 @@ func logsOf(t testing.TB, exposures ...exposureOf) plog.Logs {
 	return ld
 }
 
-// delivered is what Amplitude has after the batches that were accepted: it drops an insert_id that it
-// knows, and applies user properties in the order of arrival.
+// delivered is what Amplitude has after the accepted batches: it drops events with a known insert_id, and applies user
+// properties in order of arrival.
 type delivered struct {
 	mu         sync.Mutex
 	ids        map[string]int
 	properties map[string]string
-	exposures  map[string]bool   // user, flag and variant that have an event
+	exposures  map[string]bool   // user, flag and variant with an event
 	owners     map[string]string // the last user of a device
 	identifies int
 }
@@ -128,10 +128,10 @@ func (d *delivered) accept(ld plog.Logs) {
 
 func (d *delivered) uniqueIDs() []string { return slices.Sorted(maps.Keys(d.ids)) }
 
-// unreliable is a next component that accepts, refuses, or panics, after a pause.
+// unreliable is a next component that pauses, then accepts, refuses or panics.
 type unreliable struct {
 	*delivered
-	// before is called with each batch; what it returns is the answer.
+	// before is called with each batch and returns the answer.
 	before func() error
 }
 
@@ -193,7 +193,7 @@ func TestRepeatOfABatchInFlight(t *testing.T) {
 			r := start(t, configOf(t, ""), next)
 			exposure := exposureOf{"user-1", "checkout", "on", testTime}
 			done := make(chan error)
-			go func() { done <- r.ConsumeLogs(context.Background(), logsOf(t, exposure)) }() //nolint:testifylint // asserts nothing there
+			go func() { done <- r.ConsumeLogs(context.Background(), logsOf(t, exposure)) }() //nolint:testifylint // without assertions
 			<-entered
 			require.NoError(t, r.ConsumeLogs(t.Context(), logsOf(t, exposure)))
 			assert.Len(t, next.ids, 1, "sent too: nobody knows whether the first arrives")
@@ -207,10 +207,10 @@ func TestRepeatOfABatchInFlight(t *testing.T) {
 	}
 }
 
-// TestNothingIsLostUnderConcurrency lets eight senders share a processor whose next component
-// refuses, panics or yields at random. Each sender sends a batch again until it is accepted.
+// TestNothingIsLostUnderConcurrency: eight senders share a processor whose next component refuses, panics or yields at
+// random. Each sender retries a batch until it is accepted.
 func TestNothingIsLostUnderConcurrency(t *testing.T) {
-	// A property may change thirty times at once, and then once a minute.
+	// A property may change thirty times in a row, and then once a minute.
 	const senders, rounds, shared = 8, 30, 40
 	next := &unreliable{delivered: newDelivered(), before: func() error {
 		switch rand.N(10) {
@@ -239,7 +239,7 @@ func TestNothingIsLostUnderConcurrency(t *testing.T) {
 		batches := make([][]exposureOf, rounds)
 		for round := range batches {
 			at := testTime + int64(round)*1000
-			// One user's flag flips; the users of all senders are seen by every sender.
+			// One user's flag flips; every sender reports the users of all senders.
 			variant := string(rune('A' + round%3))
 			batches[round] = append(batches[round], exposureOf{own, "flips", variant, at})
 			want[own+"/flips/"+variant] = true
@@ -266,7 +266,7 @@ func TestNothingIsLostUnderConcurrency(t *testing.T) {
 	assert.Equal(t, senders*(rounds-1), next.identifies)
 }
 
-// TestOneMemoryForEachProcessor, or by name; one processor without a name in two pipelines is refused.
+// TestOneMemoryForEachProcessor, or for each name; a processor without a named memory cannot be used in two pipelines.
 func TestOneMemoryForEachProcessor(t *testing.T) {
 	f := newTestFactory()
 	host := componenttest.NewNopHost()
@@ -297,7 +297,7 @@ func TestOneMemoryForEachProcessor(t *testing.T) {
 	}
 }
 
-// exporterRuns is an exporter in this process until the test ends, with its queue on disk or in memory.
+// exporterRuns registers an exporter in this process until the test ends, with its queue on disk or in memory.
 func exporterRuns(t *testing.T, onDisk bool) {
 	t.Helper()
 	var book receipts.Book
@@ -305,7 +305,7 @@ func exporterRuns(t *testing.T, onDisk bool) {
 	t.Cleanup(func() { book.Close(context.Background(), false) })
 }
 
-// TestWarningsAtTheStart: each configuration that gives up a promise is named.
+// TestWarningsAtTheStart: each configuration that gives up a guarantee is logged.
 func TestWarningsAtTheStart(t *testing.T) {
 	host := fileStorage(t, t.TempDir())
 	shared := fmt.Sprintf("{dedup: {redis: {endpoint: %q, timeout: 5s}}}", redistest.Start(t).Address)
@@ -343,7 +343,7 @@ func TestWarningsAtTheStart(t *testing.T) {
 	}
 }
 
-// TestHistoryOlderThan: what is older at arrival is an event that leaves the property alone, known or not.
+// TestHistoryOlderThan: an older record becomes an event that leaves the property alone, known or not.
 func TestHistoryOlderThan(t *testing.T) {
 	l := startLimited(t, "{dedup: {history_older_than: 1h}}", newDelivered())
 	l.report(7200, "A", "user-1")
@@ -353,7 +353,7 @@ func TestHistoryOlderThan(t *testing.T) {
 	assert.Len(t, l.ids, 3)
 }
 
-// TestPropertiesOfOneKind: the ledger speaks only for the properties that this Collector sets.
+// TestPropertiesOfOneKind: the ledger only covers the properties that this Collector sets.
 func TestPropertiesOfOneKind(t *testing.T) {
 	assigned := func(variant string, seconds int64) plog.Logs {
 		ld := batch(t, "$assignment", attrs{"user_id": "user-1", "variants": attrs{"f": variant}})
@@ -384,13 +384,13 @@ func TestPropertiesOfOneKind(t *testing.T) {
 	assert.Equal(t, []any{nil}, operations(r.send(t, exposed("B", 1))))
 }
 
-// TestLedgerBesideOtherSettings plays a day under settings that change what the ledger speaks for: the records of an exposure with
-// the events and $identify that go out, and what Amplitude holds at the end.
-func TestLedgerBesideOtherSettings(t *testing.T) {
+// TestLedgerWithOtherSettings plays a day under settings that change which properties the ledger covers, and checks the
+// events and $identify that are sent, and what Amplitude has at the end.
+func TestLedgerWithOtherSettings(t *testing.T) {
 	for _, c := range []struct {
 		name, config string
 		variants     []string
-		sent         []int // by each
+		sent         []int // from each
 		identifies   int
 		property     string
 	}{
@@ -430,7 +430,7 @@ func TestLedgerBesideOtherSettings(t *testing.T) {
 					}
 					id := insertIDOf(record)
 					if seen[id] {
-						continue // Amplitude drops it, with its property
+						continue // Amplitude drops it, including its property
 					}
 					seen[id] = true
 					operations, _ := fold(record)["user_properties"].(map[string]any)
@@ -448,7 +448,8 @@ func TestLedgerBesideOtherSettings(t *testing.T) {
 	}
 }
 
-// TestHostsWithDifferentClocksAroundMidnight: A of tomorrow, B of today and A of tomorrow again reach the Collector just before midnight.
+// TestHostsWithDifferentClocksAroundMidnight: just before midnight, the Collector receives A dated tomorrow, B dated
+// today, and A dated tomorrow again.
 func TestHostsWithDifferentClocksAroundMidnight(t *testing.T) {
 	const midnight = int64(testTime/1000 + 12*60*60)
 	l := startLimited(t, "{}", newDelivered())
@@ -466,7 +467,7 @@ func TestHostsWithDifferentClocksAroundMidnight(t *testing.T) {
 	assert.Equal(t, 2, l.identifies)
 }
 
-// TestRecordThatSkipsProperties: the mark on a raw record is honored, and the ledger does not count on its property.
+// TestRecordThatSkipsProperties: the flag on a raw record is honored, and the ledger does not rely on its property.
 func TestRecordThatSkipsProperties(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	require.Len(t, r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime})), 1)
@@ -477,7 +478,7 @@ func TestRecordThatSkipsProperties(t *testing.T) {
 	assert.Empty(t, r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime + 1000})), "the property is still A")
 }
 
-// TestGatewayJudgesIdentify by its own ledger: an old one is dropped, a present one goes out.
+// TestGatewayJudgesIdentify by its own ledger: an old one is dropped, a current one is sent.
 func TestGatewayJudgesIdentify(t *testing.T) {
 	identify := func(variant string, seconds int64) plog.Logs {
 		ld := batch(t, "$identify", attrs{"amplitude.user_id": "user-1", "amplitude.insert_id": fmt.Sprint("id ", seconds), "amplitude.user_properties.$set.[Experiment] f": variant})
@@ -491,7 +492,8 @@ func TestGatewayJudgesIdentify(t *testing.T) {
 	assert.Len(t, r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime + 3000})), 1, "back to A, by a $identify")
 }
 
-// TestLateRawExposure goes out transformed and without its operation: of a raw one Amplitude would set the property.
+// TestLateRawExposure is sent transformed and without its operation, because Amplitude would set the property of a raw
+// one.
 func TestLateRawExposure(t *testing.T) {
 	r := start(t, configOf(t, "{exposure: {wire: raw}}"), nil)
 	first := r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime}))

@@ -29,7 +29,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
-// extensions is a Collector with these extensions.
+// extensions is a host with these extensions.
 type extensions map[component.ID]component.Component
 
 func (e extensions) GetExtensions() map[component.ID]component.Component { return e }
@@ -95,7 +95,7 @@ func TestEvictionsAreCounted(t *testing.T) {
 	assert.Zero(t, r.counter(t, "otelcol_processor_amplitude_experiment_dedup_evictions", "reason", "age"))
 }
 
-// replica is a processor with a state of its own that shares a Redis, and what left it.
+// replica is a processor with its own state that shares a Redis, and what it sent.
 func replica(t *testing.T, address string) (*rig, *delivered) {
 	t.Helper()
 	next := &unreliable{delivered: newDelivered(), before: func() error { return nil }}
@@ -156,8 +156,8 @@ func TestReplicasGiveOneEventPerState(t *testing.T) {
 	}
 }
 
-// TestRedisHoldsNoIDs: keys and values in Redis are hashes: no id of a user, device or group stands there, and of flags and variants only what
-// diagnostics name.
+// TestRedisHoldsNoIDs: keys and values in Redis are hashes. There is no id of a user, device or group, and flags and
+// variants are only named by the diagnostics.
 func TestRedisHoldsNoIDs(t *testing.T) {
 	server := redistest.Start(t)
 	yaml := fmt.Sprintf("{dedup: {redis: {endpoint: %q, timeout: 5s}}, diagnostics: {flags: [counted]}}", server.Address)
@@ -170,7 +170,7 @@ func TestRedisHoldsNoIDs(t *testing.T) {
 	}
 	record(t, ld, "$assignment", map[string]any{"user.id": "secret-user", "variants": map[string]any{"secret-flag": "secret-variant"}})
 	require.NotEmpty(t, r.send(t, ld))
-	require.NoError(t, r.Shutdown(t.Context())) // everything is told
+	require.NoError(t, r.Shutdown(t.Context())) // everything is written
 
 	client := redis.NewClient(&redis.Options{Addr: server.Address})
 	defer func() { assert.NoError(t, client.Close()) }()
@@ -195,7 +195,7 @@ func TestRedisHoldsNoIDs(t *testing.T) {
 	assert.NotContains(t, all.String(), "secret")
 }
 
-// TestRedisAwayInMidStream kills and revives Redis while two processors share a stream.
+// TestRedisAwayInMidStream kills and restarts Redis while two processors share a stream.
 func TestRedisAwayInMidStream(t *testing.T) {
 	const users, size = 3000, 50
 	server := redistest.Start(t)

@@ -23,12 +23,12 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
-// queued is an exporter with a queue in front of Amplitude: it claims what it takes and settles it when told to.
+// queued is an exporter with a queue in front of Amplitude: it claims what it accepts and settles it on demand.
 type queued struct {
 	*delivered
 	book  receipts.Book
 	queue []plog.Logs
-	// entered and leave, if they are there, hold the next batch up.
+	// entered and leave, if set, delay the next batch.
 	entered, leave chan struct{}
 }
 
@@ -45,10 +45,10 @@ func (q *queued) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	return nil
 }
 
-// deliver sends what is in the queue to Amplitude.
+// deliver sends the content of the queue to Amplitude.
 func (q *queued) deliver() { q.end(receipts.Delivered) }
 
-// lose drops what is in the queue.
+// lose drops the content of the queue.
 func (q *queued) lose() { q.end(receipts.NotDelivered) }
 
 func (q *queued) end(outcome receipts.Outcome) {
@@ -63,7 +63,7 @@ func (q *queued) end(outcome receipts.Outcome) {
 	q.queue = nil
 }
 
-// limited is a processor and what is behind it, with a clock that the test moves.
+// limited is a processor with everything behind it, and a clock that the test moves.
 type limited struct {
 	*queued
 	t   *testing.T
@@ -90,7 +90,7 @@ func startLimited(t *testing.T, yaml string, to *delivered) *limited {
 	return l
 }
 
-// take hands on an exposure of flag f; ids are the user and, if there are two, the device, of which the user may be empty.
+// take hands on an exposure of flag f; ids are the user, which may be empty, and optionally the device.
 func (l *limited) take(seconds int64, variant string, ids ...string) {
 	l.t.Helper()
 	attributes := attrs{"flag_key": "f", "variant": variant}
@@ -104,7 +104,7 @@ func (l *limited) take(seconds int64, variant string, ids ...string) {
 	require.NoError(l.t, l.p.ConsumeLogs(l.t.Context(), ld))
 }
 
-// report does so and delivers it, a moment after its time.
+// report does the same and delivers it, shortly after its time.
 func (l *limited) report(seconds int64, variant string, ids ...string) {
 	l.t.Helper()
 	if at := time.UnixMilli(testTime + seconds*1000 + 100); at.After(*l.now) {
@@ -114,7 +114,7 @@ func (l *limited) report(seconds int64, variant string, ids ...string) {
 	l.deliver()
 }
 
-// settled waits until Redis was told of all that was delivered.
+// settled waits until Redis has everything that was delivered.
 func (l *limited) settled() {
 	l.t.Helper()
 	settled(l.t, l.p)
@@ -125,7 +125,7 @@ func settled(t *testing.T, p consumer.Logs) {
 	require.Eventually(t, func() bool { return p.(*replays).Logs.(*experimentProcessor).memory.ledger.Stats().OnWay == 0 }, time.Minute, time.Millisecond)
 }
 
-// The tests below show what no rule can do, each with how far it goes. docs/deduplication.md lists them.
+// The tests below show what no rule can achieve, and how large the effect is. docs/deduplication.md lists them.
 
 func TestLimitReplicasThatShareNothing(t *testing.T) {
 	to := newDelivered()
@@ -152,7 +152,7 @@ func TestLimitTwoQueuesBehindOneRedis(t *testing.T) {
 	slow.settled()
 	assert.Equal(t, "A", to.properties["user-1/f"], "it was in the slower queue")
 	at := int64(2)
-	require.Eventually(t, func() bool { // until Redis was told
+	require.Eventually(t, func() bool { // until Redis has it
 		at++
 		quick.report(at, "B", "user-1")
 		return to.properties["user-1/f"] == "B"
@@ -177,7 +177,8 @@ func TestLimitOverlappingBatches(t *testing.T) {
 	assert.Len(t, l.ids, 2)
 }
 
-// TestLimitTwoLanes: what shares neither user nor device is delivered side by side, also if a person has both.
+// TestLimitTwoLanes: events that share neither user nor device are delivered in parallel, even if they belong to one
+// person.
 func TestLimitTwoLanes(t *testing.T) {
 	l := startLimited(t, "{}", newDelivered())
 	l.report(1, "A", "user-1", "phone-1")

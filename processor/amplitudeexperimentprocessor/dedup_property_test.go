@@ -15,7 +15,7 @@ import (
 
 const dayMS = 24 * 60 * 60 * 1000
 
-// drawExposures draws exposures of a few users over three days, each at a time of its own, in any order.
+// drawExposures draws exposures of a few users over three days, each at a different time, in any order.
 func drawExposures(t *rapid.T) []exposureOf {
 	times := rapid.SliceOfNDistinct(rapid.Int64Range(0, 3*dayMS), 1, 30, rapid.ID[int64]).Draw(t, "times")
 	exposures := make([]exposureOf, len(times))
@@ -30,7 +30,7 @@ func drawExposures(t *rapid.T) []exposureOf {
 	return exposures
 }
 
-// pass sends exposures in batches of drawn sizes.
+// pass sends exposures in batches of random sizes.
 func pass(t testing.TB, rt *rapid.T, r *rig, exposures []exposureOf) {
 	for rest := exposures; len(rest) > 0; {
 		size := rapid.IntRange(1, len(rest)).Draw(rt, "batch")
@@ -39,7 +39,7 @@ func pass(t testing.TB, rt *rapid.T, r *rig, exposures []exposureOf) {
 	}
 }
 
-// deliver passes exposures through a processor of their own.
+// deliver passes exposures through a new processor.
 func deliver(t testing.TB, rt *rapid.T, exposures []exposureOf) (*rig, *delivered) {
 	next := &unreliable{delivered: newDelivered(), before: func() error { return nil }}
 	r := start(t, configOf(t, ""), next)

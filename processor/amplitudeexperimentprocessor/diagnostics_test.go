@@ -29,7 +29,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
-// series are the values of the diagnostics' metrics, by name and labels, without those of the processor and of failures.
+// series returns the values of the diagnostics metrics by name and labels, except the labels of the processor and the
+// failures.
 func (r *rig) series(t testing.TB) map[string]float64 {
 	t.Helper()
 	read := map[string]float64{}
@@ -65,7 +66,7 @@ func (r *rig) series(t testing.TB) map[string]float64 {
 	return read
 }
 
-// persons are n exposures, of which every second is of treatment, unless skip says so.
+// persons makes n exposures, every second one of treatment, except those that skip selects.
 func persons(n int, skip func(user int) bool) []exposureOf {
 	var exposures []exposureOf
 	for i := range n {
@@ -84,7 +85,7 @@ func TestDiagnosticsAreOff(t *testing.T) {
 	assert.Empty(t, r.series(t))
 }
 
-// TestDiagnostics counts what the next component took, and each person once.
+// TestDiagnostics: only what the next component accepted is counted, and each person once.
 func TestDiagnostics(t *testing.T) {
 	next := &switchable{sink: &consumertest.LogsSink{}}
 	r := start(t, configOf(t, `{exposure: {unassigned: event}, diagnostics: {flags: ["check*"], expected: {checkout: {control: 3, treatment: 1}}}}`), next)
@@ -125,7 +126,8 @@ func TestDiagnostics(t *testing.T) {
 	}
 }
 
-// TestDiagnosticsOfLateExposures: what comes after something newer counts as late, and first where it was first.
+// TestDiagnosticsOfLateExposures: an exposure that arrives after a newer one counts as late, but determines the first
+// variant.
 func TestDiagnosticsOfLateExposures(t *testing.T) {
 	r := start(t, configOf(t, "diagnostics: {flags: [checkout]}"), nil)
 	r.send(t, logsOf(t, exposureOf{"user-1", "checkout", "b", testTime}))
@@ -147,7 +149,7 @@ func TestMismatchIsFound(t *testing.T) {
 	assert.Less(t, bad.series(t)[p], 0.01)
 }
 
-// TestDiagnosticsOverARestart: the next process goes on, and says when other shares are expected.
+// TestDiagnosticsOverARestart: the next process continues, and logs that the expected shares have changed.
 func TestDiagnosticsOverARestart(t *testing.T) {
 	host := fileStorage(t, t.TempDir())
 	const kept = "{dedup: {storage: file_storage}, " + expectHalves + "}"
@@ -181,15 +183,16 @@ func TestDiagnosticsOverARestart(t *testing.T) {
 	assert.Equal(t, map[string]any{"flag": "checkout", "before": `"control": 0.5, "treatment": 0.5`, "now": `"control": 0.6, "treatment": 0.4`}, restarts[0].ContextMap())
 }
 
-// TestDiagnosticsOfReplicas: three replicas behind a balancer that knows no users say together what one would.
+// TestDiagnosticsOfReplicas: three replicas behind a load balancer that ignores users together report what a single one
+// would.
 func TestDiagnosticsOfReplicas(t *testing.T) {
 	server := redistest.Start(t)
 	shared := fmt.Sprintf("{dedup: {redis: {endpoint: %q, timeout: 5s}}, %s}", server.Address, expectHalves)
-	f := newTestFactory() // the replicas have one clock
+	f := newTestFactory() // the replicas share a clock
 	replica := func() *rig { return startWith(t, f, componenttest.NewNopHost(), configOf(t, shared)) }
 	one, replicas := start(t, configOf(t, expectHalves), nil), []*rig{replica(), replica(), replica()}
 	exposures := persons(3000, func(user int) bool { return user%20 == 1 })
-	for i := range 300 { // who come again, to another replica
+	for i := range 300 { // who come back, to another replica
 		exposures = append(exposures, exposureOf{fmt.Sprint("user-", 2*i), "checkout", []string{"control", "treatment"}[i%2], testTime + 10_000})
 	}
 	var parts [3][]exposureOf
@@ -223,7 +226,7 @@ func TestDiagnosticsOfReplicas(t *testing.T) {
 	}, time.Minute, 100*time.Millisecond)
 }
 
-// TestDiagnosticsAreBounded: any number of flags is as many series and as much memory as a few.
+// TestDiagnosticsAreBounded: any number of flags takes as many series and as much memory as a few.
 func TestDiagnosticsAreBounded(t *testing.T) {
 	const flags, most = 20_000, 350
 	r := start(t, configOf(t, fmt.Sprintf(`{dedup: {enabled: false}, diagnostics: {flags: ["*"], max_flags: %d, expected: {checkout: {a: 1, b: 1}}}}`, most)), nil)
@@ -255,7 +258,7 @@ func TestDiagnosticsAreBounded(t *testing.T) {
 	assert.Equal(t, 2*flags-(most-1), r.counter(t, "otelcol_processor_amplitude_experiment_diagnostics_not_counted", "reason", "max_flags"))
 }
 
-// TestDiagnosticsEnd: the series of a flag that nothing tells of end.
+// TestDiagnosticsEnd: the series of a flag that is no longer reported end.
 func TestDiagnosticsEnd(t *testing.T) {
 	r := start(t, configOf(t, "diagnostics: {flags: ['*'], forget_after: 1h}"), nil)
 	r.send(t, logsOf(t, exposureOf{"user-1", "old", "a", testTime}))
@@ -295,7 +298,7 @@ func TestDiagnosticsConfig(t *testing.T) {
 	}
 }
 
-// flow makes one key a map.
+// flow writes a map with one key as YAML.
 func flow(yaml string) string {
 	if strings.HasPrefix(yaml, "{") {
 		return yaml

@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// result is what evaluate() returned for a user, as one record.
+// result makes one record of what evaluate() returned for a user.
 func result(t testing.TB, ms int64, variants attrs) plog.Logs {
 	t.Helper()
 	ld := batch(t, "$assignment", attrs{"user_id": "user-12345", "device_id": "device-1", "variants": variants, "country": "DE", "plan": "pro"})
@@ -29,7 +29,7 @@ func variant(key string, metadata attrs) attrs {
 	return attrs{"key": key, "value": key, "metadata": metadata}
 }
 
-// flagsOf names what is told: the flags of exposures, and all other events by their type.
+// flagsOf returns the flags of exposures, and the types of all other events.
 func flagsOf(out []plog.LogRecord) (told []string) {
 	for _, r := range out {
 		name := r.EventName()
@@ -41,7 +41,7 @@ func flagsOf(out []plog.LogRecord) (told []string) {
 	return told
 }
 
-// TestEmitExposures: one record becomes an exposure for each flag that the SDKs expose, each with what it says of itself.
+// TestEmitExposures: one record becomes an exposure for each flag that the SDKs expose, each with its own details.
 func TestEmitExposures(t *testing.T) {
 	ofResult := attrs{
 		"a-mutex":   variant("slot-1", attrs{"flagType": "mutual-exclusion-group"}),
@@ -102,9 +102,9 @@ func TestEmitExposures(t *testing.T) {
 	}
 }
 
-// TestEachExposureOfAResultIsJudgedByItself: of a result in which one flag changed, only that flag's exposure goes out, and
-// an application's own exposure of the same is the same event.
-func TestEachExposureOfAResultIsJudgedByItself(t *testing.T) {
+// TestEachExposureOfAResultIsJudgedSeparately: if one flag of a result changed, only its exposure is sent, and the same
+// exposure reported by the application itself is the same event.
+func TestEachExposureOfAResultIsJudgedSeparately(t *testing.T) {
 	r := start(t, configOf(t, `{assignment: {emit: exposures}, event_properties: {include: [country]}}`), nil)
 	in, out := 0, 0
 	send := func(ld plog.Logs) []plog.LogRecord {
@@ -123,7 +123,7 @@ func TestEachExposureOfAResultIsJudgedByItself(t *testing.T) {
 	setMillis(recordsOf(own)[0], testTime+2)
 	assert.Empty(t, send(own))
 
-	// b went out already with "on" that day, so that its property alone is set right, behind the event of c, with its properties.
+	// b was already sent with "on" that day, so only its property is corrected, after the event of c.
 	back := send(result(t, testTime+3, attrs{"a": "on", "b": "on", "c": "treatment"}))
 	require.Equal(t, []string{"c", "$identify", "$identify"}, flagsOf(back))
 	assert.Equal(t, "DE", fold(back[0])["event_properties"].(attrs)["country"])
@@ -135,12 +135,12 @@ func TestEachExposureOfAResultIsJudgedByItself(t *testing.T) {
 	}
 	assert.Equal(t, attrs{"[Experiment] b": "on", "[Experiment] c": "treatment"}, set)
 
-	// All of it went out before: the properties alone are set.
+	// All of it was sent before: only the properties are set.
 	assert.Equal(t, []string{"$identify", "$identify"}, flagsOf(send(result(t, testTime+4, attrs{"b": "treatment", "c": "on"}))))
 	assert.Equal(t, 1, r.outcome(t, "repaired"))
 }
 
-// TestResultWithoutExposures says why nothing goes out.
+// TestResultWithoutExposures: the reason says why nothing is sent.
 func TestResultWithoutExposures(t *testing.T) {
 	r := start(t, configOf(t, "assignment: {emit: exposures}"), nil)
 	assert.Empty(t, r.send(t, result(t, testTime, attrs{"a": "off", "b": variant("on", attrs{"trackExposure": false}), "c": variant("control", attrs{"default": true})})))
@@ -148,17 +148,17 @@ func TestResultWithoutExposures(t *testing.T) {
 	checkLaw(t, r, 1, 0)
 }
 
-// TestExposuresOfAResultLeaveOut what cannot be told, and tell the rest.
+// TestExposuresOfAResultLeaveOut what cannot be sent, and keep the rest.
 func TestExposuresOfAResultLeaveOut(t *testing.T) {
 	r := start(t, configOf(t, "{assignment: {emit: exposures}, max_experiment_properties: 2, limits: {flags: 6}}"), nil)
 	ofResult := attrs{
-		"a": variant("off", attrs{"default": true}), // needs no property
+		"a": variant("off", attrs{"default": true}), // does not need a property
 		"b": "on",
 		"c": attrs{"key": attrs{"color": "red"}},
 		"d": attrs{"key": "on", "metadata": "[object Object]"},
 		"e": "on",
 		"f": "on", // the third property
-		"g": "on", // the limit is 6 told flags: not reached, but there is no property left
+		"g": "on", // the limit of 6 flags is not reached, but no property is left
 	}
 	assert.Equal(t, []string{"b", "e"}, flagsOf(r.send(t, result(t, testTime, ofResult))))
 	for reason, n := range map[string]int{"bad_variant": 1, "bad_metadata": 1, "property_limit": 2} {
@@ -169,8 +169,8 @@ func TestExposuresOfAResultLeaveOut(t *testing.T) {
 	checkLaw(t, r, 2, 2)
 }
 
-// TestUserPropertiesOfExposures: the key for exposures decides about those of a result, and the one for assignments about the
-// assignment beside them.
+// TestUserPropertiesOfExposures: the key for exposures applies to those of a result, the one for assignments to the
+// assignment sent with them.
 func TestUserPropertiesOfExposures(t *testing.T) {
 	r := start(t, configOf(t, "assignment: {emit: both, set_user_properties: false}"), nil)
 	out := r.send(t, result(t, testTime, attrs{"a": "on"}))
@@ -184,7 +184,8 @@ func TestUserPropertiesOfExposures(t *testing.T) {
 	assert.NotContains(t, fold(out[0]), "user_properties")
 }
 
-// TestExperimentKeysOfResults: the experiment key is read by each name that Amplitude's SDKs and its evaluation API give it.
+// TestExperimentKeysOfResults: the experiment key is read under each name that Amplitude's SDKs and its evaluation API
+// use.
 func TestExperimentKeysOfResults(t *testing.T) {
 	for name, entry := range map[string]attrs{
 		"an SDK for servers":         variant("on", attrs{"experimentKey": "run-2"}),
@@ -202,7 +203,7 @@ func TestExperimentKeysOfResults(t *testing.T) {
 	}
 }
 
-// TestRawExposuresOfAResult go out as Amplitude's raw event where the wire is raw.
+// TestRawExposuresOfAResult are sent as Amplitude's raw event if the wire format is raw.
 func TestRawExposuresOfAResult(t *testing.T) {
 	r := start(t, configOf(t, "{assignment: {emit: exposures}, exposure: {wire: raw}}"), nil)
 	out := r.send(t, result(t, testTime, attrs{"a": variant("on", attrs{"experimentKey": "run-2"})}))
@@ -212,7 +213,8 @@ func TestRawExposuresOfAResult(t *testing.T) {
 	assert.NotContains(t, fold(out[0]), "user_properties")
 }
 
-// TestAnotherCollectorsAssignmentStaysOne: an event that was made of a result is no result, whoever is believed.
+// TestAnotherCollectorsAssignmentStaysOne: an event made from a result is not itself a result, whether or not it is
+// accepted as shaped.
 func TestAnotherCollectorsAssignmentStaysOne(t *testing.T) {
 	for _, accept := range []string{"true", "false"} {
 		edge := start(t, configOf(t, "{}"), nil)
@@ -247,8 +249,8 @@ func TestSDKInsertIDsOfAResult(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-// TestPropertiesOfManyExposures: what travels along is copied for each exposure, as far as the budget goes; beyond it, the
-// exposures go without, and that is counted.
+// TestPropertiesOfManyExposures: additional properties are copied to each exposure within the budget; beyond it, the
+// exposures are sent without them, which is counted.
 func TestPropertiesOfManyExposures(t *testing.T) {
 	r := start(t, configOf(t, `{assignment: {emit: exposures}, event_properties: {include: [note]}, limits: {inherited_mib: 1}}`), nil)
 	ld := batch(t, "$assignment", attrs{"user_id": "user-12345", "variants": manyFlags(2000), "note": strings.Repeat("n", 1000)})

@@ -21,7 +21,7 @@ import (
 
 const emitters = "../../examples/emitters"
 
-// emitter reads the processor's section and the request of an example.
+// emitter reads the configuration of the processor and the request of an example.
 func emitter(t *testing.T, family string) (*Config, plog.Logs) {
 	t.Helper()
 	file, err := confmaptest.LoadConf(filepath.Join(emitters, family+".yaml"))

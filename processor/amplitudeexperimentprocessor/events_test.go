@@ -20,7 +20,7 @@ import (
 
 type attrs = map[string]any
 
-// eventCase is one record and what becomes of it.
+// eventCase is one record and its expected event.
 type eventCase struct {
 	name     string
 	config   string
@@ -29,13 +29,13 @@ type eventCase struct {
 	event    string
 	record   attrs
 	body     any
-	// want is the event, folded; without it, outcome and reason say why there is none.
+	// want is the folded event; if empty, outcome and reason say why there is none.
 	want    attrs
 	outcome string
 	reason  string
 }
 
-// exposed is the event of a plain exposure; more overrides or adds to its parts.
+// exposed returns the event of a plain exposure; more overrides its parts or adds to them.
 func exposed(flag, variant string, more attrs) attrs {
 	event := attrs{
 		"event_type":       "[Experiment] Exposure",
@@ -67,7 +67,7 @@ func override(event, more attrs) attrs {
 	return event
 }
 
-// evaluated is a record after the newest convention, with more attributes.
+// evaluated makes a record by the newest convention, with additional attributes.
 func evaluated(more attrs) attrs {
 	return override(attrs{
 		"feature_flag.key": "my-flag", "feature_flag.result.variant": "on", "feature_flag.context.id": "user-12345",
@@ -303,7 +303,7 @@ var eventCases = []eventCase{
 	{name: "invalid UTF-8 in a variant", event: "$exposure", record: exposure(attrs{"variant": "a\xff\xfeb"}), want: exposed("my-flag", "a\uFFFDb", nil)},
 }
 
-// request returns the record of a case, in its surroundings.
+// request returns the record of a case with its scope and resource.
 func (tc *eventCase) request(t *testing.T) (plog.Logs, plog.LogRecord) {
 	t.Helper()
 	ld := plog.NewLogs()
@@ -324,7 +324,7 @@ func TestEvents(t *testing.T) {
 			r.SetSeverityText("INFO")
 			r.SetTraceID(pcommon.TraceID{1})
 			r.SetSpanID(pcommon.SpanID{2})
-			// A neighbor, whatever becomes of the record.
+			// A neighbor that must not be affected.
 			neighbor := record(t, ld, "", attrs{"neighbor": true})
 			neighbor.Body().SetStr("an ordinary log line")
 			before := plog.NewLogRecord()
@@ -377,8 +377,8 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestLargeAssignment: more properties than one event may have become several events, each complete in itself, whose
-// union is the result.
+// TestLargeAssignment: more properties than one event may have become several events, each complete by itself; together
+// they are the result.
 func TestLargeAssignment(t *testing.T) {
 	for _, tc := range []struct {
 		flags, events int
@@ -433,7 +433,7 @@ func TestLargeAssignment(t *testing.T) {
 			assert.Equal(t, 1, p.outcome(t, "assignment"))
 			assert.Equal(t, tc.events-1, p.counter(t, "otelcol_processor_amplitude_experiment_extra_events", "", ""))
 			assert.Empty(t, p.send(t, makeBatch()), "a repeat of the whole")
-			// One flag changes: only the event that tells it goes out again.
+			// One flag changes: only the event with this flag is sent again.
 			variants["flag-0001"].(attrs)["key"] = "treatment"
 			out = p.send(t, makeBatch())
 			require.Len(t, out, 2)

@@ -23,7 +23,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
 )
 
-// explained is a processor whose every decision is told.
+// explained is a processor that explains every decision.
 type explained struct {
 	*rig
 	recorder *explain.Recorder
@@ -37,19 +37,19 @@ func startExplained(t *testing.T, cfg *Config, now func() time.Time) *explained 
 	}
 }
 
-// explain passes a batch through and returns what was told about its records.
+// explain passes a batch through and returns the explanations of its records.
 func (e *explained) explain(t *testing.T, ld plog.Logs) []*explain.Explanation {
 	t.Helper()
 	require.NoError(t, e.ConsumeLogs(explain.NewContext(t.Context(), e.recorder), ld))
 	return e.recorder.Take()
 }
 
-// compareExplained gives the same batches to a processor that tells its decisions and to one that does not: what the
-// one says must be what the other counts, and the events must be those that come out. It returns the explanations.
+// compareExplained gives the same batches to a processor that explains its decisions and to one that does not: the
+// explanations must match the counts of the other, and the events its output. It returns the explanations.
 func compareExplained(t *testing.T, cfg *Config, batches ...plog.Logs) []*explain.Explanation {
 	t.Helper()
-	// Records without a time get that of arrival; here both arrive at once.
-	// Records of the tests are from before it, and not older than the seven days for which they move properties.
+	// Records without a time get the arrival time, which is the same for both here. The records of the tests are older
+	// than that, but not by more than the seven days for which they set properties.
 	now := time.UnixMilli(testTime).Add(2 * 24 * time.Hour)
 	clock := func() time.Time { return now }
 	r := startWith(t, NewFactoryWithOptions(WithClock(clock), alike), componenttest.NewNopHost(), cfg)
@@ -112,7 +112,7 @@ func compareExplained(t *testing.T, cfg *Config, batches ...plog.Logs) []*explai
 	return all
 }
 
-// checkFacts holds what an explanation says was read against the event that was made of it.
+// checkFacts compares the facts in an explanation with the resulting event.
 func checkFacts(t *testing.T, x *explain.Explanation) {
 	t.Helper()
 	if x.Recognized.Shaped || len(x.Events) == 0 || x.Events[0].Verdict == "" || !x.Events[0].Sent {
@@ -157,7 +157,7 @@ func encodeRecord(t *testing.T, record plog.LogRecord) string {
 	return encode(t, ld)
 }
 
-// TestExplainOfCaptures: an explanation of what real emitters sent tells what the processor does.
+// TestExplainOfCaptures: explanations of what real emitters sent match what the processor does.
 func TestExplainOfCaptures(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "captures", "*"))
 	require.NoError(t, err)
@@ -200,8 +200,8 @@ func TestExplainOfEmitters(t *testing.T) {
 	}
 }
 
-// TestExplainOfEvents does so for the table of records and events, and for what comes out of it again, as a gateway
-// gets it from an edge Collector.
+// TestExplainOfEvents does so for the table of records and events, and for its output, as a gateway gets it from an
+// edge Collector.
 func TestExplainOfEvents(t *testing.T) {
 	for _, tc := range slices.Concat(eventCases, shapeCases) {
 		t.Run(tc.name, func(t *testing.T) {
@@ -248,8 +248,8 @@ func TestExplainOfAnything(t *testing.T) {
 	}
 }
 
-// TestExplainTellsRepeats: which record a repeat repeats, what a change changed, what came late.
-func TestExplainTellsRepeats(t *testing.T) {
+// TestExplainRepeats: explanations say which record was repeated or changed, and which was late.
+func TestExplainRepeats(t *testing.T) {
 	exposed := func(variant string, minutes int64) plog.Logs {
 		ld := plog.NewLogs()
 		setMillis(record(t, ld, "$exposure", exposure(attrs{"variant": variant})), testTime+minutes*60_000)
@@ -277,7 +277,7 @@ func TestExplainTellsRepeats(t *testing.T) {
 	}, got)
 }
 
-// TestExplainOfLargeAssignment: each event of a record is told, with the flags that it has.
+// TestExplainOfLargeAssignment: the explanation lists each event of a record with its flags.
 func TestExplainOfLargeAssignment(t *testing.T) {
 	variants := attrs{}
 	for i := range amplitude.MaxPropertyKeys + 1 {
@@ -300,8 +300,8 @@ func TestExplainOfLargeAssignment(t *testing.T) {
 	assert.Equal(t, "assignment", all[1].Outcome)
 }
 
-// TestExplainTellsWhere: which attribute gave a fact, and what became of the others.
-func TestExplainTellsWhere(t *testing.T) {
+// TestExplainSources: explanations say which attribute gave a fact, and what became of the others.
+func TestExplainSources(t *testing.T) {
 	ld := plog.NewLogs()
 	resource := ld.ResourceLogs().AppendEmpty()
 	scope := resource.ScopeLogs().AppendEmpty()
@@ -330,7 +330,7 @@ func TestExplainTellsWhere(t *testing.T) {
 	assert.Equal(t, "user-12345", facts["context_id"].Value)
 }
 
-// TestExplainTime: the explanation names the time that was taken and what was wrong with those before it.
+// TestExplainTime: the explanation names the time that was used, and what was wrong with the ones before it.
 func TestExplainTime(t *testing.T) {
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 	for _, tc := range []struct {
@@ -354,7 +354,7 @@ func TestExplainTime(t *testing.T) {
 	}
 }
 
-// TestExplainSingleRecords: only the records that are wanted are explained, and without a history no numbers are made up.
+// TestExplainSingleRecords: only the requested records are explained, and without a history no numbers are made up.
 func TestExplainSingleRecords(t *testing.T) {
 	e := startExplained(t, configOf(t, "{}"), func() time.Time { return time.UnixMilli(testTime + 1000) })
 	e.recorder = &explain.Recorder{Wants: func(record plog.LogRecord) bool {

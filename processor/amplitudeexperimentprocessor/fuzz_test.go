@@ -39,11 +39,11 @@ func addSeeds(f *testing.F, proto bool) {
 	}
 }
 
-// fuzzed is a processor that stays for all inputs, and what it was sent and handed on.
+// fuzzed is a processor used for all inputs, and what it received and handed on.
 type fuzzed struct {
 	*rig
 	in, out int
-	// gateway accepts what came out: without memory, it must come out of it again.
+	// gateway accepts the output; without a memory, it must pass everything on.
 	gateway *fuzzed
 }
 
@@ -66,8 +66,8 @@ func startFuzzed(f *testing.F) []*fuzzed {
 	return processors
 }
 
-// fuzz sends requests through some configurations: never a panic, the law of records holds, and what came out passes
-// through another time unchanged.
+// fuzz sends requests through some configurations: there is no panic, the counts of records add up, and the output
+// passes unchanged a second time.
 func fuzz(f *testing.F, unmarshaler plog.Unmarshaler) {
 	f.Helper()
 	_, proto := unmarshaler.(*plog.ProtoUnmarshaler)
@@ -109,7 +109,7 @@ func (p *fuzzed) try(t *testing.T, ld plog.Logs) {
 	require.Equal(t, before, encode(t, p.gateway.sink.AllLogs()[0]))
 }
 
-// count sends a batch and checks the law over everything sent so far.
+// count sends a batch and checks the counts of everything sent so far.
 func (p *fuzzed) count(t *testing.T, ld plog.Logs) {
 	t.Helper()
 	p.in += ld.LogRecordCount()

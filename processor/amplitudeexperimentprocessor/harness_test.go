@@ -41,7 +41,7 @@ func configOf(t testing.TB, yaml string) *Config {
 	return configFrom(t, conf)
 }
 
-// accepting is a configuration that accepts the events that other Collectors made.
+// accepting is a configuration that accepts events from other Collectors.
 func accepting(t testing.TB, yaml string) *Config {
 	t.Helper()
 	cfg := configOf(t, yaml)
@@ -67,8 +67,8 @@ func configFrom(t testing.TB, conf *confmap.Conf) *Config {
 	return cfg
 }
 
-// arrivals is the clock of processors under test. Records in tests are of the past, and what is older than seven days moves
-// no property: the clock goes with the newest record that was sent, one second behind it.
+// arrivals is the clock of processors under test. Records in tests are from the past, and records older than seven days
+// set no property, so the clock follows the newest record that was sent, by one second.
 type arrivals struct{ ms atomic.Int64 }
 
 func (c *arrivals) now() time.Time {
@@ -78,7 +78,7 @@ func (c *arrivals) now() time.Time {
 	return time.Now()
 }
 
-// sending moves the clock to after the records, unless that is in the future.
+// sending moves the clock past the records, unless that is in the future.
 func (c *arrivals) sending(ld plog.Logs) {
 	newest := c.ms.Load()
 	for _, r := range recordsOf(ld) {
@@ -89,7 +89,7 @@ func (c *arrivals) sending(ld plog.Logs) {
 	c.ms.Store(newest)
 }
 
-// following is the logs processor that tells the clock what is sent.
+// following is a processor that moves the clock with what is sent.
 type following struct {
 	processor.Logs
 	clock *arrivals
@@ -100,10 +100,10 @@ func (f following) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	return f.Logs.ConsumeLogs(ctx, ld)
 }
 
-// alike lets processors that are given the same write the same, the insert_id of a $identify too.
+// alike makes processors with the same input write the same, including the insert_id of a $identify.
 var alike = WithRandom(func() uint64 { return 0 })
 
-// newTestFactory makes processors whose clock goes with the records that they are sent.
+// newTestFactory returns a factory for processors whose clock follows the records that they receive.
 func newTestFactory() processor.Factory {
 	clock := &arrivals{}
 	real := NewFactoryWithOptions(WithClock(clock.now), alike)
@@ -124,7 +124,7 @@ type rig struct {
 	telemetry *componenttest.Telemetry
 }
 
-// start makes and starts a processor; next may be nil.
+// start creates and starts a processor; next may be nil.
 func start(t testing.TB, cfg *Config, next consumer.Logs) *rig {
 	t.Helper()
 	r := &rig{sink: &consumertest.LogsSink{}, telemetry: componenttest.NewTelemetry()}
@@ -137,7 +137,7 @@ func start(t testing.TB, cfg *Config, next consumer.Logs) *rig {
 	p, err := newTestFactory().CreateLogs(t.Context(), set, cfg, next)
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
-	t.Cleanup(func() { // t.Context is done by now
+	t.Cleanup(func() { // t.Context is already done
 		require.NoError(t, p.Shutdown(context.Background()))
 		require.NoError(t, r.telemetry.Shutdown(context.Background()))
 	})
@@ -169,7 +169,7 @@ func recordsOf(ld plog.Logs) []plog.LogRecord {
 	return records
 }
 
-// testTime is a time of day that no default rule moves: noon UTC of a day in the past.
+// testTime is noon UTC of a day in the past, which no default rule changes.
 const testTime = int64(1_768_478_400_000)
 
 // record makes a log record at testTime, with attributes given as Go values.
@@ -185,7 +185,8 @@ func record(t testing.TB, ld plog.Logs, event string, attributes map[string]any)
 	return added
 }
 
-// putSorted puts Go values into a map, sorted by key: what a limit leaves out must not depend on Go's order of maps.
+// putSorted puts Go values into a map, sorted by key, because what a limit leaves out must not depend on Go's map
+// order.
 func putSorted(t testing.TB, to pcommon.Map, from map[string]any) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(from)) {
@@ -275,7 +276,7 @@ func (r *rig) counter(t testing.TB, name, label, value string) int {
 	t.Helper()
 	got, err := r.telemetry.GetMetric(name)
 	if err != nil {
-		return 0 // nothing was counted yet
+		return 0 // nothing has been counted yet
 	}
 	return sumPoints(got, label, value)
 }
@@ -295,7 +296,7 @@ func (s *switchable) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	return s.sink.ConsumeLogs(ctx, ld)
 }
 
-// appendTwice adds an attribute two times, as a request can have it and a map of pdata does not make it.
+// appendTwice adds an attribute twice, which a request can contain but pdata's API does not produce.
 func appendTwice(t testing.TB, attributes pcommon.Map, name, first, second string) {
 	t.Helper()
 	builder := xpdata.MapBuilder{}

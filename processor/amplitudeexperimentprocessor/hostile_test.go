@@ -20,7 +20,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// hostileShape is an ordinary OTLP request of n parts, of a shape that once took, or could take, time or memory out of all
+// hostileShape is a valid OTLP request of n parts, of a shape that took, or could take, time or memory out of
 // proportion to its size.
 type hostileShape struct {
 	name   string
@@ -29,7 +29,7 @@ type hostileShape struct {
 	make   func(n int) plog.Logs
 }
 
-// recordsOn makes n records of an event under one resource. Each gets its attributes by its number.
+// recordsOn makes n records of an event under one resource, each with attributes that depend on its number.
 func recordsOn(resource func(pcommon.Map), event string, n int, each func(i int, r plog.LogRecord)) plog.Logs {
 	ld := plog.NewLogs()
 	rl := ld.ResourceLogs().AppendEmpty()
@@ -48,7 +48,7 @@ func recordsOn(resource func(pcommon.Map), event string, n int, each func(i int,
 	return ld
 }
 
-// fill puts n attributes into a map, without looking whether they are there already.
+// fill puts n attributes into a map without checking for duplicates.
 func fill(m pcommon.Map, n int, put func(i int) (name string, value func(pcommon.Value))) {
 	var b xpdata.MapBuilder
 	for name, value := range m.All() {
@@ -70,7 +70,7 @@ func filled(format string, n int) func(pcommon.Value) {
 	}
 }
 
-// one is a single record with these attributes and n more.
+// one makes a single record with these attributes and n more.
 func one(event string, own map[string]string, n int, put func(i int) (string, func(pcommon.Value))) plog.Logs {
 	return recordsOn(nil, event, 1, func(_ int, r plog.LogRecord) {
 		for name, value := range own {
@@ -85,7 +85,7 @@ var (
 	ownUser     = map[string]string{"user_id": "user-12345"}
 )
 
-// inherits is a request of n short records that inherit one attribute of n parts.
+// inherits makes a request of n short records that inherit one attribute of n parts.
 func inherits(event, name string, value func(n int) func(pcommon.Value)) func(n int) plog.Logs {
 	return func(n int) plog.Logs {
 		return recordsOn(func(resource pcommon.Map) {
@@ -108,7 +108,7 @@ func blanks(n int) func(pcommon.Value) {
 }
 
 var hostileShapes = []hostileShape{
-	// All but two are repeats, of which those beyond the limit would be the dearest.
+	// All but two are repeats, and those beyond the limit would cost the most.
 	{"one user and flag, alternating variants", "limits: {subject_records: 100000}", 1000, func(n int) plog.Logs {
 		return recordsOn(func(m pcommon.Map) { m.PutStr("user_id", "user-12345"); m.PutStr("flag_key", "f") }, "$exposure", n,
 			func(i int, r plog.LogRecord) { r.Attributes().PutStr("variant", string(rune('a'+i%2))) })
@@ -246,7 +246,7 @@ var hostileShapes = []hostileShape{
 			}
 		})
 	}},
-	// The first is read to its end by every form of a print-out: a name that goes on and on, and none of their marks until then.
+	// Every form of a printed object reads the first one to its end: a very long name without any of their marks.
 	{"a variant that is almost the print of an object", "{}", 4000, func(n int) plog.Logs {
 		return one("$exposure", map[string]string{"user_id": "user-12345", "flag_key": "f"}, 1, func(int) (string, func(pcommon.Value)) {
 			return "variant", text(strings.Repeat("app.Layout", n) + "@")
@@ -398,21 +398,21 @@ func shapedAssignment(n int) plog.Logs {
 		})
 }
 
-// growth is how much more than in proportion work may grow: the logarithm of a sort takes it. Memory may also double, as
-// lists do when they grow.
+// growth is how much faster than proportionally work may grow, because of the logarithm in sorting. Memory may also
+// double, as lists do when they grow.
 const (
 	growth       = 1.3
 	memoryGrowth = 2
 )
 
-// TestHostileShapes: work and memory grow with a request, never with its square, whatever its shape.
+// TestHostileShapes: work and memory grow with the size of a request, not with its square, whatever its shape is.
 func TestHostileShapes(t *testing.T) {
 	for _, shape := range hostileShapes {
 		t.Run(shape.name, func(t *testing.T) {
 			var first, firstMemory float64
 			for _, times := range []int{1, 4, 16} {
 				r := start(t, configOf(t, shape.config), nil)
-				// What is made once, whatever the size.
+				// Allocated once, regardless of the size.
 				require.NoError(t, r.ConsumeLogs(t.Context(), batch(t, "$assignment", attrs{"user_id": "user-warm-up", "variants": attrs{"warm": "on"}})))
 				ld := shape.make(times * shape.n)
 				size := (&plog.ProtoMarshaler{}).LogsSize(ld)
@@ -433,7 +433,7 @@ func TestHostileShapes(t *testing.T) {
 	}
 }
 
-// TestLimits: what is beyond a limit is counted with its reason, and neighbors are not harmed.
+// TestLimits: what exceeds a limit is counted with its reason, and neighbors are not affected.
 func TestLimits(t *testing.T) {
 	const rejected, leftOut = "otelcol_processor_amplitude_experiment_rejected", "otelcol_processor_amplitude_experiment_flags_left_out"
 	for _, tc := range []struct {
@@ -485,7 +485,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestSenderIsGone: for a client that does not wait anymore nothing is read, remembered or handed on.
+// TestSenderIsGone: if the client does not wait anymore, nothing is read, remembered or handed on.
 func TestSenderIsGone(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	gone, cancel := context.WithCancelCause(t.Context())

@@ -13,7 +13,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// TestMinIDLengthBelowTheExporters: said once at the start, where every exporter of the process leaves out more.
+// TestMinIDLengthBelowTheExporters is logged once at startup, if every exporter in the process leaves out more ids.
 func TestMinIDLengthBelowTheExporters(t *testing.T) {
 	for _, tc := range []struct {
 		name      string

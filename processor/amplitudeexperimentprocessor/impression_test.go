@@ -30,7 +30,7 @@ func idOf(t *testing.T, event plog.LogRecord) string {
 	return id.Str()
 }
 
-// TestImpression: each counts, sets no property, and only the same one is a repeat.
+// TestImpression: each one counts and sets no property, and only the same record is a repeat.
 func TestImpression(t *testing.T) {
 	r := start(t, configOf(t, "impression: {enabled: true}"), nil)
 	out := r.send(t, impressions(t, 0, time.Second, time.Second))
@@ -58,7 +58,7 @@ func TestImpressionWithoutVariant(t *testing.T) {
 	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", "impression"))
 }
 
-// TestImpressionFormats: the wire's form is Amplitude's raw one too, and an SDK's insert_id cannot tell impressions apart.
+// TestImpressionFormats: the wire format can be raw, and the SDK's insert_id format cannot distinguish impressions.
 func TestImpressionFormats(t *testing.T) {
 	r := start(t, configOf(t, "{impression: {enabled: true}, exposure: {wire: raw}, insert_id: {format: sdk}}"), nil)
 	out := r.send(t, impressions(t, 0, time.Second))
@@ -68,7 +68,7 @@ func TestImpressionFormats(t *testing.T) {
 	assert.NotEqual(t, idOf(t, out[0]), idOf(t, out[1]))
 }
 
-// TestImpressionsAreOff by default: the record passes as it is.
+// TestImpressionsAreOff by default: the record passes unchanged.
 func TestImpressionsAreOff(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	out := r.send(t, impressions(t, 0))
@@ -77,7 +77,7 @@ func TestImpressionsAreOff(t *testing.T) {
 	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", "passed"))
 }
 
-// TestImpressionOfAnotherCollector goes on as it is where only Collectors write.
+// TestImpressionOfAnotherCollector passes unchanged if shaped events are accepted.
 func TestImpressionOfAnotherCollector(t *testing.T) {
 	edge := start(t, configOf(t, "impression: {enabled: true}"), nil)
 	shaped := edge.send(t, impressions(t, 0))
@@ -92,7 +92,7 @@ func TestImpressionOfAnotherCollector(t *testing.T) {
 	assert.Equal(t, 1, gateway.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", "already_shaped"))
 }
 
-// custom is an exposure whose flag's metadata says which event it is.
+// custom makes an exposure whose flag metadata names the event.
 func custom(t *testing.T, metadata attrs, more attrs) plog.Logs {
 	t.Helper()
 	record := attrs{"user_id": "shopper-0042", "flag_key": "hero", "variant": "v1", "experiment_key": "run-1", "metadata": metadata}
@@ -102,7 +102,7 @@ func custom(t *testing.T, metadata attrs, more attrs) plog.Logs {
 	return batch(t, "$exposure", record)
 }
 
-// TestCustomExposureEvent: metadata names the event where that is allowed, and the event sets the user property.
+// TestCustomExposureEvent: if allowed, metadata names the event, which sets the user property.
 func TestCustomExposureEvent(t *testing.T) {
 	shown := attrs{"exposureEvent": "Shop Hero Shown", "deliveryMethod": "web"}
 	for _, tc := range []struct {
@@ -141,8 +141,8 @@ func TestCustomExposureEvent(t *testing.T) {
 	}
 }
 
-// TestCustomExposureEventIsAnEventOfItsOwn: it is not a repeat of Amplitude's own exposure, and de-duplicated like one.
-func TestCustomExposureEventIsAnEventOfItsOwn(t *testing.T) {
+// TestCustomExposureEventIsSeparate: it is not a repeat of Amplitude's own exposure, but de-duplicated like one.
+func TestCustomExposureEventIsSeparate(t *testing.T) {
 	cfg := `{exposure: {custom_events: ["*"]}, insert_id: {format: sdk}}`
 	r := start(t, configOf(t, cfg), nil)
 	plain := r.send(t, custom(t, attrs{}, nil))
@@ -161,8 +161,8 @@ func TestCustomExposureEventIsAnEventOfItsOwn(t *testing.T) {
 	assert.Equal(t, attrs{"$unset": attrs{"[Experiment] hero": "-"}}, fold(left[0])["user_properties"])
 }
 
-// TestCustomExposureEventOfAnotherCollector goes on as it is where only Collectors write, is the same where it is shaped anew, and
-// repeats its raw record.
+// TestCustomExposureEventOfAnotherCollector passes unchanged if shaped events are accepted, is the same if it is shaped
+// again, and repeats its raw record.
 func TestCustomExposureEventOfAnotherCollector(t *testing.T) {
 	for _, accept := range []string{"true", "false"} {
 		edge := start(t, configOf(t, `exposure: {custom_events: ["Shop *"]}`), nil)

@@ -14,8 +14,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// TestInsertID pins insert_ids: they must stay the same in every version and on every replica, or events that are
-// sent again after an upgrade count twice.
+// TestInsertID pins insert_ids: they must be the same in every version and on every replica, or events that are resent
+// after an upgrade count twice.
 func TestInsertID(t *testing.T) {
 	for _, tc := range []struct {
 		name, config, event string
@@ -43,8 +43,9 @@ func TestInsertID(t *testing.T) {
 	}
 }
 
-// TestAReturnIsNoThirdEvent: a user who changes within a day and comes back has two events, and what sets the property.
-func TestAReturnIsNoThirdEvent(t *testing.T) {
+// TestReturnIsNotAThirdEvent: a user who changes variants within a day and comes back has two events, and a $identify
+// that sets the property.
+func TestReturnIsNotAThirdEvent(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	var ids []string
 	for i, variant := range []string{"a", "a", "b", "a"} {
@@ -63,9 +64,9 @@ func TestAReturnIsNoThirdEvent(t *testing.T) {
 	assert.Equal(t, 2, r.counter(t, "otelcol_processor_amplitude_experiment_variant_changes", "flag", "my-flag"))
 }
 
-// TestLateRecordsKeepThePresent: an older record with another result goes out for the history and asks Amplitude to leave
-// the user alone.
-func TestLateRecordsKeepThePresent(t *testing.T) {
+// TestLateRecordsKeepTheProperty: an older record with another result is sent for the history, and asks Amplitude to
+// leave the user alone.
+func TestLateRecordsKeepTheProperty(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	require.Len(t, r.send(t, batch(t, "$exposure", exposure(attrs{"variant": "b"}))), 1)
 	late := batch(t, "$exposure", exposure(attrs{"variant": "a"}))
@@ -79,7 +80,7 @@ func TestLateRecordsKeepThePresent(t *testing.T) {
 	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_late", "", ""))
 }
 
-// TestLongIDsAreHashed: ids of full length leave no room in an insert_id; one hash stands for both.
+// TestLongIDsAreHashed: ids of the maximum length do not fit into an insert_id, so one hash replaces both.
 func TestLongIDsAreHashed(t *testing.T) {
 	ids := map[string]bool{}
 	for i := range 2 {

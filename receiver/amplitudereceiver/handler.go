@@ -172,11 +172,11 @@ func (h *handler) notTaken(w http.ResponseWriter, r *http.Request, e endpoint, e
 	h.reply(w, r, e, e.notTaken(permanent, events))
 }
 
-// isForGood reports whether a refusal is for good in whole. Where a receiver feeds several pipelines, the error joins
-// what each of them said: one that would take the events later must get them, and to those that took them they are
-// copies with the same insert_id.
+// isForGood reports whether a refusal is entirely permanent. If the receiver feeds several pipelines, the error joins
+// those of all of them. A pipeline that would accept the events later must get them again; for those that did accept
+// them, they are copies with the same insert_id.
 func isForGood(err error) bool {
-	if several, joined := err.(interface{ Unwrap() []error }); joined { //nolint:errorlint // each layer is looked at
+	if several, joined := err.(interface{ Unwrap() []error }); joined { //nolint:errorlint // each layer is checked
 		return !slices.ContainsFunc(several.Unwrap(), func(one error) bool { return !isForGood(one) })
 	}
 	if !consumererror.IsPermanent(err) {

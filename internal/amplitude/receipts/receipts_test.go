@@ -17,7 +17,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// noted is a Sink that writes down what it is told.
+// noted is a Sink that records its receipts.
 type noted struct {
 	mu     sync.Mutex
 	lines  []string
@@ -78,7 +78,7 @@ func TestReceiptsReachTheirCopies(t *testing.T) {
 	var batch receipts.Batch
 	var book receipts.Book
 	ctx := handOver(t, &batch, id, "a", "b", "c", "d")
-	// A component between has taken out b, put in others, and changed the order.
+	// A component in between has removed b, added others, and changed the order.
 	book.Claim(ctx, logsOf("d", "", "foreign", "a", "c"))
 	batch.Close()
 	assert.Equal(t, []int{1, 0, 1, 1}, []int{batch.Claims(0), batch.Claims(1), batch.Claims(2), batch.Claims(3)})
@@ -88,7 +88,7 @@ func TestReceiptsReachTheirCopies(t *testing.T) {
 	book.Settle(receipts.Key("a"), receipts.NotDelivered)
 	book.Unanswered(receipts.Key("d"))
 	book.Settle(receipts.Key("d"), receipts.Delivered)
-	book.Settle(receipts.Key("d"), receipts.Delivered) // and nothing the second time
+	book.Settle(receipts.Key("d"), receipts.Delivered) // a second call does nothing
 	book.Claim(handOver(t, &batch, id, "e"), logsOf("e"))
 	book.Unanswered(receipts.Key("e"))
 	book.Settle(receipts.Key("e"), receipts.NotDelivered)
@@ -162,14 +162,14 @@ func TestTooLateToClaim(t *testing.T) {
 	var book receipts.Book
 	old := handOver(t, &batch, id, "a")
 	batch.Close()
-	handOver(t, &batch, id, "a") // the same batch is used for the next
+	handOver(t, &batch, id, "a") // the batch is reused
 	book.Claim(old, logsOf("a"))
 	book.Claim(t.Context(), logsOf("a"))
 	assert.Zero(t, batch.Claims(0))
 	assert.Zero(t, book.Claims())
 }
 
-func TestReceiptOfAFormerLife(t *testing.T) {
+func TestReceiptForAnEarlierProcess(t *testing.T) {
 	one, _ := register(t)
 	other, _ := register(t)
 	other.former[receipts.Key("a")] = "former a"
@@ -180,8 +180,8 @@ func TestReceiptOfAFormerLife(t *testing.T) {
 	assert.Equal(t, []string{"former a 0"}, other.lines)
 }
 
-// TestReceiptsAfterTheProcessorHasStopped: they arrive until the exporters that have some have stopped, and what is left then is
-// lost, unless a queue on disk keeps it.
+// TestReceiptsAfterTheProcessorHasStopped: they arrive until the exporters that owe some have stopped. What is left
+// then is lost, unless a queue on disk keeps it.
 func TestReceiptsAfterTheProcessorHasStopped(t *testing.T) {
 	for name, c := range map[string]struct {
 		kept bool
@@ -211,7 +211,7 @@ func TestReceiptsAfterTheProcessorHasStopped(t *testing.T) {
 			assert.False(t, receipts.Retire(id, func(ctx context.Context) { ended, with = ended+1, ctx }))
 			one.Settle(receipts.Key("a"), receipts.Delivered)
 			assert.Equal(t, []string{"1 0"}, sink.lines)
-			third.Close(t.Context(), false) // never had anything of it
+			third.Close(t.Context(), false) // never had any of its copies
 			one.Close(t.Context(), c.kept)
 			assert.Zero(t, ended)
 			stop := context.WithValue(t.Context(), key{}, 1)
@@ -227,13 +227,13 @@ func TestReceiptsAfterTheProcessorHasStopped(t *testing.T) {
 	}
 }
 
-// TestRetiredAtOnce: nobody has anything of it.
-func TestRetiredAtOnce(t *testing.T) {
+// TestRetiredImmediately: no exporter has any of its copies.
+func TestRetiredImmediately(t *testing.T) {
 	assert.True(t, receipts.Retire(receipts.Register(&noted{}), nil))
 }
 
-// TestReceiptOfAFormerLifeKeepsTheSink that took it, too.
-func TestReceiptOfAFormerLifeKeepsTheSink(t *testing.T) {
+// TestReceiptForAnEarlierProcessKeepsTheSink that accepted it.
+func TestReceiptForAnEarlierProcessKeepsTheSink(t *testing.T) {
 	sink := &noted{former: map[uint64]string{receipts.Key("a"): "a", receipts.Key("b"): "b"}}
 	id := receipts.Register(sink)
 	var book receipts.Book
@@ -247,7 +247,7 @@ func TestReceiptOfAFormerLifeKeepsTheSink(t *testing.T) {
 	assert.Equal(t, []string{"a 0", "b 0"}, sink.lines)
 }
 
-// TestManyClaims in an order and out of it: each is found, and the memory is used again.
+// TestManyClaims, in order and out of order: each is found, and memory is reused.
 func TestManyClaims(t *testing.T) {
 	sink, id := register(t)
 	var batch receipts.Batch
@@ -269,7 +269,7 @@ func TestManyClaims(t *testing.T) {
 	assert.Len(t, sink.lines, 3*many)
 }
 
-// BenchmarkClaimAndSettle measures both of an event, in batches of 1,000.
+// BenchmarkClaimAndSettle measures a claim and its settlement, in batches of 1,000.
 func BenchmarkClaimAndSettle(b *testing.B) {
 	id := receipts.Register(&discard{})
 	defer receipts.Retire(id, func(context.Context) {})

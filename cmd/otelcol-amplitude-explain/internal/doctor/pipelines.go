@@ -99,8 +99,7 @@ func (e *examination) pipelines() {
 	}
 }
 
-// anotherShapes reports whether the pipeline gets its records through a connector from another pipeline, which shapes
-// them.
+// anotherShapes reports whether the pipeline gets its records, via a connector, from another pipeline that shapes them.
 func (c *collector) anotherShapes(p pipeline) bool {
 	for _, id := range p.Receivers {
 		for _, other := range c.pipelines {
@@ -126,7 +125,8 @@ func (e *examination) trust(subject string, p pipeline) {
 	}
 }
 
-// allowed examines whether the exporters of a pipeline send the events that its processor is told to make, with the ids that it takes.
+// allowed checks whether the exporters of a pipeline send the events that its processor is configured to make, with the
+// ids that it accepts.
 func (e *examination) allowed(subject string, p pipeline) {
 	for _, one := range e.collector.processors {
 		if one.invalid != nil || !slices.Contains(p.Processors, one.id) {
@@ -141,7 +141,7 @@ func (e *examination) allowed(subject string, p pipeline) {
 				continue
 			}
 			if one.config.Identity.MinIDLength < x.config.MinIDLength {
-				e.wrong(subject, "%s accepts ids of %d characters, but %s leaves out those with fewer than %d, so that an event goes out under its device alone: give both the minimum of the Amplitude project", one.id, one.config.Identity.MinIDLength, x.id, x.config.MinIDLength)
+				e.wrong(subject, "%s accepts ids of %d characters, but %s leaves out those with fewer than %d, so that an event is sent under its device alone: give both the minimum of the Amplitude project", one.id, one.config.Identity.MinIDLength, x.id, x.config.MinIDLength)
 			}
 			allowed := pattern.NewList(x.config.Events)
 			for _, name := range made {

@@ -206,7 +206,7 @@ func (j *journal) read(ctx context.Context, key func(uint64) string, first, end 
 
 // begin starts an empty journal.
 func (j *journal) begin(ctx context.Context) {
-	epoch := rand.Uint64() //nolint:gosec // tells journals apart, no secret
+	epoch := rand.Uint64() //nolint:gosec // distinguishes journals, not a secret
 	// Numbering starts where no other journal has blocks, in case the storage cannot be cleaned.
 	j.meta = meta{epoch: epoch, generation: epoch >> 16, first: epoch >> 16, scope: j.scope}
 	j.next, j.tail, j.written, j.snapshotSize = j.meta.first, nil, 0, 0

@@ -61,7 +61,7 @@ type redisStore struct {
 func (set *RedisSettings) Client() redis.UniversalClient {
 	options := set.Options
 	options.MaxRetries = -1 // a batch waits once
-	// Of a batch the context ends what takes longer than the timeout.
+	// The context of a batch bounds what takes longer than the timeout.
 	longest := max(set.Timeout, connectTimeout)
 	options.DialTimeout = longest
 	options.DialerRetries = 1
@@ -118,7 +118,7 @@ func (s *redisStore) get(ctx context.Context, keys []string) ([]string, error) {
 	return values, nil
 }
 
-// nothing reports whether a key is missing, or holds something that no replica wrote.
+// nothing reports whether a key is missing or holds something that no replica wrote.
 func nothing(err error) bool {
 	return errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE")
 }

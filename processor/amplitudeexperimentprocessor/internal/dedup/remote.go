@@ -473,7 +473,7 @@ func (m *remote) watch(ctx context.Context) {
 			pause = minProbe
 		}
 		for {
-			timer := time.NewTimer(pause + rand.N(pause/2)) //nolint:gosec // spreads probes, no secret
+			timer := time.NewTimer(pause + rand.N(pause/2)) //nolint:gosec // spreads probes, not a secret
 			select {
 			case <-ctx.Done():
 				timer.Stop()
