@@ -333,9 +333,9 @@ func TestInvalidDeadLetterPath(t *testing.T) {
 		directory:         "is a directory",
 		pipe:              "is a pipe",
 		"/dev/null":       "is a device",
-		"/dev/stdout":     "has open",
-		"/proc/self/fd/1": "has open",
-		link:              "has open",
+		"/dev/stdout":     "is an open file",
+		"/proc/self/fd/1": "is an open file",
+		link:              "is an open file",
 		file + "/below":   "not a directory",
 	} {
 		before, beforeErr := os.Stat(path)
@@ -371,7 +371,7 @@ func TestTwoExportersWithOneDeadLetterFile(t *testing.T) {
 	require.NoError(t, one.Start(t.Context(), componenttest.NewNopHost()))
 	for _, same := range []string{path, filepath.Join(directory, ".", "x", "..", "dead.jsonl"), filepath.Join(link, "dead.jsonl")} {
 		_, err = create("two", same)
-		require.ErrorContains(t, err, `that of exporter "amplitude/one" too`)
+		require.ErrorContains(t, err, `is also used by exporter "amplitude/one"`)
 	}
 	second := filepath.Join(directory, "second.jsonl")
 	two, err := create("two", second)
