@@ -64,14 +64,14 @@ func startExporter(factory exporter.Factory, config map[string]any) (exporter.Lo
 
 // dryRun encodes and counts, all but the sending.
 func dryRun() maker {
-	return exporterContender("amplitude, encoding (dry run)", "counted as well", amplitudeexporter.NewFactory(),
+	return exporterContender("amplitude, encoding (dry run)", "counts the events as well", amplitudeexporter.NewFactory(),
 		map[string]any{"dry_run": true})
 }
 
 // push sends with a Collector's exporter without its queue, so that the whole of it is in the call.
 func push(to *sink) []maker {
 	return []maker{
-		exporterContender("amplitude, encode and POST", "as it comes, with 8 lanes: one request a batch", amplitudeexporter.NewFactory(),
+		exporterContender("amplitude, encode and POST", "default settings: one request per batch", amplitudeexporter.NewFactory(),
 			map[string]any{"api_key": "bench", "endpoint": to.url + "/2/httpapi", "compression": "none"}),
 		exporterContender("otlp_http JSON", "OTLP, not Amplitude's API", otlphttpexporter.NewFactory(),
 			map[string]any{"endpoint": to.url, "encoding": "json", "compression": "none"}),
@@ -82,7 +82,7 @@ func push(to *sink) []maker {
 
 // mapAndJSON encodes the same events as one would write it first: a map, then encoding/json.
 func mapAndJSON() contender {
-	return contender{name: "map + encoding/json", note: "checks and limits nothing", consume: func(_ context.Context, logs plog.Logs) error {
+	return contender{name: "map + encoding/json", note: "no checks, no limits", consume: func(_ context.Context, logs plog.Logs) error {
 		for _, resource := range logs.ResourceLogs().All() {
 			for _, scope := range resource.ScopeLogs().All() {
 				for _, record := range scope.LogRecords().All() {
@@ -123,7 +123,7 @@ func copyOutput(events workload) (contender, error) {
 		return contender{}, err
 	}
 	var out []byte
-	return contender{name: "memcpy of the output", note: "a limit, not an encoder", consume: func(_ context.Context, logs plog.Logs) error {
+	return contender{name: "memcpy of the output", note: "a lower bound, not an encoder", consume: func(_ context.Context, logs plog.Logs) error {
 		out = out[:0]
 		for range logs.LogRecordCount() {
 			out = append(out, text...)

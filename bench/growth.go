@@ -25,8 +25,8 @@ type curve struct {
 const growthBatches = 20
 
 func growth(o cmdline.Options, d *document) error {
-	d.printf("\n## Cost against size\n\nOf each table the sizes are measured in turn, round by round. \"For each one more\" is the difference from the row above, shared among what is more: " +
-		"on a straight line, always the same.\n")
+	d.printf("\n## Cost against size\n\nThe sizes in a table are measured in turn, round by round. \"Per additional one\" is the difference from the row above, divided by the difference in size: " +
+		"where the cost grows linearly, it is constant.\n")
 	batchesOf := func(batch func(size int) func(*rand.Rand, int) plog.Logs) func(int) workload {
 		return func(size int) workload { return workload{batches: growthBatches, batch: batch(size)} }
 	}
@@ -35,11 +35,11 @@ func growth(o cmdline.Options, d *document) error {
 		{of: "Distinct flags", sizes: []int{10, 50, 500, 1500}, work: batchesOf(func(n int) func(*rand.Rand, int) plog.Logs { return exposuresOf(batchSize, n) }), maker: ours},
 		{
 			of: "Flags in one assignment", sizes: []int{1, 10, 50, 100, 200, 500, 1000}, work: batchesOf(assignments), maker: ours,
-			note: fmt.Sprintf("Batches of %d flags in all, and at most %d assignments, so that no row has more of the cache than another.", flagsPerBatch, batchSize),
+			note: fmt.Sprintf("Each batch has %d flags in total, and at most %d assignments, so that no row fits the CPU caches better than another.", flagsPerBatch, batchSize),
 		},
 		{of: "Event properties that the exporter encodes", sizes: []int{4, 16, 64, 256}, work: batchesOf(eventsWith), maker: dryRun()},
 		{
-			of: "Records in a batch", sizes: []int{1, 10, 100, 1000, 8000}, maker: ours, note: "A batch has a cost of its own, which small ones share among few.",
+			of: "Records in a batch", sizes: []int{1, 10, 100, 1000, 8000}, maker: ours, note: "A batch has a fixed cost, which a small batch spreads over few records.",
 			work: func(size int) workload {
 				return workload{batches: growthBatches * batchSize / size, batch: exposuresOf(size, flags)}
 			},
@@ -62,7 +62,7 @@ func (c *curve) measure(o cmdline.Options, d *document) error {
 	if err != nil {
 		return err
 	}
-	d.printf("\n| %s | CPU ns/record | range | for each one more | range | allocations |\n|--:|--:|---|--:|---|--:|\n", c.of)
+	d.printf("\n| %s | CPU ns/record | range | per additional one | range | allocations |\n|--:|--:|---|--:|---|--:|\n", c.of)
 	for i, size := range c.sizes {
 		cpu, more, moreRange := results[i].cpu(), "", ""
 		if i > 0 {

@@ -29,8 +29,8 @@ const repeatBatches = 200
 
 // persons fills the memory with persons and then asks for known ones at random, and for new ones.
 func persons(o cmdline.Options, d *document) error {
-	d.printf("\n## Persons that are remembered\n\nEach with one flag. A repeat is of a person picked at random, so that the table is read all over.\n\n" +
-		"| persons | heap bytes each | CPU ns to remember one | CPU ns per repeat, 1 core | range | repeats per second: 2 cores / 1 core |\n|--:|--:|--:|--:|---|--:|\n")
+	d.printf("\n## Users in memory\n\nEach user has one flag. Repeats are from users picked at random, so that lookups hit the whole table.\n\n" +
+		"| users | heap bytes each | CPU ns to add one | CPU ns per repeat, 1 core | range | repeats per second: 2 cores / 1 core |\n|--:|--:|--:|--:|---|--:|\n")
 	perPerson := 0.0
 	for n := 10_000; n <= o.Persons; n *= 10 {
 		var err error
@@ -38,7 +38,7 @@ func persons(o cmdline.Options, d *document) error {
 			return err
 		}
 	}
-	d.target("Heap bytes of a person among the most", perPerson, 72)
+	d.target("Heap bytes per user, largest table", perPerson, 72)
 	return nil
 }
 

@@ -21,7 +21,7 @@ const (
 	warmBatches = 50
 )
 
-// goDefault is how Go collects garbage unless told otherwise; equalHeap gives all the same heap, since otherwise who
+// goDefault is how Go collects garbage unless told otherwise; equalHeap gives all the same heap, since otherwise a process that
 // keeps little alive collects often.
 var (
 	goDefault = []string{"GOGC=100"}
@@ -86,13 +86,13 @@ func transformYAML() string {
 const (
 	wholeName    = "amplitude_experiment → amplitude"
 	bareName     = "the same without de-duplication"
-	tapName      = "the same with the extension amplitude_tap"
-	watchedName  = "the same, with somebody who watches"
-	countedName  = "the same with diagnostics of all flags"
+	tapName      = "the same with amplitude_tap, not watched"
+	watchedName  = "the same with a watched amplitude_tap"
+	countedName  = "the same with diagnostics for all flags"
 	jsonName     = "transform → otlp_http JSON"
 	protoName    = "transform → otlp_http protobuf"
 	nothingName  = "receiver → nothing"
-	beforeName   = "the build to compare with"
+	beforeName   = "the baseline build"
 	equalHeapTag = ", equal heap"
 )
 
@@ -207,7 +207,7 @@ func cpus(runs []load) []float64 {
 
 // loads writes a table of pipelines; the first one is what the others are compared with.
 func (d *document) loads(list []string, runs map[string][]load) {
-	d.printf("\n| pipeline | CPU ns/event | range | times the first row | range | events/s, cores shared with generator and sink | collections | peak MiB | lost |\n|---|--:|---|--:|---|--:|--:|--:|--:|\n")
+	d.printf("\n| pipeline | CPU ns/event | range | times the first row | range | events/s (cores shared with generator and sink) | collections | peak MiB | lost |\n|---|--:|---|--:|---|--:|--:|--:|--:|\n")
 	for _, name := range list {
 		of := func(value func(load) float64) ranged {
 			values := make([]float64, len(runs[name]))
@@ -258,8 +258,8 @@ func (d *document) endToEnd(o cmdline.Options, list []pipeline, runs map[string]
 		group.bars = append(group.bars, chartBar{p.name, rangeOf(cpus(runs[p.name])).median})
 	}
 	d.chart = append(d.chart, group)
-	d.printf("\n## The built Collector under load\n\nW1 over OTLP/HTTP protobuf, %d connections as fast as they are answered, %d events a run after %d to warm up, a sink in a process of its own. "+
-		"Each run is a process of its own that starts for the first time, with nothing on disk, and %s. Collections are those of a run; peak is the highest resident memory of any run; lost is the sum.\n",
+	d.printf("\n## The built Collector under load\n\nW1 over OTLP/HTTP protobuf; %d connections, each sending its next request as soon as the last one is answered; %d events per run after %d to warm up; the sink is a process of its own. "+
+		"Each run is a new process with nothing on disk, and %s. Collections are per run; peak is the highest resident memory of any run; lost is the sum over all runs.\n",
 		loadConnections, loadFactor*o.Batches*batchSize, warmBatches*batchSize, strings.Join(goDefault, " "))
 	d.loads(plain, runs)
 	against := func(base string) func(name string) ranged {
@@ -268,15 +268,15 @@ func (d *document) endToEnd(o cmdline.Options, list []pipeline, runs map[string]
 	d.targetRatio("whole / "+nothingName, against(nothingName)(wholeName), 1.45, false)
 	d.targetRatio("whole / "+jsonName, against(jsonName)(wholeName), 0.38, false)
 	d.targetRatio("with the ledger and receipts / without de-duplication", against(bareName)(wholeName), 1.15, false)
-	d.targetRatio("with a tap that nobody watches / whole", against(wholeName)(tapName), 1.03, false)
-	d.targetRatio("with a tap that is watched / whole", against(wholeName)(watchedName), 1.08, false)
+	d.targetRatio("with an unwatched tap / whole", against(wholeName)(tapName), 1.03, false)
+	d.targetRatio("with a watched tap / whole", against(wholeName)(watchedName), 1.08, false)
 	d.targetRatio("with diagnostics / whole", against(wholeName)(countedName), 1.08, false)
 	if o.Before != "" {
 		r := against(beforeName)(wholeName)
 		d.printf("\nwhole / %s: %.3g (%.3g..%.3g).\n", beforeName, r.median, r.low, r.high)
 	}
-	d.printf("\n### At equal heap\n\nHow often a Collector collects depends on what it keeps alive: who keeps nothing collects all the time, and pays for it. So the same once more with %s, where all "+
-		"collect when they have used as much. These ratios have no target.\n", strings.Join(equalHeap, " "))
+	d.printf("\n### At equal heap\n\nHow often Go collects garbage depends on how much is live: a Collector that keeps almost nothing collects all the time, and pays for it. So the same pipelines run again with %s, where all of "+
+		"them collect at the same heap size. These ratios have no target.\n", strings.Join(equalHeap, " "))
 	d.loads(equal, runs)
 }
 
@@ -300,7 +300,7 @@ func garbage(o cmdline.Options, d *document) (err error) {
 	if err != nil {
 		return err
 	}
-	d.printf("\n%d events under full load by %d connections, with `GOMEMLIMIT=800MiB`:\n", loadFactor*o.Batches*batchSize, loadConnections)
+	d.printf("\n%d events over %d connections at full load, with `GOMEMLIMIT=800MiB`:\n", loadFactor*o.Batches*batchSize, loadConnections)
 	d.loads(names, runs)
 	return nil
 }

@@ -67,7 +67,7 @@ var transformStatements = []any{
 // transformW1 is the mapping of W1 as a user would write it in OTTL. It cannot remember, so it drops
 // no repeats and numbers no transitions; it cannot loop over a map, so it cannot do W2.
 func transformW1() (contender, component.Component, error) {
-	return processorContender("transform (OTTL)", "drops no repeats", transformprocessor.NewFactory(), map[string]any{
+	return processorContender("transform (OTTL)", "does not drop repeats", transformprocessor.NewFactory(), map[string]any{
 		"error_mode": "propagate",
 		"log_statements": []any{map[string]any{
 			"context":    "log",
@@ -104,14 +104,14 @@ func dedupW3() (contender, component.Component, error) {
 	var err error
 	r.Logs, err = r.start()
 	return contender{
-		name: "log_dedup (user, flag, variant)", note: "maps nothing; delays; overwrites the time; allocations without the end of its interval",
+		name: "log_dedup (user, flag, variant)", note: "no mapping; delays records and overwrites their time; allocations exclude the end of its interval",
 		consume: func(ctx context.Context, logs plog.Logs) error { return r.ConsumeLogs(ctx, logs) }, flush: r.flush,
 	}, r, err
 }
 
 // clone is what a pipeline pays for a processor that changes data it shares: a floor of its kind.
 func clone() contender {
-	return contender{name: "copy of the batch (plog clone)", note: "a limit, not a processor", consume: func(_ context.Context, logs plog.Logs) error {
+	return contender{name: "copy of the batch (plog clone)", note: "a lower bound, not a processor", consume: func(_ context.Context, logs plog.Logs) error {
 		logs.CopyTo(plog.NewLogs())
 		return nil
 	}}
@@ -119,5 +119,5 @@ func clone() contender {
 
 // decode is the receiver's own cost for the same bytes.
 func decode() contender {
-	return contender{name: "decoding the same bytes", note: "what the receiver does before us", decode: true}
+	return contender{name: "decoding the same bytes", note: "what the receiver does first", decode: true}
 }

@@ -25,8 +25,8 @@ func queuedEvents(d *document, to *sink) (err error) {
 	if err := to.setAway(true); err != nil {
 		return err
 	}
-	d.printf("\n## Heap of an event that waits in the queue\n\n%d events of W1 in memory, decoded and shaped as in a Collector, while the other end is away.\n\n"+
-		"| | heap bytes an event | note |\n|---|--:|---|\n", queuedBatches*batchSize)
+	d.printf("\n## Heap per queued event\n\n%d W1 events in an in-memory queue, decoded and shaped as in a Collector, while the other end is down.\n\n"+
+		"| | heap bytes per event | note |\n|---|--:|---|\n", queuedBatches*batchSize)
 	var perEvent []float64
 	for _, one := range []struct {
 		name, note string
@@ -48,7 +48,7 @@ func queuedEvents(d *document, to *sink) (err error) {
 		d.printf("| %s | %.0f | %s |\n", one.name, taken, one.note)
 		perEvent = append(perEvent, taken)
 	}
-	d.target("Heap bytes of a queued event", perEvent[0], 750)
+	d.target("Heap bytes per queued event", perEvent[0], 750)
 	return to.setAway(false)
 }
 

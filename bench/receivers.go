@@ -53,7 +53,7 @@ func receiverSuite(o cmdline.Options, d *document) error {
 		return err
 	}
 	d.suite("Receive 1,000 events as Amplitude's SDKs send them, HTTP client and loopback included", results)
-	d.printf("\nBodies: %d kB of Amplitude's API, %d kB of OTLP JSON, %d kB of protobuf.\n", len(upload)>>10, len(asJSON)>>10, len(asProto)>>10)
+	d.printf("\nSize of the bodies: %d kB in Amplitude's format, %d kB in OTLP JSON, %d kB in OTLP protobuf.\n", len(upload)>>10, len(asJSON)>>10, len(asProto)>>10)
 	return nil
 }
 

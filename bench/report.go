@@ -34,7 +34,7 @@ func (d *document) printf(format string, args ...any) {
 
 // suite writes the table of one workload; the first result is what the others are compared with.
 func (d *document) suite(title string, results []figures) {
-	d.printf("\n## %s\n\n| | CPU ns/record | range | times the first row | range | collections a million | allocations | bytes | note |\n|---|--:|---|--:|---|--:|--:|--:|---|\n", title)
+	d.printf("\n## %s\n\n| | CPU ns/record | range | times the first row | range | collections per million | allocations | bytes | note |\n|---|--:|---|--:|---|--:|--:|--:|---|\n", title)
 	group := chartGroup{name: title}
 	for i := range results {
 		r := &results[i]

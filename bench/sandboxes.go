@@ -28,8 +28,8 @@ var pageRequests = []string{
 
 // sandboxGrowth fills sandboxes with events, and asks what their page asks.
 func sandboxGrowth(o cmdline.Options, d *document) error {
-	d.printf("\n## The sandbox and its page\n\nW1's events, posted %d a request to a sandbox that keeps all of them; by itself it keeps the last %d. Then what its page asks for: the median of the "+
-		"rounds, in milliseconds of CPU.\n\n| events kept | CPU ns an event | heap bytes an event |", batchSize, sandbox.DefaultRetention().Events)
+	d.printf("\n## The sandbox and its page\n\nW1's events, posted %d per request to a sandbox that keeps all of them; by default it keeps the last %d. The other columns are requests that its page makes: "+
+		"CPU time in milliseconds, the median of the rounds.\n\n| events kept | CPU ns/event | heap bytes per event |", batchSize, sandbox.DefaultRetention().Events)
 	for _, path := range pageRequests {
 		d.printf(" `%s` |", path)
 	}

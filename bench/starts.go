@@ -70,9 +70,9 @@ func starts(o cmdline.Options, d *document) (err error) {
 			}
 		}
 	}
-	d.printf("\n## First start, clean start, and after a kill\n\nQueue and memory on disk, without fsync. A process took %d exposures and was stopped or killed. The next one gets the same again, which are repeats. "+
-		"Then it, and one that starts for the first time, get as many new ones, of the same persons and flags a day later.\n\n"+
-		"| | listens after, s | range | CPU ns a repeat | events that arrive for a repeat |\n|---|--:|---|--:|--:|\n", o.Batches*batchSize)
+	d.printf("\n## First start, clean start, and after a kill\n\nQueue and memory on disk, without fsync. One process took %d exposures and was stopped or killed. The next one gets the same exposures again, as repeats. "+
+		"Then that process, and one with an empty disk, get as many new exposures, of the same users and flags a day later.\n\n"+
+		"| | time to listen, s | range | CPU ns per repeat | events delivered per repeat |\n|---|--:|---|--:|--:|\n", o.Batches*batchSize)
 	for _, kind := range kinds {
 		r := rangeOf(seconds[kind])
 		d.printf("| %s | %.2f | %.2f..%.2f | ", kind, r.median, r.low, r.high)
@@ -83,9 +83,9 @@ func starts(o cmdline.Options, d *document) (err error) {
 			d.printf("| |\n")
 		}
 	}
-	d.printf("\nThe new ones:\n")
+	d.printf("\nThe new exposures:\n")
 	d.loads(kinds, fresh)
-	d.printf("\nThe targets of this page are for a first start and a clean one. After a kill no value that Amplitude holds is trusted, so that a repeat sets the property again, by a `$identify`, once for each person and flag.\n")
+	d.printf("\nThe targets on this page hold for a first start and for one after a clean stop. After a kill, the processor does not trust its record of what Amplitude holds, so the first repeat for each user and flag sets the property again with a `$identify`.\n")
 	return nil
 }
 
@@ -121,9 +121,9 @@ func queueOnDisk(o cmdline.Options, d *document) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.stop()) }()
-	d.printf("\n## A queue on disk\n\nW1's events come while Amplitude is away, are kept on disk without fsync, and go out when it is back. Starts are those with the queue full. " +
-		"The peak includes the pages of the file that are mapped into memory, which the system takes back when it needs them.\n\n" +
-		"| events in the queue | bytes on disk an event | CPU ns an event to keep it | peak MiB | start after a clean stop, s | after a kill, s | CPU ns an event to deliver it | events/s | lost |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	d.printf("\n## A queue on disk\n\nW1's events arrive while Amplitude is down, wait on disk (without fsync), and are delivered when it is back. The starts are with a full queue. " +
+		"The peak includes the memory-mapped pages of the file, which the system reclaims when it needs them.\n\n" +
+		"| events in the queue | bytes on disk per event | CPU ns/event to store | peak MiB | start after a clean stop, s | start after a kill, s | CPU ns/event to deliver | events/s delivered | lost |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for n := 10_000; n <= o.Events; n *= 10 {
 		if err := inFolder(func(folder string) error { return queueOf(o, d, to, folder, n) }); err != nil {
 			return fmt.Errorf("%d events: %w", n, err)

@@ -36,9 +36,9 @@ var parts = []struct{ name, what string }{
 	{Garbage, "the built Collector with several settings of the garbage collector; written to operations.md"},
 	{Starts, "the built Collector after a first start, a clean stop and a kill"},
 	{Growth, "CPU against attributes, flags, properties and the size of batches"},
-	{Persons, "CPU and memory against the persons that are remembered"},
-	{Queue, "a queue on disk of up to -events events: its size, and how long a start takes"},
-	{Sandbox, "the sandbox with up to -events events: what its page asks for"},
+	{Persons, "CPU and memory against the number of users in memory"},
+	{Queue, "a queue on disk of up to -events events: its size, and how long a start takes with it"},
+	{Sandbox, "the sandbox with up to -events events: the requests of its page"},
 }
 
 // maxRecords is how many records of a workload are fresh: see workload.go.
@@ -69,7 +69,7 @@ func Parse(arguments []string, w io.Writer) (Options, error) {
 	set.SetOutput(w)
 	set.IntVar(&o.Rounds, "rounds", 7, "interleaved rounds")
 	set.IntVar(&o.Batches, "batches", 100, "batches of 1,000 records in a round, in one process; the built Collector gets twice as many")
-	set.IntVar(&o.Persons, "persons", 10_000_000, "largest number of persons that are remembered")
+	set.IntVar(&o.Persons, "persons", 10_000_000, "largest number of users in memory")
 	set.IntVar(&o.Events, "events", 1_000_000, "largest number of events in a queue on disk and in the sandbox")
 	set.StringVar(&o.Collector, "collector", "", "the built Collector; without it nothing is measured end to end")
 	set.StringVar(&o.Before, "before", "", "a built Collector of another commit, to compare with in the part "+Collector)
@@ -77,9 +77,9 @@ func Parse(arguments []string, w io.Writer) (Options, error) {
 	set.BoolVar(&o.Sink, "sink", false, "be the other end, for the measurements themselves")
 	only := set.String("parts", "", "measure only these, separated by commas")
 	set.Usage = func() {
-		_, _ = fmt.Fprintf(w, "make bench BENCH='flags': a whole run takes about 20 minutes of two quiet cores. Flags:\n")
+		_, _ = fmt.Fprintf(w, "make bench BENCH='flags': a full run takes about 20 minutes on two quiet cores. Flags:\n")
 		set.PrintDefaults()
-		_, _ = fmt.Fprintf(w, "Parts, each of which renews its own part of the pages:\n")
+		_, _ = fmt.Fprintf(w, "Parts, each of which renews its own block of the pages:\n")
 		for _, part := range parts {
 			_, _ = fmt.Fprintf(w, "  %-10s %s\n", part.name, part.what)
 		}

@@ -61,9 +61,9 @@ func tiersOf(f figures, n int) int { return len(f[strconv.Itoa(n)])/2 - 1 }
 
 func (p *page) figures() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s users with one exposure each in requests of %s by %d senders, queue and memory on disk without fsync, then the same again as repeats. Senders, Collectors, broker and "+
+	fmt.Fprintf(&b, "%s\n%s users with one exposure each, in requests of %s from %d senders, queue and memory on disk without fsync; then the same exposures again, as repeats. Senders, Collectors, broker and "+
 		"a sink that only counts share the machine. Medians of the rounds; CPU in seconds per million records, tier by tier.\n\n"+
-		"| | processes that send to Amplitude | new exposures/s | CPU | repeats/s | CPU |\n|---|--:|--:|--:|--:|--:|\n", p.stamp, docblock.Grouped(subjects), docblock.Grouped(post), senders)
+		"| | processes sending to Amplitude | new exposures/s | CPU | repeats/s | CPU |\n|---|--:|--:|--:|--:|--:|\n", p.stamp, docblock.Grouped(subjects), docblock.Grouped(post), senders)
 	for i, l := range layouts {
 		name := l.name
 		if l.tiers != "" {
@@ -73,14 +73,14 @@ func (p *page) figures() string {
 			fmt.Fprintf(&b, "| %s | %d |%s\n", name, n, row(p.layouts[i], n, tiersOf(p.layouts[i], n)))
 		}
 	}
-	b.WriteString("\nReplicas that share a Redis, users divided by the senders:\n\n| replicas | new exposures/s | CPU | repeats/s | CPU | CPU of Redis | keys a subject | bytes in Redis a subject |\n|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("\nReplicas that share a Redis, users divided by the senders:\n\n| replicas | new exposures/s | CPU | repeats/s | CPU | CPU of Redis | keys per subject | bytes in Redis per subject |\n|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, n := range processes {
 		key := strconv.Itoa(n)
 		fmt.Fprintf(&b, "| %d |%s %.1f | %.2f | %.0f |\n", n, row(p.redis, n, 1), p.redis.median(key, 4), p.redis.median(key, 5), p.redis.median(key, 6))
 	}
-	fmt.Fprintf(&b, "\n| bytes | |\n|---|--:|\n| memory of a process, for each property with its first subject ([how](deduplication.md#memory)) | %d |\n"+
-		"| memory on disk, for each subject | %.0f |\n| queue on disk, for each waiting event | %.0f |\n"+
-		"| Kafka, for each event, repeats included: as it is, and with `zstd` (these are much alike) | %.0f, %.0f |\n\nA message of Kafka has %.1f events here.\n",
+	fmt.Fprintf(&b, "\n| bytes | |\n|---|--:|\n| memory of a process, per property with its first subject ([details](deduplication.md#memory)) | %d |\n"+
+		"| memory on disk, per subject | %.0f |\n| queue on disk, per waiting event | %.0f |\n"+
+		"| Kafka, per event, repeats included: uncompressed, and with `zstd` (these events are very similar) | %.0f, %.0f |\n\nA Kafka message holds %.1f events here.\n",
 		bytesOfProperty, p.memory, p.queue, p.topic, p.topicPacked, p.eventsOfMessage)
 	return b.String()
 }
@@ -118,13 +118,13 @@ func (p *page) sizing() string {
 	line("mean, peak", func(n float64) string { return docblock.Grouped(n/day) + "/s, " + docblock.Grouped(n/day*peak) + "/s" })
 	line("events to Amplitude at the peak", func(n float64) string { return docblock.Grouped(n/day*peak*(1-repeats)) + "/s" })
 	line(fmt.Sprintf("CPU at the peak, %.1f s per million", alone), cores(alone))
-	line(fmt.Sprintf("CPU of edges or a front before it, at most %.0f s per million", before), cores(before))
+	line(fmt.Sprintf("CPU of the edges or the front before it, at most %.0f s per million", before), cores(before))
 	line(fmt.Sprintf("CPU of gateways behind Kafka, %.0f s per million", kafka), cores(kafka))
-	line("subjects of a day", func(n float64) string { return docblock.Grouped(n*(1-repeats)/1e6) + " million" })
-	line(fmt.Sprintf("`max_entries`, %d times that, all replicas together: memory", subjectsKept), bytes((1-repeats)*subjectsKept*bytesOfProperty))
-	line("Redis, if each day has the same subjects (others every day: up to 7 times)", bytes((1-repeats)*redis))
-	line("queue on disk, for an hour's outage at the mean", bytes((1-repeats)*p.queue/24))
-	line("Kafka, a day's retention, one copy: as it is, with `zstd`", func(n float64) string { return size(n*p.topic) + ", " + size(n*p.topicPacked) })
+	line("subjects per day", func(n float64) string { return docblock.Grouped(n*(1-repeats)/1e6) + " million" })
+	line(fmt.Sprintf("memory of all replicas together, with `max_entries` at %d times that", subjectsKept), bytes((1-repeats)*subjectsKept*bytesOfProperty))
+	line("Redis, if every day has the same subjects (if all are new every day, up to 7 times that)", bytes((1-repeats)*redis))
+	line("queue on disk, for an hour's outage at the mean rate", bytes((1-repeats)*p.queue/24))
+	line("Kafka, a day's retention, one copy: uncompressed, with `zstd`", func(n float64) string { return size(n*p.topic) + ", " + size(n*p.topicPacked) })
 	return b.String()
 }
 
@@ -163,7 +163,7 @@ func TestPage(t *testing.T) {
 		"| edges, each with a gateway: edges + gateways | 4 | 1,000 | 20.0 + 10.0 | 9,000 | 10.0 + 5.0 |",
 		"| an edge, Kafka, and gateways: edge + broker + gateways | 2 | 1,000 | 20.0 + 1.0 + 100.0 | 9,000 | 10.0 + 1.0 + 10.0 |",
 		"| 2 | 1,000 | 10.0 | 9,000 | 5.0 | 7.0 | 2.00 | 200 |",
-		"| queue on disk, for each waiting event | 360 |",
+		"| queue on disk, per waiting event | 360 |",
 	} {
 		assert.Contains(t, page, line+"\n")
 	}
@@ -171,11 +171,11 @@ func TestPage(t *testing.T) {
 	for _, line := range []string{
 		"| mean, peak | 116/s, 347/s | 1,157/s, 3,472/s | 11,574/s, 34,722/s |",
 		"| CPU at the peak, 6.0 s per million | 0.0021 cores | 0.021 cores | 0.21 cores |",
-		"| CPU of edges or a front before it, at most 12 s per million | 0.0042 cores | 0.042 cores | 0.42 cores |",
+		"| CPU of the edges or the front before it, at most 12 s per million | 0.0042 cores | 0.042 cores | 0.42 cores |",
 		"| CPU of gateways behind Kafka, 28 s per million | 0.0097 cores | 0.097 cores | 0.97 cores |",
-		"| `max_entries`, 2 times that, all replicas together: memory | 0.28 GB | 2.8 GB | 28 GB |",
-		"| Kafka, a day's retention, one copy: as it is, with `zstd` | 3 GB, 0.3 GB | 30 GB, 3 GB | 300 GB, 30 GB |",
-		"| queue on disk, for an hour's outage at the mean | 30 MB | 0.3 GB | 3 GB |",
+		"| memory of all replicas together, with `max_entries` at 2 times that | 0.28 GB | 2.8 GB | 28 GB |",
+		"| Kafka, a day's retention, one copy: uncompressed, with `zstd` | 3 GB, 0.3 GB | 30 GB, 3 GB | 300 GB, 30 GB |",
+		"| queue on disk, for an hour's outage at the mean rate | 30 MB | 0.3 GB | 3 GB |",
 	} {
 		assert.Contains(t, sizes, line+"\n")
 	}
