@@ -76,6 +76,13 @@ func TestRules(t *testing.T) {
 			{"u", "", f("A"), 1, 1, sendsEvent, "f"},
 			{"u", "", f("A"), 2, 1, sendsNothing, ""},
 		},
+		// The event sets the property and a $identify follows it, on a later day as well as on the same one.
+		"another on a new day": {
+			{"u", "", f("A"), 0, 0, sendsEvent, "f"},
+			{"u", "", f("B"), 1, 1, sendsBoth, "f/f"},
+			{"u", "", f("B"), 2, 1, sendsNothing, ""},
+			{"u", "", f("B"), 3, 2, sendsEvent, "f"},
+		},
 		"a late one completes the history": {
 			{"u", "", f("A"), 5, 0, sendsEvent, "f"},
 			{"u", "", f("B"), 0, 0, sendsEvent, ""},
