@@ -151,10 +151,10 @@ func goroutines(t *testing.T, w *world) int {
 
 func soakReport(samples []sample, begin time.Time, length time.Duration, capacity, rate float64, events, fresh, final int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Soak\n\nWritten by `make soak`. One Collector with queue and de-duplication state on disk and a Redis beside it, its senders "+
-		"and its far side on the same machine: %s. Begun %s.\n\n", machine(), begin.UTC().Format("2006-01-02 15:04 MST"))
-	fmt.Fprintf(&b, "Length %s; it can take %.0f exposures/s here, and was sent %.0f/s (80 %% was aimed at); %d events expected, all stored once. "+
-		"Goroutines: %d after the warm-up, %d at the end.\n\n", length, capacity, rate, events, fresh, final)
+	fmt.Fprintf(&b, "# Soak\n\nWritten by `make soak`. One Collector, with its queue and de-duplication state on disk and a Redis; the senders and the sandbox "+
+		"run on the same machine: %s. Started %s.\n\n", machine(), begin.UTC().Format("2006-01-02 15:04 MST"))
+	fmt.Fprintf(&b, "In %s, it was sent %.0f exposures/s (80 %% of what it can take here, %.0f/s, was the aim). All %d expected events were stored once. "+
+		"Goroutines: %d after the warm-up, %d at the end.\n\n", length, rate, capacity, events, fresh, final)
 	b.WriteString("| after | acknowledged | resident MB | heap MB | file descriptors | threads | queue |\n|--:|--:|--:|--:|--:|--:|--:|\n")
 	for i, s := range samples {
 		if i%max(1, len(samples)/15) == 0 || i == len(samples)-1 {
