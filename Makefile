@@ -1,4 +1,4 @@
-# Every target that somebody needs, in groups by what they are here for. `make` alone lists them.
+# Every target, grouped by purpose. `make` alone lists them.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -8,15 +8,15 @@ TOOL    := $(GO) tool -modfile=internal/tools/go.mod
 SECURITY := $(GO) tool -modfile=internal/tools/security/go.mod
 LINT    := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
 GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@v2.15.1
-# What the caller exported for programs of their own does not reach ours: see internal/cleanenv. Its proxies stay, for
-# compilers and package managers; what starts a program takes them away.
+# Variables that the caller has exported don't reach our programs: see internal/cleanenv. Proxies stay, for compilers and
+# package managers, and are removed where a program is started.
 OURS    := $(shell sed -e '/^$$/d' -e '/^\#/d' -e 's/\*$$/%/' internal/cleanenv/variables.txt)
 unexport $(filter-out HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY,$(filter $(OURS),$(.VARIABLES)))
 # A go.work in a folder above would exclude our modules.
 export GOWORK := off
-# Continuous integration exports RERUN_FAILS, a file, so that tests that fail run once more and the file names them.
+# Continuous integration exports RERUN_FAILS, the file that lists the tests that failed and were rerun.
 GOTEST  := $(if $(RERUN_FAILS),$(CURDIR)/tools/rerun/rerun.sh,$(GO) test)
-# $(call npm-test,FOLDER): the same for tests in Node.js, where all of the folder run again.
+# $(call npm-test,FOLDER): the same for Node.js tests, where all tests of the folder are rerun.
 npm-test = cd $(1) && { npm test$(if $(RERUN_FAILS), || { echo "==> $(1) failed and runs once more"; npm test && echo "$(1)" >>"$(RERUN_FAILS)"; }); }
 BINARY  := bin/otelcol-amplitude
 # go.mod requires the oldest core that the components work with; this is what we build and ship.
@@ -26,9 +26,9 @@ COMMANDS := bin/otelcol-amplitude-explain bin/otelcol-amplitude-replay
 PACKAGE := ./...
 RUN     :=
 BASE    :=
-# Modules of their own, so that who takes the components does not get what these require.
+# Separate modules, so that using the components doesn't pull in what these require.
 MODULES := examples bench
-# What distributions build in, and the commands beside it.
+# What distributions include, and the commands.
 COMPONENTS := $(patsubst %,./%/...,$(wildcard processor exporter connector extension receiver internal sandbox cmd))
 
 # What the Collector is built from: when none of it is newer than the binary, there is nothing to do.
@@ -42,32 +42,32 @@ help: ## List the targets
 ##@ Try
 
 .PHONY: run
-run: $(BINARY) bin/shop-go bin/demo ## Start the Collector with a local Amplitude and drive a small shop through it (ONCE=1: stop after it)
+run: $(BINARY) bin/shop-go bin/demo ## Start the Collector with a local Amplitude and drive a small shop through it (ONCE=1: then stop)
 	@bin/demo $(if $(ONCE),-once)
 
 .PHONY: shop-node
-shop-node: $(BINARY) bin/demo examples/shop-node/node_modules/.package-lock.json ## The same with a shop in Node.js, which stays open for you (ONCE=1: stop after its visitors)
+shop-node: $(BINARY) bin/demo examples/shop-node/node_modules/.package-lock.json ## The same with a shop in Node.js, which stays open for you (ONCE=1: stop once its visitors are done)
 	@bin/demo -shop $@ $(if $(ONCE),-once)
 
 .PHONY: shop-web
-shop-web: $(BINARY) bin/demo examples/shop-web/node_modules/.package-lock.json $(if $(ONCE),e2e/browser/node_modules/.package-lock.json) ## The same with a page whose visitor is you (ONCE=1: Chromium is, and it stops)
+shop-web: $(BINARY) bin/demo examples/shop-web/node_modules/.package-lock.json $(if $(ONCE),e2e/browser/node_modules/.package-lock.json) ## The same with a web page that you visit (ONCE=1: Chromium visits it, then everything stops)
 	@bin/demo -shop $@ $(if $(ONCE),-once)
 
 .PHONY: check-amplitude
-check-amplitude: need-go ## Ask a project of yours what docs/assumptions.md assumes (API_KEY=… SECRET_KEY=… REGION=eu ONLY=gzip,bytes HEAVY=1 RUN=… SERVER=http://…)
+check-amplitude: need-go ## Check the assumptions of docs/assumptions.md against your Amplitude project (API_KEY=… SECRET_KEY=… REGION=eu ONLY=gzip,bytes HEAVY=1 RUN=… SERVER=http://…)
 	@$(GO) run ./tools/assumptions $(if $(REGION),-region '$(REGION)') $(if $(SERVER),-server '$(SERVER)') $(if $(ONLY),-only '$(ONLY)') $(if $(HEAVY),-heavy) $(if $(RUN),-run '$(RUN)')
 
 ##@ Develop
 
 .PHONY: build
-build: $(BINARY) $(COMMANDS) ## Build the Collector to bin/otelcol-amplitude, and beside it the commands that explain its decisions and send dead letters again
+build: $(BINARY) $(COMMANDS) ## Build bin/otelcol-amplitude, and the commands that explain its decisions and replay dead letters
 
 .PHONY: quick
-quick: need-go ## Test the packages that differ from main and what imports them, without race detector and end-to-end tests (BASE=origin/main)
+quick: need-go ## Test the packages that differ from main and those that import them, without the race detector and the end-to-end tests (BASE=origin/main)
 	@$(GO) run ./tools/quick $(if $(BASE),-base '$(BASE)')
 
-# All tests need everything. Of a single package only end-to-end tests need the built programs; another tool that is
-# missing is named by the test.
+# All tests together need everything. For a single package, only end-to-end tests need the built programs; a test that misses
+# another tool says so.
 MODULE := $(strip $(foreach module,$(MODULES),$(if $(filter ./$(module) ./$(module)/%,$(PACKAGE)),$(module))))
 .PHONY: test
 test: need-go $(if $(filter ./...,$(PACKAGE)),need-test-tools) $(if $(filter ./... ./e2e%,$(PACKAGE)),$(BINARY) $(COMMANDS) bin/shop-go bin/demo) ## Run all tests, unit and end to end, with the race detector (PACKAGE=./internal/amplitude RUN=TestName: those only)
@@ -75,13 +75,13 @@ test: need-go $(if $(filter ./...,$(PACKAGE)),need-test-tools) $(if $(filter ./.
 	$(if $(filter ./...,$(PACKAGE)),for module in $(MODULES); do (cd "$$module" && $(GOTEST) $(if $(RUN),-run '$(RUN)') ./...) || exit 1; done)
 
 .PHONY: generate
-generate: need-go ## Regenerate what is made from each metadata.yaml, references and schemas in docs, dashboard and alerts
+generate: need-go ## Regenerate what is generated from metadata.yaml, the references and schemas in docs, the dashboard and the alerts
 	$(GO) generate ./...
 
-# What a line of builder-config.yaml pins.
+# The version that a line of builder-config.yaml pins.
 PINNED   = $(shell sed -nE 's|.*$(1) (=> .* )?(v[0-9.]+)$$|\2|p' builder-config.yaml)
 .PHONY: newest
-newest: need-go ## Renew newest.mod, with which the commands are built: go.mod, with the versions of builder-config.yaml
+newest: need-go ## Update newest.mod, which the commands are built with: go.mod with the versions of builder-config.yaml
 	@sed -E -e 's|^go .*|go 1.26.0|' -e '/^\)/,$${/indirect/d}' \
 		-e 's|(go.opentelemetry.io/collector/\S+) v0\S+|\1 $(call PINNED,receiver/otlpreceiver)|' \
 		-e 's|(go.opentelemetry.io/collector/\S+) v1\S+|\1 $(call PINNED,provider/envprovider)|' \
@@ -100,7 +100,7 @@ lint: need-go ## Run the linters
 	$(LINT) run
 	for module in $(MODULES); do (cd "$$module" && $(GO) tool -modfile=../internal/tools/lint/go.mod golangci-lint run) || exit 1; done
 
-# What no Go test looks at. systemd-analyze is where systemd is; a unit cannot be checked without it.
+# What no Go test checks. Without systemd-analyze, which comes with systemd, the unit cannot be checked.
 .PHONY: lint-deploy
 lint-deploy: need-go $(BINARY) ## Check workflows, package scripts and the systemd unit
 	$(TOOL) actionlint
@@ -114,7 +114,7 @@ lint-deploy: need-go $(BINARY) ## Check workflows, package scripts and the syste
 	fi
 
 .PHONY: check
-check: need-go ## What has to hold before a change is merged: generated files current, formatted, linted, tested
+check: need-go ## Check everything that a change needs before it is merged: generated files, formatting, linters, tests
 	$(MAKE) generate
 	@git diff --exit-code --stat -- '*generated_*' '*documentation.md' '*/*/README.md' '**/internal/metadata*' docs/configuration.md docs/metrics.md docs/schema deploy || { echo "generated files are stale: commit what 'make generate' changed"; exit 1; }
 	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { echo "run 'make fmt'"; exit 1; }
@@ -126,12 +126,12 @@ check: need-go ## What has to hold before a change is merged: generated files cu
 	$(MAKE) chaos SECONDS=90
 
 .PHONY: screenshots
-screenshots: need-go ## Make the pictures of docs/images again, from the page as it is (needs Node.js and Chromium)
+screenshots: need-go ## Take the screenshots in docs/images again (needs Node.js and Chromium)
 	cd e2e/browser && npm ci --no-fund --no-audit && npm run screenshots
 
-# promtool and prometheus come out of Debian's package prometheus, without the service that the package would start.
+# promtool and prometheus are taken from Debian's package prometheus, without the service that the package would start.
 .PHONY: deps
-deps: ## Install the Debian packages that tests use (as root): redis-server, chromium, promtool, prometheus
+deps: ## Install the Debian packages that the tests use (as root): redis-server, chromium, promtool, prometheus
 	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "make deps installs Debian packages: run it as root on Debian or Ubuntu. Elsewhere install redis-server, promtool and Chromium yourself."; exit 1; }
 	apt-get update -qq
 	command -v redis-server >/dev/null && command -v chromium >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server chromium
@@ -146,7 +146,7 @@ e2e: need-test-tools $(BINARY) $(COMMANDS) bin/shop-go bin/demo ## Run the end-t
 	$(GO) test -count=1 -timeout 20m ./e2e/...
 
 .PHONY: bombs
-bombs: $(BINARY) ## Send requests that inflate a hundredfold to every shipped configuration, within the memory of its container (Linux)
+bombs: $(BINARY) ## Send decompression bombs to every shipped configuration, within the memory of its container (Linux)
 	SHIPPED=all $(GOTEST) $(NEWEST) -count=1 -timeout 30m -run TestShippedConfigurationsSurviveBombs ./e2e
 
 .PHONY: web
@@ -156,17 +156,17 @@ web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk 
 	$(MAKE) shop-node ONCE=1
 	$(MAKE) shop-web ONCE=1
 
-# The tests of the documentation that take longer: with the commands of all pages, and a Collector with contributors' components.
+# The slower tests of the documentation: the commands of all pages, and a Collector with contrib components.
 .PHONY: docs-test
-docs-test: $(BINARY) $(COMMANDS) bin/shop-go bin/demo bin/otelcol-amplitude-scale bin/kafka ## Run every command, configuration and record of the README and docs/, and list links to elsewhere
+docs-test: $(BINARY) $(COMMANDS) bin/shop-go bin/demo bin/otelcol-amplitude-scale bin/kafka ## Run every command, configuration and record in the README and docs/, and list external links
 	$(GOTEST) -count=1 -tags docs -timeout 45m ./e2e/docs
 	@echo "links to elsewhere, which no test follows:"
 	@git ls-files '*.md' | grep -v testdata/ | xargs grep -ohE 'https?://[^][ )>"`]+' | grep -vE '//(127\.0\.0\.1|localhost)' | sort -u | sed 's/^/  /'
 
 # A run that ends in the middle of an input can report "context deadline exceeded" (go.dev/issue/48591):
-# without a failing input that is no finding.
+# without a failing input, that is not a finding.
 .PHONY: compat
-compat: need-go need-redis ## Prove the oldest and the newest core: unit tests, a distribution built in an empty folder, programs for every platform (SHORT=1: unit tests on the oldest, the demo for Windows)
+compat: need-go need-redis ## Test with the oldest and the newest core: unit tests, a distribution built in an empty directory, programs for every platform (SHORT=1: unit tests with the oldest, the demo for Windows)
 ifdef SHORT
 	$(GOTEST) -short -timeout 30m $(COMPONENTS)
 	GOOS=windows $(GO) -C examples vet ./demo
@@ -182,7 +182,7 @@ else
 endif
 
 .PHONY: fuzz
-fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a while (FUZZTIME=30s)
+fuzz: need-go ## Fuzz everything that reads foreign input, each target for a while (FUZZTIME=30s)
 	@mkdir -p bin; set -e -o pipefail; grep -rl --include='*_test.go' '^func Fuzz' processor exporter extension connector receiver internal cmd | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' "$$file"); do \
 			echo "==> $$target in $$(dirname "$$file")"; \
@@ -195,22 +195,22 @@ fuzz: need-go ## Fuzz everything that reads what others wrote, each target for a
 	done
 
 .PHONY: outcomes
-outcomes: $(BINARY) ## Send exposures and orders of USERS users (10,000) while everything fails, and look for an order that was lost, doubled or early
+outcomes: $(BINARY) ## Send exposures and orders of USERS users (10,000) while everything fails, and look for an order that was lost, duplicated, or ahead of its exposure
 	OUTCOME_USERS=$(or $(USERS),10000) $(GO) test -count=1 -v -timeout 30m -run TestOutcomesFollowExposures ./e2e
 
 .PHONY: chaos
-chaos: need-redis $(BINARY) bin/otelcol-amplitude-replay $(if $(RACE),$(BINARY)-race) ## Kill, cut off and refuse everything around the Collector, then look for a lost event (SECONDS=90, SEED=n repeats a run, RACE=1 looks for data races in the Collector too)
+chaos: need-redis $(BINARY) bin/otelcol-amplitude-replay $(if $(RACE),$(BINARY)-race) ## Kill and cut off everything around the Collector, then look for a lost event (SECONDS=90, SEED=n repeats a run, RACE=1 looks for data races in the Collector too)
 	E2E_COLLECTOR=$(if $(RACE),$(notdir $(BINARY))-race) CHAOS_SECONDS=$(or $(SECONDS),90) CHAOS_SEED=$(SEED) $(GO) test -count=1 -v -timeout 60m -run TestNothingIsLost ./e2e/chaos
 
-# An ordinary run plays 60 cases of each kind. Python's model of the rules is compared with where LEDGER_MODEL names its folder.
+# An ordinary run tries 60 cases of each kind. If LEDGER_MODEL names its directory, the Python model of the rules is compared too.
 .PHONY: ledger
-ledger: need-go ## Play random cases of de-duplication against its reference (CASES=10000 of each kind, SEED=n, KIND=overlap: only those)
+ledger: need-go ## Compare de-duplication with its reference implementation in random cases (CASES=10000 of each kind, SEED=n, KIND=overlap: only those)
 	LEDGER_CASES=$(or $(CASES),10000) LEDGER_SEED=$(or $(SEED),1) $(GO) test $(NEWEST) -count=1 -v -timeout 24h \
 		-run '^Test(Conformance|BeyondTheReference|Killed(BeforeItIsWritten|AtAnyWrite)|ReferenceIsTheModel)$$$(if $(KIND),/^$(KIND)$$)' \
 		./processor/amplitudeexperimentprocessor/internal/dedup
 
 .PHONY: soak
-soak: $(BINARY) ## Send 80 % of what the Collector can take and watch that nothing grows (MINUTES=30); writes docs/soak.md and docs/soak.svg
+soak: $(BINARY) ## Send 80 % of what the Collector can take, and check that nothing grows (MINUTES=30); writes docs/soak.md and docs/soak.svg
 	SOAK_MINUTES=$(or $(MINUTES),30) $(GO) test -count=1 -v -timeout 24h -run TestSoak ./e2e/chaos
 
 .PHONY: powercut
@@ -222,11 +222,11 @@ scale-test: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Run th
 	SCALE_SEED=$(SCALE_SEED) $(GOTEST) -count=1 -tags scale -timeout 30m $(if $(SHORT),-short) ./e2e/scale
 
 .PHONY: scale-bench
-scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Renew the figures and sizes of docs/scaling.md: 1, 2 and 4 processes, Redis, bytes on disk and in Kafka (10 minutes of a quiet machine; ROUNDS=1: once each)
+scale-bench: need-redis $(BINARY) bin/otelcol-amplitude-scale bin/kafka ## Measure the figures of docs/scaling.md again: 1, 2 and 4 processes, Redis, bytes on disk and in Kafka (10 minutes on a quiet machine; ROUNDS=1: once each)
 	SCALE_ROUNDS=$(ROUNDS) SCALE_DOCS=$(CURDIR)/docs $(GO) test -count=1 -v -tags scalebench -timeout 60m -run 'TestFigures|TestPage' ./e2e/scale
 
 .PHONY: bench
-bench: need-go ## Measure side by side with what else would do the job, in 20 minutes; renews docs/performance.md (BENCH=flags, BENCH=-h lists them)
+bench: need-go ## Measure the components next to the alternatives, in 20 minutes, and update docs/performance.md (BENCH=flags; BENCH=-h lists them)
 ifneq (,$(filter -h -help --help,$(BENCH)))
 	@cd bench && $(GO) run ./usage
 else
@@ -249,21 +249,21 @@ release-check: need-go ## Check .goreleaser.yaml (builds goreleaser the first ti
 	$(GORELEASER) check
 
 .PHONY: snapshot
-snapshot: need-go ## Build archives and packages of all platforms to dist/, without signing or publishing
+snapshot: need-go ## Build archives and packages for all platforms in dist/, without signing or publishing
 	$(GORELEASER) release --snapshot --clean --skip=publish,sign,sbom
 
 .PHONY: sbom
 sbom: $(BINARY) ## List everything inside the Collector, with licenses, as CycloneDX: bin/sbom.cdx.json
 	$(SECURITY) cyclonedx-gomod bin -json -output bin/sbom.cdx.json -version "$$($(BINARY) --version | awk '{print $$NF}')" $(BINARY)
 
-# The builder compiles some hundred packages the first time; it says what it is doing.
+# The first time, the builder compiles hundreds of packages, so it says what it is doing.
 $(BINARY): $(SOURCES) | need-go
 	@echo "==> building $(BINARY) (a few minutes the first time, seconds afterward)"
 	@mkdir -p bin
 	@$(TOOL) builder --config builder-config.yaml
 	@mv _build/otelcol-amplitude $@
 
-# The same with the race detector, from the sources that the builder has left.
+# The same with the race detector, from the sources that the builder generated.
 $(BINARY)-race: $(BINARY)
 	@echo "==> building $@ (a few minutes the first time)"
 	@cd _build && $(GO) build -race -o ../$@ .
@@ -290,7 +290,7 @@ bin/demo: $(wildcard examples/demo/*.go internal/cleanenv/*) examples/go.mod | n
 	@echo "==> building $@"
 	@$(GO) build -C examples -o ../$@ ./demo
 
-# npm writes this file last, when all that package-lock.json names is installed.
+# npm writes this file last, once everything in package-lock.json is installed.
 %/node_modules/.package-lock.json: %/package-lock.json %/package.json | need-node
 	@echo "==> installing what $*/package-lock.json names"
 	@cd $* && npm ci --no-fund --no-audit --loglevel=error
@@ -304,7 +304,7 @@ need-node:
 need-go:
 	@command -v $(GO) >/dev/null || { echo "make: '$(GO)' was not found: install Go 1.26 or newer from https://go.dev/dl/ and try again"; exit 1; }
 
-# Nothing is installed unasked.
+# Nothing is installed unless asked for.
 REDIS    := command -v redis-server >/dev/null || { echo "make: 'redis-server' was not found, which the tests of shared de-duplication run. Debian and Ubuntu: make deps, as root; macOS: brew install redis; others: https://redis.io/docs/latest/operate/oss_and_stack/install/"; false; }
 PROMTOOL := command -v promtool >/dev/null || { echo "make: 'promtool' was not found, which the tests of alerts and dashboard run. Debian and Ubuntu: make deps, as root; macOS: brew install prometheus; others: https://prometheus.io/download/"; false; }
 
@@ -312,7 +312,7 @@ PROMTOOL := command -v promtool >/dev/null || { echo "make: 'promtool' was not f
 need-redis:
 	@$(REDIS)
 
-# Both are looked for, so that one try tells all that is missing.
+# Both are checked, so that one run reports everything that is missing.
 .PHONY: need-test-tools
 need-test-tools:
 	@missing=0; { $(REDIS); } || missing=1; { $(PROMTOOL); } || missing=1; exit $$missing
