@@ -5,12 +5,12 @@ package main // import "github.com/otelcol-amplitude/otelcol-amplitude/tools/ass
 
 import "context"
 
-// row is one thing that is assumed of Amplitude.
+// row is one assumption about Amplitude.
 type row struct {
 	id string
 	// what is assumed, in a sentence; assumed is the same as ask or read puts it.
 	what, assumed string
-	// source is where it was read.
+	// source is where we read it.
 	source string
 	// otherwise is what follows for users of this product if it is not so.
 	otherwise string
@@ -33,7 +33,7 @@ var rows = []row{
 	{
 		id: "operators-on-events", assumed: "set",
 		turn: `{"event_operators": false}`, turned: "not set",
-		what:      "`$set` and `$unset` in `user_properties` work on every event, and not only on `$identify`.",
+		what:      "`$set` and `$unset` in `user_properties` work on every event, not only on `$identify`.",
 		source:    "All server SDKs of Amplitude Experiment send them on exposures and assignments; the HTTP V2 page says \"supported when event_type is $identify\".",
 		otherwise: "No exposure would set its user property. Use `exposure: {wire: raw}`, which leaves it to Amplitude, and do not send assignments.",
 		send: func(ctx context.Context, p *probe, user string) error {
@@ -57,7 +57,7 @@ var rows = []row{
 		turn: `{"unassigned_exposure": "unset"}`, turned: "no event, unset",
 		what:      "A `$exposure` without a variant is stored as an event and unsets the user property.",
 		source:    "The table of the Event tracking page. Comments in the sources of the JavaScript and iOS clients say that it is not stored and only unsets.",
-		otherwise: "With `exposure: {wire: raw}` un-exposures do not show as events; nothing changes for the default, `transformed`, whose events are sent as they are to be stored.",
+		otherwise: "With `exposure: {wire: raw}` un-exposures do not show as events; nothing changes for the default, `transformed`, whose events are sent in the form in which they are stored.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			set := identify(user, user+" set", event{"$set": event{experimentPrefix + flagKey: "a"}})
 			return p.all(ctx, []event{set}, []event{rawExposure(user, "$exposure", "2", "")})
@@ -71,7 +71,7 @@ var rows = []row{
 		turn: `{"impression_property": "none"}`, turned: "transformed, unset",
 		what:      "`$impression` becomes `[Experiment] Impression` and sets the user property.",
 		source:    "Tracking page of Amplitude Web Experiment.",
-		otherwise: "Impressions set nothing: send an exposure beside each.",
+		otherwise: "Impressions set nothing: send an exposure with each.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			return p.must(ctx, rawExposure(user, "$impression", "1", "a"))
 		},
@@ -82,7 +82,7 @@ var rows = []row{
 		turn: `{"property_order": "time"}`, turned: "the newer time",
 		what:      "Of two events that set a user property, the one that arrives last decides, whatever their times.",
 		source:    "Data backfill page, \"Data ingestion system\".",
-		otherwise: "Late records could not move a property back, and the processor need not keep them from it: harmless.",
+		otherwise: "Harmless: late records could not move a property back, and the processor would not have to prevent that.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			return p.all(ctx, []event{exposure(user, flagKey, "newer")}, []event{exposure(user, flagKey, "older", event{"time": hoursAgo(2)})})
 		},
@@ -93,9 +93,9 @@ var rows = []row{
 	{
 		id: "array-order", assumed: "the last",
 		turn: `{"events_in_order": false}`, turned: "the first",
-		what:      "Events of one request are processed in the order of their array, `$identify` among them.",
+		what:      "Events of one request are processed in array order, including `$identify`.",
 		source:    "HTTP V2 FAQ: events of a device are processed in the exact order in which they are received; the array is an inference.",
-		otherwise: "A property could end with the older of two values that were sent in one request. Report it: the exporter would have to send one event of a person at a time.",
+		otherwise: "A property could end up with the older of two values from one request. Please report it: the exporter would have to send the events of a person one at a time.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			return p.must(ctx, exposure(user, flagKey, "a"), identify(user, user+" b", event{"$set": event{experimentPrefix + flagKey: "b"}}),
 				exposure(user, flagKey, "c"), identify(user, user+" d", event{"$set": event{experimentPrefix + flagKey: "d"}}))
@@ -109,7 +109,7 @@ var rows = []row{
 		turn: `{"skip_user_properties_sync": false}`, turned: "changed",
 		what:      "`$skip_user_properties_sync` leaves the user property alone.",
 		source:    "HTTP V2 and data backfill pages.",
-		otherwise: "Late records and replays of old ones would move properties back: drop what is late in front of the processor.",
+		otherwise: "Late records and replays would move properties back: drop late records before the processor.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			return p.all(ctx, []event{exposure(user, flagKey, "a")}, []event{exposure(user, flagKey, "b", event{"$skip_user_properties_sync": true})})
 		},
@@ -122,7 +122,7 @@ var rows = []row{
 		turn: `{"dedupe_derived_device": false}`, turned: "twice",
 		what:      "Two events with the same `insert_id` and `user_id` and no `device_id` are one.",
 		source:    "HTTP V2 page: the key is insert_id and device_id, and a device_id that is missing is derived from user_id; that the derived one counts is an inference.",
-		otherwise: "A retry after an answer that was lost, and two replicas without a shared memory, would count a user's exposure twice: send a device_id.",
+		otherwise: "A retry after a lost answer, or two replicas without a shared memory, would count a user's exposure twice: send a device_id.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			return p.all(ctx, []event{exposure(user, flagKey, "a")}, []event{exposure(user, flagKey, "a")})
 		},
@@ -133,7 +133,7 @@ var rows = []row{
 		turn: `{"dedupe_key": "insert"}`, turned: "once",
 		what:      "Two events with the same `insert_id` on two devices are two.",
 		source:    "HTTP V2 page; the Batch page says insert_id alone.",
-		otherwise: "Nothing changes: our insert_id holds the device.",
+		otherwise: "Nothing changes: our insert_id contains the device.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			return p.all(ctx, []event{exposure(user, flagKey, "a", event{"device_id": user + "-1"})}, []event{exposure(user, flagKey, "a", event{"device_id": user + "-2"})})
 		},
@@ -143,7 +143,7 @@ var rows = []row{
 		id: "copies-event-id", assumed: "twice",
 		turn: `{"dedupe_event_id": true}`, turned: "once",
 		what:      "Two events of one device with the same `event_id` and time and different `insert_id`s are two.",
-		source:    "A get-started page names event_id, time and device_id as a second key; Amplitude's own SDKs send several events of a millisecond.",
+		source:    "A get-started page names event_id, time and device_id as a second key; Amplitude's own SDKs send several events with the same time.",
 		otherwise: "Applications must not set `amplitude.event_id` to a constant.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			same := event{"event_id": 1, "time": hoursAgo(1), "device_id": user + "-1"}
@@ -154,7 +154,7 @@ var rows = []row{
 	{
 		id: "copies-identify", assumed: "once",
 		turn: `{"dedupe_identify": false}`, turned: "twice",
-		what:      "Copies of an `$identify` are recognized by `insert_id` too.",
+		what:      "Copies of an `$identify` are also recognized by `insert_id`.",
 		source:    "Not found; Amplitude's SDKs put insert_id on it.",
 		otherwise: "Nothing changes: what the processor sends in an `$identify` can be repeated.",
 		send: func(ctx context.Context, p *probe, user string) error {
@@ -166,9 +166,9 @@ var rows = []row{
 	{
 		id: "all-or-nothing", assumed: "not stored",
 		turn: `{"partial_requests": true}`, turned: "stored",
-		what:      "Nothing of a request that gets a 400 is stored.",
-		source:    "Amplitude's SDKs send the events again that the answer does not name.",
-		otherwise: "Nothing changes: what is sent again has its insert_id.",
+		what:      "No part of a request that gets a 400 is stored.",
+		source:    "Amplitude's SDKs resend the events that the answer does not name.",
+		otherwise: "Nothing changes: events are resent with the same insert_id.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			a, err := p.send(ctx, exposure(user, flagKey, "a"), exposure(user, flagKey, "b", event{"time": "noon"}))
 			return refused(a, err)
@@ -178,9 +178,9 @@ var rows = []row{
 	{
 		id: "text-limit", assumed: "1024",
 		turn: `{"string_limit": 1050}`, turned: "1050",
-		what:      "Text longer than 1,024 characters is cut.",
+		what:      "Text longer than 1,024 characters is truncated.",
 		source:    "HTTP V2 page.",
-		otherwise: "The exporter cuts at the same length: nothing changes unless the number is smaller, which would cut ids.",
+		otherwise: "The exporter truncates at the same length: nothing changes unless the limit is lower, which would truncate ids.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			return p.must(ctx, exposure(user, flagKey, "a", event{"event_properties": event{propertyFlag: flagKey, "text": text(1100)}}))
 		},
@@ -191,7 +191,7 @@ var rows = []row{
 		turn: `{"null_properties": "set"}`, turned: "set",
 		what:      "A plain user property that is null changes nothing.",
 		source:    "Not found; Amplitude's SDKs leave null out.",
-		otherwise: "Nothing changes: the exporter sends none.",
+		otherwise: "Nothing changes: the exporter sends no null.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			return p.must(ctx, identify(user, user+" null", event{"check_amplitude_null": nil, "check_amplitude_text": "a"}))
 		},
@@ -203,9 +203,9 @@ var rows = []row{
 	{
 		id: "plain-last", assumed: "plain",
 		turn: `{"plain_properties": "first"}`, turned: "operator",
-		what:      "Of a plain user property and a `$set` of the same one in an event, the plain one stays.",
+		what:      "If an event has a plain user property and a `$set` of the same one, the plain one wins.",
 		source:    "A comment in the source of Amplitude's TypeScript SDK, which names the server's code; the Identify page forbids mixing them.",
-		otherwise: "An event with both, sent through the receiver `amplitude`, would leave another value than without a Collector. Amplitude's SDKs send none.",
+		otherwise: "An event with both, sent through the receiver `amplitude`, would set a different value than without a Collector. Amplitude's SDKs never send both.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			return p.must(ctx, identify(user, user+" plain", event{"$set": event{"check_amplitude_text": "operator"}, "check_amplitude_text": "plain"}))
 		},
@@ -219,7 +219,7 @@ var rows = []row{
 		turn: `{"big_numbers": "float64"}`, turned: "rounded",
 		what:      "Whole numbers beyond 2^53 are kept exactly.",
 		source:    "Not found.",
-		otherwise: "Large numbers in properties that `event_properties::include` lets pass lose digits: send them as text. Ids are always sent as text.",
+		otherwise: "Large numbers in properties that `event_properties::include` allows lose digits: send them as text. Ids are always sent as text.",
 		send: func(ctx context.Context, p *probe, user string) error {
 			return p.must(ctx, exposure(user, flagKey, "a", event{"event_properties": event{propertyFlag: flagKey, "number": int64(beyondFloat)}}))
 		},
@@ -233,7 +233,7 @@ var rows = []row{
 		turn: `{"invalid_key": "unauthorized"}`, turned: "401 Unauthorized",
 		what:      "A key that is not of a project in the region gets a 400 that begins with \"Invalid API key\".",
 		source:    "Reports by users of the Swift, Kotlin and TypeScript SDKs, which look for this text.",
-		otherwise: "The exporter holds the events and tries again all the same; the log would name the answer and not the key as the cause.",
+		otherwise: "The exporter would still keep the events and retry, but the log would not name the key as the cause.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.post(ctx, request{body: p.payload([]event{p.plain("invalid-key")}, event{"api_key": "0000000000000000" + "check-amplitude-"})})
 			return statusAnd(a, "Invalid API key"), err
@@ -242,9 +242,9 @@ var rows = []row{
 	{
 		id: "short-ids", assumed: "400 that names user_id",
 		turn: `{"v2": {"short_id_mode": "strip"}}`, turned: "accepted",
-		what:      "On HTTP V2 an id with fewer than 5 characters costs the request, although the other id is good.",
+		what:      "On HTTP V2, an id with fewer than 5 characters fails the request, even if the other id is good.",
 		source:    "Reports by users of the Kotlin and TypeScript SDKs; the page says that the id is removed.",
-		otherwise: "Nothing changes: the processor takes short ids for absent, and counts them.",
+		otherwise: "Nothing changes: the processor treats short ids as absent, and counts them.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.send(ctx, p.plain("short-ids", event{"user_id": "ab12", "device_id": p.id("short-ids")}))
 			return naming(a, "events_with_invalid_id_lengths"), err
@@ -253,7 +253,7 @@ var rows = []row{
 	{
 		id: "short-ids-batch", assumed: "accepted",
 		turn: `{"batch": {"short_id_mode": "reject"}}`, turned: "400 that names user_id",
-		what:      "On the batch API such an id is removed from its event.",
+		what:      "On the batch API, such an id is removed from its event.",
 		source:    "Batch page; a comment in RudderStack's source.",
 		otherwise: "Nothing changes, as above.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
@@ -267,7 +267,7 @@ var rows = []row{
 		turn: `{"min_id_length": 4}`, turned: "accepted",
 		what:      "The shortest id has 5 characters.",
 		source:    "HTTP V2 page.",
-		otherwise: "Set `min_id_length` of the exporter and `identity: {min_id_length: …}` of the processor to the number.",
+		otherwise: "Set `min_id_length` of the exporter and `identity: {min_id_length: …}` of the processor to the actual length.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.send(ctx, p.plain("id-length", event{"user_id": p.run[len(p.run)-4:]}))
 			return naming(a, "events_with_invalid_id_lengths"), err
@@ -277,8 +277,8 @@ var rows = []row{
 		id: "refused-id", assumed: "400 that names no event",
 		turn: `{"invalid_id_indexed": true}`, turned: "400 that names user_id",
 		what:      "The 400 for an id such as `none` does not say which event has it.",
-		source:    "A report by a user of the TypeScript SDK, whose retries only this explains.",
-		otherwise: "The exporter drops the event that is named, with one request fewer.",
+		source:    "A report by a user of the TypeScript SDK, whose retries nothing else explains.",
+		otherwise: "The exporter drops the event that is named, and saves a request.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.send(ctx, p.plain("refused-id", event{"user_id": "none", "device_id": p.id("refused-id")}))
 			return naming(a, "events_with_invalid_fields"), err
@@ -287,8 +287,8 @@ var rows = []row{
 	{
 		id: "empty-id", assumed: "accepted",
 		turn: `{"empty_id": "invalid"}`, turned: "400",
-		what:      "An empty `device_id` beside a `user_id` is no id.",
-		source:    "Samples of the data backfill page have it; the HTTP V2 page lists the empty text among the refused ids.",
+		what:      "An empty `device_id` next to a `user_id` counts as absent.",
+		source:    "Samples of the data backfill page have it; the HTTP V2 page lists the empty string among the refused ids.",
 		otherwise: "Nothing changes: the exporter leaves empty ids out.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.send(ctx, p.plain("empty-id", event{"device_id": ""}))
@@ -323,7 +323,7 @@ var rows = []row{
 		turn: `{"dedupe_counts_as_ingested": false}`, turned: "not counted",
 		what:      "`events_ingested` counts copies.",
 		source:    "Not found.",
-		otherwise: "The exporter may warn that fewer events were ingested than it sent, which is no loss then.",
+		otherwise: "The exporter may warn that fewer events were ingested than it sent, although none are lost.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			one := identify(p.id("copies-counted"), p.id("copies-counted"), event{"$set": event{"check_amplitude_text": "a"}})
 			if err := p.must(ctx, one); err != nil {
@@ -349,7 +349,7 @@ var rows = []row{
 		turn: `{"v2": {"max_bytes": 900000}}`, turned: "413",
 		what:      "A request of 1,000,000 bytes is not too large.",
 		source:    "HTTP V2 page: \"under 1 MB\".",
-		otherwise: "The exporter halves what gets a 413, and remembers it. Lower `sending_queue::batch::max_size` to save the requests.",
+		otherwise: "The exporter halves a request that gets a 413, and remembers the size. Lower `sending_queue::batch::max_size` to avoid such requests.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.post(ctx, request{body: padded(p.payload([]event{p.plain("bytes")}, nil), 1_000_000)})
 			return a.accepted(), err
@@ -358,9 +358,9 @@ var rows = []row{
 	{
 		id: "bytes-unzipped", assumed: "413",
 		turn: `{"limit_bytes_of": "wire"}`, turned: "accepted",
-		what:      "The limit on bytes is of the body after gunzip.",
-		source:    "HTTP V2 page says so of the number of events.",
-		otherwise: "Requests could be larger than the exporter makes them.",
+		what:      "The limit on bytes applies to the decompressed body.",
+		source:    "The HTTP V2 page says so about the number of events.",
+		otherwise: "Requests could be larger than those of the exporter.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.post(ctx, request{body: padded(p.payload([]event{p.plain("bytes-unzipped")}, nil), 2_000_000), zip: true})
 			return a.accepted(), err
@@ -369,9 +369,9 @@ var rows = []row{
 	{
 		id: "errors-in-json", assumed: "JSON",
 		turn: `{"html_errors": true}`, turned: "something else",
-		what:      "A 413 has a body in JSON.",
+		what:      "A 413 has a JSON body.",
 		source:    "HTTP V2 page.",
-		otherwise: "Nothing changes: the exporter goes by the status.",
+		otherwise: "Nothing changes: the exporter only looks at the status.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.post(ctx, request{body: padded(p.payload([]event{p.plain("errors-in-json")}, nil), 2_000_000)})
 			return map[bool]string{true: "JSON", false: "something else"}[a.fields != nil], err
@@ -380,9 +380,9 @@ var rows = []row{
 	{
 		id: "form-type", assumed: "accepted",
 		turn: `{"content_type": "reject"}`, turned: "400",
-		what:      "JSON is accepted under the content type of a form, as `curl --data` sends it.",
+		what:      "JSON is accepted with the content type of a form, which `curl --data` sends.",
 		source:    "The curl examples of Amplitude's documentation.",
-		otherwise: "The sandbox takes what Amplitude refuses: set `content_type: reject`. The exporter sends JSON.",
+		otherwise: "The sandbox accepts what Amplitude refuses: set `content_type: reject`. The exporter sends the content type of JSON.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.post(ctx, request{body: p.payload([]event{p.plain("form-type")}, nil), contentType: "application/x-www-form-urlencoded"})
 			return a.accepted(), err
@@ -391,9 +391,9 @@ var rows = []row{
 	{
 		id: "duplicate-keys", assumed: "accepted",
 		turn: `{"reject_duplicate_keys": true}`, turned: "400",
-		what:      "A JSON object that names a key twice is accepted.",
+		what:      "A JSON object with a duplicate key is accepted.",
 		source:    "Not found.",
-		otherwise: "Nothing changes: the exporter names each key once.",
+		otherwise: "Nothing changes: the exporter never writes duplicate keys.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			body := p.payload([]event{p.plain("duplicate-keys")}, nil)
 			a, err := p.post(ctx, request{body: append([]byte(`{"options":{},"options":{},`), body[1:]...)})
@@ -404,8 +404,8 @@ var rows = []row{
 		id: "empty-events", assumed: "accepted",
 		turn: `{"empty_events": "reject"}`, turned: "400",
 		what:      "A request without events is accepted.",
-		source:    "A report of 2020; an old page says that there must be one.",
-		otherwise: "Nothing changes: the exporter sends none.",
+		source:    "A report from 2020; an old page says that there must be at least one.",
+		otherwise: "Nothing changes: the exporter never sends an empty request.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.send(ctx)
 			return a.accepted(), err
@@ -414,9 +414,9 @@ var rows = []row{
 	{
 		id: "unknown-keys", assumed: "accepted",
 		turn: `{"unknown_keys": "reject"}`, turned: "400",
-		what:      "A key of an event that Amplitude does not know is ignored.",
-		source:    "Requests of RudderStack that got a 200.",
-		otherwise: "Events that SDKs send with one are refused with a Collector as without. Set `unknown_fields: reject` of the receiver `amplitude`, which tells the SDK; what the processor makes has none.",
+		what:      "An unknown key in an event is ignored.",
+		source:    "Requests from RudderStack that got a 200.",
+		otherwise: "Events with such keys from SDKs are refused, with or without a Collector. Set `unknown_fields: reject` in the receiver `amplitude` so that the SDK finds out. The processor's events have no such keys.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.send(ctx, p.plain("unknown-keys", event{"check_amplitude": "a"}))
 			return a.accepted(), err
@@ -425,9 +425,9 @@ var rows = []row{
 	{
 		id: "nesting", assumed: "accepted",
 		turn: `{"reject_depth": true}`, turned: "400",
-		what:      "Properties that are nested deeper than 40 levels do not cost the request.",
-		source:    "The HTTP V2 page names the limit and not what happens beyond it.",
-		otherwise: "Nothing changes: the exporter cuts at 40 levels.",
+		what:      "Properties nested more than 40 levels deep do not fail the request.",
+		source:    "The HTTP V2 page names the limit, but not what happens beyond it.",
+		otherwise: "Nothing changes: the exporter leaves out what is nested more deeply.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			deep := any("a")
 			for range 45 {
@@ -440,9 +440,9 @@ var rows = []row{
 	{
 		id: "firewall", assumed: "accepted", heavy: true,
 		turn: `{"waf_patterns": ["<script"]}`, turned: "403",
-		what:      "Properties with a bit of HTML or SQL pass the firewall.",
-		source:    "The HTTP V2 page names a 403 for content that a filter objects to, and no filter.",
-		otherwise: "The exporter narrows a 403 down to the event that causes it, and dead-letters that. Let fewer properties pass (`event_properties::include`).",
+		what:      "Properties with some HTML or SQL pass the firewall.",
+		source:    "The HTTP V2 page mentions a 403 for content that a filter rejects, but not the filter.",
+		otherwise: "The exporter narrows a 403 down to the event that causes it, and dead-letters it. Allow fewer properties (`event_properties::include`).",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.send(ctx, p.plain("firewall", event{"user_properties": event{"$set": event{"check_amplitude_text": "<script>alert(1)</script>' OR 1=1 --"}}}))
 			return a.accepted(), err
@@ -462,9 +462,9 @@ var rows = []row{
 	{
 		id: "throttling", assumed: "429 that names all events of the user", heavy: true,
 		turn: `{"eps_window": "60s"}`, turned: "accepted",
-		what:      "More than 30 events a second of one user, over 30 seconds, get a 429 that names the user's events, `$identify` among them.",
-		source:    "HTTP V2 page; that `$identify` counts, a report of Mozilla's.",
-		otherwise: "Without a list the whole batch waits, and not only the user's events.",
+		what:      "More than 30 events per second of one user, averaged over 30 seconds, get a 429 that names the user's events, including `$identify`.",
+		source:    "HTTP V2 page; that `$identify` counts is from a report by Mozilla.",
+		otherwise: "Without a list, the whole batch waits instead of only the user's events.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			events := p.many("throttling", 1000, 1)
 			a, err := p.send(ctx, append(events, p.plain("throttling-other"))...)
@@ -504,45 +504,45 @@ var rows = []row{
 	{
 		id: "insert-id-window", what: "Copies are recognized for 7 days after the first was received.",
 		source:    "HTTP V2 page, \"Event deduplication\"; 24 hours in 2016.",
-		otherwise: "What waits in a queue or is replayed for longer than the window may count twice. Send an event by hand, wait 8 days, send it again, and look at the user.",
+		otherwise: "Events that wait in a queue, or are replayed, after the window may count twice. Send an event by hand, wait 8 days, send it again, and look at the user.",
 	},
 	{
-		id: "free-of-volume", what: "`[Experiment] Exposure`, `[Experiment] Assignment`, `$exposure` and `$identify` count toward neither event volume nor monthly tracked users; nothing is said of impressions.",
+		id: "free-of-volume", what: "`[Experiment] Exposure`, `[Experiment] Assignment`, `$exposure` and `$identify` count toward neither event volume nor monthly tracked users. Nothing is documented about impressions.",
 		source:    "Event tracking and MTU pages; that `$exposure` is free follows from the transformation.",
-		otherwise: "The product costs event volume. Compare the usage page of the organization before and after a day.",
+		otherwise: "The product uses up event volume. Compare the usage page of the organization before and after a day.",
 	},
 	{
-		id: "experiment-properties", what: "A project keeps 1,500 experiment user properties; what is beyond is not there to query.",
+		id: "experiment-properties", what: "A project keeps 1,500 experiment user properties; others cannot be queried.",
 		source:    "Event tracking page.",
 		otherwise: "The warnings at 1,200 and 1,500 come too early or too late.",
 	},
 	{
-		id: "property-updates", what: "Beyond 1,800 updates of a user's properties an hour the events are stored and the updates dropped in silence.",
+		id: "property-updates", what: "Beyond 1,800 updates of a user's properties per hour, events are stored but the updates are silently dropped.",
 		source:    "HTTP V2, Batch and Identify pages.",
-		otherwise: "The processor sends `$identify` at most once a minute for a person and flagKey after the first 30, so that the limit matters only to what other senders add.",
+		otherwise: "The processor sends at most one `$identify` per minute, person and flag after the first 30, so the limit only matters together with other senders.",
 	},
 	{
-		id: "server-errors", what: "After 500, 502 and 504 a request may have been stored, after 503 it has not.",
+		id: "server-errors", what: "After a 500, 502 or 504, a request may have been stored; after a 503, it has not.",
 		source:    "HTTP V2 page.",
-		otherwise: "Nothing changes: every event that is sent again has its insert_id.",
+		otherwise: "Nothing changes: events are resent with the same insert_id.",
 	},
 	{
-		id: "project-rate", what: "A project over 50,000 events a second (HTTP V2; 100,000 on others) gets a 429 without lists.",
+		id: "project-rate", what: "A project over 50,000 events per second (HTTP V2; 100,000 on other endpoints) gets a 429 without lists.",
 		source:    "SDK debugging page; the body is an inference.",
-		otherwise: "With empty or other lists the exporter treats it the same: nothing is named, so the batch waits.",
+		otherwise: "With empty or different lists, the exporter does the same: no event is named, so the batch waits.",
 	},
 	{
-		id: "daily-quota", what: "On the batch API a user or device over 500,000 events in 24 hours gets a 429 under `exceeded_daily_quota_users` or `…_devices`.",
+		id: "daily-quota", what: "On the batch API, a user or device over 500,000 events in 24 hours gets a 429 that lists it under `exceeded_daily_quota_users` or `…_devices`.",
 		source:    "Batch page.",
-		otherwise: "Such a user is taken for a throttled one, and waits shorter than it has to.",
+		otherwise: "The exporter treats such a user as throttled, and retries earlier than necessary.",
 	},
 	{
-		id: "regions", what: "A key of one region is an invalid key in the other.",
+		id: "regions", what: "A key of one region is invalid in the other.",
 		source:    "Reports by users of the Swift and TypeScript SDKs.",
 		otherwise: "The log's hint would be wrong. Run `make check-amplitude` with the other REGION: no row gets an answer but `invalid-key`.",
 	},
 	{
-		id: "silenced-devices", what: "A device that Amplitude has silenced costs the request a 400 that lists its events.",
+		id: "silenced-devices", what: "Events of a device that Amplitude has silenced fail the request with a 400 that lists them.",
 		source:    "HTTP V2 and Batch pages.",
 		otherwise: "The exporter narrows the request down, with more requests.",
 	},

@@ -5,12 +5,12 @@ package operations // import "github.com/otelcol-amplitude/otelcol-amplitude/too
 
 import "fmt"
 
-// rate is a counter as a rate, by the given labels.
+// rate returns the rate of a counter by the given labels.
 func rate(by, selector string) string {
 	return fmt.Sprintf("sum by (%s) (rate(%s[$__rate_interval]))", by, selector)
 }
 
-// quantiles of a histogram, as three lines.
+// quantiles returns three lines with the quantiles of a histogram.
 func quantiles(metric string) []Query {
 	var queries []Query
 	for _, q := range []string{"0.5", "0.95", "0.99"} {
@@ -20,12 +20,12 @@ func quantiles(metric string) []Query {
 	return queries
 }
 
-// fleet is one of the diagnostics of replicas that share their counts: each tells the same, but for when it looked.
+// fleet returns a diagnostics metric of replicas that share their counts: all report the same, apart from timing.
 func fleet(by, metric string) string {
 	return fmt.Sprintf(`max by (flag, experiment_key%s) (otelcol_processor_amplitude_experiment_diagnostics_%s{scope="fleet"})`, by, metric)
 }
 
-// replicas is the same of replicas that count each for itself.
+// replicas returns the same for replicas that each count on their own.
 func replicas(by, metric string) string {
 	return fmt.Sprintf(`sum by (flag, experiment_key%s) (otelcol_processor_amplitude_experiment_diagnostics_%s{scope="replica"})`, by, metric)
 }
@@ -41,10 +41,10 @@ var Dashboard = []Row{
 		{Title: "Queue used", Unit: "percentunit", Stat: true, Limit: 0.8, Queries: []Query{
 			{`max(otelcol_exporter_queue_size{exporter=~"amplitude.*"} / otelcol_exporter_queue_capacity)`, ""},
 		}},
-		{Title: "Undeliverable in a day", Description: "Dead-lettered or dropped.", Stat: true, Limit: 1, Queries: []Query{
+		{Title: "Undeliverable in 24 hours", Description: "Dead-lettered or dropped.", Stat: true, Limit: 1, Queries: []Query{
 			{`sum(increase(otelcol_exporter_amplitude_events{outcome=~"dead_lettered|dropped"}[1d]))`, ""},
 		}},
-		{Title: "Flags", Description: "Distinct flags since the start. Amplitude keeps 1,500 experiment properties in a project.", Stat: true, Limit: 1200, Queries: []Query{
+		{Title: "Flags", Description: "Distinct flags since startup. Amplitude keeps 1,500 experiment properties per project.", Stat: true, Limit: 1200, Queries: []Query{
 			{`max(otelcol_processor_amplitude_experiment_flags)`, ""},
 		}},
 	}},
@@ -53,13 +53,13 @@ var Dashboard = []Row{
 			{rate("outcome", `otelcol_processor_amplitude_experiment_records`), "{{outcome}}"},
 		}},
 		{
-			Title: "Events by outcome", Description: "Final outcomes, and on the way: throttled (to the slow lane) and retried.", Unit: "cps",
+			Title: "Events by outcome", Description: "Final outcomes, and intermediate ones: throttled (moved to the slow lane) and retried.", Unit: "cps",
 			Queries: []Query{{rate("outcome", `otelcol_exporter_amplitude_events`), "{{outcome}}"}},
 		},
 		{
 			Title: "What does not add up",
-			Description: "Records without an outcome, and events that are neither delivered, refused nor waiting. Around zero: what is in flight. " +
-				"Below zero for the exporter: what a restart found in the queue.",
+			Description: "Records without an outcome, and events that are neither delivered, refused nor waiting. Values around zero are in flight. " +
+				"The exporter is below zero after a restart with events in the queue.",
 			Queries: []Query{
 				{`sum(otelcol_processor_incoming_items{processor=~"amplitude_experiment.*"}) - sum(otelcol_processor_amplitude_experiment_records)`, "processor"},
 				{exporterGap, "{{exporter}} {{instance}}"},
@@ -70,13 +70,13 @@ var Dashboard = []Row{
 		{Title: "Exposures, un-exposures, assignments", Unit: "cps", Queries: []Query{
 			{rate("outcome", `otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|impression|outcome_event|already_shaped"}`), "{{outcome}}"},
 			{`sum(rate(otelcol_processor_amplitude_experiment_late[$__rate_interval]))`, "late"},
-			{`sum(rate(otelcol_processor_amplitude_experiment_extra_events[$__rate_interval]))`, "extra events of one record"},
+			{`sum(rate(otelcol_processor_amplitude_experiment_extra_events[$__rate_interval]))`, "extra events from one record"},
 		}},
 		{
-			Title: "Billable events", Description: "Delivered events that count toward event volume, an hour.",
+			Title: "Billable events", Description: "Delivered events that count toward event volume, per hour.",
 			Queries: []Query{{`sum by (exporter) (increase(otelcol_exporter_amplitude_billable_events[1h]))`, "{{exporter}}"}},
 		},
-		{Title: "Repeats", Description: "Share of the experiment records that were repeats, and of the events of records that became some.", Unit: "percentunit", Queries: []Query{
+		{Title: "Repeats", Description: "Share of the experiment records that are repeats, and share of repeats among the events of the others.", Unit: "percentunit", Queries: []Query{
 			{
 				`sum(rate(otelcol_processor_amplitude_experiment_records{outcome=~"duplicate|repaired"}[$__rate_interval])) / ` +
 					`sum(rate(otelcol_processor_amplitude_experiment_records{outcome=~"exposure|unexposure|assignment|already_shaped|duplicate|repaired"}[$__rate_interval]))`, "repeats",
@@ -84,57 +84,57 @@ var Dashboard = []Row{
 			{
 				`sum(rate(otelcol_processor_amplitude_experiment_extra_repeats[$__rate_interval])) / ` +
 					`(sum(rate(otelcol_processor_amplitude_experiment_extra_repeats[$__rate_interval])) + ` +
-					`sum(rate(otelcol_processor_outgoing_items{processor=~"amplitude_experiment.*"}[$__rate_interval])))`, "repeats beside events",
+					`sum(rate(otelcol_processor_outgoing_items{processor=~"amplitude_experiment.*"}[$__rate_interval])))`, "repeats next to new events",
 			},
 		}},
 		{
-			Title: "Variant changes by flag", Description: "Users who moved between variants: the ten flags with most.", Unit: "cps",
+			Title: "Variant changes by flag", Description: "Users who moved between variants, for the ten flags with the most changes.", Unit: "cps",
 			Queries: []Query{{`topk(10, ` + rate("flag", `otelcol_processor_amplitude_experiment_variant_changes`) + `)`, "{{flag}}"}},
 		},
 		{
-			Title: "User properties set right", Description: "By a $identify, beside the events. Left alone: changes of properties that change too often.", Unit: "cps",
+			Title: "User properties corrected", Description: "By a $identify, in addition to the events. Left alone: properties that change too often.", Unit: "cps",
 			Queries: []Query{
 				{`sum(rate(otelcol_processor_amplitude_experiment_identifies[$__rate_interval]))`, "$identify"},
 				{`sum(rate(otelcol_processor_amplitude_experiment_property_flaps[$__rate_interval]))`, "left alone"},
 			},
 		},
-		{Title: "Skipped, by reason", Description: "Evaluations that were no exposures.", Unit: "cps", Stacked: true, Queries: []Query{
+		{Title: "Skipped, by reason", Description: "Evaluations that are not exposures.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_skipped`), "{{reason}}"},
 		}},
-		{Title: "Rejected, by reason", Description: "Records that should have become events and could not.", Unit: "cps", Stacked: true, Queries: []Query{
+		{Title: "Rejected, by reason", Description: "Records that should have become events but could not.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_rejected`), "{{reason}}"},
 		}},
-		{Title: "Near misses, by reason", Description: "Records that are not recognized and look as if they were meant to be, in a sample.", Unit: "cps", Stacked: true, Queries: []Query{
+		{Title: "Near misses, by reason", Description: "A sample of the records that are not recognized but look as if they should be.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_near_misses`), "{{reason}}"},
 			{rate("processor", `otelcol_processor_amplitude_experiment_evaluations_without_reason`), "without a reason, {{processor}}"},
 		}},
-		{Title: "Claims stripped, by reason", Description: "Attributes under amplitude. in which applications have no say.", Unit: "cps", Stacked: true, Queries: []Query{
+		{Title: "Claims stripped, by reason", Description: "Attributes under amplitude. that applications may not set.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_claims_stripped`), "{{reason}}"},
 		}},
-		{Title: "Left out", Description: "What an event could not tell.", Unit: "cps", Queries: []Query{
+		{Title: "Left out", Description: "What was left out of events.", Unit: "cps", Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_ids_ignored`), "id: {{reason}}"},
-			{rate("reason", `otelcol_processor_amplitude_experiment_ids_suspect`), "suspect id, taken: {{reason}}"},
+			{rate("reason", `otelcol_processor_amplitude_experiment_ids_suspect`), "suspect id, used anyway: {{reason}}"},
 			{rate("reason", `otelcol_processor_amplitude_experiment_flags_left_out`), "flag: {{reason}}"},
 			{`sum(rate(otelcol_processor_amplitude_experiment_properties_left_out[$__rate_interval]))`, "event property"},
 			{`sum(rate(otelcol_processor_amplitude_experiment_groups_left_out[$__rate_interval]))`, "group"},
 			{rate("cause", `otelcol_exporter_amplitude_dropped_values`), "value: {{cause}}"},
 		}},
-		{Title: "Distinct flags against 1,500", Limit: 1500, Queries: []Query{
+		{Title: "Distinct flags (limit 1,500)", Limit: 1500, Queries: []Query{
 			{`otelcol_processor_amplitude_experiment_flags`, "{{processor}} {{instance}}"},
 		}},
-		{Title: "Time for a batch", Unit: "s", Queries: []Query{
+		{Title: "Time per batch", Unit: "s", Queries: []Query{
 			{`histogram_quantile(0.99, sum by (le) (rate(otelcol_processor_internal_duration_bucket{processor=~"amplitude_experiment.*"}[$__rate_interval])))`, "p99"},
 		}},
 	}},
 	{Title: "Experiments: counts and sample ratio (off by default)", Panels: []Panel{
 		{
-			Title: "Evidence of a sample ratio mismatch", Description: "Of flags with expected shares. From 4.6 on, the split is not as expected, however often one looks.", Limit: 4.6,
+			Title: "Evidence of a sample ratio mismatch", Description: "For flags with expected shares. At 4.6 and above, the split is not as expected, no matter how often one looks.", Limit: 4.6,
 			Queries: []Query{{fleet("", "evidence") + " or " + replicas("", "evidence"), "{{flag}} {{experiment_key}}"}},
 		},
-		{Title: "P-value", Description: "The lowest of all looks. A mismatch at 0.01 and below.", Queries: []Query{
+		{Title: "P-value", Description: "The lowest one so far. 0.01 or less is a mismatch.", Queries: []Query{
 			{`min by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_p_value)`, "{{flag}} {{experiment_key}}"},
 		}},
-		{Title: "Share of a variant, beside the expected one", Description: "Difference, among the persons who met the variant first.", Unit: "percentunit", Queries: []Query{
+		{Title: "Difference from the expected share", Description: "Of the persons, by the variant that they saw first.", Unit: "percentunit", Queries: []Query{
 			{
 				`sum by (flag, experiment_key, variant) (otelcol_processor_amplitude_experiment_diagnostics_persons) / on (flag, experiment_key) group_left() ` +
 					`sum by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_persons) - on (flag, experiment_key, variant) ` +
@@ -144,13 +144,13 @@ var Dashboard = []Row{
 		{Title: "Exposed persons by first variant", Description: "The twenty largest.", Queries: []Query{
 			{"topk(20, " + fleet(", variant", "persons") + " or " + replicas(", variant", "persons") + ")", "{{flag}} {{experiment_key}}: {{variant}}"},
 		}},
-		{Title: "Who changed variant, is anonymous, or has no assignment", Description: "Part of the exposed persons.", Unit: "percentunit", Queries: []Query{
+		{Title: "Changed variant, anonymous, or without assignment", Description: "Share of the exposed persons.", Unit: "percentunit", Queries: []Query{
 			{
 				`sum by (flag, experiment_key, trait) (otelcol_processor_amplitude_experiment_diagnostics_traits{trait=~"changed|device_only|without_assignment"}) / on (flag, experiment_key) group_left() ` +
 					`sum by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_persons)`, "{{flag}} {{experiment_key}}: {{trait}}",
 			},
 		}},
-		{Title: "From assignment to exposure", Description: "Part of the assigned persons who were exposed.", Unit: "percentunit", Queries: []Query{
+		{Title: "From assignment to exposure", Description: "Share of the assigned persons who were exposed.", Unit: "percentunit", Queries: []Query{
 			{
 				`sum by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_traits{trait="assigned_exposed"}) / ` +
 					`sum by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_traits{trait="assigned"})`, "{{flag}} {{experiment_key}}",
@@ -160,10 +160,10 @@ var Dashboard = []Row{
 			{"topk(20, " + rate("flag, experiment_key, kind", `otelcol_processor_amplitude_experiment_diagnostics_events`) + ")", "{{flag}} {{experiment_key}}: {{kind}}"},
 			{"topk(20, " + rate("flag, experiment_key", `otelcol_processor_amplitude_experiment_diagnostics_late_exposures`) + ")", "{{flag}} {{experiment_key}}: late"},
 		}},
-		{Title: "How exact", Description: "Part of the persons who are remembered one by one. Below 1, numbers of persons are estimates.", Unit: "percentunit", Queries: []Query{
+		{Title: "Precision", Description: "Share of the persons who are tracked individually. Below 1, numbers of persons are estimates.", Unit: "percentunit", Queries: []Query{
 			{`min by (flag, experiment_key) (otelcol_processor_amplitude_experiment_diagnostics_sampled_share)`, "{{flag}} {{experiment_key}}"},
 		}},
-		{Title: "Not counted, and not kept", Description: "Nothing here is the good state.", Unit: "cps", Queries: []Query{
+		{Title: "Not counted, and not stored", Description: "Should be empty.", Unit: "cps", Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_diagnostics_not_counted`), "not counted: {{reason}}"},
 			{rate("store", `otelcol_processor_amplitude_experiment_diagnostics_failures`), "failures: {{store}}"},
 		}},
@@ -175,7 +175,7 @@ var Dashboard = []Row{
 		{Title: "Evictions", Description: "max_entries: the state is too small. age: normal.", Unit: "cps", Queries: []Query{
 			{rate("reason", `otelcol_processor_amplitude_experiment_dedup_evictions`), "{{reason}}"},
 		}},
-		{Title: "Redis and storage", Description: "Nothing here is the good state.", Unit: "cps", Queries: []Query{
+		{Title: "Redis and storage", Description: "Should be empty.", Unit: "cps", Queries: []Query{
 			{rate("instance", `otelcol_processor_amplitude_experiment_dedup_redis_failures`), "Redis failures {{instance}}"},
 			{rate("instance", `otelcol_processor_amplitude_experiment_dedup_redis_bypassed`), "batches without Redis {{instance}}"},
 			{rate("instance", `otelcol_processor_amplitude_experiment_dedup_storage_failures`), "storage failures {{instance}}"},
@@ -183,18 +183,18 @@ var Dashboard = []Row{
 	}},
 	{Title: "Exporter: delivery", Panels: []Panel{
 		{Title: "Requests by status", Unit: "reqps", Stacked: true, Queries: []Query{{rate("status", `otelcol_exporter_amplitude_requests`), "{{status}}"}}},
-		{Title: "Latency of requests", Unit: "s", Queries: quantiles("otelcol_exporter_amplitude_request_duration")},
+		{Title: "Request latency", Unit: "s", Queries: quantiles("otelcol_exporter_amplitude_request_duration")},
 		{
-			Title: "Lateness of events", Description: "From the arrival in the exporter to Amplitude's answer; and for how long the oldest event that waits has.", Unit: "s",
+			Title: "Lateness of events", Description: "From arrival in the exporter to Amplitude's answer, and the age of the oldest waiting event.", Unit: "s",
 			Queries: append(quantiles("otelcol_exporter_amplitude_arrival_lateness"),
 				Query{`max by (store) (otelcol_exporter_amplitude_oldest_event_age)`, "oldest: {{store}}"}),
 		},
 		{
-			Title: "Lateness since the event's time", Description: "With what happens before the Collector: devices that were offline, buffers of SDKs, wrong clocks.", Unit: "s",
+			Title: "Lateness since the event's time", Description: "Includes delays before the Collector: offline devices, SDK buffers, wrong clocks.", Unit: "s",
 			Queries: quantiles("otelcol_exporter_amplitude_event_lateness"),
 		},
-		{Title: "Size of requests", Description: "Before compression.", Unit: "bytes", Queries: quantiles("otelcol_exporter_amplitude_request_size")},
-		{Title: "Events in a request", Queries: quantiles("otelcol_exporter_amplitude_request_events")},
+		{Title: "Request size", Description: "Before compression.", Unit: "bytes", Queries: quantiles("otelcol_exporter_amplitude_request_size")},
+		{Title: "Events per request", Queries: quantiles("otelcol_exporter_amplitude_request_events")},
 		{Title: "Undelivered, by reason", Description: "Dead-lettered, dropped or ignored.", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_exporter_amplitude_undelivered_events`), "{{reason}}"},
 			{rate("store", `otelcol_exporter_amplitude_unreadable_requests`), "requests that cannot be read back: {{store}}"},
@@ -204,7 +204,7 @@ var Dashboard = []Row{
 			{rate("outcome", `otelcol_exporter_amplitude_events{outcome=~"throttled|retried"}`), "{{outcome}}"},
 			{rate("kind", `otelcol_exporter_amplitude_unexpected_answers`), "unexpected answer: {{kind}}"},
 		}},
-		{Title: "Slow lane", Description: "Events of throttled users that wait.", Queries: []Query{
+		{Title: "Slow lane", Description: "Waiting events of throttled users.", Queries: []Query{
 			{`otelcol_exporter_amplitude_slow_lane_events`, "{{exporter}} {{instance}}"},
 		}},
 		{Title: "Queue", Queries: []Query{
@@ -216,15 +216,15 @@ var Dashboard = []Row{
 		}},
 	}},
 	{Title: "Receiver amplitude: Amplitude's SDKs", Panels: []Panel{
-		{Title: "Requests by status", Description: "200: the pipeline has taken the events. 503: it does not now, and clients repeat.", Unit: "cps", Queries: []Query{
+		{Title: "Requests by status", Description: "200: the pipeline has accepted the events. 503: it cannot at the moment, and clients retry.", Unit: "cps", Queries: []Query{
 			{rate("endpoint, status", `otelcol_receiver_amplitude_requests`), "{{endpoint}} {{status}}"},
 		}},
 		{Title: "Requests refused, by reason", Unit: "cps", Stacked: true, Queries: []Query{
 			{rate("reason", `otelcol_receiver_amplitude_refusals`), "{{reason}}"},
 		}},
-		{Title: "Parts of events", Description: "Values left out, which Amplitude ignores too or no event can have, and members that are no field and travel along.", Unit: "cps", Queries: []Query{
+		{Title: "Parts of events", Description: "Values left out because Amplitude ignores them or no event can have them, and unknown members that are kept.", Unit: "cps", Queries: []Query{
 			{rate("reason", `otelcol_receiver_amplitude_left_out_values`), "left out: {{reason}}"},
-			{rate("receiver", `otelcol_receiver_amplitude_unknown_fields`), "no field: {{receiver}}"},
+			{rate("receiver", `otelcol_receiver_amplitude_unknown_fields`), "unknown field: {{receiver}}"},
 		}},
 	}},
 	{Title: "Receiver and process", Panels: []Panel{
