@@ -24,7 +24,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
-// logged starts a processor whose log can be read.
+// logged starts a processor with an observable log.
 func logged(t *testing.T, yaml string) (*experimentProcessor, *consumertest.LogsSink, *observer.ObservedLogs) {
 	t.Helper()
 	exporterRuns(t, true)
@@ -61,7 +61,7 @@ func TestFlagsAreCountedAndWarnedAbout(t *testing.T) {
 	assert.Equal(t, 1600, sink.LogRecordCount(), "nothing is refused by default")
 }
 
-// TestLongestUnseenFlags names the flags that may be retired when the properties of a project run out.
+// TestLongestUnseenFlags: when a project runs out of properties, the log names the flags that may be ready to retire.
 func TestLongestUnseenFlags(t *testing.T) {
 	exporterRuns(t, true)
 	core, logs := observer.New(zap.WarnLevel)
@@ -95,7 +95,7 @@ func TestMaxExperimentProperties(t *testing.T) {
 	assert.Len(t, r.send(t, flagsBatch(t, 0, 5)), 3)
 	assert.Equal(t, 2, r.counter(t, "otelcol_processor_amplitude_experiment_rejected", "reason", "property_limit"))
 	assert.Equal(t, 3, r.counter(t, "otelcol_processor_amplitude_experiment_flags", "", ""))
-	// Known flags go on, also within an assignment; a flag without a user property needs no place.
+	// Known flags still work, even in an assignment; a flag without a user property does not count.
 	out := r.send(t, batch(t, "$assignment", attrs{"user_id": "user-12345", "variants": attrs{
 		"flag-0000": "on", "flag-0004": "on", "mutex": attrs{"key": "slot", "metadata": attrs{"flagType": "mutual-exclusion-group"}},
 	}}))
@@ -104,7 +104,8 @@ func TestMaxExperimentProperties(t *testing.T) {
 	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_flags_left_out", "reason", "property_limit"))
 }
 
-// TestRejectionsAreExplained: each reason immediately, then once a minute with the count, and never an id.
+// TestRejectionsAreExplained: each reason is logged immediately, then once a minute with the count, and never with an
+// id.
 func TestRejectionsAreExplained(t *testing.T) {
 	p, _, logs := logged(t, "{}")
 	now := time.Now()
@@ -131,7 +132,7 @@ func TestRejectionsAreExplained(t *testing.T) {
 	}
 }
 
-// The words that records are counted by.
+// The values by which records are counted.
 var (
 	outcomeWords = append(words(experiment.NumOutcomes), outcomeRefused)
 	skipWords    = words(experiment.NumSkipReasons)
@@ -140,7 +141,7 @@ var (
 	nearMissWords = words(experiment.NumNearMisses)
 )
 
-// words returns the words of a closed list of n.
+// words returns the n values of a closed list.
 func words[T interface {
 	~uint8
 	String() string
@@ -151,7 +152,7 @@ func words[T interface {
 	return list
 }
 
-// TestClosedLists: the words that the code counts by are those that metadata.yaml promises, and each rejection has a hint.
+// TestClosedLists: the values in the code are those in metadata.yaml, and each rejection has a hint.
 func TestClosedLists(t *testing.T) {
 	file, err := confmaptest.LoadConf("metadata.yaml")
 	require.NoError(t, err)
@@ -178,8 +179,8 @@ func TestClosedLists(t *testing.T) {
 	}
 }
 
-// TestInstancesAreToldApart: the metrics carry the id of the component.
-func TestInstancesAreToldApart(t *testing.T) {
+// TestInstancesAreDistinguished: the metrics have the id of the component.
+func TestInstancesAreDistinguished(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	r.send(t, batch(t, "$exposure", exposure(nil)))
 	id := component.NewIDWithName(metadata.Type, "test").String()
@@ -191,7 +192,7 @@ func TestInstancesAreToldApart(t *testing.T) {
 	}
 }
 
-// TestTwoPipelines: one configuration in two pipelines is one processor, with a memory that has a name.
+// TestTwoPipelines: one configuration in two pipelines is one processor, if its memory is named.
 func TestTwoPipelines(t *testing.T) {
 	factory := newTestFactory()
 	cfg := configOf(t, "{dedup: {memory: main}}")
@@ -211,7 +212,7 @@ func TestTwoPipelines(t *testing.T) {
 	require.NoError(t, second.Shutdown(t.Context()))
 }
 
-// TestPropertyDepth: what is nested deeper than Amplitude takes is left out and counted, the rest stays.
+// TestPropertyDepth: values nested more deeply than Amplitude accepts are left out and counted, the rest is kept.
 func TestPropertyDepth(t *testing.T) {
 	nest := func(levels int) attrs {
 		inner := attrs{"end": "reached"}
@@ -240,7 +241,7 @@ func TestPropertyDepth(t *testing.T) {
 	assert.Equal(t, 1, r.counter(t, "otelcol_processor_amplitude_experiment_properties_left_out", "", ""))
 }
 
-// TestTooManyProperties: other attributes that travel leave room for the event's own.
+// TestTooManyProperties: additional attributes leave room for the event's own properties.
 func TestTooManyProperties(t *testing.T) {
 	record := exposure(nil)
 	for i := range 1500 {
@@ -253,7 +254,7 @@ func TestTooManyProperties(t *testing.T) {
 	assert.Equal(t, 1500-(amplitude.MaxPropertyKeys-4), r.counter(t, "otelcol_processor_amplitude_experiment_properties_left_out", "", ""))
 }
 
-// TestFlagsOfShapedEventsCount: the properties that an edge Collector spent count at the gateway too.
+// TestFlagsOfShapedEventsCount: properties set by an edge Collector also count at the gateway.
 func TestFlagsOfShapedEventsCount(t *testing.T) {
 	edge := start(t, configOf(t, "{}"), nil)
 	edge.send(t, flagsBatch(t, 0, 5))
@@ -262,7 +263,7 @@ func TestFlagsOfShapedEventsCount(t *testing.T) {
 	assert.Equal(t, 5, gateway.counter(t, "otelcol_processor_amplitude_experiment_flags", "", ""))
 }
 
-// TestFlagsInMetricsAreBounded: whoever may write records cannot make a time series of each name that comes to mind.
+// TestFlagsInMetricsAreBounded: senders cannot create a time series for every name they make up.
 func TestFlagsInMetricsAreBounded(t *testing.T) {
 	const flags = 150
 	r := start(t, configOf(t, "{}"), nil)

@@ -17,15 +17,15 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// reasonCase is a record that is not recognized, skipped or rejected for the reason that it is named after.
+// reasonCase is a record that is not recognized, skipped or rejected for the reason in its name.
 type reasonCase struct {
 	reason string
 	config string
 	event  string
 	record attrs
-	// before is sent first; with, of another event name, in one batch with the record.
+	// before is sent first; with, which has another event name, is sent in one batch with the record.
 	before attrs
-	// twice sends the record two times in one batch.
+	// twice sends the record twice in one batch.
 	twice bool
 	// resource has these attributes.
 	resource attrs
@@ -77,7 +77,7 @@ var rejectCases = []reasonCase{
 	{reason: "outcome_limit", config: "outcomes: {events: [order.placed], max_per_minute: 1}", event: "order.placed", record: attrs{"user_id": "user-12345"}, twice: true},
 }
 
-// manyFlags is a map of n flags.
+// manyFlags returns a map of n flags.
 func manyFlags(n int) attrs {
 	flags := attrs{}
 	for i := range n {
@@ -116,7 +116,7 @@ func TestLogLines(t *testing.T) {
 				one.config = "{}"
 			}
 			p, _, logs := logged(t, one.config)
-			logs.TakeAll() // what is said at the start
+			logs.TakeAll() // what is logged at startup
 			if one.before != nil {
 				require.NoError(t, p.ConsumeLogs(t.Context(), batch(t, one.event, one.before)))
 			}
@@ -149,7 +149,7 @@ func TestLogLines(t *testing.T) {
 	assert.Equal(t, string(want), written.String(), "run the test with -update and look at the difference")
 }
 
-// TestLogIsNotFlooded: each reason immediately, then once a minute with the number.
+// TestLogIsNotFlooded: each reason is logged immediately, then once a minute with the count.
 func TestLogIsNotFlooded(t *testing.T) {
 	for _, one := range []reasonCase{skipCases[0], rejectCases[0], nearMissCases[0]} {
 		t.Run(one.reason, func(t *testing.T) {

@@ -11,13 +11,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// outcome is how many records had an outcome.
+// outcome returns how many records had an outcome.
 func (r *rig) outcome(t testing.TB, name string) int {
 	t.Helper()
 	return r.counter(t, "otelcol_processor_amplitude_experiment_records", "outcome", name)
 }
 
-// sumPoints adds up the data points of a metric whose label has the given value.
+// sumPoints adds up the data points of a metric with this label value.
 func sumPoints(m metricdata.Metrics, label, value string) int {
 	var points []metricdata.DataPoint[int64]
 	switch data := m.Data.(type) {
@@ -38,7 +38,7 @@ func sumPoints(m metricdata.Metrics, label, value string) int {
 	return sum
 }
 
-// metricsByName are all metrics at one moment.
+// metricsByName returns all current metrics by name.
 type metricsByName map[string]metricdata.Metrics
 
 func (r *rig) metrics(t testing.TB) metricsByName {
@@ -54,7 +54,7 @@ func (r *rig) metrics(t testing.TB) metricsByName {
 	return m
 }
 
-// sum adds up one of the processor's own metrics.
+// sum adds up the data points of one of the processor's metrics.
 func (m metricsByName) sum(name, label, value string) int {
 	return sumPoints(m["otelcol_processor_amplitude_experiment_"+name], label, value)
 }

@@ -28,7 +28,7 @@ func TestNearMisses(t *testing.T) {
 		event  string
 		record attrs
 		body   any
-		// reason and meant are what is counted and suggested.
+		// reason is what is counted, meant what is suggested.
 		reason, meant string
 	}{
 		{name: "flag key alone", record: attrs{"feature_flag.key": "f"}, reason: "no_event_name", meant: evaluationEvent},
@@ -91,7 +91,7 @@ func TestNearMisses(t *testing.T) {
 	}
 }
 
-// TestForeignTextIsSafeInTheLog: names that others wrote are cut, and cannot drive a terminal.
+// TestForeignTextIsSafeInTheLog: names from applications are truncated, and cannot control a terminal.
 func TestForeignTextIsSafeInTheLog(t *testing.T) {
 	p, _, logs := logged(t, "exposure: {event_names: [$exposure, \"$ex\\u001b[2Jposure\"]}")
 	ld := batch(t, "$ex\x1b[2Jposure\u202e", nil)
@@ -106,7 +106,7 @@ func TestForeignTextIsSafeInTheLog(t *testing.T) {
 	assert.Less(t, len(service), 2*printable.MaxBytes)
 }
 
-// TestForeignRecordsAllocateNothing: a batch allocates no more for records that pass.
+// TestForeignRecordsAllocateNothing: records that pass cause no allocations in a batch.
 func TestForeignRecordsAllocateNothing(t *testing.T) {
 	ld := plog.NewLogs()
 	record(t, ld, "", attrs{"http.request.method": "GET", "event.domain": "browser"}).Body().SetStr("cart rendered")

@@ -166,7 +166,7 @@ func TestOutcomeLosesBadAmountsCounted(t *testing.T) {
 	assert.Equal(t, 2, r.counter(t, "otelcol_processor_amplitude_experiment_properties_left_out", "", ""))
 }
 
-// The insert_id of an outcome is that of its id, wherever and whenever it is told, else of all that the record says.
+// The insert_id of an outcome is made from its id, wherever and whenever it is reported, else from the whole record.
 func TestOutcomeInsertID(t *testing.T) {
 	idOf := func(change func(plog.LogRecord), attributes map[string]any) string {
 		r := start(t, configOf(t, outcomesYAML), nil)
@@ -220,7 +220,7 @@ func TestOutcomeInsertID(t *testing.T) {
 	}
 }
 
-// Outcomes are not repeats to the memory, and stay in their place among exposures.
+// The memory never treats outcomes as repeats, and they keep their place among exposures.
 func TestOutcomesAreNotRemembered(t *testing.T) {
 	r := start(t, configOf(t, outcomesYAML), nil)
 	ld := plog.NewLogs()
@@ -239,7 +239,7 @@ func TestOutcomesAreNotRemembered(t *testing.T) {
 	assert.Equal(t, []string{"Order Placed"}, names(r.send(t, batch(t, "order.placed", map[string]any{"user_id": "shopper-1", "order.id": "o-1"}))))
 }
 
-// An outcome that an edge Collector shaped goes on as it is where such events are accepted, and is read anew elsewhere.
+// An outcome from an edge Collector passes unchanged if shaped events are accepted, and is read again otherwise.
 func TestOutcomesOverTwoCollectors(t *testing.T) {
 	edge := start(t, configOf(t, outcomesYAML), nil)
 	edge.send(t, batch(t, "order.placed", map[string]any{"user_id": "shopper-1", "order.id": "o-1", "order.items": 2, "revenue": 4}))
@@ -260,7 +260,7 @@ func TestOutcomesOverTwoCollectors(t *testing.T) {
 	require.Len(t, got, 1, "it passes as one of others where nobody trusts its name")
 }
 
-// Whatever the records are, no event leaves whose name the configuration does not have, and none has operations on user properties.
+// Whatever the records are, only events with configured names are sent, and none have operations on user properties.
 func TestUnnamedOutcomesNeverLeave(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 11))
 	words := []string{"order", "placed", "checkout", "failed", "$identify", "[Experiment] Exposure", "feature_flag.track", "Order Placed", "", "*", "."}
@@ -373,14 +373,15 @@ func TestOutcomeEventTypes(t *testing.T) {
 	assert.Equal(t, []string{"Order Placed", "order.*"}, cfg.Outcomes.EventTypes())
 }
 
-// At its start the processor says what is sent and how much that can be, and warns of what no exporter lets leave.
+// At startup, the processor logs which outcomes are sent and how many there can be, and warns about those that no
+// exporter sends.
 func TestOutcomesAreSaidAtTheStart(t *testing.T) {
 	for _, test := range []struct {
 		name, yaml string
-		exporters  [][]string // what each of them lets leave
-		said       []any      // the events that are said to be sent
+		exporters  [][]string // what each of them sends
+		said       []any      // the events that are logged as sent
 		month      any
-		warned     []any // the events that are warned of
+		warned     []any // the events that are warned about
 	}{
 		{name: "no outcomes", yaml: "{}", exporters: [][]string{{"[Experiment] *"}}},
 		{

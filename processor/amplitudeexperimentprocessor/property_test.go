@@ -20,14 +20,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// Of each of the many configurations rapid draws a few requests; -rapid.checks=1000 looks longer.
+// rapid draws a few requests for each of the many configurations; -rapid.checks=1000 draws more.
 func init() {
 	if err := flag.Set("rapid.checks", "25"); err != nil {
 		panic(err)
 	}
 }
 
-// configurations are those under which the properties must hold.
+// configurations are those for which the properties must hold.
 var configurations = []string{
 	"{}",
 	"{identity: {min_id_length: 1}}",
@@ -69,7 +69,7 @@ var texts = []string{
 	"$remote", "10.1.2.3", "::1", "feature_flag.evaluation", "$exposure", "$set", "amplitude.user_id",
 }
 
-// drawValue puts a random value of any type into to.
+// drawValue sets to to a random value of any type.
 func drawValue(t *rapid.T, to pcommon.Value, depth int) {
 	kinds := 9
 	if depth > 2 {
@@ -104,7 +104,7 @@ func drawMap(t *rapid.T, to pcommon.Map, names []string, depth int) {
 	}
 }
 
-// drawLogs makes a random batch. Half of its records have what makes an event, so that these are not rare.
+// drawLogs makes a random batch. Half of its records contain what makes an event, so that events are not rare.
 func drawLogs(t *rapid.T) plog.Logs {
 	ld := plog.NewLogs()
 	for range rapid.IntRange(0, 2).Draw(t, "resources") {
@@ -158,8 +158,8 @@ func encode(t require.TestingT, ld plog.Logs) string {
 	return string(body)
 }
 
-// checkLaw: every record in has exactly one outcome, every record out comes from an outcome that leaves,
-// and each reason adds up.
+// checkLaw: every input record has exactly one outcome, every output record is from an outcome that is sent, and the
+// reasons add up.
 func checkLaw(t *testing.T, r *rig, in, out int) {
 	t.Helper()
 	m := r.metrics(t)
@@ -180,7 +180,7 @@ func checkLaw(t *testing.T, r *rig, in, out int) {
 	assert.Equal(t, out, sumPoints(m["otelcol_processor_outgoing_items"], "", ""))
 }
 
-// checkEvent: what comes out under our names is an event that the exporter and Amplitude take.
+// checkEvent: output with the processor's event names is an event that the exporter and Amplitude accept.
 func checkEvent(t *testing.T, r plog.LogRecord) {
 	t.Helper()
 	assert.Equal(t, pcommon.ValueTypeEmpty, r.Body().Type())
@@ -240,12 +240,12 @@ func TestLawOfRecords(t *testing.T) {
 	}
 }
 
-// TestShapingIsIdempotent: what one Collector made, another with the same configuration leaves as it is, byte for
-// byte; and to that other Collector the raw record is a repeat of the shaped one.
+// TestShapingIsIdempotent: a Collector leaves the output of another one with the same configuration unchanged, byte for
+// byte, and treats the raw record as a repeat of the shaped one.
 func TestShapingIsIdempotent(t *testing.T) {
 	for _, yaml := range configurations {
 		if strings.Contains(yaml, "max_experiment_properties") {
-			continue // the limit is each Collector's own
+			continue // each Collector has its own limit
 		}
 		t.Run(yaml, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
@@ -255,7 +255,7 @@ func TestShapingIsIdempotent(t *testing.T) {
 				raw := copyOf(ld)
 				for _, record := range recordsOf(raw) {
 					if insertIDOf(record) != "" || record.Timestamp() == 0 || record.Timestamp() == 1 || record.Timestamp() == math.MaxUint64 {
-						return // the time of arrival would differ, or the record is no raw one
+						return // the arrival time would differ, or the record is not raw
 					}
 				}
 				edge.send(t, ld)
@@ -274,7 +274,8 @@ func TestShapingIsIdempotent(t *testing.T) {
 	}
 }
 
-// TestRawIsRepeatOfShaped: one record, shaped at the edge, has the same subject and result at the gateway as its raw form.
+// TestRawIsRepeatOfShaped: a record that was shaped at the edge has the same subject and result at the gateway as its
+// raw form.
 func TestRawIsRepeatOfShaped(t *testing.T) {
 	for _, yaml := range configurations {
 		t.Run(yaml, func(t *testing.T) {
@@ -301,8 +302,8 @@ func TestRawIsRepeatOfShaped(t *testing.T) {
 	}
 }
 
-// TestRefusedBatchIsNotHidden: when the next component refuses, its error comes back unchanged, nothing is
-// remembered as sent, and the same records go out when they come again.
+// TestRefusedBatchIsNotHidden: if the next component refuses, its error is returned unchanged, nothing is remembered as
+// sent, and the same records are sent when they are retried.
 func TestRefusedBatchIsNotHidden(t *testing.T) {
 	refusal := errors.New("queue is full")
 	sink := &consumertest.LogsSink{}

@@ -5,22 +5,22 @@ package amplitudeexperimentprocessor
 
 import "strings"
 
-// valued is an evaluation without a variant.
+// valued makes an evaluation without a variant.
 func valued(value any, more attrs) attrs {
 	return evaluated(override(attrs{"feature_flag.result.variant": nil, "feature_flag.result.value": value}, more))
 }
 
-// fromProvider is an evaluation of a provider that has no reason unless more says one.
+// fromProvider makes an evaluation of a provider, without a reason unless more has one.
 func fromProvider(provider string, more attrs) attrs {
 	return evaluated(override(attrs{"feature_flag.provider.name": provider}, more))
 }
 
-// documented is the event of Amplitude's documentation as the content of a record.
+// documented is the event from Amplitude's documentation as the content of a record.
 func documented(more attrs) attrs {
 	return override(attrs{"user_id": "user-12345", "event_type": "$exposure", "event_properties": attrs{"flag_key": "my-flag", "variant": "on"}}, more)
 }
 
-// shapeCases are the shapes that real emitters give to the same facts.
+// shapeCases are the forms in which real emitters write the same facts.
 var shapeCases = []eventCase{
 	// Event names: Rust's tracing and .NET's LoggerMessage always fill EventName.
 	{name: "name of a code location", event: "event src/checkout.rs:42", record: exposure(attrs{"event.name": "$exposure"}), want: exposed("my-flag", "on", nil)},
@@ -39,7 +39,7 @@ var shapeCases = []eventCase{
 	{name: "no exposures", config: "exposure: {event_names: []}", event: "[Experiment] Exposure", record: exposure(nil), outcome: "passed"},
 	{name: "no assignments", config: "assignment: {event_names: []}", event: "$assignment", record: attrs{"user_id": "user-12345", "variants": attrs{"a": "b"}}, outcome: "passed"},
 
-	// A body that is a text of JSON.
+	// A body that is JSON text.
 	{name: "body of JSON", config: "parse_json_body: true", body: ` {"event.name":"$exposure","flag_key":"my-flag","variant":"on","user_id":"user-12345"} `, want: exposed("my-flag", "on", nil)},
 	{name: "body of JSON, nested", config: "parse_json_body: true", body: `{"event":{"name":"feature_flag.evaluation"},"feature_flag":{"key":"my-flag","result":{"variant":"on"},"context":{"id":"user-12345"}}}`, want: exposed("my-flag", "on", nil)},
 	{name: "body of JSON, escaped", config: "parse_json_body: true", body: `{"event.name":"\u0024exposure","flag_key":"my-flag","variant":true,"user_id":9007199254740993}`, want: exposed("my-flag", "true", attrs{"user_id": "9007199254740993"})},
@@ -72,7 +72,7 @@ var shapeCases = []eventCase{
 		}}),
 	},
 
-	// The event of Amplitude's documentation.
+	// The event from Amplitude's documentation.
 	{name: "documented event", event: "$exposure", record: documented(nil), want: exposed("my-flag", "on", nil)},
 	{name: "documented event in the body", event: "$exposure", body: documented(nil), want: exposed("my-flag", "on", nil)},
 	{name: "documented event without a name", record: documented(nil), want: exposed("my-flag", "on", nil)},
@@ -100,7 +100,7 @@ var shapeCases = []eventCase{
 		"event_properties": attrs{"[Experiment] Flag Key": "my-flag", "metadata": attrs{"default": true}},
 	})},
 
-	// Texts of JSON where a map belongs.
+	// JSON text where a map belongs.
 	{name: "metadata of JSON", event: "$exposure", record: exposure(attrs{"variant": "control", "metadata": `{"default":true}`}), want: unexposed("my-flag", attrs{
 		"event_properties": attrs{"[Experiment] Flag Key": "my-flag", "metadata": attrs{"default": true}},
 	})},
@@ -141,13 +141,13 @@ var shapeCases = []eventCase{
 	{name: "default marker", config: "evaluation: {default_marker: [default]}", event: evaluationEvent, record: evaluated(attrs{"default": true}), outcome: "skipped", reason: "default"},
 	{name: "no default", config: `evaluation: {default_marker: [default], off_variants: ["on"]}`, event: evaluationEvent, record: evaluated(attrs{"default": "false"}), want: exposed("my-flag", "on", nil)},
 
-	// Prints and quotes; all of them are in internal/experiment/objectprint_test.go.
+	// Printed objects and quotes; internal/experiment/objectprint_test.go has all of them.
 	{name: "print of a Java object", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": "Value(innerObject=3)"}), outcome: "skipped", reason: "no_variant"},
 	{name: "print of a map as a variant", event: "$exposure", record: exposure(attrs{"variant": "map[columns:3]"}), outcome: "rejected", reason: "bad_variant"},
 	{name: "variant in quotes", event: evaluationEvent, record: evaluated(attrs{"feature_flag.variant": `"blue"`, "feature_flag.result.variant": nil}), want: exposed("my-flag", "blue", nil)},
 	{name: "null for a value", event: evaluationEvent, record: valued("null", nil), outcome: "skipped", reason: "no_variant"},
 
-	// What is known of providers.
+	// What is known about providers.
 	{name: "Unleash's default", event: evaluationEvent, record: valued("classic", attrs{"feature_flag.provider.name": "unleash", "feature_flag.result.reason": "unknown"}), outcome: "skipped", reason: "default"},
 	{name: "Unleash's default without a reason", event: evaluationEvent, record: valued("classic", attrs{"feature_flag.provider_name": "Unleash"}), outcome: "skipped", reason: "default"},
 	{name: "Unleash's variant", event: evaluationEvent, record: fromProvider("unleash", attrs{"feature_flag.result.reason": "unknown"}), want: exposed("my-flag", "on", nil)},

@@ -13,14 +13,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// What a request may cost at most: a number of steps for each of its bytes, and for each flag that its records may inherit.
+// The maximum cost of a request: a number of steps per byte, and per flag that its records may inherit.
 const (
 	maxStepsPerByte = 16
 	maxStepsPerFlag = 16
 )
 
-// FuzzSteps looks for requests that cost more than in proportion to their size. The fuzzer keeps inputs that reach new code,
-// and each doubling of the steps a byte is code of its own: so it climbs to ever more of them.
+// FuzzSteps looks for requests whose cost is not proportional to their size. The fuzzer keeps inputs that reach new
+// code, and each doubling of the steps per byte is a separate branch, so it climbs to ever more of them.
 func FuzzSteps(f *testing.F) {
 	marshaler := &plog.ProtoMarshaler{}
 	for _, shape := range hostileShapes {
@@ -46,7 +46,8 @@ func FuzzSteps(f *testing.F) {
 	})
 }
 
-// climbed is how often each height was reached, which nobody reads: what counts is that each has code of its own.
+// climbed counts how often each level was reached. Nobody reads it; all that matters is that each level is a separate
+// branch.
 var climbed [12]int
 
 func reached(height int) {

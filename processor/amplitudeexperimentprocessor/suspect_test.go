@@ -15,7 +15,7 @@ const (
 	upperUUID = "C8F9E604-F01A-4BD9-95C6-8E5357DF265D"
 )
 
-// TestSuspectIDs counts ids that are hardly those of the evaluation, and takes them as they are.
+// TestSuspectIDs: ids that are probably not those of the evaluation are counted, and used unchanged.
 func TestSuspectIDs(t *testing.T) {
 	for id, kind := range map[string]string{
 		`"user-12345"`: "quoted", `'user-12345'`: "quoted", `\"user-12345\"`: "quoted", "`user-12345`": "quoted", "“user-12345”": "quoted", "‘user-12345’": "quoted", `"` + upperUUID + `"`: "quoted",
@@ -42,8 +42,8 @@ func TestSuspectIDs(t *testing.T) {
 	}
 }
 
-// TestSuspectIDsAreHinted says so once a minute, without the id.
-func TestSuspectIDsAreHinted(t *testing.T) {
+// TestSuspectIDsAreLogged once a minute, without the id.
+func TestSuspectIDsAreLogged(t *testing.T) {
 	p, _, logs := logged(t, "{}")
 	for range 3 {
 		require.NoError(t, p.ConsumeLogs(t.Context(), batch(t, "$exposure", exposure(attrs{"user_id": `"user-12345"`, "device_id": upperUUID}))))

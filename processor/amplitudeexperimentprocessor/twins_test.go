@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// variantsOf are the variants of exposures, "" for none.
+// variantsOf returns the variants of exposures, "" for none.
 func variantsOf(out []plog.LogRecord) []string {
 	variants := []string{}
 	for _, r := range out {
@@ -23,7 +23,8 @@ func variantsOf(out []plog.LogRecord) []string {
 	return variants
 }
 
-// TestNewerNameDecides: of one evaluation under both names of the conventions, the newer one counts, in whatever order.
+// TestNewerNameDecides: if an evaluation arrives under both names of the conventions, the newer one counts, in any
+// order.
 func TestNewerNameDecides(t *testing.T) {
 	older := evaluated(attrs{"feature_flag.result.variant": nil, "feature_flag.variant": "one-page-layout"})
 	for _, tc := range []struct {
@@ -62,7 +63,7 @@ func TestNewerNameDecides(t *testing.T) {
 	})
 }
 
-// TestNewerNameDecidesAcrossBatches: span events and log records arrive in batches of their own.
+// TestNewerNameDecidesAcrossBatches: span events and log records arrive in separate batches.
 func TestNewerNameDecidesAcrossBatches(t *testing.T) {
 	now := time.UnixMilli(testTime)
 	p, sink, _ := logged(t, "dedup: {enabled: false}")
@@ -86,7 +87,7 @@ func TestNewerNameDecidesAcrossBatches(t *testing.T) {
 	assert.Equal(t, []string{"old"}, send("feature_flag", "user-00002", "old"), "it was long ago")
 }
 
-// TestEvaluationsWithoutReason: they count, and the log says once an hour what that means for switches.
+// TestEvaluationsWithoutReason: they count, and once an hour the log explains what that means for feature switches.
 func TestEvaluationsWithoutReason(t *testing.T) {
 	p, _, logs := logged(t, "{}")
 	now := time.Now()
@@ -106,7 +107,8 @@ func TestEvaluationsWithoutReason(t *testing.T) {
 	assert.Equal(t, 2, logs.Len())
 }
 
-// TestTwoProcessorsInARow: each makes the events whose names it has, and leaves those that the other made as they are.
+// TestTwoProcessorsInARow: each makes events from the names that it is configured with, and leaves those of the other
+// unchanged.
 func TestTwoProcessorsInARow(t *testing.T) {
 	assignments := start(t, configOf(t, "{exposure: {event_names: []}, evaluation: {enabled: false}, set_user_properties: false}"), nil)
 	exposures := start(t, configOf(t, "assignment: {event_names: []}"), nil)

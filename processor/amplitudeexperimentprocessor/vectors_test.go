@@ -18,8 +18,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// The vectors hold what Amplitude's own SDKs made of the same evaluation results. Where the SDKs agree, the
-// case has an expected answer, reduced to what they agree on; where they do not, it has theirs.
+// The vectors hold the output of Amplitude's own SDKs for the same evaluation results. If the SDKs agree, the case has
+// an expected answer, reduced to what they agree on; otherwise, it has all of theirs.
 type vectorFile struct {
 	Cases []vectorCase `json:"cases"`
 }
@@ -41,7 +41,7 @@ type sdkAnswer struct {
 	Value any      `json:"value"`
 }
 
-// orderedMap keeps the order of an object's keys: exposures come out in it.
+// orderedMap keeps the order of an object's keys, which is the order of the exposures.
 type orderedMap struct {
 	keys   []string
 	values map[string]map[string]any
@@ -79,7 +79,7 @@ func readVectors(t testing.TB, kind string) []vectorCase {
 	return file.Cases
 }
 
-// otlpValue turns decoded JSON into what an OTLP exporter would make of it: whole numbers as integers.
+// otlpValue converts decoded JSON as an OTLP exporter would, with whole numbers as integers.
 func otlpValue(v any) any {
 	switch v := v.(type) {
 	case json.Number:
@@ -154,10 +154,10 @@ func assignmentBatch(t testing.TB, user map[string]any, variants orderedMap, ms 
 	return ld
 }
 
-// evaluatedExposure is the kind of the exposures that the whole result of an evaluation becomes.
+// evaluatedExposure is the kind of exposures made from the whole result of an evaluation.
 const evaluatedExposure = "exposure from `evaluate()`"
 
-// vectorConfigs are the configurations of the kinds: everything default, but short ids allowed.
+// vectorConfigs are the configurations of the kinds: the defaults, but with short ids allowed.
 var vectorConfigs = map[string]string{
 	"exposure": "vectors.yaml", "assignment": "vectors.yaml", evaluatedExposure: "vectors-exposures.yaml",
 }
@@ -170,7 +170,7 @@ func vectorBatch(t testing.TB, kind string, user map[string]any, variants ordere
 	return assignmentBatch(t, user, variants, ms)
 }
 
-// common reduces an event to what the vectors compare, and returns the other properties.
+// common reduces an event to what the vectors compare, and also returns the other properties.
 func common(event map[string]any) (reduced, others map[string]any) {
 	reduced, others = map[string]any{}, map[string]any{}
 	for name, value := range event {
@@ -213,7 +213,7 @@ func (tc *vectorCase) ours(t testing.TB, kind string) (events []any, others map[
 	return events, others
 }
 
-// expectedOthers are the properties that DESIGN adds to what the SDKs agree on.
+// expectedOthers are the properties that this product adds to what the SDKs agree on.
 func (tc *vectorCase) expectedOthers(kind string) map[string]any {
 	others := map[string]any{}
 	for flag, variant := range tc.Input.Variants.values {
@@ -238,7 +238,7 @@ func (tc *vectorCase) expectedOthers(kind string) map[string]any {
 	return others
 }
 
-// exposedOnly are the events of a case whose user is in a variant: of a whole result the SDKs track no other.
+// exposedOnly returns the events of a case whose user is in a variant: from a whole result, the SDKs track no others.
 func exposedOnly(t testing.TB, expected any) (events []any) {
 	t.Helper()
 	for _, event := range expected.([]any) {
@@ -249,8 +249,8 @@ func exposedOnly(t testing.TB, expected any) (events []any) {
 	return events
 }
 
-// TestVectorsOfEvaluate: what evaluate() returned, as one map, becomes the exposures that the SDKs track of it, in their order.
-// With both, the assignment comes before them, and is the same as without.
+// TestVectorsOfEvaluate: a map with what evaluate() returned becomes the exposures that the SDKs track, in their order.
+// With emit: both, the assignment comes first, and is the same as without exposures.
 func TestVectorsOfEvaluate(t *testing.T) {
 	for _, tc := range readVectors(t, "exposure") {
 		if tc.Expected == nil {

@@ -27,10 +27,10 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 )
 
-// watching reads what a watcher is told.
+// watching reads the decisions that a watcher receives.
 type watching struct{ lines *bufio.Scanner }
 
-// watch begins to watch with ids shown, and is told from when it returns.
+// watch starts watching with ids shown; decisions made after it returns are received.
 func watch(t *testing.T, query string) *watching {
 	t.Helper()
 	h := tap.NewHandler(tap.Settings{MaxPerSecond: 1000, ShowIDs: true, Logger: zap.NewNop()})
@@ -48,7 +48,7 @@ func watch(t *testing.T, query string) *watching {
 	return w
 }
 
-// until reads decisions, each as it was told last, until done.
+// until reads decisions, each in its latest version, until done.
 func (w *watching) until(t *testing.T, done func([]tap.Shown) bool) []tap.Shown {
 	t.Helper()
 	var all []tap.Shown
@@ -81,7 +81,7 @@ func atLeast(n int) func([]tap.Shown) bool {
 	return func(all []tap.Shown) bool { return len(all) >= n }
 }
 
-// TestWatchedAsExplained: tap clients are told what otelcol-amplitude-explain says of the same records.
+// TestWatchedAsExplained: tap clients receive what otelcol-amplitude-explain prints about the same records.
 func TestWatchedAsExplained(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(emitters, "*.yaml"))
 	require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestWatchedAsExplained(t *testing.T) {
 	}
 }
 
-// comparable is an explanation without its number, and without where the de-duplication knows a repeat from.
+// comparable returns an explanation without its number, and without how the de-duplication knows about a repeat.
 func comparable(t *testing.T, x *explain.Explanation) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(x)
@@ -128,7 +128,8 @@ func stringOf(v any) string {
 	return text
 }
 
-// TestWatchedOutcomes: outcomes are told as they are explained, with what they are at Amplitude and why others are none.
+// TestWatchedOutcomes: outcomes are reported as they are explained, with their names in Amplitude, and why other
+// records are not outcomes.
 func TestWatchedOutcomes(t *testing.T) {
 	const yaml = outcomesYAML + "  max_per_minute: 3\n"
 	orders := func() plog.Logs {
@@ -178,7 +179,8 @@ func TestWatchedOutcomes(t *testing.T) {
 	}
 }
 
-// TestWatchedCounts: the counts are those of the metrics, whoever watches, and a batch that is refused is told as such.
+// TestWatchedCounts: the counts are those of the metrics, whether or not anyone watches, and a refused batch is
+// reported as refused.
 func TestWatchedCounts(t *testing.T) {
 	before := tap.Totals()
 	fails := errors.New("sending queue is full")
@@ -239,7 +241,7 @@ func TestWatchedCounts(t *testing.T) {
 	assert.EqualValues(t, 1, after.Reasons["static"]-before.Reasons["static"])
 }
 
-// TestWatchedRepeats: the de-duplication says where it knows a repeat from.
+// TestWatchedRepeats: the de-duplication explains how it knows about a repeat.
 func TestWatchedRepeats(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	send := func() {
@@ -256,8 +258,7 @@ func TestWatchedRepeats(t *testing.T) {
 	assert.True(t, told[0].Ended)
 }
 
-// TestWatchedClaims: tap clients are told what was taken out of a foreign record, and that such a record is not
-// followed.
+// TestWatchedClaims: tap clients learn what was stripped from a foreign record, and that such a record is not tracked.
 func TestWatchedClaims(t *testing.T) {
 	batch := func() plog.Logs {
 		ld := plog.NewLogs()
@@ -284,7 +285,7 @@ func TestWatchedClaims(t *testing.T) {
 	}
 }
 
-// TestWatchedTextIsSafe: whatever a record says, a terminal that shows what is told of it shows text and nothing else.
+// TestWatchedTextIsSafe: whatever a record contains, what is reported about it is plain text to a terminal.
 func TestWatchedTextIsSafe(t *testing.T) {
 	const hostile = "\x1b[2J\u202e\u009b31m\x00\r<script>alert(1)</script>\xff"
 	w := watch(t, "detail=text")
@@ -329,8 +330,8 @@ func TestWatchedTextIsSafe(t *testing.T) {
 	}
 }
 
-// TestWatchedAmongOthers: foreign records are told in their place, and counted where there is no room for them; who
-// asks for a flag or a user misses none of them.
+// TestWatchedAmongOthers: foreign records are reported in order, or counted if there is no room for them; with a filter
+// for a flag or user, none are missed.
 func TestWatchedAmongOthers(t *testing.T) {
 	r := start(t, configOf(t, "{}"), nil)
 	var want []string

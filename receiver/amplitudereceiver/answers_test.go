@@ -34,8 +34,9 @@ func request(events ...string) string {
 	return `{"api_key":"sandbox","events":[` + strings.Join(events, ",") + `]}`
 }
 
-// TestAnswers: answers are those that Amplitude documents or that were seen of it: amplitude-docs, "HTTP V2 API" and "Batch Event
-// Upload API" (error texts, lists by field), and issues of its SDKs (Invalid API key, missing_field, events_with_invalid_id_lengths).
+// TestAnswers: answers are those that Amplitude documents or that were observed: amplitude-docs, "HTTP V2 API" and
+// "Batch Event Upload API" (error texts, lists by field), and issues of its SDKs (Invalid API key, missing_field,
+// events_with_invalid_id_lengths).
 func TestAnswers(t *testing.T) {
 	s := start(t, nil)
 	for _, tc := range []struct {
@@ -99,7 +100,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestOtherMethods: the API is for POST.
+// TestOtherMethods: the API only accepts POST.
 func TestOtherMethods(t *testing.T) {
 	s := start(t, nil)
 	status, text, _ := s.do(http.MethodGet, "/2/httpapi", "")
@@ -107,7 +108,8 @@ func TestOtherMethods(t *testing.T) {
 	assert.JSONEq(t, `{"code":400,"error":"Invalid request path"}`, text)
 }
 
-// TestGzip: bodies may be compressed; what cannot be unpacked is told as Amplitude would, and the limits are of what is unpacked.
+// TestGzip: bodies may be compressed. A body that cannot be decompressed is refused as by Amplitude, and limits apply
+// to the decompressed size.
 func TestGzip(t *testing.T) {
 	s := start(t, map[string]any{"max_request_body_size": 2 << 20})
 	post := func(body string) (int, string) {
@@ -142,8 +144,8 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// TestNextRefuses: 200 means that the next component took the events. What it does not take now is answered with what clients
-// repeat, and what it never will take with what makes them give up each event at once.
+// TestNextRefuses: 200 means that the next component accepted the events. Temporary refusals get an answer that makes
+// clients retry, permanent ones an answer that makes them drop each event immediately.
 func TestNextRefuses(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -172,7 +174,8 @@ func TestNextRefuses(t *testing.T) {
 	}
 }
 
-// TestStartWarns: what SDKs would be told is taken, and could leave by no exporter of this Collector, is said at the start.
+// TestStartWarns: at startup, the log warns about events that would be accepted from SDKs although no exporter of this
+// Collector sends them.
 func TestStartWarns(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

@@ -19,7 +19,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
-// client sends events as Amplitude's SDKs do: again while the answer is one that they repeat.
+// client sends events as Amplitude's SDKs do, retrying for the same answers.
 type client struct {
 	t       *testing.T
 	url     string

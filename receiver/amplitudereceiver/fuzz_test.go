@@ -18,8 +18,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/metadata"
 )
 
-// FuzzRequest feeds any body: what is taken can be encoded, and the exporter sends every event of it, ids apart that only the
-// exporter's own limits refuse.
+// FuzzRequest: whatever a body contains, accepted events can be encoded, and the exporter sends all of them, except
+// those whose ids only its own limits refuse.
 func FuzzRequest(f *testing.F) {
 	for _, pool := range [][]string{pools["event_properties"], pools["user_properties"], pools["groups"], pools["group_properties"]} {
 		for _, value := range pool {

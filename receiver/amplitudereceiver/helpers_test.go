@@ -26,7 +26,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/metadata"
 )
 
-// tester is a receiver that listens, and a client for it.
+// tester is a running receiver with a client.
 type tester struct {
 	t      testing.TB
 	url    string
@@ -41,7 +41,7 @@ type hostWith map[component.ID]component.Component
 
 func (h hostWith) GetExtensions() map[component.ID]component.Component { return h }
 
-// configOf is a configuration with one key of one project, and what is given beside it.
+// configOf returns a configuration with one API key and additional settings.
 func configOf(t testing.TB, conf map[string]any) *Config {
 	t.Helper()
 	cfg := NewFactory().CreateDefaultConfig()
@@ -52,7 +52,7 @@ func configOf(t testing.TB, conf map[string]any) *Config {
 	return cfg.(*Config)
 }
 
-// start runs a receiver until the test's end.
+// start runs a receiver until the test ends.
 func start(t testing.TB, conf map[string]any) *tester {
 	t.Helper()
 	sink := &consumertest.LogsSink{}
@@ -106,7 +106,7 @@ func (s *tester) post(path, body string) (status int, text string) {
 	return status, text
 }
 
-// take sends events that have to be taken, and returns their records.
+// take sends events that must be accepted, and returns their records.
 func (s *tester) take(body string) []plog.LogRecord {
 	s.t.Helper()
 	s.sink.Reset()
@@ -115,7 +115,7 @@ func (s *tester) take(body string) []plog.LogRecord {
 	return s.records()
 }
 
-// records are all that came out since the sink was reset.
+// records returns everything received since the sink was reset.
 func (s *tester) records() (all []plog.LogRecord) {
 	for _, logs := range s.sink.AllLogs() {
 		for _, resource := range logs.ResourceLogs().All() {

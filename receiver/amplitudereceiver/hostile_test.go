@@ -20,12 +20,12 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/metadata"
 )
 
-// event is one with one more member.
+// event returns an event with one more member.
 func eventWith(member string) string {
 	return `{"event_type":"e","user_id":"user-1",` + member + `}`
 }
 
-// repeated joins n parts of a list or an object.
+// repeated joins n parts of a list or object.
 func repeated(n int, part func(i int) string) string {
 	parts := make([]string, n)
 	for i := range parts {
@@ -81,7 +81,7 @@ var hostileRequests = []struct {
 	}},
 }
 
-// TestHostileShapes: work and memory grow with a request, never with its square, whatever its shape.
+// TestHostileShapes: work and memory grow with the size of a request, not with its square, whatever its shape is.
 func TestHostileShapes(t *testing.T) {
 	send := func(h *handler, body string) {
 		r := httptest.NewRequest(http.MethodPost, "/2/httpapi", strings.NewReader(body))

@@ -16,8 +16,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/metadata"
 )
 
-// TestMiddlewareAsksToWait: where a middleware refuses for now, clients get the answer that they repeat with pauses; any other
-// answer is the middleware's own.
+// TestMiddlewareAsksToWait: if a middleware refuses temporarily, clients get the answer that makes them retry with
+// pauses; all its other answers are unchanged.
 func TestMiddlewareAsksToWait(t *testing.T) {
 	h, err := newHandler(receivertest.NewNopSettings(metadata.Type), configOf(t, nil), consumertest.NewNop())
 	require.NoError(t, err)

@@ -71,7 +71,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestDepth: what is nested deeper than Amplitude takes is left out, and its neighbors stay.
+// TestDepth: what is nested more deeply than Amplitude accepts is left out, and its neighbors are kept.
 func TestDepth(t *testing.T) {
 	s := start(t, nil)
 	deep := strings.Repeat(`{"x":`, 60) + `1` + strings.Repeat("}", 60)
@@ -86,7 +86,7 @@ func TestDepth(t *testing.T) {
 	assert.Equal(t, 39, levels, "with the event properties themselves, 40")
 }
 
-// TestTimes: an event has its own time, corrected for a client whose clock is wrong as Amplitude corrects it.
+// TestTimes: an event keeps its own time, corrected as by Amplitude if the client's clock is wrong.
 func TestTimes(t *testing.T) {
 	s := start(t, nil)
 	const at = 1763895600123
@@ -106,7 +106,7 @@ func TestTimes(t *testing.T) {
 	assert.Equal(t, int64(at*1_000_000), send(`,"time":1763895600123`, `,"client_upload_time":"yesterday"`))
 }
 
-// TestProjects: the project of a key stands at the resource, and the key nowhere.
+// TestProjects: the resource has the project of the key, and the key is nowhere.
 func TestProjects(t *testing.T) {
 	s := start(t, map[string]any{"api_keys": []any{map[string]any{"key": "web-key", "project": "web"}, map[string]any{"key": "plain-key"}}})
 	for key, want := range map[string]map[string]any{"web-key": {"amplitude.project": "web"}, "plain-key": {}} {
@@ -119,7 +119,7 @@ func TestProjects(t *testing.T) {
 	}
 }
 
-// TestUnknownFieldsRejected: a member that is not a field is told, with the event.
+// TestUnknownFieldsRejected: the answer names an unknown member and its event.
 func TestUnknownFieldsRejected(t *testing.T) {
 	s := start(t, map[string]any{"unknown_fields": "reject"})
 	status, text := s.post("/2/httpapi", request(good, `{"event_type":"e","user_id":"user-1","shade":"red"}`))
@@ -128,8 +128,8 @@ func TestUnknownFieldsRejected(t *testing.T) {
 	assert.Empty(t, s.records())
 }
 
-// TestGroupsAreThrottledEachForItself: identified groups share no device, since Amplitude throttles by device.
-func TestGroupsAreThrottledEachForItself(t *testing.T) {
+// TestGroupsAreThrottledSeparately: identified groups do not share a device, because Amplitude throttles by device.
+func TestGroupsAreThrottledSeparately(t *testing.T) {
 	s := start(t, nil)
 	identification := `[{"group_type":"org","group_value":"acme"},{"group_type":"org","group_value":["globex","` + strings.Repeat("x", 1100) + `"]},{"group_type":"team","group_value":"acme"}]`
 	status, text, _ := s.do(http.MethodPost, "/groupidentify", url.Values{"api_key": {"sandbox"}, "identification": {identification}}.Encode(), "Content-Type", typeForm)
@@ -141,7 +141,7 @@ func TestGroupsAreThrottledEachForItself(t *testing.T) {
 	assert.Len(t, devices, 3)
 }
 
-// TestForms: identifications are the events that they stand for.
+// TestForms: identifications become the corresponding events.
 func TestForms(t *testing.T) {
 	s := start(t, nil)
 	for _, tc := range []struct {
@@ -189,7 +189,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestClientAddress: what stands for the client's address, and whose word on it counts.
+// TestClientAddress: what is replaced by the client's address, and who is trusted to name it.
 func TestClientAddress(t *testing.T) {
 	const event = `{"event_type":"e","user_id":"user-1","ip":"$remote"}`
 	proxied := map[string]any{"client_ip": "forward", "trusted_proxies": []any{"127.0.0.0/8", "10.0.0.0/8", "2001:db8::/32"}}

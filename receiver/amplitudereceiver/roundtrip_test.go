@@ -25,8 +25,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// pools are values of the members of events, most of them good. Numbers beyond 2^53 and texts beyond 1,024 characters are
-// compared elsewhere.
+// pools are values for the members of events, most of them valid. Numbers beyond 2^53 and texts beyond 1,024 characters
+// are compared elsewhere.
 var pools = map[string][]string{
 	"event_type":                 {`"Song Played"`, `"Song Played"`, `"$identify"`, `"$groupidentify"`, `"$exposure"`, `"[Experiment] Assignment"`, `" "`, `7`, `null`, `"[Amplitude] Revenue"`},
 	"user_id":                    {`"user-1"`, `"user-2"`, `" user-1 "`, `1234567`, `null`, `""`, `"u"`, `"none"`, `true`},
@@ -57,7 +57,7 @@ var pools = map[string][]string{
 	"group_properties": {`{"$set":{"seats":7}}`, `{"tier":"gold"}`, `{"$unset":{"seats":"-"},"$add":{"n":1}}`, `7`},
 }
 
-// generateEvent draws a JSON event. Most of its members are there seldom.
+// generateEvent draws a JSON event. Most of its members are rare.
 func generateEvent(t *rapid.T) string {
 	var members []string
 	for _, name := range slices.Sorted(mapsKeys(pools)) {
@@ -91,7 +91,7 @@ func mapsKeys[V any](m map[string]V) func(func(string) bool) {
 	}
 }
 
-// service is a local Amplitude that answers without a network.
+// service is a local Amplitude without a network.
 type service struct {
 	t      require.TestingT
 	server *sandbox.Server
@@ -115,7 +115,7 @@ func (a *service) call(method, path, body string) (int, string) {
 	return answer.Code, answer.Body.String()
 }
 
-// state is everything that it holds, but what depends on the moment: of each event what it says, and the properties.
+// state returns everything that it holds, except what depends on time: the content of each event, and the properties.
 func (a *service) state() map[string]any {
 	out := map[string]any{}
 	status, text := a.call(http.MethodGet, "/_sandbox/events?verdict=all&limit=1000", "")
@@ -141,7 +141,7 @@ func (a *service) state() map[string]any {
 	return out
 }
 
-// normalize leaves of an event what both ways have to agree on: fields in their kinds, and properties by their effect.
+// normalize reduces an event to what both ways must agree on: fields with their types, and properties by their effect.
 func normalize(event map[string]any) {
 	about, _ := event["sandbox"].(map[string]any)
 	event["verdict"] = about["verdict"]
@@ -179,8 +179,8 @@ func normalize(event map[string]any) {
 	}
 }
 
-// TestSameAsAmplitude: whatever a request holds, the receiver answers as Amplitude does, and what the exporter sends on of its
-// records leaves in Amplitude what the request itself leaves there.
+// TestSameAsAmplitude: whatever a request contains, the receiver answers like Amplitude, and sending its records
+// through the exporter has the same effect in Amplitude as the request itself.
 func TestSameAsAmplitude(t *testing.T) {
 	s := start(t, nil)
 	exporter := exporterConfig(t)
@@ -212,7 +212,7 @@ func TestSameAsAmplitude(t *testing.T) {
 	require.NotZero(t, taken)
 }
 
-// answerOf is an answer without what depends on the moment.
+// answerOf returns an answer without what depends on time.
 func answerOf(t require.TestingT, text string) map[string]any {
 	var answer map[string]any
 	require.NoError(t, json.Unmarshal([]byte(text), &answer), text)
@@ -227,7 +227,7 @@ func exporterConfig(t *testing.T) *amplitudeexporter.Config {
 	return cfg
 }
 
-// encode is what the exporter sends of records.
+// encode returns what the exporter sends for records.
 func encode(t require.TestingT, cfg *amplitudeexporter.Config, records []plog.LogRecord) (events []string) {
 	for _, record := range records {
 		event, err := amplitudeexporter.EncodeEvent(cfg, "1.2.3", record)
@@ -237,7 +237,7 @@ func encode(t require.TestingT, cfg *amplitudeexporter.Config, records []plog.Lo
 	return events
 }
 
-// TestRoundTrip: any properties come out as they went in.
+// TestRoundTrip: any properties come out unchanged.
 func TestRoundTrip(t *testing.T) {
 	s := start(t, nil)
 	exporter := exporterConfig(t)
@@ -255,7 +255,8 @@ func TestRoundTrip(t *testing.T) {
 			rapid.SliceOfN(value(depth-1), 0, 3).AsAny(), rapid.MapOfN(name, value(depth-1), 0, 3).AsAny())...)
 	}
 	properties := rapid.MapOfN(name, value(3), 1, 8)
-	// Amplitude does not say what setting a property to null does, so the exporter leaves that out; and no operation is without a name.
+	// Amplitude does not document what setting a property to null does, so the exporter leaves that out; and no operation
+	// lacks a name.
 	operands := properties.Filter(func(m map[string]any) bool {
 		for key, v := range m {
 			if key == "" || v == nil {
@@ -292,7 +293,7 @@ func refusedID(id any) bool {
 	return problem != amplitude.IDOK
 }
 
-// asStored cuts texts to what Amplitude keeps, and takes out objects without members, such as an operator without operands.
+// asStored truncates texts as Amplitude does, and removes empty objects, such as an operator without operands.
 func asStored(object map[string]any) (empty bool) {
 	for name, value := range object {
 		switch value := value.(type) {
@@ -307,7 +308,7 @@ func asStored(object map[string]any) (empty bool) {
 	return len(object) == 0
 }
 
-// TestVectors: the events that Amplitude's own Experiment SDKs make of the same results leave as they came.
+// TestVectors: events from Amplitude's own Experiment SDKs come out unchanged.
 func TestVectors(t *testing.T) {
 	s := start(t, nil)
 	exporter := exporterConfig(t)
@@ -342,7 +343,7 @@ func TestVectors(t *testing.T) {
 			var uploads, want []string
 			for _, event := range events {
 				if refusedID(event["user_id"]) || refusedID(event["device_id"]) || (event["user_id"] == nil && event["device_id"] == nil) {
-					continue // Amplitude refuses what the SDK made of this user
+					continue // Amplitude refuses what the SDK made from this user
 				}
 				asStored(event)
 				event["time"], event["library"], event["insert_id"] = 1763895600123, "sdk/1", fmt.Sprint(kind, one.ID, len(want))

@@ -24,11 +24,12 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/metadata"
 )
 
-// patience is how long a test waits for what has to come.
+// patience is how long a test waits for a condition.
 const patience = time.Minute
 
-// TestStalledUploadDoesNotHoldUpTheEnd: a client that stops in the middle of a request is told to send it again, and the Collector ends.
-func TestStalledUploadDoesNotHoldUpTheEnd(t *testing.T) {
+// TestStalledUploadDoesNotBlockShutdown: a client that stalls in the middle of a request is told to retry, and the
+// Collector shuts down.
+func TestStalledUploadDoesNotBlockShutdown(t *testing.T) {
 	s := start(t, nil)
 	connection, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	require.NoError(t, err)
@@ -60,7 +61,7 @@ func TestStalledUploadDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 }
 
-// stalled is a body that never comes.
+// stalled is a body that never arrives.
 type stalled struct {
 	reading func()
 	ended   <-chan struct{}
@@ -72,8 +73,8 @@ func (s stalled) Read([]byte) (int, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-// TestPromisedBodiesTakeNoMemory: a length that is announced takes no memory until the body comes.
-func TestPromisedBodiesTakeNoMemory(t *testing.T) {
+// TestAnnouncedBodiesTakeNoMemory: an announced length takes no memory until the body arrives.
+func TestAnnouncedBodiesTakeNoMemory(t *testing.T) {
 	h, err := newHandler(receivertest.NewNopSettings(metadata.Type), configOf(t, nil), consumertest.NewNop())
 	require.NoError(t, err)
 	const clients = 64
@@ -98,7 +99,7 @@ func TestPromisedBodiesTakeNoMemory(t *testing.T) {
 	assert.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(clients*maxBytesV2/4))
 }
 
-// TestReadTimeout: by default nobody may take forever to send a request.
+// TestReadTimeout: by default, the time for sending a request is limited.
 func TestReadTimeout(t *testing.T) {
 	assert.NotZero(t, configOf(t, nil).ServerConfig.ReadTimeout)
 }

@@ -25,7 +25,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/metadatatest"
 )
 
-// TestMetricsAndLog: everything that is refused or left out is counted by its reason, and said once without what senders wrote.
+// TestMetricsAndLog: everything that is refused or left out is counted by reason, and logged once without the senders'
+// words.
 func TestMetricsAndLog(t *testing.T) {
 	telemetry := componenttest.NewTelemetry()
 	t.Cleanup(func() { require.NoError(t, telemetry.Shutdown(context.Background())) })
@@ -75,7 +76,7 @@ func TestMetricsAndLog(t *testing.T) {
 	}
 }
 
-// TestPipelineMetrics: what the next component refuses is counted, by whether it is for good.
+// TestPipelineMetrics: refusals by the next component are counted by whether they are permanent.
 func TestPipelineMetrics(t *testing.T) {
 	telemetry := componenttest.NewTelemetry()
 	t.Cleanup(func() { require.NoError(t, telemetry.Shutdown(context.Background())) })
@@ -91,7 +92,7 @@ func TestPipelineMetrics(t *testing.T) {
 	require.Len(t, logs.FilterMessageSnippet("cannot accept events now").All(), 1)
 }
 
-// stranger is an auth extension that lets nobody in.
+// stranger is an auth extension that refuses everyone.
 type stranger struct {
 	component.StartFunc
 	component.ShutdownFunc
@@ -101,7 +102,7 @@ func (stranger) Authenticate(ctx context.Context, _ map[string][]string) (contex
 	return ctx, errors.New("no token")
 }
 
-// TestUnauthenticatedIsCounted: what an auth extension refuses has its reason, too.
+// TestUnauthenticatedIsCounted: requests that an auth extension refuses have their own reason.
 func TestUnauthenticatedIsCounted(t *testing.T) {
 	telemetry := componenttest.NewTelemetry()
 	t.Cleanup(func() { require.NoError(t, telemetry.Shutdown(context.Background())) })

@@ -45,7 +45,7 @@ func expose(b *diagnostics.Book, flag, user string) {
 	b.Expose(&diagnostics.Exposure{Flag: flag, Variant: "on", Person: diagnostics.PersonOf(user, ""), Time: now.UnixMilli()}, now.UnixMilli())
 }
 
-// persons are those of a flag; none if it is not counted.
+// persons returns the number of persons of a flag, 0 if it is not counted.
 func persons(b *diagnostics.Book, flag string) int {
 	for _, c := range b.Read() {
 		if c.Flag == flag {
@@ -70,7 +70,7 @@ func start(t *testing.T, set bookkeeper.Settings, host component.Host) *bookkeep
 	return k
 }
 
-// TestReplicasExchange what they count, also after Redis was away and came back empty, and what is in it may be anything.
+// TestReplicasExchange their counts, even after Redis was unavailable and came back empty, and whatever it contains.
 func TestReplicasExchange(t *testing.T) {
 	server := redistest.Start(t)
 	books := []*diagnostics.Book{newBook(), newBook()}
@@ -114,7 +114,8 @@ func TestReplicasExchange(t *testing.T) {
 	both("f", 4)
 }
 
-// TestRedisForgets: what nothing was told of for long enough is over in Redis, too, and does not come back with the next exposure.
+// TestRedisForgets: counts that were not updated for long enough also expire in Redis, and do not come back with the
+// next exposure.
 func TestRedisForgets(t *testing.T) {
 	server := redistest.Start(t)
 	var at atomic.Int64
@@ -139,7 +140,7 @@ func TestRedisForgets(t *testing.T) {
 	told(books[0], "lives", "user-1")
 	both("over", 1)
 	both("lives", 1)
-	for minutes := range 4 { // the second replica hears of it only from the first, which hears of nobody new
+	for minutes := range 4 { // the second replica only hears of it from the first, which sees nobody new
 		at.Add((20 * time.Minute).Milliseconds())
 		told(books[0], "lives", "user-1")
 		told(books[0], "clock", fmt.Sprint("user-", minutes))
@@ -147,7 +148,7 @@ func TestRedisForgets(t *testing.T) {
 	}
 	both("lives", 1)
 	told(books[1], "over", "user-2")
-	for _, marker := range []string{"first", "second"} { // what comes with the second is seen after all that came before the first
+	for _, marker := range []string{"first", "second"} { // what arrives with the second is seen after everything that came before the first
 		told(books[1], marker, "user-1")
 		both(marker, 1)
 	}
@@ -209,7 +210,7 @@ type extensions map[component.ID]component.Component
 
 func (e extensions) GetExtensions() map[component.ID]component.Component { return e }
 
-// TestStorage keeps what is counted, survives its failures, and loses what is over.
+// TestStorage keeps the counts, survives failures, and drops what has expired.
 func TestStorage(t *testing.T) {
 	id := component.MustNewID("memory_storage")
 	disk := &kept{values: map[string][]byte{}}

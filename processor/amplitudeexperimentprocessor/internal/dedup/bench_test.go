@@ -16,7 +16,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// BenchmarkLedger measures a repeat, an event and a receipt in batches of 1,000, of exposures of one flag. Run with
+// BenchmarkLedger measures a repeat, an event and a receipt in batches of 1,000 exposures of one flag. Run it with
 // -benchtime=300x -count=10; -short leaves out 10^7 entries.
 func BenchmarkLedger(b *testing.B) {
 	for _, size := range []uint64{100_000, 10_000_000} {
@@ -50,7 +50,7 @@ func filled(b *testing.B, size uint64) *testLoad {
 	return o
 }
 
-// batches makes n batches of exposures of the users that next tells.
+// batches makes n batches of exposures of the users that next returns.
 func (o *testLoad) batches(n int, next func() uint64) [][]Record {
 	batches := make([][]Record, n)
 	for i := range batches {
@@ -77,7 +77,7 @@ func perRecord(b *testing.B, unit string, spent time.Duration) {
 	b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N)/testBatch, unit)
 }
 
-// benchReceipts hands batches to an exporter that claims them, and measures from its receipts on.
+// benchReceipts hands batches to an exporter that claims them, and measures only the receipts.
 func benchReceipts(b *testing.B, o *testLoad, next uint64) {
 	book := &receipts.Book{}
 	defer book.Close(context.Background(), true)

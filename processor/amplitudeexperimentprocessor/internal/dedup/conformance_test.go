@@ -29,7 +29,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// played is the Ledger as the rules of a world: what the processor and the exporter do with it.
+// played drives the Ledger as the rules of a world, as the processor and the exporter do.
 type played struct {
 	t       require.TestingT
 	ledger  *Ledger
@@ -42,16 +42,16 @@ type played struct {
 	kill    kill
 	other   *receipts.Book // of a second exporter
 	nobody  bool           // claims anything
-	swapped func() bool    // tells whether the second exporter is at hand
+	swapped func() bool    // reports whether the second exporter is available
 }
 
-// kill says what of the writes that nobody waited for a kill loses.
+// kill decides how many of the writes that nobody waited for are lost in a kill.
 type kill struct {
 	all  bool
 	some *rand.Rand
 }
 
-// insertID is one of this world: in the process there are others at the same time.
+// insertID is unique to this world, because others run in the same process.
 func (p *played) insertID(e *modelEvent) string { return fmt.Sprintf("%p %s", p.nonce, e.id) }
 
 // victim is what the reference evicted.
@@ -70,7 +70,7 @@ func newPlayed(t require.TestingT, kept *memStorage, shared *fakeShared, nonce *
 	var err error
 	p.ledger, err = New(set)
 	require.NoError(t, err)
-	p.ledger.doubtful = 0 // the reference does without
+	p.ledger.doubtful = 0 // the reference has none
 	if shared != nil {
 		p.ledger.remote = newRemote(p.ledger, RedisSettings{Timeout: time.Minute})
 		p.ledger.remote.store = shared
@@ -81,7 +81,7 @@ func newPlayed(t require.TestingT, kept *memStorage, shared *fakeShared, nonce *
 	return p
 }
 
-// open starts the ledger, without the goroutines of Redis: what waits for it is done at once.
+// open starts the ledger without the Redis goroutines: what waits for Redis is done immediately.
 func (p *played) open() error {
 	l := p.ledger
 	if p.kept != nil {
@@ -192,7 +192,7 @@ func (p *played) written() int {
 	return p.kept.writeCount()
 }
 
-// writeAll has written what nobody waits for, if a kill may lose any part of that. What the ledger waited for is kept.
+// writeAll writes what nobody waits for, if a kill may lose any part of it. What the ledger waited for is kept.
 func (p *played) writeAll(before int) {
 	if p.kept == nil || p.kill.some == nil {
 		return
@@ -224,7 +224,7 @@ func (p *played) settled(e *modelEvent, ok, ambiguous bool) {
 	}
 }
 
-// failing makes the storage fail, or work again.
+// failing makes the storage fail or work again.
 func (p *played) failing(fails bool) {
 	if p.kept == nil {
 		return
@@ -315,7 +315,7 @@ func (p *played) crash(stored bool) rules {
 	return next
 }
 
-// fakeShared is a Redis in memory that does at once what it is told.
+// fakeShared is a Redis in memory without delays.
 type fakeShared struct {
 	values map[string]string
 }
@@ -367,7 +367,7 @@ func (s *fakeShared) tell(_ context.Context, tells []tell) error {
 func (*fakeShared) probe(context.Context) error { return nil }
 func (*fakeShared) close() error                { return nil }
 
-// recording is the reference that notes what it evicts.
+// recording is the reference, recording its evictions.
 type recording struct {
 	*modelLedger
 	victims *[]victim
@@ -408,7 +408,7 @@ func playReference(kind string, steps []step, literal bool, victims *[]victim) (
 	return w, play(w, kind, steps)
 }
 
-// claimsOf is how many exporters claim an event.
+// claimsOf returns how many exporters claim an event.
 func claimsOf(kind string) int {
 	switch kind {
 	case "fan-out":
@@ -460,17 +460,17 @@ func playLedger(t require.TestingT, kind string, steps []step, victims *[]victim
 	return w, bad
 }
 
-// modelKinds are the kinds of cases that the model in Python has, too, and kinds all that the reference plays.
+// modelKinds are the kinds of cases that the Python model also has, kinds all that the reference has.
 var (
 	modelKinds = []string{"sound", "overlap", "dead", "volatile", "redis", "evict", "forgetful", "login", "replicas"}
 	kinds      = append(slices.Clone(modelKinds), "fan-out", "gateway")
 )
 
-// canFail are the kinds in which something is wrong that no rule can do.
+// canFail are the kinds in which something goes wrong that no rule can prevent.
 var canFail = map[string]bool{"evict": true, "forgetful": true, "login": true, "replicas": true}
 
-// ordinaryCases of each kind are played by every run. LEDGER_CASES is another number of them (make ledger CASES=100000), and
-// has what is measured measured at full size.
+// ordinaryCases is the number of cases of each kind in every run. LEDGER_CASES sets another number (make ledger
+// CASES=100000), and makes the measurements run at full size.
 const ordinaryCases = 60
 
 func casesOf(t *testing.T, short int) int {
@@ -491,8 +491,8 @@ func seedOf(t *testing.T) uint64 {
 	return 1
 }
 
-// TestConformance plays random cases under the reference and with the Ledger: both give the same answers, Amplitude holds the
-// same at the end, and nothing is wrong but what no rule can do.
+// TestConformance plays random cases with the reference and with the Ledger: both give the same answers, Amplitude has
+// the same in the end, and nothing is wrong except what no rule can prevent.
 func TestConformance(t *testing.T) {
 	cases, seed := casesOf(t, ordinaryCases), seedOf(t)
 	for _, kind := range kinds {
@@ -524,9 +524,9 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestSecondCopyTakesNoDevice: an event of U on a device is sent twice, by batches that overlap; the second copy is accepted behind
-// the event of V, who has the device by then.
-func TestSecondCopyTakesNoDevice(t *testing.T) {
+// TestSecondCopyDoesNotTakeTheDevice: an event of U on a device is sent twice, by overlapping batches. The second copy
+// is accepted after the event of V, who has the device by then.
+func TestSecondCopyDoesNotTakeTheDevice(t *testing.T) {
 	var steps []step
 	require.NoError(t, json.Unmarshal([]byte(`[
 		{"What": "begin", "Rec": {"User": "U", "Dev": "E", "Run": 2, "Kind": "E", "Flags": [["f", "B"]]}},
@@ -540,8 +540,8 @@ func TestSecondCopyTakesNoDevice(t *testing.T) {
 	assert.Empty(t, bad)
 }
 
-// TestBeyondTheReference plays what the reference has not: entries that are forgotten after seven days, kills with Redis, and a
-// storage that fails now and then. One that cannot even take the mark of that has tests of its own.
+// TestBeyondTheReference plays what the reference lacks: entries that are forgotten after seven days, kills with Redis,
+// and a storage that fails now and then. A storage that cannot even record its failure has separate tests.
 func TestBeyondTheReference(t *testing.T) {
 	for _, kind := range []string{"week", "redis kills", "failing storage"} {
 		t.Run(kind, func(t *testing.T) {
@@ -560,9 +560,9 @@ func TestBeyondTheReference(t *testing.T) {
 	}
 }
 
-// TestKilledBeforeItIsWritten plays the cases with a kill at the worst moment: of what the storage need not have, it has
-// nothing. Late records, which dead letters replayed are too, records of a device alone whose user was not written down, and
-// a second kill as unlucky as the first are left to what no rule can do.
+// TestKilledBeforeItIsWritten plays the cases with a kill at the worst moment: the storage has nothing that it did not
+// have to write. Excluded, because no rule can handle them, are late records (which include replayed dead letters),
+// records with only a device whose user was not written, and a second kill as unlucky as the first.
 func TestKilledBeforeItIsWritten(t *testing.T) {
 	playKills(t, func(*rand.Rand) kill { return kill{all: true} })
 }
@@ -590,7 +590,7 @@ func playKills(t *testing.T, how func(*rand.Rand) kill) {
 	}
 }
 
-// withOneKill leaves out what no rule can do after a kill that loses something.
+// withOneKill leaves out what no rule can handle after a kill that loses something.
 func withOneKill(steps []step) []step {
 	kills := 0
 	steps = slices.DeleteFunc(steps, func(s step) bool {
@@ -611,7 +611,7 @@ func withOneKill(steps []step) []step {
 	return steps
 }
 
-// TestReferenceIsTheModel compares the reference, in its literal form, with the model in Python, where that is at hand.
+// TestReferenceIsTheModel compares the reference, in its literal form, with the Python model if it is available.
 func TestReferenceIsTheModel(t *testing.T) {
 	model := cmp.Or(os.Getenv("LEDGER_MODEL"), filepath.Join("..", "..", "..", "..", "..", "shared", "model"))
 	if _, err := os.Stat(filepath.Join(model, "model.py")); err != nil {

@@ -15,7 +15,7 @@ const (
 	testNow = int64(testDay)*86_400_000 + 43_200_000
 )
 
-// openLedger starts a ledger, over a storage if there is one; the settings are changed by the options.
+// openLedger starts a ledger, with a storage unless it is nil; options change its settings.
 func openLedger(t require.TestingT, kept *memStorage, options ...func(*Settings)) *Ledger {
 	set := Settings{MaxEntries: 100_000, Clock: func() time.Time { return time.UnixMilli(testNow) }, Scope: "day UTC"}
 	if kept != nil {
@@ -33,26 +33,26 @@ func openLedger(t require.TestingT, kept *memStorage, options ...func(*Settings)
 	return l
 }
 
-// testTime is so many seconds after noon.
+// testTime returns a number of seconds after noon.
 func testTime(seconds int) time.Time { return time.UnixMilli(testNow + int64(seconds)*1000) }
 
 func clockOf(now *time.Time) func(*Settings) {
 	return func(set *Settings) { set.Clock = func() time.Time { return *now } }
 }
 
-// exposure is one of a user, without a device unless the test sets one.
+// exposure makes an exposure of a user, without a device unless the test sets one.
 func exposure(user string, value uint64, at int64) Record {
 	return Record{User: UserID(user), Event: testHash(value, 1), Day: int32(at / 86_400_000), Time: at, To: 1}
 }
 
-// reserveOne decides about one exposure, of the flag 7.
+// reserveOne decides about one exposure of flag 7.
 func reserveOne(l *Ledger, rec Record, value uint64) (*Reservation, Verdict) {
 	verdicts := make([]Verdict, 1)
 	r := l.Reserve(context.Background(), []Record{rec}, []Flag{{Key: 7, Value: value}}, verdicts, make([]Decision, 1))
 	return r, verdicts[0]
 }
 
-// Answers, in short.
+// Abbreviations of verdicts.
 const (
 	sendsEvent    = "event"
 	sendsIdentify = "$identify"
@@ -73,7 +73,7 @@ func answerOf(v Verdict) string {
 	}
 }
 
-// report reports one exposure, which is delivered immediately, and returns the answer.
+// report reports one exposure, which is delivered immediately, and returns the verdict.
 func report(l *Ledger, user string, value uint64, at int64) string {
 	r, v := reserveOne(l, exposure(user, value, at), value)
 	r.HandOver(context.Background())
@@ -81,7 +81,7 @@ func report(l *Ledger, user string, value uint64, at int64) string {
 	return answerOf(v)
 }
 
-// reportMany reports one exposure each of many users, in one batch, and counts the answers.
+// reportMany reports one exposure for each of many users, in one batch, and counts the verdicts.
 func reportMany(l *Ledger, from, to int) map[string]int {
 	var records []Record
 	var flags []Flag

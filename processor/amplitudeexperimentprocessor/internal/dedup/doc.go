@@ -64,7 +64,7 @@
 //
 // A second copy of an event assigned the device to its user, and a record with only that device was attributed to that
 // user. But Amplitude drops the copy before it looks up whose device it is, and another user may have come in between
-// (TestSecondCopyTakesNoDevice).
+// (TestSecondCopyDoesNotTakeTheDevice).
 //
 // When the Collector's clock was set back, every record was late until the clock had caught up
 // (TestClockOfTheCollectorIsSetBack).

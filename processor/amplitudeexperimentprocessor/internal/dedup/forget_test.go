@@ -44,7 +44,7 @@ func TestOneEntry(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
-// TestWhatIsOnItsWayIsNotEvicted: entries go beyond the limit while their events wait, and back below it after that.
+// TestWhatIsOnItsWayIsNotEvicted: there may be more entries than the limit while their events wait, but not after that.
 func TestWhatIsOnItsWayIsNotEvicted(t *testing.T) {
 	l := openLedger(t, nil, func(set *Settings) { set.MaxEntries = 50 })
 	h := &hostile{}
@@ -59,9 +59,9 @@ func TestWhatIsOnItsWayIsNotEvicted(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
-// TestMoreOnTheWayThanIsFollowed: the memory for what waits is bounded. What is beyond is sent again when it comes again, with its
-// property, and nothing is hidden.
-func TestMoreOnTheWayThanIsFollowed(t *testing.T) {
+// TestMoreOnTheWayThanIsTracked: the memory for what waits is bounded. What exceeds it is sent again if it is reported
+// again, with its property, and nothing is suppressed.
+func TestMoreOnTheWayThanIsTracked(t *testing.T) {
 	l := openLedger(t, nil)
 	l.maxOnWay = 2
 	q := &queue{}
@@ -95,7 +95,7 @@ func TestUntouchedForSevenDaysIsForgotten(t *testing.T) {
 	now = now.Add(4 * 24 * time.Hour)
 	assert.Equal(t, map[string]int{sendsNothing: 1}, reportMany(l, 0, 1))
 	assert.Equal(t, map[string]int{sendsEvent: 1}, reportMany(l, 1, 2))
-	// The others give their place back as new ones come; so many that each shard gets enough.
+	// The others make room as new ones arrive: enough that each shard gets some.
 	reportMany(l, 1000, 5000)
 	stats := l.Stats()
 	assert.EqualValues(t, 5000, stats.Entries+stats.Expired-1)
@@ -103,7 +103,7 @@ func TestUntouchedForSevenDaysIsForgotten(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
-// TestOlderThanSevenDaysMovesNoProperty, however little is known.
+// TestOlderThanSevenDaysMovesNoProperty, even if nothing is known.
 func TestOlderThanSevenDaysMovesNoProperty(t *testing.T) {
 	l := openLedger(t, nil)
 	old := exposure("u", 1, testNow-DefaultHistory.Milliseconds()-1)
@@ -117,8 +117,8 @@ func TestOlderThanSevenDaysMovesNoProperty(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
-// TestClockOfTheCollectorIsSetBack between two changes of a user, whose own clock goes on: each change is told, and what
-// repeats it is not.
+// TestClockOfTheCollectorIsSetBack between two changes of a user, whose own clock is fine: each change is reported, and
+// its repeats are not.
 func TestClockOfTheCollectorIsSetBack(t *testing.T) {
 	for name, back := range map[string]time.Duration{"seconds": time.Second, "minutes": 5 * time.Minute, "days": 10 * 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -162,7 +162,8 @@ func (o *exactLRU) has(k uint64) bool {
 	return false
 }
 
-// TestEvictionIsCloseToLRU compares what a bounded ledger still knows with an exact LRU, on users of whom few come often.
+// TestEvictionIsCloseToLRU compares what a bounded ledger still knows with an exact LRU, for users of whom a few are
+// frequent.
 func TestEvictionIsCloseToLRU(t *testing.T) {
 	const size, subjects, rounds = 5000, 20_000, 60_000
 	zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.1, 50, subjects-1)
@@ -181,7 +182,7 @@ func TestEvictionIsCloseToLRU(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
-// checkTable checks that each entry is found, and that free ones are not.
+// checkTable checks that every entry is found, and that free ones are not.
 func checkTable[P any](t require.TestingT, tab *table[P]) {
 	live := 0
 	for number := uint32(1); number <= tab.used; number++ {
@@ -236,7 +237,7 @@ func TestTableAgreesWithAMap(t *testing.T) {
 	})
 }
 
-// TestConcurrentBatches lets senders share users and devices while others refuse, settle, evict and read counts.
+// TestConcurrentBatches: senders share users and devices while others refuse, settle, evict and read counts.
 func TestConcurrentBatches(t *testing.T) {
 	for _, stored := range []bool{false, true} {
 		t.Run(fmt.Sprintf("storage=%t", stored), func(t *testing.T) {

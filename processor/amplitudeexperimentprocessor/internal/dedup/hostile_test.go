@@ -18,7 +18,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
-// hostileShapes are requests of n records, or of one record with n flags, whose parts have to do with each other.
+// hostileShapes are requests of n records, or of one record with n flags, whose parts affect each other.
 var hostileShapes = map[string]struct {
 	maxEntries int
 	add        func(h *hostile, i int)
@@ -59,7 +59,7 @@ func (h *hostile) flag(user string, i int) {
 	h.records = []Record{{User: UserID(user), Event: ID{1, 1}, Day: testDay, Time: testNow, To: int32(len(h.flags))}}
 }
 
-// play sends the batch twice, to an exporter that has all of it at once, and settles it.
+// play sends the batch twice, to an exporter that takes all of it at once, and settles it.
 func (h *hostile) play(t *testing.T, l *Ledger, refused bool) {
 	for range 2 {
 		verdicts := make([]Verdict, len(h.records))
@@ -90,8 +90,8 @@ func (h *hostile) play(t *testing.T, l *Ledger, refused bool) {
 	require.Zero(t, l.Stats().OnWay)
 }
 
-// TestHostileShapes plays each shape at 1, 4 and 16 times its size: the steps of all loops grow with it, not with its square.
-// What is counted is built in by the tag steps; without, the test runs itself with it.
+// TestHostileShapes plays each shape at 1, 4 and 16 times its size: the steps of all loops grow with the size, not with
+// its square. Counting needs the build tag steps; without it, the test runs itself with the tag.
 func TestHostileShapes(t *testing.T) {
 	if _, counting := stepsSoFar(); !counting {
 		command := exec.CommandContext(t.Context(), "go", "test", "-tags=steps", "-run=^TestHostileShapes$", "-count=1", "-v", ".")

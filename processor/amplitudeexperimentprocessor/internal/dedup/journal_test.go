@@ -89,7 +89,7 @@ func TestMoreKeptThanMaxEntries(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
-// everything is all that a ledger remembers, as rows without the second of the last touch and without tokens.
+// everything returns all that a ledger remembers, as rows without the time of the last touch and without tokens.
 func everything(l *Ledger) (rows []string) {
 	l.snapshot(func(row []byte) {
 		if row[0] == rowProperty {
@@ -108,7 +108,7 @@ func TestSnapshotReplacesTheJournal(t *testing.T) {
 	l := openLedger(t, kept, clockOf(&now))
 	most := 0
 	for i := range 60 {
-		// The same properties change again and again; there is time between for tokens.
+		// The same properties change repeatedly, with enough time for tokens in between.
 		now = now.Add(time.Minute)
 		for j := range 500 {
 			report(l, string(rune('a'+j)), uint64(1+i%2), now.UnixMilli())
@@ -125,8 +125,8 @@ func TestSnapshotReplacesTheJournal(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
-// TestUnusableStorageStartsEmptyWithOneWarning, whatever is wrong with it. What was sent before is not known to be new then:
-// its property is set as well.
+// TestUnusableStorageStartsEmptyWithOneWarning, whatever is wrong with it. Then nothing is certainly new, so properties
+// are set as well.
 func TestUnusableStorageStartsEmptyWithOneWarning(t *testing.T) {
 	block := func(data map[string][]byte) string {
 		for key := range data {
@@ -162,7 +162,7 @@ func TestUnusableStorageStartsEmptyWithOneWarning(t *testing.T) {
 			m.scope = "0 day Asia/Tokyo"
 			data["meta"] = m.encode()
 		},
-		// What the version before wrote: numbers per subject, under the magic AXD1.
+		// Written by an earlier version: numbers per subject, under the magic AXD1.
 		"older format": func(data map[string][]byte) {
 			clear(data)
 			data["meta"] = append([]byte("AXD1\x01"), make([]byte, 60)...)
@@ -212,8 +212,9 @@ func TestFullStorageIsCountedAndMadeUpFor(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
-// TestSlowStorageHoldsNobodyUp: no lock is held while the storage is at work. What repairs a property waits for a bounded time.
-func TestSlowStorageHoldsNobodyUp(t *testing.T) {
+// TestSlowStorageDoesNotBlock: no lock is held during storage operations. Batches that repair a property wait for a
+// bounded time.
+func TestSlowStorageDoesNotBlock(t *testing.T) {
 	kept := newMemStorage()
 	l := openLedger(t, kept)
 	report(l, "u", 1, testNow-3)
@@ -248,12 +249,12 @@ func TestStorageThatCannotBeReadStartsEmpty(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
-// TestStorageFailsAndTheProcessIsKilled: A is written down, the storage fails, B is sent, the process dies, and the user comes
-// back to A. Amplitude has to be told, however the storage failed and for however long.
+// TestStorageFailsAndTheProcessIsKilled: A is stored, the storage fails, B is sent, the process dies, and the user
+// returns to A. A must be sent again, however the storage failed and for however long.
 func TestStorageFailsAndTheProcessIsKilled(t *testing.T) {
 	for name, c := range map[string]struct {
 		away   time.Duration // from A to the failure, and from there to B
-		marked bool          // the storage still took the mark that it lacks something
+		marked bool          // the storage still recorded that it lacks something
 	}{
 		"at once":               {},
 		"after a while, marked": {away: 5 * time.Minute, marked: true},
@@ -282,8 +283,8 @@ func TestStorageFailsAndTheProcessIsKilled(t *testing.T) {
 	}
 }
 
-// TestStorageFailsForMinutesUnnoticed is what nobody can know: a storage that could not even take a mark, for less than
-// aliveLimit, a user who was away for longer than half a minute before that, and then a kill.
+// TestStorageFailsForMinutesUnnoticed: it cannot be noticed if a storage fails for less than aliveLimit without even
+// recording that, for a user not seen in the half minute before, followed by a kill.
 func TestStorageFailsForMinutesUnnoticed(t *testing.T) {
 	kept := newMemStorage()
 	now := time.UnixMilli(testNow)
@@ -304,8 +305,8 @@ func TestStorageFailsForMinutesUnnoticed(t *testing.T) {
 	_ = l.Shutdown(t.Context())
 }
 
-// TestKilledInPeaceTrustsWhatIsWritten: with a storage that works, only who was about in the last moments costs anything.
-func TestKilledInPeaceTrustsWhatIsWritten(t *testing.T) {
+// TestKilledInPeaceTrustsTheStorage: with a working storage, a kill only affects users seen in the last moments.
+func TestKilledInPeaceTrustsTheStorage(t *testing.T) {
 	kept := newMemStorage()
 	now := time.UnixMilli(testNow)
 	l := openLedger(t, kept, clockOf(&now))
@@ -320,7 +321,7 @@ func TestKilledInPeaceTrustsWhatIsWritten(t *testing.T) {
 	_ = l.Shutdown(t.Context())
 }
 
-// TestJournalFormat compares what is written with what this format was when it was new: a change of it needs a new version.
+// TestJournalFormat pins the format: changing it requires a new version.
 func TestJournalFormat(t *testing.T) {
 	user, dev := UserID("user-1"), DeviceID("device-1")
 	p := entry[property]{ID: user.property(7), touched: 1_728_043_200}
@@ -365,7 +366,7 @@ func TestJournalFormat(t *testing.T) {
 	assert.EqualValues(t, 3, l.Stats().Entries)
 }
 
-// FuzzReadJournal feeds any bytes as what a storage kept: they are refused, or read whole.
+// FuzzReadJournal: any stored bytes are either refused or read completely.
 func FuzzReadJournal(f *testing.F) {
 	m := meta{epoch: 7, generation: 2, pages: 3, first: 4, scope: "0 day UTC"}
 	f.Add(m.encode())
@@ -386,7 +387,7 @@ func FuzzReadJournal(f *testing.F) {
 		if state, at, until, ok := readAlive(raw); ok {
 			require.Equal(t, raw, appendAlive(nil, state, at, until))
 		}
-		// Rows are what a checksum let through: any bytes here.
+		// Rows that passed the checksum; here, any bytes.
 		l := openLedger(t, nil)
 		o := newLoader(l)
 		_ = o.load(raw)
@@ -397,8 +398,8 @@ func FuzzReadJournal(f *testing.F) {
 	})
 }
 
-// TestWindowThatIsLongerThanADay: what is not new for certain after a storage that failed is that for as long as the window lasts.
-func TestWindowThatIsLongerThanADay(t *testing.T) {
+// TestWindowLongerThanADay: after a storage failure, nothing is certainly new for as long as the window lasts.
+func TestWindowLongerThanADay(t *testing.T) {
 	now := testTime(0)
 	kept := newMemStorage()
 	kept.data[metaKey] = []byte("damaged")

@@ -34,7 +34,7 @@ func (h fileHost) GetExtensions() map[component.ID]component.Component {
 	return map[component.ID]component.Component{storageID: h.extension}
 }
 
-// openFile starts a ledger over a real file_storage.
+// openFile starts a ledger with a real file_storage.
 func openFile(t require.TestingT, directory string, maxEntries int) (*Ledger, func()) {
 	factory := filestorage.NewFactory()
 	cfg := factory.CreateDefaultConfig().(*filestorage.Config)
@@ -57,14 +57,14 @@ const (
 	killUsers = 500
 )
 
-// killRecord is the i-th exposure of the stream that the child reports: users that see 1 twice, then 2 twice, then 1 twice
-// again, and so on, each by a clock of one millisecond.
+// killRecord returns the i-th exposure that the child reports: users see 1 twice, then 2 twice, then 1 twice again, and
+// so on, one millisecond apart.
 func killRecord(i int, begun int64) (Record, uint64) {
 	value := uint64(1 + i/killUsers/2%2)
 	return exposure(fmt.Sprint("user ", i%killUsers), value, begun+int64(i)), value
 }
 
-// TestKillChild is the process that gets killed: it tells what it sends between the hand-over and the acceptance.
+// TestKillChild is the process that gets killed: it prints what it sends between hand-over and acceptance.
 func TestKillChild(t *testing.T) {
 	directory := os.Getenv(killDirectory)
 	if directory == "" {
@@ -95,7 +95,7 @@ func TestKillChild(t *testing.T) {
 	}
 }
 
-// killedAmplitude has the property of each user, and collapses an event that it has.
+// killedAmplitude has the property of each user, and drops an event that it already has.
 type killedAmplitude struct {
 	begun            int64
 	facts            map[ID]bool
@@ -103,7 +103,7 @@ type killedAmplitude struct {
 	events, identify int
 }
 
-// receive takes a line of the child, and returns the record that comes next.
+// receive processes a line of the child, and returns the index of the next record.
 func (a *killedAmplitude) receive(t *testing.T, line string) int {
 	t.Helper()
 	fields := strings.Fields(line)
@@ -134,8 +134,8 @@ func (a *killedAmplitude) receive(t *testing.T, line string) int {
 	return i + killBatch
 }
 
-// TestKilledAtAnyMomentNothingIsHidden kills a process that keeps its ledger in a file_storage, again and again. Of each record
-// that the process took, Amplitude has the event, and the property is right.
+// TestKilledAtAnyMomentNothingIsHidden repeatedly kills a process that keeps its ledger in a file_storage. Amplitude
+// has the event of each accepted record, and the property is right.
 func TestKilledAtAnyMomentNothingIsHidden(t *testing.T) {
 	directory := t.TempDir()
 	midnight := time.Now().Truncate(24 * time.Hour).UnixMilli()
@@ -160,7 +160,7 @@ func TestKilledAtAnyMomentNothingIsHidden(t *testing.T) {
 		require.NoError(t, child.Process.Kill())
 		rest, err := io.ReadAll(lines)
 		require.NoError(t, err)
-		for line := range strings.Lines(string(rest)) { // what the pipe still held was sent before the kill, too
+		for line := range strings.Lines(string(rest)) { // what was still in the pipe was also sent before the kill
 			next = at.receive(t, line)
 		}
 		_ = child.Wait()
@@ -171,14 +171,14 @@ func TestKilledAtAnyMomentNothingIsHidden(t *testing.T) {
 	assert.EqualValues(t, 2*killUsers, l.Stats().Entries, "a property each, with the first event, and the second event")
 }
 
-// day is what applications report in a day: who, on which device, which variant of which flags.
+// day is what applications report in a day: user, device, flags and variants.
 type dayRecord struct {
 	second       int
 	user, device string
 	flags        []uint64 // the values of the flags 0, 1, ...
 }
 
-// dayTraffic is traffic as it is met: so many users that look so often, at any time.
+// dayTraffic is realistic traffic: a number of users, each reporting a number of times at any time of the day.
 func dayTraffic(rng *rand.Rand, users, looks int, record func(user int) dayRecord) []dayRecord {
 	var day []dayRecord
 	for user := range users {
@@ -192,8 +192,8 @@ func dayTraffic(rng *rand.Rand, users, looks int, record func(user int) dayRecor
 	return day
 }
 
-// TestWhatAKillCosts: a kill in the middle of the day makes less than a twentieth of the day's events in $identify, and no event
-// twice, whether what was sent is delivered at once or the last ten minutes of it wait in a queue on disk.
+// TestWhatAKillCosts: a kill in the middle of the day costs fewer $identify than a twentieth of the day's events, and
+// no duplicate event, whether events are delivered immediately or the last ten minutes wait in a queue on disk.
 func TestWhatAKillCosts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seedOf(t), 7))
 	name := func(kind string, i int) string { return fmt.Sprint(kind, i) }
@@ -230,7 +230,8 @@ func TestWhatAKillCosts(t *testing.T) {
 	}
 }
 
-// playDay counts the events and $identify of a day. Receipts come after a while; they are outlived by a queue on disk.
+// playDay counts the events and $identify of a day. Receipts arrive after a while, or after the kill if the queue is on
+// disk.
 func playDay(t *testing.T, day []dayRecord, waits time.Duration, killed bool) (events, identify int) {
 	kept := newMemStorage()
 	now := time.UnixMilli(testDay * 86_400_000)
@@ -240,7 +241,7 @@ func playDay(t *testing.T, day []dayRecord, waits time.Duration, killed bool) (e
 		now = time.UnixMilli(testDay*86_400_000 + int64(r.second)*1000)
 		q.settle(now.Add(-waits))
 		if killed && i == len(day)/2 {
-			l.writeRaised() // as it does every ten seconds, by another clock than this one
+			l.writeRaised() // as it does every ten seconds, by a different clock
 			l.journal.sync(t.Context())
 			l.journal.stamp(t.Context(), aliveRunning)
 			kept = kept.after()

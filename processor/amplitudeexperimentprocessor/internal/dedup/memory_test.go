@@ -30,7 +30,7 @@ func testHash(i uint64, seed uint64) ID {
 	return ID{h.Hi, h.Lo}
 }
 
-// testLoad decides batches of exposures, one flag each, and settles what they send as the test says.
+// testLoad decides batches of exposures with one flag each, and settles what they send on demand.
 type testLoad struct {
 	ledger    *Ledger
 	records   []Record
@@ -50,13 +50,13 @@ func newTestLoad(t require.TestingT, set Settings) *testLoad {
 	}
 }
 
-// A part of a million entries in the same part of the shards takes as much for each as the whole.
+// A fraction of a million entries, in the same fraction of the shards, takes as much memory per entry as all of them.
 const (
 	million = 1_000_000
 	part    = 16
 )
 
-// newPart makes a load with that part of the shards, if it is to be measured with that part of a million entries.
+// newPart makes a load with a fraction of the shards, for measuring with the same fraction of a million entries.
 func newPart(t require.TestingT, size int, set Settings) *testLoad {
 	o := newTestLoad(t, set)
 	if size < million {
@@ -93,7 +93,7 @@ func heapNow() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestBytesOfHeap measures what an entry takes: a property with its first fact, a further fact, a device.
+// TestBytesOfHeap measures the heap bytes of an entry: a property with its first fact, another fact, a device.
 func TestBytesOfHeap(t *testing.T) {
 	sizes := []int{million / part / testBatch * testBatch}
 	if casesOf(t, 0) > 0 {
@@ -114,7 +114,7 @@ func TestBytesOfHeap(t *testing.T) {
 		} {
 			t.Run(fmt.Sprint(c.name, "/", size), func(t *testing.T) {
 				o := newPart(t, size, Settings{MaxEntries: 4 * size, Clock: func() time.Time { return time.UnixMilli((testDay + 1) * 86_400_000) }})
-				// Of the further subjects each has the value of the first, so that nothing is a change of the property.
+				// All other subjects have the value of the first one, so that the property does not change.
 				fill := func(from, to int) {
 					for i := from; i < to; i++ {
 						c.add(o, uint64(i))
@@ -124,7 +124,7 @@ func TestBytesOfHeap(t *testing.T) {
 						}
 					}
 				}
-				fill(0, testBatch) // what a batch needs is used again
+				fill(0, testBatch) // the memory of a batch is reused
 				before := heapNow()
 				fill(testBatch, size+testBatch)
 				require.Zero(t, o.ledger.Stats().OnWay)
@@ -138,7 +138,7 @@ func TestBytesOfHeap(t *testing.T) {
 	}
 }
 
-// TestBytesOnTheWay measures what a flag takes between hand-over and receipt, beside its entry.
+// TestBytesOnTheWay measures the bytes of a flag between hand-over and receipt, in addition to its entry.
 func TestBytesOnTheWay(t *testing.T) {
 	size := million / part / testBatch * testBatch
 	if casesOf(t, 0) > 0 {
@@ -187,7 +187,7 @@ func TestBytesOnTheWay(t *testing.T) {
 	runtime.KeepAlive(keys)
 }
 
-// TestNoAllocationForRepeats, whatever they repeat.
+// TestNoAllocationForRepeats of any kind.
 func TestNoAllocationForRepeats(t *testing.T) {
 	o := newTestLoad(t, Settings{MaxEntries: 100_000, Clock: func() time.Time { return time.UnixMilli((testDay + 1) * 86_400_000) }})
 	add := func() {

@@ -14,7 +14,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// queue is an exporter with a queue on disk, which delivers what it took some time later.
+// queue is an exporter with a queue on disk, which delivers what it accepted some time later.
 type queue struct {
 	book  receipts.Book
 	keys  []uint64
@@ -32,7 +32,7 @@ func (q *queue) take(t *testing.T, r *Reservation, v Verdict, now time.Time) {
 	r.Accept()
 }
 
-// name names what a reservation of one record sends, and notes its keys.
+// name names what a reservation of one record sends, and records the keys.
 func (q *queue) name(r *Reservation, v Verdict) plog.Logs {
 	logs := plog.NewLogs()
 	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
@@ -49,7 +49,7 @@ func (q *queue) name(r *Reservation, v Verdict) plog.Logs {
 	return logs
 }
 
-// settle delivers what came up to a time.
+// settle delivers what arrived up to a time.
 func (q *queue) settle(until time.Time) {
 	n := 0
 	for n < len(q.came) && !q.came[n].After(until) {

@@ -29,7 +29,7 @@ import (
 
 const wait, tick = time.Minute, time.Millisecond
 
-// statusHost collects what a component reports of itself.
+// statusHost collects the status events of a component.
 type statusHost struct {
 	mu     sync.Mutex
 	events []componentstatus.Status
@@ -57,7 +57,7 @@ func openReplica(t *testing.T, host component.Host, address string, options ...f
 		Redis: &RedisSettings{
 			Options:   redis.UniversalOptions{Addrs: []string{address}},
 			KeyPrefix: "test:",
-			Timeout:   wait, // the machine may be busy; the bound has a test of its own
+			Timeout:   wait, // the machine may be busy; another test covers the bound
 		},
 	}
 	for _, option := range options {
@@ -70,7 +70,7 @@ func openReplica(t *testing.T, host component.Host, address string, options ...f
 	return l
 }
 
-// settledAndTold waits until Redis was told of all receipts.
+// settledAndTold waits until all receipts are written to Redis.
 func settledAndTold(t *testing.T, l *Ledger) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -107,11 +107,11 @@ func TestReplicasShareWhatWasDelivered(t *testing.T) {
 		}
 		assert.Equal(t, sendsNothing, say(l, 3, 1), "a late one again")
 	}
-	// What was refused is nobody's.
+	// What was refused belongs to nobody.
 	refused, _ := reserveOne(one, exposure("refused", 1, testNow), 1)
 	refused.Release()
 	assert.Equal(t, sendsEvent, report(two, "refused", 1, testNow))
-	// A device belongs to whoever was delivered on it last, on every replica.
+	// On every replica, a device belongs to the user of its last delivered event.
 	login := exposure("v", 1, at(5))
 	login.Device = DeviceID("phone")
 	r, _ := reserveOne(one, login, 1)
@@ -147,7 +147,7 @@ func say2(l *Ledger, rec Record, value uint64, at int64) string {
 	return answerOf(v)
 }
 
-// slowAnswer holds back what Redis answers when it is told of events.
+// slowAnswer delays the answer of Redis to new events.
 type slowAnswer struct {
 	shared
 	added, held chan struct{}
@@ -160,8 +160,8 @@ func (s *slowAnswer) add(ctx context.Context, keys []string) ([]bool, error) {
 	return existed, err
 }
 
-// TestRepeatBeforeRedisHasAnswered: Redis knows of an event, and its answer that nobody else delivered it is not here yet, when
-// the exposure is repeated. What this replica told Redis itself does not make the delivery another one's.
+// TestRepeatBeforeRedisHasAnswered: an exposure is repeated after its event was written to Redis, but before Redis has
+// answered that no other replica delivered it. The replica's own write must not look like another one's delivery.
 func TestRepeatBeforeRedisHasAnswered(t *testing.T) {
 	server := redistest.Start(t)
 	one, two := openReplica(t, &statusHost{}, server.Address), openReplica(t, &statusHost{}, server.Address)
@@ -208,7 +208,7 @@ func TestReplicasUnderLoad(t *testing.T) {
 			for at := i; at < total; at += len(replicas) {
 				user := users[at] % distinct
 				for answer, n := range reportMany(l, user, user+1) {
-					if answer == sendsEvent || answer == sendsBoth { // a $identify may follow where both sent
+					if answer == sendsEvent || answer == sendsBoth { // a $identify may follow if both sent it
 						sent[i][user] += n
 					}
 				}
@@ -231,8 +231,7 @@ func TestReplicasUnderLoad(t *testing.T) {
 	for _, l := range replicas {
 		assert.Zero(t, l.Stats().RedisFailures)
 		count := reportMany(l, 0, distinct)
-		// Where both sent, the second receipt moved nothing; where that could not be told in time, the property is set
-		// again.
+		// If both sent it, the second receipt changed nothing. If that was not known in time, the property is set again.
 		assert.Equal(t, distinct, count[sendsNothing]+count[sendsIdentify])
 		assert.LessOrEqual(t, count[sendsIdentify], both)
 	}
@@ -258,12 +257,13 @@ func TestRedisKilledAndRevived(t *testing.T) {
 	require.Eventually(t, func() bool { return len(host.reported()) == 2 }, wait, tick)
 	assert.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}, host.reported())
 	assert.Len(t, logs.All(), 2, "one line when it goes, one when it comes back")
-	// What was delivered meanwhile was told to it before it was asked again, though it came back empty.
+	// Although it came back empty, what was delivered in the meantime was written to it before it was read again.
 	assert.Equal(t, map[string]int{sendsNothing: 100}, reportMany(two, 100, 200))
 }
 
-// TestReplicaThatWasAwayTellsFirst: while one replica did without Redis, it told Amplitude B. Redis still has the A of before.
-func TestReplicaThatWasAwayTellsFirst(t *testing.T) {
+// TestReplicaThatWasAwayWritesFirst: while one replica was without Redis, it sent B to Amplitude. Redis still has the
+// earlier A.
+func TestReplicaThatWasAwayWritesFirst(t *testing.T) {
 	server := redistest.Start(t)
 	now := time.UnixMilli(testNow)
 	host := &statusHost{}
@@ -274,7 +274,7 @@ func TestReplicaThatWasAwayTellsFirst(t *testing.T) {
 	one.remote.fail(context.DeadlineExceeded)
 	assert.Equal(t, sendsBoth, report(one, "u", 2, now.UnixMilli()))
 	require.Eventually(t, func() bool { return len(host.reported()) == 2 }, wait, tick, "away, and back with all told")
-	settledAndTold(t, one) // where it was back before it was asked
+	settledAndTold(t, one) // if it was back before it was asked
 	now = now.Add(time.Second)
 	assert.Equal(t, sendsNothing, report(one, "u", 2, now.UnixMilli()), "what Redis had did not displace what is newer")
 	assert.Equal(t, sendsNothing, report(two, "u", 2, now.UnixMilli()))
@@ -316,8 +316,8 @@ func TestRedisWithPassword(t *testing.T) {
 	assert.NotContains(t, line.Message+line.ContextMap()["error"].(string), "not this one")
 }
 
-// TestSilentRedisCostsOneTimeout lets Redis accept connections and never answer: the batches that find out wait for the
-// timeout, all others are not held up.
+// TestSilentRedisCostsOneTimeout: Redis accepts connections but never answers. Only the batches that notice this wait
+// for the timeout.
 func TestSilentRedisCostsOneTimeout(t *testing.T) {
 	server := redistest.Start(t)
 	l := openReplica(t, &statusHost{}, server.Address, func(set *Settings) { set.Redis.Timeout = 50 * time.Millisecond })
@@ -327,7 +327,7 @@ func TestSilentRedisCostsOneTimeout(t *testing.T) {
 		assert.Equal(t, map[string]int{sendsEvent: 1}, reportMany(l, i, i+1))
 	}
 	assert.EqualValues(t, 1000, l.Stats().RedisBypassed, "every batch is decided without Redis")
-	// The first lookup, and the probes of the background: not one failure per batch.
+	// Only the first lookup and the background probes fail, not each batch.
 	assert.Less(t, l.Stats().RedisFailures, int64(100))
 }
 
@@ -341,7 +341,7 @@ func TestRedisThatForgotTheScript(t *testing.T) {
 	assert.Zero(t, one.Stats().RedisFailures)
 }
 
-// TestForeignKeysInRedis: one key of another type or format costs nothing but itself.
+// TestForeignKeysInRedis: a key with another type or format affects only itself.
 func TestForeignKeysInRedis(t *testing.T) {
 	for _, mode := range []string{"server", "cluster"} {
 		t.Run(mode, func(t *testing.T) {
@@ -417,7 +417,8 @@ func TestRedisSentinel(t *testing.T) {
 	assert.Zero(t, one.Stats().RedisFailures)
 }
 
-// TestKilledWithRedis: of a replica that is killed with all it knew, the other knows what was delivered, and so does the next life.
+// TestKilledWithRedis: if a replica is killed and loses everything, the other one, and the next process, still know
+// what was delivered.
 func TestKilledWithRedis(t *testing.T) {
 	server := redistest.Start(t)
 	one := openReplica(t, &statusHost{}, server.Address)
@@ -430,8 +431,8 @@ func TestKilledWithRedis(t *testing.T) {
 	assert.Equal(t, sendsIdentify, report(openReplica(t, &statusHost{}, server.Address), "u", 1, testNow))
 }
 
-// TestRedisKnowsNothingOfTheQueue: what a killed process left in its queue on disk still moves a property, so that what Redis
-// was told before does not make it sure for the next life.
+// TestRedisKnowsNothingOfTheQueue: events that a killed process left in its queue on disk still change a property, so
+// the next process must not trust the value in Redis.
 func TestRedisKnowsNothingOfTheQueue(t *testing.T) {
 	server, kept := redistest.Start(t), newMemStorage()
 	stored := func(set *Settings) { set.Storage, set.Scope = &storageID, "day UTC" }

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// This file is the executable reference: a model Amplitude, Collectors with a queue, an optional shared Redis, applications
-// that report, and the rules of de-duplication in the plainest form. Random interleavings are played under the rules, and
-// judged. The same steps are then played with the Ledger itself, which has to give the same answers.
+// This file is the executable reference: a model of Amplitude, Collectors with a queue, an optional shared Redis,
+// applications that report, and the rules of de-duplication in their plainest form. Random interleavings are played
+// with the rules, and judged. The same steps are then played with the Ledger itself, which must give the same answers.
 
 const (
 	modelDay  = 86400
@@ -50,7 +50,7 @@ func (r *modelRecord) result() string {
 
 func (r *modelRecord) day() int64 { return r.t / modelDay }
 
-// fact is what an event says: subject, result and day.
+// fact is what an event reports: subject, result and day.
 func (r *modelRecord) fact() string { return fmt.Sprintf("%s=%s@%d", r.subject(), r.result(), r.day()) }
 
 func (r *modelRecord) same(o *modelRecord) bool { return r.t == o.t && r.fact() == o.fact() }
@@ -58,7 +58,7 @@ func (r *modelRecord) same(o *modelRecord) bool { return r.t == o.t && r.fact() 
 func userOf(id string) string   { return "u:" + id }
 func deviceOf(id string) string { return "d:" + id }
 
-// modelEvent is a copy of an event, or of a $identify if it has no fact.
+// modelEvent is a copy of an event or, without a fact, of a $identify.
 type modelEvent struct {
 	id, user, dev, fact string
 	ops                 []modelFlag
@@ -102,7 +102,8 @@ func (o *ordered[K, V]) clone() *ordered[K, V] {
 	return &ordered[K, V]{maps.Clone(o.m), slices.Clone(o.keys)}
 }
 
-// modelAmplitude collapses an insert_id per device for seven days, and has properties per person in the order of arrival.
+// modelAmplitude drops copies by insert_id and device for seven days, and applies the properties of each person in
+// order of arrival.
 type modelAmplitude struct {
 	seen       map[string]int64
 	props      map[string]map[string]string
@@ -118,7 +119,7 @@ func newModelAmplitude() *modelAmplitude {
 	}
 }
 
-// person tells who an event belongs to; an unknown user takes over the anonymous person of its device.
+// person returns who an event belongs to; an unknown user takes over the anonymous person of its device.
 func (a *modelAmplitude) person(user, dev string) string {
 	if user == "" {
 		if who, ok := a.owner[dev]; ok {
@@ -160,9 +161,9 @@ func (a *modelAmplitude) receive(e *modelEvent, now int64) {
 	}
 }
 
-// rules are one Collector's memory.
+// rules is the memory of one Collector.
 type rules interface {
-	// at tells the time, in seconds and what was sent since the beginning of the case.
+	// at sets the time, in seconds, and what was sent since the beginning of the case.
 	at(now int64, sent int)
 	decide(r *modelRecord) (events []*modelEvent, ticket any)
 	accepted(ticket any)
@@ -174,7 +175,7 @@ type rules interface {
 	crash(storage bool) rules
 }
 
-// modelShared is what a Redis holds.
+// modelShared is the content of Redis.
 type modelShared struct {
 	facts map[string]bool
 	base  map[personFlag]*modelBase
@@ -185,7 +186,7 @@ func newModelShared() *modelShared {
 	return &modelShared{facts: map[string]bool{}, base: map[personFlag]*modelBase{}, owner: map[string]string{}}
 }
 
-// modelBase is what Amplitude was last told of one (person, flag), in the order of the receipts.
+// modelBase is what was last delivered for one (person, flag), in the order of the receipts.
 type modelBase struct {
 	value          string
 	newest         int64
@@ -201,7 +202,7 @@ type modelNode struct {
 	moves         []modelFlag
 	t             int64
 	accepted      bool
-	crossed       bool // another batch moved one of its properties to another value since the decision
+	crossed       bool // another batch changed one of its properties to another value since the decision
 	ownerDev      string
 	ownerWho      string
 	event         *modelEvent
@@ -216,9 +217,9 @@ func (n *modelNode) move(f string) (string, bool) {
 	return "", false
 }
 
-// modelLedger is the rule set. With literal it is exactly the one that was searched first: after a kill no value is sure and
-// no event of the open day is new for certain. Without, what was on its way is kept, and only that is not trusted; and a
-// fact of a day that is over makes room for the next of its property.
+// modelLedger is the rule set. With literal, it is exactly the original one: after a kill, no value is sure and no
+// event of the current day is certainly new. Otherwise, what was on its way is kept, and only that is not trusted; and
+// a fact of a past day makes room for the next one of its property.
 type modelLedger struct {
 	literal bool
 	shared  *modelShared
@@ -235,7 +236,7 @@ type modelLedger struct {
 	inline  map[personFlag]modelInline
 	started int64 // -1: not after a kill
 	nonce   *int
-	// claims is how many exporters claim each event; halves are those of which some receipts are in.
+	// claims is how many exporters claim each event; halves are events with some of their receipts.
 	claims int
 	halves map[string]*modelHalf
 }
@@ -279,7 +280,8 @@ func (l *modelLedger) reach(up bool) {
 		return
 	}
 	for _, k := range l.base.keys {
-		// Also what is not sure, which a receipt of a former life may have told: or the others would not know of it.
+		// Including what is not sure, which a receipt from an earlier process may have reported: otherwise, the others would
+		// not know about it.
 		if b := l.base.m[k]; b.sure || (!l.literal && b.told >= 0) {
 			l.tell(k, b)
 		}
@@ -383,7 +385,7 @@ func (l *modelLedger) sent(fact string) bool {
 		return l.facts.m[fact]
 	}
 	if !l.literal {
-		l.facts.set(fact, true) // also for when Redis is away
+		l.facts.set(fact, true) // also for when Redis is unavailable
 	}
 	return true
 }
@@ -426,7 +428,7 @@ func (l *modelLedger) decide(r *modelRecord) (events []*modelEvent, ticket any) 
 		}
 	}
 	if known && (len(repair) == 0 || !l.literal) {
-		// A repeat says that the value is still the present one: also where another of its flags has to be set again. Without,
+		// A repeat confirms that the value is still current, even if another of its flags has to be set again. Without this,
 		// {f A, g none}, f=B, {f A, g none} at t and a late {f none, g B} from before t left g at B.
 		for _, k := range raised {
 			b := l.setBase(k)
@@ -492,7 +494,7 @@ func (l *modelLedger) accepted(ticket any) {
 
 func (*modelLedger) refused(any) {}
 
-// settled takes the receipt of one exporter.
+// settled handles the receipt of one exporter.
 func (l *modelLedger) settled(e *modelEvent, ok, ambiguous bool) {
 	if l.claims == 1 {
 		l.conclude(e, ok, ambiguous)
@@ -519,7 +521,7 @@ func (l *modelLedger) conclude(e *modelEvent, ok, ambiguous bool) {
 	own, way := false, false
 	if i := slices.IndexFunc(l.way, same); i >= 0 {
 		if !l.literal {
-			e = l.way[i].event // of two copies, the receipt is for the one that this process remembers
+			e = l.way[i].event // if there are two copies, the receipt is for the one that this process remembers
 		}
 		own, way = !l.way[i].crossed, true
 		l.way = slices.Delete(l.way, i, i+1)
@@ -529,7 +531,7 @@ func (l *modelLedger) conclude(e *modelEvent, ok, ambiguous bool) {
 		}
 		l.former = slices.Delete(l.former, i, i+1)
 	} else if !l.literal {
-		return // of a former life that kept nothing
+		return // from an earlier process that kept nothing
 	}
 	who := ""
 	if e.user != "" {
@@ -538,7 +540,7 @@ func (l *modelLedger) conclude(e *modelEvent, ok, ambiguous bool) {
 		who = deviceOf(e.dev)
 	}
 	shared := l.redis()
-	// Amplitude drops the second copy of an event before it looks whose device that is.
+	// Amplitude drops the second copy of an event before it looks up whose device it is.
 	second := !l.literal && e.fact != "" && l.facts.m[e.fact]
 	if e.user != "" && e.dev != "" {
 		if ok && !second {
@@ -565,8 +567,8 @@ func (l *modelLedger) conclude(e *modelEvent, ok, ambiguous bool) {
 		}
 	}
 	if !ok {
-		// Of a try that got no answer, nobody knows: A, B, A are delivered, B again is sent without an answer and given up; the
-		// next A has to be told.
+		// The result of an attempt without an answer is unknown: A, B, A are delivered, another B gets no answer and is given
+		// up; the next A must be sent.
 		if ambiguous && !l.literal && way {
 			doubt()
 		}
@@ -597,7 +599,7 @@ func (l *modelLedger) conclude(e *modelEvent, ok, ambiguous bool) {
 	}
 }
 
-// keep lets a fact of a day that is over make room for the next of its property.
+// keep replaces a fact of a past day by the next one of its property.
 func (l *modelLedger) keep(e *modelEvent) {
 	home := deviceOf(e.dev)
 	if e.user != "" {
@@ -618,7 +620,7 @@ func (l *modelLedger) keep(e *modelEvent) {
 	l.inline[k] = modelInline{e.fact, e.of.day()}
 }
 
-// onWay reports whether something that was accepted moves the property.
+// onWay reports whether anything accepted changes the property.
 func (l *modelLedger) onWay(k personFlag) bool {
 	return slices.ContainsFunc(l.way, func(n *modelNode) bool {
 		_, ok := n.move(k.flag)
@@ -643,7 +645,7 @@ func (l *modelLedger) victims(n int) (fact string, k personFlag) {
 		fact = l.facts.keys[n%len(l.facts.keys)]
 	}
 	if len(l.base.keys) > 0 {
-		// What something on its way refers to stays.
+		// Entries that something on its way refers to are kept.
 		if k = l.base.keys[n%len(l.base.keys)]; !l.literal && l.onWay(k) {
 			k = personFlag{}
 		}
@@ -698,7 +700,7 @@ type modelTruth struct {
 	r  *modelRecord
 }
 
-// world is the applications, the Collectors and the model Amplitude.
+// world has the applications, the Collectors and the model of Amplitude.
 type world struct {
 	amp      *modelAmplitude
 	now      int64
@@ -717,10 +719,10 @@ type world struct {
 	allowed  map[string]int
 	answers  []string
 	identify int
-	other    *otherExporter // nil but in a fan-out
+	other    *otherExporter // nil except in a fan-out
 }
 
-// otherExporter gets all events as well, for an Amplitude of its own.
+// otherExporter also gets all events, for a separate Amplitude.
 type otherExporter struct {
 	amp    *modelAmplitude
 	queue  []*modelEvent
@@ -753,7 +755,7 @@ func (w *world) who(r *modelRecord) string {
 	return deviceOf(r.dev)
 }
 
-// witness notes what should be, told by the acknowledged records alone.
+// witness records what should be, according to the acknowledged records alone.
 func (w *world) witness(r *modelRecord, sent bool) {
 	who, at := w.who(r), min(r.t, w.now)
 	if r.user != "" && !w.known[who] {
@@ -771,7 +773,7 @@ func (w *world) witness(r *modelRecord, sent bool) {
 	}
 	_, seen := w.allowed[r.fact()]
 	moved := !seen
-	again := r.user == "" && slices.ContainsFunc(w.acked, r.same) // sent again after a login: still what the device said
+	again := r.user == "" && slices.ContainsFunc(w.acked, r.same) // resent after a login: still reported by the device
 	if w.now-r.t <= modelWeek && !again {
 		for _, f := range r.flags {
 			k := personFlag{who, f.key}
@@ -804,7 +806,7 @@ func (w *world) decide(c int, r *modelRecord) ([]*modelEvent, any) {
 	return events, ticket
 }
 
-// report is a record that arrives, is decided, handed over and acknowledged at once.
+// report is a record that arrives and is immediately decided, handed over and acknowledged.
 func (w *world) report(c int, r *modelRecord) {
 	events, ticket := w.decide(c, r)
 	if ticket != nil {
@@ -843,7 +845,7 @@ func (w *world) end(i int, accept bool) {
 	p := w.pending[i]
 	w.pending = slices.Delete(w.pending, i, i+1)
 	if p.mem != w.mem[p.c] {
-		return // died meanwhile: never acknowledged
+		return // died in the meantime: never acknowledged
 	}
 	if p.ticket != nil {
 		if accept {
@@ -868,7 +870,7 @@ func (w *world) export(c int, how string) {
 	}
 	if how == "late answer" {
 		w.unsure[tried(c, e)] = true
-		return // stored, answer lost: tried again
+		return // stored, but the answer is lost: retried
 	}
 	w.queue[c] = w.queue[c][1:]
 	w.mem[c].at(w.now, w.amp.sent)
@@ -879,7 +881,7 @@ func (w *world) export(c int, how string) {
 	delete(w.unsure, tried(c, e))
 }
 
-// tried names an event that was sent without an answer.
+// tried reports an event that was sent without an answer.
 func tried(c int, e *modelEvent) string { return fmt.Sprint(c, " ", e.id, " ", e) }
 
 func (w *world) crash(c int) {
@@ -921,7 +923,7 @@ func (w *world) drain() {
 	w.swap()
 }
 
-// gone reports whether nobody is this anonymous person anymore.
+// gone reports whether this anonymous person does not exist anymore.
 func (w *world) gone(who string) bool {
 	dev, ok := strings.CutPrefix(who, "d:")
 	_, owned := w.amp.owner[dev]
@@ -960,7 +962,7 @@ func (w *world) doubled() (bad []string) {
 	return bad
 }
 
-// heal lets the applications report their present state again.
+// heal makes the applications report their current state again.
 func (w *world) heal() {
 	w.now += 3600
 	w.owner = maps.Clone(w.amp.owner)
@@ -981,7 +983,7 @@ func (w *world) heal() {
 
 // ----------------------------------------------------------------------------------------------------- search
 
-// step is one thing that happens: what, at which replica, and the rest.
+// step is one thing that happens: what, at which replica, and the details.
 type step struct {
 	What string
 	At   int
@@ -1014,10 +1016,10 @@ func scenario(rng *rand.Rand, kind string) (steps []step) {
 	two := kind == "redis" || kind == "replicas" || kind == "redis kills"
 	shared := rng.Float64() < 0.3
 	anonymous := kind == "login" || (kind != "replicas" && rng.Float64() < 0.5)
-	// What nobody can tell is left to login and replicas.
+	// Only the kinds login and replicas contain what nobody can know.
 	anonymous = anonymous && kind != "redis" && kind != "volatile" && kind != "forgetful" && kind != "evict"
 	shared = shared && (!anonymous || (kind != "sound" && kind != "dead"))
-	switch kind { // what a model in Python does not have
+	switch kind { // what the Python model does not have
 	case "fan-out", "week", "redis kills", "failing storage":
 		anonymous = false
 	}
@@ -1108,7 +1110,7 @@ func setupOf(kind string, steps []step) setup {
 	return s
 }
 
-// play plays the steps and returns what is wrong, in words.
+// play plays the steps and describes what is wrong.
 func play(w *world, kind string, steps []step) (bad []string) {
 	for _, s := range steps {
 		w.now++
@@ -1179,7 +1181,7 @@ func play(w *world, kind string, steps []step) (bad []string) {
 	case "dead", "fan-out":
 		bad = append(bad, w.hidden()...)
 	case "volatile", "forgetful":
-		// What the memory queue lost may be missing, a repeat of it never.
+		// What a queue in memory lost may be missing, but not a repeat of it.
 		for _, k := range w.truth.keys {
 			if f := w.truth.m[k].r.fact(); !w.gone(k.who) && w.amp.stored[f] == 0 {
 				bad = append(bad, "repeat hidden "+f)

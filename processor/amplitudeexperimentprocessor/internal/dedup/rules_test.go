@@ -13,8 +13,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// said is a record and the answer to it: who, on which device, which values of the flags f, g, ... ("-" leaves one out, "" is
-// unset), at which second of which day.
+// said is a record and its verdict: user, device, the values of the flags f, g, ... ("-" leaves one out, "" is unset),
+// and the second and day.
 type said struct {
 	user, device string
 	values       []string
@@ -38,7 +38,7 @@ func (s said) record(from int32) (rec Record, flags []Flag) {
 	}, flags
 }
 
-// operationsOf are the flags that the event carries, and after a stroke those that the $identify carries.
+// operationsOf returns the flags whose operations the event carries and, after a slash, those of the $identify.
 func operationsOf(flags []Flag, decisions []Decision, v Verdict) (text string) {
 	for _, mark := range []Decision{Operate, Repair} {
 		for i, flag := range flags {
@@ -94,7 +94,7 @@ func TestRules(t *testing.T) {
 			{"u", "", f("A"), 9, 0, sendsNothing, ""},
 			{"u", "", f("B"), 5, 0, sendsEvent, ""},
 		},
-		// The rules as they were first written let a repeat say so only if nothing had to be set again: the late g=B moved g.
+		// In the original rules, a repeat confirmed a value only if nothing had to be set again: the late g=B changed g.
 		"also where another flag has to be set again": {
 			{"u", "", f("A", ""), 1, 0, sendsEvent, "fg"},
 			{"u", "", f("B"), 2, 0, sendsBoth, "f/f"},
@@ -152,9 +152,9 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestFactOfADayThatIsOverMakesRoom for the next of its property: the record of yesterday is sent again, which Amplitude drops by
-// its insert_id, and it moves nothing, because it is late.
-func TestFactOfADayThatIsOverMakesRoom(t *testing.T) {
+// TestFactOfAPastDayMakesRoom for the next one of its property: yesterday's record is sent again, which Amplitude drops
+// by its insert_id, and changes nothing because it is late.
+func TestFactOfAPastDayMakesRoom(t *testing.T) {
 	const day = 86_400_000
 	l := openLedger(t, nil)
 	assert.Equal(t, sendsEvent, report(l, "u", 1, testNow-day))
@@ -168,8 +168,8 @@ func TestFactOfADayThatIsOverMakesRoom(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
-// TestGivenUpWithoutAnAnswer: Amplitude may have a change that got no answer and was given up, and one that one of two
-// exporters delivered. Either way the value of before has to be told at the next report.
+// TestGivenUpWithoutAnAnswer: Amplitude may have a change that got no answer and was given up, or that only one of two
+// exporters delivered. Either way, the earlier value must be sent when it is next reported.
 func TestGivenUpWithoutAnAnswer(t *testing.T) {
 	for name, settle := range map[string]func(one, other *queue){
 		"no answer": func(one, other *queue) {
@@ -210,8 +210,8 @@ func TestGivenUpWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// TestFlapping: a property that changes too often is left as it is until there is a token, and is right after the next
-// report that finds one.
+// TestFlapping: a property that changes too often is left alone until there is a token, and is corrected by the next
+// report after that.
 func TestFlapping(t *testing.T) {
 	now := testTime(0)
 	l := openLedger(t, nil, clockOf(&now))

@@ -16,19 +16,19 @@ import (
 
 var storageID = component.MustNewID("mem_storage")
 
-// memStorage is a storage extension in memory that can fail and can be cut off, as a crash does.
+// memStorage is a storage extension in memory that can fail or lose its last writes, as in a crash.
 type memStorage struct {
 	component.StartFunc
 	component.ShutdownFunc
 
-	slow    chan struct{} // if there is one, writes wait until it is closed
+	slow    chan struct{} // if set, writes wait until it is closed
 	mu      sync.Mutex
 	data    map[string][]byte
 	failing error
-	full    bool // fails, but takes the mark that it lacks something
+	full    bool // fails, but can record that it lacks something
 	dead    bool
 	writes  int
-	// history is what was there after each write, if it is recorded; a kill leaves the first so many writes at least.
+	// history is the content after each write, if recorded; a kill keeps at least the writes that were waited for.
 	recorded bool
 	history  []map[string][]byte
 	least    int
@@ -36,7 +36,7 @@ type memStorage struct {
 
 func newMemStorage() *memStorage { return &memStorage{data: make(map[string][]byte)} }
 
-// after is the storage that the next process finds: what was written up to now.
+// after returns the storage that the next process finds: everything written up to now.
 func (s *memStorage) after() *memStorage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,7 +44,7 @@ func (s *memStorage) after() *memStorage {
 	return &memStorage{data: maps.Clone(s.data)}
 }
 
-// cut is what a kill leaves of the writes.
+// cut returns what a kill leaves of the writes.
 func (s *memStorage) cut(rng *rand.Rand) map[string][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,7 +70,7 @@ func (s *memStorage) writeCount() int {
 	return s.writes
 }
 
-// edit changes what is kept behind the back of everybody.
+// edit changes the content directly.
 func (s *memStorage) edit(change func(data map[string][]byte)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

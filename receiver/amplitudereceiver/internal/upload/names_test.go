@@ -12,7 +12,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 )
 
-// TestFamilies: each operator has attributes of its own.
+// TestFamilies: each operator has its own attributes.
 func TestFamilies(t *testing.T) {
 	assert.Len(t, amplitude.Operators, numOperators)
 	seen := map[string]bool{}
@@ -22,7 +22,7 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// TestNamesAreBounded: what is remembered of names does not grow with what clients send, and is right all the same.
+// TestNamesAreBounded: the cache of names does not grow without bound, and is correct when full.
 func TestNamesAreBounded(t *testing.T) {
 	var n names
 	for i := range 3 * maxNames {
