@@ -215,7 +215,7 @@ func (x *amplitudeExporter) getBatch() *batch {
 
 func (x *amplitudeExporter) putBatch(b *batch) {
 	b.reset()
-	if cap(b.events) > maxKeptEvents {
+	if cap(b.events)+cap(b.rejected) > maxKeptEvents {
 		return // one huge batch must not hold memory forever
 	}
 	x.idle.Put(b)

@@ -86,7 +86,7 @@ func (x *amplitudeExporter) endRetries(ctx context.Context, d *delivery) {
 			e.state = statePending
 		}
 	}
-	d.batch.rejected = d.batch.rejected[min(len(d.batch.rejected), max(0, written-len(of))):]
+	d.batch.rejected = slices.Delete(d.batch.rejected, 0, min(len(d.batch.rejected), max(0, written-len(of))))
 }
 
 // writeDeadLetters hands undeliverable records to the dead letter file, if there is one, which counts them once they

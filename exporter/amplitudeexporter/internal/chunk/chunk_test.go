@@ -165,3 +165,86 @@ func TestEncodeAllocatesPerChunkOnly(t *testing.T) {
 	})
 	assert.LessOrEqual(t, allocated, 20.0)
 }
+
+// TestRecordsThatAreNoEventsKeepTheirRoom: the memory that one needed before it failed serves the next. Otherwise, each would
+// copy all of the JSON before it, into a buffer that nobody keeps.
+func TestRecordsThatAreNoEventsKeepTheirRoom(t *testing.T) {
+	const n = 1000
+	logs := plog.NewLogs()
+	to := recordstest.AppendSlice(logs)
+	for i := range n {
+		a := recordstest.AppendExposure(to, "user-00001", "id").Attributes()
+		if i%2 == 0 {
+			a.PutStr("padding", strings.Repeat("x", 1000)) // too large
+		} else {
+			a.PutBool("amplitude.session_id", true)
+		}
+	}
+	e := newTestEncoder(false)
+	allocated := testing.AllocsPerRun(1, func() {
+		for range Whole(e.Encode(records.All(logs)))[0].Events() {
+			t.Error("no record is an event")
+		}
+		e = newTestEncoder(false) // nothing is kept from the run before
+	})
+	assert.LessOrEqual(t, allocated, n/10.0)
+}
+
+// FuzzChunk: whatever records come, each is an event or rejected, the records are had again as they came, and encoding them
+// again, as the queue on disk does, says the same.
+func FuzzChunk(f *testing.F) {
+	marshal, unmarshal := (&plog.ProtoMarshaler{}).MarshalLogs, (&plog.ProtoUnmarshaler{}).UnmarshalLogs
+	odd := plog.NewLogs()
+	a := recordstest.AppendExposure(recordstest.AppendSlice(odd), "user\xff1", "e\xff").Attributes()
+	a.PutStr("amplitude.groups.\xc3\x28", "\xff")
+	a.PutDouble("nan", math.NaN())
+	a.PutEmptyMap("map").PutEmptySlice("list").AppendEmpty().SetEmptyBytes().FromRaw([]byte{0})
+	a.PutStr("amplitude.user_id", "again")
+	recordstest.AppendSlice(odd).AppendEmpty()
+	odd.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+	for _, logs := range []plog.Logs{plog.NewLogs(), recordstest.Numbered(2), recordstest.Exposures(1), recordstest.Assignments(1), odd} {
+		raw, err := marshal(logs)
+		require.NoError(f, err)
+		f.Add(raw, uint16(1))
+	}
+	first, second := newTestEncoder(true), newTestEncoder(true)
+	f.Fuzz(func(t *testing.T, raw []byte, most uint16) {
+		logs, err := unmarshal(raw)
+		if err != nil {
+			return
+		}
+		c := first.Encode(records.All(logs))
+		require.NoError(t, c.Pack(logs))
+		whole := Whole(c)
+		require.Equal(t, logs.LogRecordCount(), whole.Records())
+		require.Len(t, told(whole), whole.Records())
+		require.Equal(t, (&plog.ProtoMarshaler{}).LogsSize(logs), whole.Bytes())
+		want, err := marshal(logs)
+		require.NoError(t, err)
+		if _, err := unmarshal(want); err != nil {
+			return // nested too deep, which the queue finds out before
+		}
+		if whole.Records() == 0 {
+			return
+		}
+		refs, err := c.Refs()
+		require.NoError(t, err)
+		require.Len(t, refs, whole.Records())
+		require.Equal(t, told(whole), told(Whole(second.Encode(slices.Values(refs)))))
+		count, size := 0, Items
+		if most%2 == 0 {
+			size = Bytes
+		}
+		for part := range whole.Cut(max(1, int(most)), size) {
+			some, err := part.Logs()
+			require.NoError(t, err)
+			got, err := marshal(some)
+			require.NoError(t, err)
+			want, err := marshal(records.Collect(slices.Values(refs[count : count+part.Records()])))
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			count += part.Records()
+		}
+		require.Equal(t, whole.Records(), count)
+	})
+}

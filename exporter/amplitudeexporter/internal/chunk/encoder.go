@@ -20,6 +20,9 @@ import (
 // maxKept is the most memory for JSON that an idle encoder keeps: one huge request must not hold it forever.
 const maxKept = 8 << 20
 
+// maxKeptRecords is the most records for which it keeps room.
+const maxKeptRecords = 50_000
+
 // Encoder makes chunks. It reuses its memory, and must be used from one goroutine at a time.
 type Encoder struct {
 	event *event.Encoder
@@ -65,7 +68,7 @@ func (e *Encoder) Return() {
 	e.event.Forget()
 	clear(e.held)
 	e.json, e.events, e.held = e.json[:0], e.events[:0], e.held[:0]
-	if cap(e.json) > maxKept {
+	if cap(e.json) > maxKept || cap(e.held) > maxKeptRecords {
 		e.json, e.events, e.held = nil, nil, nil
 	}
 }
@@ -96,6 +99,7 @@ func (e *Encoder) add(c *Chunk, record plog.LogRecord) {
 		failed = event.Failure{Reason: event.ReasonTooLarge}
 	}
 	if failed.Reason != 0 {
+		e.json = json[:len(e.json)] // with the room that this record needed, for the next
 		c.rejected = append(c.rejected, Rejected{Failure: failed, Record: number, Receipt: records.Receipt(record)})
 		return
 	}

@@ -126,8 +126,8 @@ func NewEncoder(s Settings) *Encoder {
 	return e
 }
 
-// Encode appends the record as the JSON of an event. If the record cannot be one, it returns dst unchanged, with the
-// reason.
+// Encode appends the record as the JSON of an event. If the record cannot be one, it returns dst with the same content,
+// perhaps in a larger array, and the reason.
 func (e *Encoder) Encode(dst []byte, record plog.LogRecord) (out []byte, user, device Identity, failed Failure) {
 	name := record.EventName()
 	if name != e.lastName || name == "" {
@@ -140,7 +140,7 @@ func (e *Encoder) Encode(dst []byte, record plog.LogRecord) (out []byte, user, d
 		return dst, 0, 0, failed
 	}
 	if out, user, device, failed = e.write(dst, name, record); failed.Reason != 0 {
-		return dst, 0, 0, failed
+		return out[:len(dst)], 0, 0, failed
 	}
 	return out, user, device, Failure{}
 }
@@ -161,12 +161,22 @@ func (e *Encoder) checkName(name string) Reason {
 	return 0
 }
 
+// maxKept is the longest list that an idle encoder keeps: one huge record must not hold memory forever, nor make Forget slow.
+const maxKept = 4096
+
 // Forget releases the records of a batch, so that a pooled encoder does not keep them alive.
 func (e *Encoder) Forget() {
 	e.empty()
-	for _, list := range [...][]member{e.properties, e.user, e.group, e.groups, e.fields} {
-		clear(list[:cap(list)])
+	for _, list := range [...]*[]member{&e.properties, &e.user, &e.group, &e.groups, &e.fields} {
+		if cap(*list) > maxKept {
+			*list = nil
+		}
+		clear((*list)[:cap(*list)])
 	}
+	if cap(e.names.names) > maxKept {
+		e.names = nameSets{}
+	}
+	e.keys.shrink()
 }
 
 // empty makes room for the next record.

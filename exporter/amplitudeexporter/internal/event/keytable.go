@@ -108,11 +108,16 @@ type keyTable struct {
 
 // next begins a record.
 func (k *keyTable) next() {
+	k.shrink()
+	k.record++
+}
+
+// shrink forgets all names if they are too many. It must not be called within a record.
+func (k *keyTable) shrink() {
 	if len(k.known) > maxKeys || k.bytes > maxKeyBytes {
 		// Clearing a map takes time proportional to its largest size.
 		k.known, k.order, k.bytes = nil, nil, 0
 	}
-	k.record++
 }
 
 // find returns the key of the record's attribute at a position, and whether it is a duplicate in the record: the first
