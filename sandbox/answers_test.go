@@ -23,7 +23,7 @@ func invalidField(field, index string) string {
 	return `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"` + field + `":[` + index + `]}}` + "\n"
 }
 
-// manyEvents are n equal events.
+// manyEvents returns n equal events.
 func manyEvents(n int) string {
 	return payload(strings.TrimSuffix(strings.Repeat(`{"event_type":"e","user_id":"user-1"},`, n), ","))
 }
@@ -172,7 +172,7 @@ func TestPreflight(t *testing.T) {
 	assert.Empty(t, header.Get("Access-Control-Allow-Origin"))
 }
 
-// TestVerdicts checks what the sandbox says of each event of a refused request.
+// TestVerdicts checks the verdict on each event of a refused request.
 func TestVerdicts(t *testing.T) {
 	s := newTester(t)
 	s.Throttle(0, "dev-t-1")

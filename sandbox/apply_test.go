@@ -116,7 +116,7 @@ func TestExposure(t *testing.T) {
 	}
 }
 
-// TestUnassignedExposure has both readings of what Amplitude does with a raw exposure that has no variant.
+// TestUnassignedExposure covers both interpretations of what Amplitude does with a raw exposure without a variant.
 func TestUnassignedExposure(t *testing.T) {
 	for behavior, want := range map[string]struct {
 		events   int
@@ -169,7 +169,7 @@ func TestSkipUserPropertiesSync(t *testing.T) {
 	assert.Len(t, s.Events(sandbox.Select{}), 2)
 }
 
-// TestHistory follows a property through its life, and the profile as it was after each event.
+// TestHistory follows a property through its changes, and the profile after each event.
 func TestHistory(t *testing.T) {
 	s := newTester(t)
 	for i, variant := range []string{`"a"`, `"a"`, `"b"`, `null`} {

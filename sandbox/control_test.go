@@ -27,7 +27,7 @@ func TestFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name, fault string
 		status      int    // 0: no answer
-		answer      string // "": not looked at
+		answer      string // "": not checked
 		header      [2]string
 		stored      int
 	}{
@@ -83,7 +83,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestFaultTimes consumes a script and sees the retries in the request log.
+// TestFaultTimes consumes a script and finds the retries in the request log.
 func TestFaultTimes(t *testing.T) {
 	s := newTester(t)
 	_, err := s.AddFaults(sandbox.Fault{Action: sandbox.FaultStatus, Code: 503, Times: 2}, sandbox.Fault{Action: sandbox.FaultIngestThenStatus, Code: 502})
@@ -359,10 +359,10 @@ func TestDashboardAPIs(t *testing.T) {
 	assert.JSONEq(t, `{"type":"nomatch","matches":[]}`, body)
 }
 
-// TestExport: a project's events by the hour in which they came, as Amplitude's Export API gives them.
+// TestExport: a project's events by the hour in which they arrived, as in Amplitude's Export API.
 func TestExport(t *testing.T) {
 	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) { c.APIKeys = []string{"sandbox", "other"} }))
-	s.v2(event("user-1", "a"), event("user-1", "a"), identify(`{"plan":"pro"}`)) // a copy, and no event
+	s.v2(event("user-1", "a"), event("user-1", "a"), identify(`{"plan":"pro"}`)) // a copy, and not an event
 	s.control(http.MethodPost, "/_sandbox/clock", `{"advance": "1h"}`)
 	s.v2(event("user-2", "b"))
 	var stored struct {
@@ -451,7 +451,7 @@ func TestSecrets(t *testing.T) {
 	assert.Equal(t, "01****ef", sandbox.MaskKey(key))
 }
 
-// TestKeys: the page knows the keys of its sandbox, but none that may be of a project out there.
+// TestKeys: the page knows the keys of its sandbox, but none that may belong to a real project.
 func TestKeys(t *testing.T) {
 	const given = "0123456789abcdef0123456789ABCDEF"
 	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) {
@@ -521,7 +521,7 @@ func (r *sseReader) next(t *testing.T) (event, data string) {
 	return "", ""
 }
 
-// until reads until a message of a kind.
+// until reads until there is a message of a kind.
 func (r *sseReader) until(t *testing.T, kind string) string {
 	t.Helper()
 	for {
@@ -588,7 +588,7 @@ func TestStream(t *testing.T) {
 	}
 	assert.Len(t, b.Events, 1)
 
-	// A reader that is far behind gets the newest and is told what it missed.
+	// A reader that is far behind gets the newest events, and the number that it missed.
 	for range 3 {
 		s.do(http.MethodPost, "/batch", strings.ReplaceAll(manyEvents(200), "user-1", "user-9"))
 	}

@@ -122,7 +122,7 @@ func TestExperiment(t *testing.T) {
 		assigned(1, "a"), exposed(1, "f", "a"),
 		exposed(2, "f", "b"), assigned(2, "b"), // the assignment came later on the same day
 		exposed(3, "f", "a"), exposed(3, "f", "a"), // never assigned
-		exposed(1, "f", "b"), exposed(1, "f", "a"), // jumps, and jumps back
+		exposed(1, "f", "b"), exposed(1, "f", "a"), // changes variant, and changes back
 		exposed(2, "f", ""), // leaves
 	)
 	s.Advance(24 * time.Hour)
@@ -147,16 +147,16 @@ func TestExperiment(t *testing.T) {
 	assert.Equal(t, 3, x.Changes)
 }
 
-// TestOutcomesByVariant counts other events under the variant that their user is in when they come.
+// TestOutcomesByVariant counts other events under the variant that their user is in when they arrive.
 func TestOutcomesByVariant(t *testing.T) {
 	s := newTester(t)
 	bought := func(user int) string { return fmt.Sprintf(`{"event_type":"Order Placed","user_id":"user-%d"}`, user) }
 	s.v2(
-		bought(1), // in no variant yet
+		bought(1), // not in a variant yet
 		exposed(1, "f", "a"), exposed(2, "f", "a"), exposed(3, "f", "b"), exposed(4, "f", "b"),
 		bought(1), bought(1), bought(3), bought(5),
 		exposed(3, "f", "a"), bought(3), // under both, one after the other
-		exposed(4, "f", ""), bought(4), // out by now
+		exposed(4, "f", ""), bought(4), // no longer in the variant
 		`{"event_type":"$identify","user_id":"user-2","user_properties":{"$set":{"[Experiment] f":"b"}}}`, bought(2), // the property decides
 		`{"event_type":"[Experiment] Impression","user_id":"user-1","event_properties":{"[Experiment] Flag Key":"f"}}`,
 		`{"event_type":"$identify","user_id":"user-1","user_properties":{"plan":"pro"}}`,
@@ -202,7 +202,7 @@ func TestPropertyBudget(t *testing.T) {
 	assert.Equal(t, 1500, read.Properties.Limit)
 }
 
-// TestExperimentsSayWhatIsNotCounted: more flags come than are kept.
+// TestExperimentsSayWhatIsNotCounted: more flags arrive than are kept.
 func TestExperimentsSayWhatIsNotCounted(t *testing.T) {
 	s := newTester(t)
 	var read struct {
@@ -222,7 +222,7 @@ func TestExperimentsSayWhatIsNotCounted(t *testing.T) {
 	assert.Equal(t, more, read.NotCounted)
 }
 
-// TestPropertiesBeyondLimit warns of each property that is one too many, when it comes first.
+// TestPropertiesBeyondLimit: each property beyond the limit gets a warning when it first arrives.
 func TestPropertiesBeyondLimit(t *testing.T) {
 	s := newTester(t, with(func(b *sandbox.Behavior) { b.ExperimentPropertyLimit = 2 }))
 	s.v2(exposed(1, "f", "a"), exposed(2, "g", "a"), exposed(3, "h", "a"), exposed(4, "h", "b"), exposed(5, "f", "b"))
@@ -234,7 +234,7 @@ func TestPropertiesBeyondLimit(t *testing.T) {
 	assert.Equal(t, []bool{false, false, true, false, false}, warned)
 }
 
-// TestDiagnosticsOfTheSandbox says of a run what the processor would.
+// TestDiagnosticsOfTheSandbox: the sandbox reports the same about a run as the processor.
 func TestDiagnosticsOfTheSandbox(t *testing.T) {
 	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) {
 		c.Weights = map[string]map[string]float64{"f": {"a": 1, "b": 1}}
@@ -265,7 +265,7 @@ func TestDiagnosticsOfTheSandbox(t *testing.T) {
 	assert.Less(t, d.PValue, 1e-9)
 }
 
-// TestTimeline adds exposures up, in steps that grow with the time that they cover.
+// TestTimeline adds up exposures in steps that grow with the time that they cover.
 func TestTimeline(t *testing.T) {
 	s := newTester(t)
 	at := func(variant string, minute int) string {
@@ -284,8 +284,8 @@ func TestTimeline(t *testing.T) {
 	assert.GreaterOrEqual(t, line.Step*int64(steps), (300 * time.Minute).Milliseconds())
 }
 
-// TestTimelineLeavesOutWhatIsNoDate: a browser shows no time beyond what a Date holds.
-func TestTimelineLeavesOutWhatIsNoDate(t *testing.T) {
+// TestTimelineLeavesOutInvalidDates: a browser cannot show times outside the range of Date.
+func TestTimelineLeavesOutInvalidDates(t *testing.T) {
 	const longest = 864e13
 	s := newTester(t)
 	for i, at := range []string{"1e308", "9000000000000000000", "-9000000000000000000", fmt.Sprint(start.UnixMilli())} {

@@ -23,7 +23,7 @@ import (
 // start is the time at which manual clocks begin.
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// manualClock is a clock that stands still unless told otherwise.
+// manualClock is a clock that only moves on request.
 type manualClock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -35,14 +35,14 @@ func (c *manualClock) Now() time.Time {
 	return c.now
 }
 
-// tester is a sandbox with the calls that tests make.
+// tester is a sandbox with helper methods for tests.
 type tester struct {
 	*sandbox.Server
 	t      testing.TB
 	client *http.Client
 }
 
-// newTester starts a sandbox whose clock stands at start and moves with Advance only.
+// newTester starts a sandbox whose clock begins at start and only moves with Advance.
 func newTester(t testing.TB, opts ...sandbox.Option) *tester {
 	t.Helper()
 	clock := &manualClock{now: start}
@@ -85,7 +85,7 @@ func (s *tester) try(method, path, body string, header ...string) (int, string, 
 	return response.StatusCode, string(text), response.Header, err
 }
 
-// send posts events, which are JSON texts, to an ingestion path.
+// send posts events in JSON to an ingestion path.
 func (s *tester) send(path string, events ...string) (int, string) {
 	s.t.Helper()
 	status, body, _ := s.do(http.MethodPost, path, payload(events...))
@@ -115,7 +115,7 @@ func (s *tester) control(method, path, body string) string {
 	return text
 }
 
-// properties are a user's properties as JSON.
+// properties returns a user's properties as JSON.
 func (s *tester) properties(id string) string {
 	s.t.Helper()
 	user, ok := s.User(id)
@@ -125,12 +125,12 @@ func (s *tester) properties(id string) string {
 	return string(text)
 }
 
-// payload is a request body with the standard key.
+// payload returns a request body with the standard key.
 func payload(events ...string) string {
 	return `{"api_key":"sandbox","events":[` + strings.Join(events, ",") + `]}`
 }
 
-// assertText compares byte by byte: the order of keys is part of an answer.
+// assertText compares byte by byte, because the order of keys is part of an answer.
 func assertText(t *testing.T, want, got string) {
 	t.Helper()
 	assert.Equal(t, want, got)

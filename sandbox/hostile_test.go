@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a small sandbox keeps.
+// The limits of a small sandbox.
 const (
 	smallProperties = 512 << 10
 	smallEvents     = 256 << 10
@@ -45,7 +45,7 @@ func small(t *testing.T, change ...func(*Config)) *Server {
 	return s
 }
 
-// postTo posts events to /batch, which takes 20 MB, and returns the status.
+// postTo posts events to /batch, which accepts 20 MB, and returns the status.
 func postTo(t *testing.T, s *Server, events ...map[string]any) int {
 	t.Helper()
 	return postText(s, "/batch", bodyOf(t, events...)).Code
@@ -66,7 +66,7 @@ func postText(s *Server, path, body string) *httptest.ResponseRecorder {
 	return w
 }
 
-// held is what users and groups keep by the sandbox's own count.
+// held returns how much users and groups keep, by the sandbox's own count.
 func (s *store) held() (sum int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *store) held() (sum int64) {
 	return sum
 }
 
-// resident is the heap in use once the garbage is gone.
+// resident returns the heap in use after a garbage collection.
 func resident() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -85,7 +85,7 @@ func resident() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// many is a map of n members.
+// many returns a map of n members.
 func many(n int, name func(i int) string, value any) map[string]any {
 	out := make(map[string]any, n)
 	for i := range n {
@@ -94,7 +94,7 @@ func many(n int, name func(i int) string, value any) map[string]any {
 	return out
 }
 
-// TestMemoryIsBounded: whatever a few users, groups, devices and flags are given, the sandbox keeps what retention says.
+// TestMemoryIsBounded: whatever a few users, groups, devices and flags get, the sandbox stays within its retention.
 func TestMemoryIsBounded(t *testing.T) {
 	long := strings.Repeat("n", 900)
 	for _, tc := range []struct {
@@ -176,7 +176,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestPathsAreBounded: paths that nobody knows do not fill the counts.
+// TestPathsAreBounded: unknown paths do not fill the counts.
 func TestPathsAreBounded(t *testing.T) {
 	s := small(t)
 	for i := range 1000 {
@@ -186,8 +186,8 @@ func TestPathsAreBounded(t *testing.T) {
 	assert.Equal(t, 1000, s.Stats().Requests)
 }
 
-// TestRequestGrowsLinearly: what a request costs under the lock grows with it, not with its square, also in what the user
-// has met before.
+// TestRequestGrowsLinearly: the cost of a request under the lock grows with its size, not with its square, even for a
+// user with a long history.
 func TestRequestGrowsLinearly(t *testing.T) {
 	list := func(n int) []any {
 		out := make([]any, n)
@@ -216,7 +216,7 @@ func TestRequestGrowsLinearly(t *testing.T) {
 			for _, times := range []int{1, 4, 16} {
 				s, err := NewServer(DefaultConfig())
 				require.NoError(t, err)
-				// The user has met many flags.
+				// The user has seen many flags.
 				require.Equal(t, http.StatusOK, postTo(t, s, assignment("user-00001", 5000)))
 				for day := range 50 {
 					e := map[string]any{
@@ -242,7 +242,7 @@ func TestRequestGrowsLinearly(t *testing.T) {
 	}
 }
 
-// TestBodiesOfManyValues: what takes many times its size when it is decoded is refused while it is read.
+// TestBodiesOfManyValues: a body that would take many times its size once decoded is refused while it is read.
 func TestBodiesOfManyValues(t *testing.T) {
 	const most = maxValues * 5 / 4
 	for _, tc := range []struct {
@@ -276,7 +276,7 @@ func serve(t *testing.T, s *Server) string {
 	return l.Addr().String()
 }
 
-// thin is a listener whose connections hold little that nobody reads, so that writing to them soon waits.
+// thin is a listener whose connections have small buffers, so that writing to a client that does not read soon blocks.
 type thin struct{ net.Listener }
 
 const thinBytes = 4 << 10
@@ -289,7 +289,7 @@ func (l thin) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// dial connects to it, for who will read little.
+// dial connects to it as a slow reader.
 func dial(t *testing.T, address string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -299,12 +299,12 @@ func dial(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// TestStreamsAreBounded: readers that take nothing, and more readers than there are places, harm nobody.
+// TestStreamsAreBounded: readers that accept nothing, and more readers than allowed, do not affect anyone else.
 func TestStreamsAreBounded(t *testing.T) {
-	// A stream has one batch in hand, which is no larger than what is kept.
+	// A stream holds one batch, which is no larger than what is kept.
 	s := small(t, func(c *Config) { c.Retention.EventBytes = 64 << 10 })
 	address := serve(t, s)
-	// Streams that are never read from.
+	// Streams that are never read.
 	var conns []net.Conn
 	for range watchers {
 		conn := dial(t, address)
@@ -329,7 +329,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	grown := resident() - before
 	t.Logf("%d kB of heap", grown>>10)
 	assert.LessOrEqual(t, grown, int64(24<<20))
-	// One that goes makes room.
+	// One that ends makes room.
 	require.NoError(t, conns[0].Close())
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		s.store.advance(time.Millisecond) // wakes the streams
@@ -344,7 +344,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	}, time.Minute, 50*time.Millisecond)
 }
 
-// TestSlowReadersHoldNoLock: while somebody reads a large answer slowly, or sends a body slowly, everybody else is served.
+// TestSlowReadersHoldNoLock: while one client slowly reads a large answer or sends a body, all others are served.
 func TestSlowReadersHoldNoLock(t *testing.T) {
 	s, err := NewServer(DefaultConfig())
 	require.NoError(t, err)
@@ -358,7 +358,7 @@ func TestSlowReadersHoldNoLock(t *testing.T) {
 		conn := dial(t, address)
 		_, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		require.NoError(t, err)
-		_, err = bufio.NewReader(conn).ReadString('\n') // the answer has begun, and is taken no further
+		_, err = bufio.NewReader(conn).ReadString('\n') // the answer has started, and is not read any further
 		require.NoError(t, err)
 	}
 	for range 20 {

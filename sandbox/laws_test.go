@@ -22,10 +22,10 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// documented are the statuses that an ingestion request without faults may get.
+// documented are the possible statuses of an ingestion request without faults.
 var documented = map[int]bool{200: true, 400: true, 413: true, 429: true}
 
-// checkAnswer holds an answer to what is documented, and the sandbox to its books.
+// checkAnswer compares an answer with the documentation, and the sandbox's counts with each other.
 func checkAnswer(t require.TestingT, s *sandbox.Server, answer *httptest.ResponseRecorder) {
 	require.True(t, documented[answer.Code], "status %d", answer.Code)
 	var body struct {
@@ -66,8 +66,8 @@ func ingest(s *sandbox.Server, path, body string) *httptest.ResponseRecorder {
 	return answer
 }
 
-// FuzzIngest: whatever is sent, there is no panic, the answer is a documented one, and everything that can be read
-// of the sandbox afterward is JSON.
+// FuzzIngest: whatever is sent, there is no panic, the answer is a documented one, and everything that can be read from
+// the sandbox afterward is JSON.
 func FuzzIngest(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `[]`, `{"api_key":"sandbox","events":[]}`, `{"api_key":"sandbox","events":[{}]}`, `{"api_key":"sandbox","events":[null]}`,
@@ -103,7 +103,7 @@ func FuzzIngest(f *testing.F) {
 	})
 }
 
-// TestProperties sends generated events and holds the sandbox to its laws.
+// TestProperties sends generated events and checks the invariants of the sandbox.
 func TestProperties(t *testing.T) {
 	value := rapid.OneOf(
 		rapid.Custom(func(t *rapid.T) any { return rapid.String().Draw(t, "text") }),
@@ -142,7 +142,7 @@ func TestProperties(t *testing.T) {
 			}
 			answer := ingest(s, rapid.SampledFrom([]string{"/2/httpapi", "/batch"}).Draw(t, "path"), string(body))
 			checkAnswer(t, s, answer)
-			// A retry of what was accepted stores nothing and changes nothing.
+			// A retry of an accepted request stores and changes nothing.
 			if answer.Code != http.StatusOK {
 				continue
 			}
@@ -168,7 +168,7 @@ func TestProperties(t *testing.T) {
 	})
 }
 
-// TestConcurrency sends, reads, streams and controls at the same time; the race detector looks on.
+// TestConcurrency sends, reads, streams and controls at the same time, for the race detector.
 func TestConcurrency(t *testing.T) {
 	s := newTester(t)
 	reader := s.stream("?verdict=all")
@@ -216,7 +216,7 @@ func TestConcurrency(t *testing.T) {
 	assert.Equal(t, 2*senders*requests, sum)
 }
 
-// TestBounded fills every store beyond its bound.
+// TestBounded fills every store beyond its limit.
 func TestBounded(t *testing.T) {
 	const kept, perRound = 200, 4
 	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) {
@@ -271,7 +271,7 @@ func TestBounded(t *testing.T) {
 	assert.NotNil(t, detail.After)
 }
 
-// TestBigBodies bounds by size and not only by number.
+// TestBigBodies: stores are limited by size, not only by number.
 func TestBigBodies(t *testing.T) {
 	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) { c.Retention.EventBytes, c.Retention.RequestBytes = 1<<20, 1<<20 }))
 	for i := range 30 {

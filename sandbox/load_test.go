@@ -22,8 +22,8 @@ import (
 )
 
 // TestLoad sends 20,000 events a second for SANDBOX_LOAD seconds (a fifth of one when it is not set) while a page's two
-// streams are read, and holds the sandbox to what it has to keep up with. It prints what it measured. The sender runs in the
-// same process, so that GOMAXPROCS=1 means one core for both.
+// streams are read, and checks that the sandbox keeps up. It prints its measurements. The sender runs in the same
+// process, so that GOMAXPROCS=1 means one core for both.
 //
 //	SANDBOX_LOAD=30 GOMAXPROCS=1 go test -run TestLoad -v ./sandbox
 func TestLoad(t *testing.T) {
@@ -96,7 +96,7 @@ func TestLoad(t *testing.T) {
 		furthest, batches.Load(), peak>>20, stats.Users, stats.EventsKept)
 }
 
-// loadEvents are exposures of many users; every one has an insert id of its own.
+// loadEvents are exposures of many users, each with a different insert id.
 func loadEvents(request, n int) []string {
 	events := make([]string, 0, n)
 	for i := range n {

@@ -13,7 +13,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// counted is what a Collector would tell of its records.
+// counted stands in for a Collector that reports its records.
 type counted struct{ skipped atomic.Uint64 }
 
 func (c *counted) Counts() map[string]uint64 {
@@ -25,10 +25,10 @@ func (c *counted) Counts() map[string]uint64 {
 
 func (*counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.(http.Flusher).Flush()
-	<-r.Context().Done() // a stop of the sandbox ends it
+	<-r.Context().Done() // stopping the sandbox ends it
 }
 
-// TestRecords: counts begin with the sandbox, and anew with a reset; without a Collector there are none.
+// TestRecords: counts start with the sandbox and after each reset; without a Collector there are none.
 func TestRecords(t *testing.T) {
 	s := newTester(t)
 	status, body, _ := s.do(http.MethodGet, "/_sandbox/records", "")
@@ -47,7 +47,7 @@ func TestRecords(t *testing.T) {
 	assert.Equal(t, map[string]uint64{"skipped": 2}, s.Stats().Records)
 	s.do(http.MethodPost, "/_sandbox/reset", "")
 	assert.Empty(t, s.Stats().Records)
-	records.skipped.Store(1) // a Collector that was configured anew
+	records.skipped.Store(1) // a reconfigured Collector
 	assert.Empty(t, s.Stats().Records)
 	response, err := http.Get(s.URL() + "/_sandbox/records")
 	if assert.NoError(t, err) {

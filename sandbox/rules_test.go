@@ -21,7 +21,7 @@ func event(user, insertID string) string {
 	return fmt.Sprintf(`{"event_type":"e","user_id":%q,"insert_id":%q}`, user, insertID)
 }
 
-// TestRates drives the averaging window by the clock.
+// TestRates moves the clock through the averaging window.
 func TestRates(t *testing.T) {
 	slow := with(func(b *sandbox.Behavior) { b.V2.EPSThreshold, b.EPSWindow = 1, 2*time.Second })
 	t.Run("the window passes", func(t *testing.T) {
@@ -334,7 +334,7 @@ func TestWarnings(t *testing.T) {
 	assert.Contains(t, events[10].Meta.Warnings[0], "used by 11 users")
 }
 
-// TestConcurrentDevice sends an event of a device while the answer to another one is still under way.
+// TestConcurrentDevice sends an event of a device while the answer to another one is pending.
 func TestConcurrentDevice(t *testing.T) {
 	s := newTester(t)
 	_, err := s.AddFaults(sandbox.Fault{Action: sandbox.FaultHang, Match: sandbox.FaultMatch{Contains: "nothing"}},

@@ -22,8 +22,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// TestFoundingRequest sends what Amplitude's page on tracking exposures prints: curl --data, which sends JSON under the
-// type of a form, with the id empty that its form was not given.
+// TestFoundingRequest sends the request shown on Amplitude's page about tracking exposures: with curl --data, which
+// sends JSON with a form's content type, and with an empty id that was not filled in.
 func TestFoundingRequest(t *testing.T) {
 	const body = `{"api_key":"sandbox","events":[{"event_type":"$exposure","user_id":"user-12345","device_id":"","event_properties":{"flag_key":"my-flag","variant":"on"}}]}`
 	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
@@ -48,7 +48,7 @@ func TestFoundingRequest(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, status, "the empty id")
 }
 
-// TestBodyShown has the request log show what was sent, whatever became of it, and say so when it cannot.
+// TestBodyShown: the request log shows what was sent, whatever became of it, or says why it cannot.
 func TestBodyShown(t *testing.T) {
 	s := newTester(t)
 	post := func(path, body string, header ...string) { _, _, _, _ = s.try(http.MethodPost, path, body, header...) }
@@ -78,7 +78,7 @@ func TestBodyShown(t *testing.T) {
 	}
 }
 
-// TestForeignPages has pages of other sites write nothing, which a form's type would let them without a preflight.
+// TestForeignPages: pages of other sites cannot write, although a form's content type needs no preflight.
 func TestForeignPages(t *testing.T) {
 	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) { c.AllowedOrigins = []string{"https://Shop.example"} }))
 	host := strings.TrimPrefix(s.URL(), "http://")
@@ -133,7 +133,7 @@ func TestForeignPages(t *testing.T) {
 	assert.Equal(t, http.StatusOK, status)
 }
 
-// sending is an answer of the Send form.
+// sending is an answer to the Send form.
 type sending struct {
 	URL       string
 	Status    int
@@ -180,7 +180,7 @@ func TestSendToSandbox(t *testing.T) {
 	assert.Equal(t, http.StatusForbidden, status)
 }
 
-// TestSendToCollector sends to the configured address, whatever the environment and the answer say.
+// TestSendToCollector: the form sends to the configured address, regardless of environment variables and redirects.
 func TestSendToCollector(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://192.0.2.1:1")
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://192.0.2.1:1")
@@ -221,7 +221,7 @@ func TestSendToCollector(t *testing.T) {
 	assert.Contains(t, body, "otlp_endpoint")
 }
 
-// code is what the form shows.
+// code is the code that the form shows.
 type code struct {
 	URL  string
 	Code struct{ Curl, Node, Go string }
@@ -234,7 +234,7 @@ func (s *tester) code(values url.Values) code {
 	return out
 }
 
-// TestSendCode runs the code that the form shows, and finds the event that the form itself sends.
+// TestSendCode runs the code that the form shows, and compares the event with the one that the form sends.
 func TestSendCode(t *testing.T) {
 	values := url.Values{
 		"user_id": {"it's \"user\" `1` $(id) \\ ü"}, "device_id": {"device-1"}, "flag_key": {"my-flag"}, "variant": {"treatment"}, "experiment_key": {"exp'1"},
@@ -269,7 +269,7 @@ func TestSendCode(t *testing.T) {
 	}
 }
 
-// TestSendCodeForAmplitude checks that a region changes the code only, and that a key of the environment is used there.
+// TestSendCodeForAmplitude: a region only changes the code, which uses the key from the environment.
 func TestSendCodeForAmplitude(t *testing.T) {
 	s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) { c.APIKeys[0] = "0123456789abcdef0123456789abcdef" }))
 	values := url.Values{"user_id": {"@"}, "flag_key": {"my-flag"}}

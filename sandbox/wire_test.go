@@ -23,12 +23,12 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// http2Sandbox is a sandbox over TLS and HTTP/2, with a client that says what becomes of one request.
+// http2Sandbox is a sandbox over TLS and HTTP/2, with a client that reports what becomes of a request.
 func http2Sandbox(t *testing.T, faults ...sandbox.Fault) (s *sandbox.Server, send func(ctx context.Context) (status int, proto string, err error)) {
 	t.Helper()
 	server, err := sandbox.NewServer(sandbox.DefaultConfig())
 	require.NoError(t, err)
-	template := httptest.NewTLSServer(nil) // for its certificate, which its client trusts
+	template := httptest.NewTLSServer(nil) // for its certificate and a client that trusts it
 	template.Close()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -111,7 +111,7 @@ func TestConnectionFaultsHTTP2(t *testing.T) {
 	})
 }
 
-// dial speaks HTTP/1.1 by hand: it sends text and returns the reader of what comes back.
+// dial speaks HTTP/1.1 by hand: it sends text and returns a reader for the response.
 func (s *tester) dial(text string) (net.Conn, *bufio.Reader) {
 	s.t.Helper()
 	connection, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", strings.TrimPrefix(s.URL(), "http://"))
@@ -124,7 +124,7 @@ func (s *tester) dial(text string) (net.Conn, *bufio.Reader) {
 
 const announced = "POST /2/httpapi HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
-// TestStatusBeforeRead answers a request of which the body never comes, and closes.
+// TestStatusBeforeRead: a request whose body never arrives is answered, and the connection closed.
 func TestStatusBeforeRead(t *testing.T) {
 	s := newTester(t)
 	_, err := s.AddFaults(sandbox.Fault{
@@ -160,7 +160,7 @@ func TestStatusBeforeRead(t *testing.T) {
 	assert.Contains(t, fmt.Sprint(log.Requests), "413 status_before_read not read")
 }
 
-// TestSilentConnection hears nothing on a connection until the fault's delay is over, and then that it is closed.
+// TestSilentConnection: nothing arrives on the connection until the fault's delay is over and it is closed.
 func TestSilentConnection(t *testing.T) {
 	s := newTester(t)
 	_, err := s.AddFaults(sandbox.Fault{Action: sandbox.FaultSilent, Delay: sandbox.Duration(50 * time.Millisecond)})
@@ -172,7 +172,7 @@ func TestSilentConnection(t *testing.T) {
 	assert.Empty(t, s.Events(sandbox.Select{}))
 }
 
-// TestConnectionCloses ends an idle connection under the client's next request, as load balancers do.
+// TestConnectionCloses ends an idle connection during the client's next request, as load balancers do.
 func TestConnectionCloses(t *testing.T) {
 	s := newTester(t)
 	_, err := s.AddFaults(sandbox.Fault{Action: sandbox.FaultGoAway})

@@ -26,7 +26,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 )
 
-// receiver keeps the events that it is sent, and answers as Amplitude does.
+// receiver keeps the events that it receives, and answers like Amplitude.
 type receiver struct {
 	mu     sync.Mutex
 	events []string
@@ -50,7 +50,8 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"code": http.StatusOK, "events_ingested": len(upload.Events)})
 }
 
-// TestExplainedIsDelivered: byte for byte, what the command says would be sent is what the processor and the exporter send.
+// TestExplainedIsDelivered: what the command says would be sent is, byte for byte, what the processor and the exporter
+// send.
 func TestExplainedIsDelivered(t *testing.T) {
 	arrived := &receiver{}
 	server := httptest.NewServer(arrived)

@@ -16,7 +16,7 @@ import (
 // shownCommand matches a command line of a page with the output below it.
 var shownCommand = regexp.MustCompile("(?s)(```console\n\\$ bin/otelcol-amplitude-explain ([^\n]*)\n)(.*?)```")
 
-// TestDocumentation: the output that the page shows is that of the command.
+// TestDocumentation: the output shown on the page is the output of the command.
 func TestDocumentation(t *testing.T) {
 	t.Chdir("../..")
 	const path = "docs/explain.md"

@@ -19,7 +19,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// installation is a Collector that is as it should be, in a folder of its own; what is replaced in it is a fault.
+// installation is a healthy Collector in its own folder; tests replace parts of it to create problems.
 type installation struct {
 	folder, config string
 	amplitude      *sandbox.Server
@@ -52,7 +52,7 @@ service:
 `)}
 }
 
-// doctor examines the installation with some texts of its configuration replaced.
+// doctor examines the installation with some text of its configuration replaced.
 func (i *installation) doctor(t *testing.T, replaced []string, args ...string) (status int, out string) {
 	t.Helper()
 	config := filepath.Join(i.folder, "collector.yaml")
@@ -66,7 +66,7 @@ func (i *installation) doctor(t *testing.T, replaced []string, args ...string) (
 	return status, out
 }
 
-// TestDoctorFindsNothing: all is well, nothing was sent, and nothing is left behind.
+// TestDoctorFindsNothing: everything is fine, nothing was sent, and nothing is left behind.
 func TestDoctorFindsNothing(t *testing.T) {
 	i := newInstallation(t)
 	status, out := i.doctor(t, nil)
@@ -91,7 +91,7 @@ func TestDoctorFindsNothing(t *testing.T) {
 	assert.Zero(t, i.amplitude.Stats().Events)
 }
 
-// TestDoctorFindsFaults: each fault is found, with what to do.
+// TestDoctorFindsFaults: each problem is found, with what to do about it.
 func TestDoctorFindsFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
@@ -147,7 +147,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 	}
 }
 
-// TestDoctorLooksAtTheDisk: a queue that nobody reads, a directory that others can look into or that cannot be written.
+// TestDoctorLooksAtTheDisk: a queue that nobody reads, and a directory that others can read or that cannot be written.
 func TestDoctorLooksAtTheDisk(t *testing.T) {
 	i := newInstallation(t)
 	for _, name := range []string{"exporter_amplitude_old_logs", "exporter_amplitude__logs", "exporter_amplitude__slow_lane", "processor_amplitude_experiment__dedup", "exporter_otlp_gone_logs"} {
@@ -171,14 +171,14 @@ func TestDoctorLooksAtTheDisk(t *testing.T) {
 	_, out = i.doctor(t, nil)
 	assert.Contains(t, out, "everyone can read")
 	require.NoError(t, os.Chmod(filepath.Join(i.folder, "letters"), 0o500)) //nolint:gosec // a directory
-	if os.Geteuid() != 0 {                                                  // who may write anywhere
+	if os.Geteuid() != 0 {                                                  // root may write anywhere
 		_, out = i.doctor(t, nil)
 		assert.Contains(t, out, "this user cannot write to")
 	}
 }
 
-// TestDoctorAsksForTheKey: only if told to, and it tells a good key from a bad one.
-func TestDoctorAsksForTheKey(t *testing.T) {
+// TestDoctorChecksTheKey only on request, and distinguishes a good key from a bad one.
+func TestDoctorChecksTheKey(t *testing.T) {
 	i := newInstallation(t)
 	for _, tc := range []struct {
 		key, flag, want string
@@ -199,7 +199,7 @@ func TestDoctorAsksForTheKey(t *testing.T) {
 	assert.Zero(t, i.amplitude.Stats().EventsStored)
 }
 
-// TestDoctorReadsTheClock: of the server's answer, whatever else it says.
+// TestDoctorReadsTheClock from the server's answer, whatever else it contains.
 func TestDoctorReadsTheClock(t *testing.T) {
 	i := newInstallation(t)
 	for off, want := range map[time.Duration]string{
@@ -221,8 +221,8 @@ func TestDoctorReadsTheClock(t *testing.T) {
 	assert.Contains(t, out, "certificate signed by unknown authority")
 }
 
-// TestDoctorIsAsked: what it cannot read or do ends with status 2.
-func TestDoctorIsAsked(t *testing.T) {
+// TestDoctorFails with status 2 if it cannot read or do what it should.
+func TestDoctorFails(t *testing.T) {
 	for _, tc := range []struct {
 		args []string
 		want string
@@ -243,7 +243,8 @@ func TestDoctorIsAsked(t *testing.T) {
 	assert.Contains(t, stderr, "usage: otelcol-amplitude-explain doctor")
 }
 
-// TestDoctorLooksAtSDKs: of a pipeline that Amplitude's SDKs send to, whatever would keep from Amplitude what they were told is taken.
+// TestDoctorLooksAtSDKs: in a pipeline for Amplitude's SDKs, everything that would keep accepted events from Amplitude
+// is found.
 func TestDoctorLooksAtSDKs(t *testing.T) {
 	with := func(receiver, processor, exporter string) []string {
 		return []string{
@@ -282,7 +283,7 @@ func TestDoctorLooksAtSDKs(t *testing.T) {
 	}
 }
 
-// TestDoctorOnTheExampleForSDKs: of the configuration that is shipped for them, all that they send leaves.
+// TestDoctorOnTheExampleForSDKs: the shipped configuration sends everything that they send.
 func TestDoctorOnTheExampleForSDKs(t *testing.T) {
 	_, out, stderr := command(t, nil, "doctor", "--config", "../../examples/amplitude-sdks.yaml", "--offline")
 	require.Empty(t, stderr)

@@ -17,7 +17,7 @@ import (
 
 const mapping = "examples/emitters/mapping/"
 
-// caseFile writes a file of cases into a folder of its own.
+// caseFile writes a file of cases into a new folder.
 func caseFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "cases.yaml")
@@ -25,7 +25,8 @@ func caseFile(t *testing.T, text string) string {
 	return path
 }
 
-// exposed is a case of one record: user-12345 was exposed to variant a of flag f, with an id of 19 digits as session.
+// exposed returns a case with one record: user-12345 was exposed to variant a of flag f, with a session id of 19
+// digits.
 const exposed = `
 cases:
   - name: one
@@ -40,7 +41,7 @@ cases:
     expect:
 `
 
-// TestEmittersBecomeWhatTheirCasesSay: the examples of emitters, as the mapping tests that users write.
+// TestEmittersBecomeWhatTheirCasesSay: the examples of emitters are also examples of mapping tests.
 func TestEmittersBecomeWhatTheirCasesSay(t *testing.T) {
 	t.Chdir("../..")
 	status, out, stderr := command(t, nil, "--expect", mapping+"cases.yaml")
@@ -52,7 +53,7 @@ func TestEmittersBecomeWhatTheirCasesSay(t *testing.T) {
 	}
 }
 
-// TestExpect: what is expected is compared as documented, and each difference is told with its place.
+// TestExpect: expectations are compared as documented, and each difference is reported with its place.
 func TestExpect(t *testing.T) {
 	for _, tc := range []struct {
 		name, expect string
@@ -88,8 +89,8 @@ func TestExpect(t *testing.T) {
 	}
 }
 
-// TestCases: each starts anew, several records of one are told in order, spans go through the connector, and paths are
-// relative to the file.
+// TestCases: each starts with an empty memory, its records are explained in order, spans go through the connector, and
+// paths are relative to the file.
 func TestCases(t *testing.T) {
 	dir, err := filepath.Abs("../..")
 	require.NoError(t, err)
@@ -118,7 +119,7 @@ cases:
 		"FAIL  spans\n      record 3: outcome: want exposure, got rejected (no_id), since "), out)
 }
 
-// TestJUnit: the report has a case for each, and the differences of those that fail.
+// TestJUnit: the report has every case, with the differences of those that fail.
 func TestJUnit(t *testing.T) {
 	report := filepath.Join(t.TempDir(), "report.xml")
 	path := caseFile(t, exposed+"      [{events: [{user_id: <nobody>}]}]")
@@ -136,7 +137,7 @@ func TestJUnit(t *testing.T) {
 	assert.Equal(t, `record 1: user_id: want "<nobody>", got "user-12345"`, got.Suites[0].Cases[0].Failure.Message)
 }
 
-// TestUnreadableCases: a file that cannot be used ends with status 2, and nothing passes by mistake.
+// TestUnreadableCases: an unusable file ends with status 2, and nothing passes by mistake.
 func TestUnreadableCases(t *testing.T) {
 	for name, tc := range map[string]struct {
 		text string
@@ -171,7 +172,7 @@ func TestUnreadableCases(t *testing.T) {
 	assert.Contains(t, stderr, "pass them with --expect")
 }
 
-// TestWorkflow: the steps of the workflow that the documentation shows do what it says.
+// TestWorkflow: the steps of the documented workflow do what the documentation says.
 func TestWorkflow(t *testing.T) {
 	t.Chdir("../..")
 	text, err := os.ReadFile(mapping + "workflow.yaml")
@@ -190,7 +191,7 @@ func TestWorkflow(t *testing.T) {
 		switch {
 		case len(words) == 0:
 		case strings.HasPrefix(step.Run, "go install "):
-			// This package is what is installed.
+			// Install this package.
 			assert.Equal(t, "github.com/otelcol-amplitude/otelcol-amplitude/cmd/"+name+"@latest", words[2])
 			installed = true
 		default:

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzExplain: whatever it is given, the command explains it or says that it cannot; it never gives up half-way.
+// FuzzExplain: the command either explains any input or reports that it cannot; it never stops halfway.
 func FuzzExplain(f *testing.F) {
 	inputs, err := filepath.Glob("testdata/*.jsonl")
 	require.NoError(f, err)

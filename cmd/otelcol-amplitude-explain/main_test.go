@@ -22,7 +22,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
-// TestMain keeps a proxy of the caller's away: doctor would ask it.
+// TestMain removes the caller's proxy from the environment, because doctor would use it.
 func TestMain(m *testing.M) {
 	cleanenv.Process()
 	os.Exit(m.Run())
@@ -34,8 +34,8 @@ const (
 	processorDir = "../../processor/amplitudeexperimentprocessor"
 	captures     = processorDir + "/testdata/captures"
 	emitters     = "../../examples/emitters"
-	// arrival is when captured records arrive, and written when those do that were written for the tests: soon after their times,
-	// as what is more than seven days old sets no property.
+	// arrival is the arrival time of captured records, written that of records written for the tests: soon after their
+	// times, because records older than seven days set no property.
 	arrival = "2026-11-23T12:00:00Z"
 	written = "2026-01-15T12:30:00Z"
 )
@@ -48,7 +48,7 @@ func command(t *testing.T, stdin []byte, args ...string) (status int, stdout, st
 	return status, out.String(), errs.String()
 }
 
-// goldenCase is an input with flags; its output is in testdata/golden.
+// goldenCase is an input with flags. Its output is in testdata/golden.
 type goldenCase struct {
 	name  string
 	input string
@@ -84,7 +84,7 @@ func goldenCases(t *testing.T) []goldenCase {
 	for _, input := range captureFiles(t) {
 		args := []string{"--now", arrival}
 		if strings.Contains(input, "many-users") {
-			args = append(args, "--outcome", "duplicate") // of the thousand others the sum will do
+			args = append(args, "--outcome", "duplicate") // the totals of the thousand others are enough
 		}
 		cases = append(cases, goldenCase{"capture-" + filepath.Base(input), input, args})
 	}
@@ -139,7 +139,7 @@ func firstDifference(a, b string) int {
 	return len(lines)
 }
 
-// TestEveryReasonHasAnExample: what the processor's metadata promises to count by is explained in a golden file.
+// TestEveryReasonHasAnExample: every reason in the processor's metadata is explained in a golden file.
 func TestEveryReasonHasAnExample(t *testing.T) {
 	var all strings.Builder
 	for _, tc := range goldenCases(t) {
@@ -162,7 +162,7 @@ func TestEveryReasonHasAnExample(t *testing.T) {
 		require.NotEmpty(t, words)
 		for _, word := range words {
 			switch {
-			case word == "refused": // by the next component, and here there is none
+			case word == "refused": // decided by the next component, which does not exist here
 				continue
 			case word == "inherited_limit": // takes a megabyte of attributes
 				continue
@@ -178,7 +178,7 @@ func TestEveryReasonHasAnExample(t *testing.T) {
 	}
 }
 
-// TestJSON: one object for each record, with the words and numbers of the text.
+// TestJSON: one object per record, with the same words and numbers as the text.
 func TestJSON(t *testing.T) {
 	input, err := os.ReadFile("testdata/repeats.jsonl")
 	require.NoError(t, err)
@@ -240,7 +240,7 @@ func TestFilters(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(out, "\n"), out)
 }
 
-// TestForms: the same records, however they are written, are explained alike.
+// TestForms: the same records are explained the same way in every format.
 func TestForms(t *testing.T) {
 	const record = `{"eventName":"$exposure","timeUnixNano":"1768478400000000000","attributes":[{"key":"flag_key","value":{"stringValue":"f"}},{"key":"user_id","value":{"stringValue":"user-12345"}}]}`
 	request := `{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + record + `]}]}]}`
@@ -270,7 +270,7 @@ func TestForms(t *testing.T) {
 	assert.Equal(t, "0 records\n", none)
 }
 
-// TestUnreadable: what cannot be read ends with status 2 and says what, where, and what to do.
+// TestUnreadable: unreadable input ends with status 2 and says what is wrong, where, and what to do.
 func TestUnreadable(t *testing.T) {
 	yaml := func(text string) []string { return []string{"--config", "yaml:" + text} }
 	for _, tc := range []struct {
@@ -310,7 +310,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestConfig: the section is chosen and expanded as the Collector does.
+// TestConfig: the section is chosen and expanded as by the Collector.
 func TestConfig(t *testing.T) {
 	t.Setenv("EXPLAIN_TEST_MIN", "1")
 	record := []byte(`{"eventName":"$exposure","attributes":[{"key":"flag_key","value":{"stringValue":"f"}},{"key":"user_id","value":{"stringValue":"u"}}]}`)
@@ -333,8 +333,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestKeepsToItself: neither Redis nor a storage is asked, so that to explain with a production configuration is harmless.
-func TestKeepsToItself(t *testing.T) {
+// TestIsIsolated: neither Redis nor a storage is used, so explaining with a production configuration is harmless.
+func TestIsIsolated(t *testing.T) {
 	redis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, redis.Close()) }()
@@ -362,7 +362,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestVersion: the events carry the version of the Collector that is built beside this command.
+// TestVersion: the events have the version of the Collector that is built with this command.
 func TestVersion(t *testing.T) {
 	manifest, err := confmaptest.LoadConf("../../builder-config.yaml")
 	require.NoError(t, err)

@@ -16,7 +16,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 )
 
-// What a Collector tells: a record that is skipped, one that waits and is delivered in the end, and one that passes.
+// Messages of a Collector: a record that is skipped, one that waits and is finally delivered, and one that passes.
 const (
 	skippedRecord = `{"seq":1,"time":"2026-01-15T12:00:00Z","service":"shop","outcome":"skipped","reason":"static","why":"\"static\" is in evaluation.skip_reasons",` +
 		`"flags":[{"key":"checkout","variant":"on"}],"user":{"value":"id:7f3a9c21"},"ended":true}`
@@ -27,7 +27,7 @@ const (
 	passedRecord = `{"seq":3,"time":"2026-01-15T12:00:00Z","outcome":"passed","event_name":"Order Completed","why":"its event name is not in any event_names","ended":true}`
 )
 
-// collector is a server that tells batches, one after the other, and then ends; asked is the query.
+// collector is a server that sends messages, one after the other, and then ends the stream; asked is the query.
 func collector(t *testing.T, batches ...string) (url string, asked *string) {
 	t.Helper()
 	asked = new(string)
@@ -59,7 +59,7 @@ func TestTapLines(t *testing.T) {
 	assert.Contains(t, out, "more, not shown")
 }
 
-// TestTapEnds: when the Collector ends the stream, what waits is printed as it is, and it is an error.
+// TestTapEnds: if the Collector ends the stream, waiting decisions are printed as they are, and the command fails.
 func TestTapEnds(t *testing.T) {
 	url, _ := collector(t, waitingRecord)
 	status, out, stderr := command(t, nil, "tap", "--header", "Authorization: x", url)

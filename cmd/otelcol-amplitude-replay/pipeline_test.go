@@ -37,7 +37,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// gate is what stands before the sandbox: requests for which answer returns a status get that, all others go on.
+// gate is in front of the sandbox: requests for which answer returns a status get it, all others pass.
 type gate struct {
 	url    string
 	answer atomic.Pointer[func(events []event) (status int, body string)]
@@ -81,16 +81,16 @@ func (g *gate) close(answer func(events []event) (int, string)) { g.answer.Store
 
 func (g *gate) open() { g.answer.Store(nil) }
 
-// pipeline is the processor and the exporter, behind an OTLP/HTTP receiver.
+// pipeline is the processor and the exporter behind an OTLP/HTTP receiver.
 type pipeline struct {
 	processor.Logs
 	url, deadLetters string
-	// requests is how many the receiver got, letters how many records were in them.
+	// requests counts the requests to the receiver, letters the records in them.
 	requests, letters atomic.Int64
 	onTheirWay        onTheirWay
 }
 
-// onTheirWay is how many events the exporter took and has not settled.
+// onTheirWay counts the events that the exporter took and has not settled.
 type onTheirWay struct{ atomic.Int64 }
 
 func (o *onTheirWay) Claimed(uint64)                           { o.Add(1) }
@@ -150,7 +150,7 @@ func (p *pipeline) replay(t *testing.T, arguments ...string) (string, error) {
 	return out.String(), err
 }
 
-// exposure appends the record of an application.
+// exposure appends a record as an application writes it.
 func exposure(to plog.LogRecordSlice, user, flag string) plog.LogRecord {
 	record := to.AppendEmpty()
 	record.SetEventName("$exposure")

@@ -30,8 +30,8 @@ const (
 	badUser  = "bad-user"
 )
 
-// awaitLetters waits until so many letters are in the file, and nothing is on its way: the processor is told of a letter
-// after it is written.
+// awaitLetters waits until a number of letters is in the file and nothing is on its way: the processor gets the receipt
+// after a letter is written.
 func (p *pipeline) awaitLetters(t *testing.T, n int) string {
 	t.Helper()
 	var text []byte
@@ -42,7 +42,7 @@ func (p *pipeline) awaitLetters(t *testing.T, n int) string {
 	return string(text)
 }
 
-// blame answers requests in which the bad user is, by naming the events in a list.
+// blame refuses requests that contain the bad user, and lists the user's events.
 func blame(status int, lists func(indexes []int) map[string]any) func([]event) (int, string) {
 	return func(events []event) (int, string) {
 		var bad []int
@@ -61,8 +61,8 @@ func blame(status int, lists func(indexes []int) map[string]any) func([]event) (
 	}
 }
 
-// TestEachCause makes a dead letter for each cause, fixes it, and sends it again: stored once, and said to be delivered. The Collector
-// goes on running all the time.
+// TestEachCause makes a dead letter for each cause, fixes it, and replays it: the event is stored once and reported as
+// delivered. The Collector keeps running all the time.
 func TestEachCause(t *testing.T) {
 	plain := func(status int, text string) func([]event) (int, string) {
 		return func(events []event) (int, string) {
@@ -118,7 +118,7 @@ func TestEachCause(t *testing.T) {
 			stored := amplitude.Events(sandbox.Select{})
 			assert.Len(t, stored, 2, "each event once")
 
-			// Once more: nothing is sent.
+			// A second run sends nothing.
 			before := p.requests.Load()
 			out, err = p.replay(t)
 			require.NoError(t, err, out)
@@ -128,7 +128,7 @@ func TestEachCause(t *testing.T) {
 	}
 }
 
-// sums is the last line where all letters have one outcome.
+// sums returns the last line of the output if all letters have the same outcome.
 func sums(n int, outcome string) string {
 	if n == 1 {
 		return "1 letter: 1 " + outcome + "\n"
@@ -136,7 +136,7 @@ func sums(n int, outcome string) string {
 	return fmt.Sprintf("%d letters: %[1]d %s\n", n, outcome)
 }
 
-// refuseAll names every event but those that only set properties, which the processor makes anew.
+// refuseAll lists every event except those that only set properties, which the processor makes again.
 func refuseAll(events []event) (int, string) {
 	var all []int
 	for i, e := range events {
@@ -151,7 +151,7 @@ func refuseAll(events []event) (int, string) {
 	return http.StatusBadRequest, string(text)
 }
 
-// deadLettered is a pipeline with n events of n users in the dead letter file, whose cause is fixed.
+// deadLettered returns a pipeline with n events of n users in the dead letter file, whose cause is fixed.
 func deadLettered(t *testing.T, n int) (*pipeline, *gate, *sandbox.Server) {
 	t.Helper()
 	amplitude := sandbox.New(t)
@@ -168,7 +168,7 @@ func deadLettered(t *testing.T, n int) (*pipeline, *gate, *sandbox.Server) {
 	return p, g, amplitude
 }
 
-// TestKilledInTheMiddle ends the command after its first request: the second run sends the rest alone.
+// TestKilledInTheMiddle stops the command after its first request: the second run sends only the rest.
 func TestKilledInTheMiddle(t *testing.T) {
 	const n = maxLetters + 200
 	p, _, amplitude := deadLettered(t, n)
@@ -178,7 +178,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 		assert.NoError(t, err)
 		if p.requests.Load() > 0 {
 			kill()
-			// An answer could still arrive before the client sees that it has to stop.
+			// An answer could still arrive before the client notices that it has to stop.
 			<-r.Context().Done()
 			return
 		}
@@ -203,7 +203,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 	assert.Len(t, amplitude.Events(sandbox.Select{}), n)
 }
 
-// forward hands a request on to the receiver and returns the answer, which is an error's.
+// forward passes a request on to the receiver and returns its answer, which is an error.
 func (p *pipeline) forward(t *testing.T, body []byte) []byte {
 	response, err := http.Post(p.url, "application/x-protobuf", bytes.NewReader(body))
 	if !assert.NoError(t, err) {
@@ -215,7 +215,7 @@ func (p *pipeline) forward(t *testing.T, body []byte) []byte {
 	return answer
 }
 
-// TestNotFixed: what is given up again is said, with the reason, and its new letter stands for both.
+// TestNotFixed: a letter that is dead-lettered again is reported with the reason, and its new letter replaces both.
 func TestNotFixed(t *testing.T) {
 	p, g, amplitude := deadLettered(t, 3)
 	g.close(refuseAll)
@@ -229,7 +229,7 @@ func TestNotFixed(t *testing.T) {
 	out, err = p.replay(t)
 	require.NoError(t, err, out)
 	assert.Contains(t, out, "6 letters: 6 delivered\n")
-	// One whose second refusal the processor has not been told of yet is asked for again.
+	// A letter whose second refusal has not reached the processor yet is asked about again.
 	assert.Less(t, p.letters.Load()-before, int64(6), "an event that is there twice is sent once")
 	assert.Len(t, amplitude.Events(sandbox.Select{}), 3)
 	out, err = p.replay(t)
@@ -237,7 +237,8 @@ func TestNotFixed(t *testing.T) {
 	assert.Contains(t, out, "6 letters: 6 handled before\n")
 }
 
-// TestStillWaiting: Amplitude is away for longer than anybody waits. Later the letters turn out to be delivered.
+// TestStillWaiting: Amplitude is unavailable for longer than the command waits. A later run finds that the letters were
+// delivered.
 func TestStillWaiting(t *testing.T) {
 	p, g, amplitude := deadLettered(t, 3)
 	g.close(func([]event) (int, string) { return http.StatusServiceUnavailable, "" })
@@ -251,11 +252,11 @@ func TestStillWaiting(t *testing.T) {
 	assert.Len(t, amplitude.Events(sandbox.Select{}), 3)
 }
 
-// TestRepeat: what Amplitude got meanwhile is a repeat, of that day.
+// TestRepeat: an event that Amplitude got in the meantime is a repeat of the same day.
 func TestRepeat(t *testing.T) {
 	p, _, amplitude := deadLettered(t, 2)
 	require.Eventually(t, func() bool {
-		// A repeat until the processor knows that the first one is a dead letter.
+		// It is a repeat until the processor knows that the first one was dead-lettered.
 		logs, records := newRecords()
 		exposure(records, "user-00000", "flag")
 		require.NoError(t, p.ConsumeLogs(t.Context(), logs))
@@ -268,7 +269,7 @@ func TestRepeat(t *testing.T) {
 	assert.Len(t, amplitude.Events(sandbox.Select{}), 2)
 }
 
-// write writes a dead letter file of its own.
+// write writes a separate dead letter file.
 func (p *pipeline) write(t *testing.T, letters ...func(plog.LogRecordSlice)) {
 	t.Helper()
 	var text strings.Builder
@@ -283,7 +284,7 @@ func (p *pipeline) write(t *testing.T, letters ...func(plog.LogRecordSlice)) {
 	require.NoError(t, os.WriteFile(p.deadLetters, []byte(text.String()), 0o600))
 }
 
-// identify is an event that only properties are in.
+// identify is an event that only sets properties.
 func identify(user string) func(plog.LogRecordSlice) {
 	return func(to plog.LogRecordSlice) {
 		record := to.AppendEmpty()
@@ -307,7 +308,7 @@ func shaped(user string, at time.Time) func(plog.LogRecordSlice) {
 	}
 }
 
-// TestUntrusted: what the processor would strip is not sent, unless it trusts.
+// TestUntrusted: letters that the processor would strip are not sent, unless it accepts shaped events.
 func TestUntrusted(t *testing.T) {
 	for _, accepts := range []bool{false, true} {
 		amplitude := sandbox.New(t)
@@ -328,7 +329,7 @@ func TestUntrusted(t *testing.T) {
 	}
 }
 
-// TestOlder: letters that are older than Amplitude remembers insert_ids are named, and sent only if somebody says so.
+// TestOlder: letters older than Amplitude's insert_id window are listed, and only sent on request.
 func TestOlder(t *testing.T) {
 	amplitude := sandbox.New(t)
 	p := newPipeline(t, newGate(t, amplitude), nil, nil, "127.0.0.1")
@@ -345,8 +346,8 @@ func TestOlder(t *testing.T) {
 	assert.Len(t, amplitude.Events(sandbox.Select{}), 2)
 }
 
-// TestNobodyTells: a success that says nothing of the letters is none.
-func TestNobodyTells(t *testing.T) {
+// TestNobodyReports: a success without a report about the letters does not count.
+func TestNobodyReports(t *testing.T) {
 	t.Run("no processor", func(t *testing.T) {
 		p, _, _ := deadLettered(t, 2)
 		silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

@@ -16,8 +16,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector/internal/metadata"
 )
 
-// manySpans returns traces of n spans with an event each that is no evaluation, and an evaluation in
-// every span whose number is divisible by each; 0 means in none.
+// manySpans returns traces of n spans, each with an event that is not an evaluation, and with an evaluation in every
+// span whose number is divisible by each; 0 means in none.
 func manySpans(n, each int) ptrace.Traces {
 	traces := ptrace.NewTraces()
 	spans := traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()

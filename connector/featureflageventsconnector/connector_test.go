@@ -94,7 +94,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// Records keep the order of the traces, and stand under the resource and scope that they came from.
+// Records keep the order of the traces, and have the resource and scope that they came from.
 func TestStructureAndOrder(t *testing.T) {
 	traces := ptrace.NewTraces()
 	want := []string{}

@@ -15,8 +15,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/connector/featureflageventsconnector/internal/metadata"
 )
 
-// FuzzConsumeTraces feeds any traces: they are not changed, each record made of them has an event name,
-// and there are no more records than span events and spans.
+// FuzzConsumeTraces: no traces are changed, each record made from them has an event name, and there are no more records
+// than span events and spans.
 func FuzzConsumeTraces(f *testing.F) {
 	marshaler, unmarshaler := ptrace.ProtoMarshaler{}, ptrace.ProtoUnmarshaler{}
 	for _, attributes := range []map[string]any{

@@ -27,8 +27,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
 
-// TestCapturedTraces compares the records that become of what real applications sent, and the Amplitude
-// events that the processor makes of those, with golden files. testdata/README.md explains them.
+// TestCapturedTraces compares the records made from what real applications sent, and the Amplitude events that the
+// processor makes from those, with golden files. testdata/README.md explains them.
 func TestCapturedTraces(t *testing.T) {
 	captures, err := filepath.Glob(filepath.Join("testdata", "captures", "*.traces.*"))
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func readTraces(t *testing.T, path string) ptrace.Traces {
 	return traces
 }
 
-// amplitudeEvents returns what the processor makes of records.
+// amplitudeEvents returns the events that the processor makes from records.
 func amplitudeEvents(t *testing.T, records []plog.Logs) []plog.Logs {
 	t.Helper()
 	factory := amplitudeexperimentprocessor.NewFactory()

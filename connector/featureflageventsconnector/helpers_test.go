@@ -24,7 +24,7 @@ import (
 
 var errNext = errors.New("the queue is full")
 
-// newConnector starts a connector with the given configuration; the test's end stops it.
+// newConnector starts a connector with this configuration, until the test ends.
 func newConnector(t testing.TB, set connector.Settings, conf map[string]any, next consumer.Logs) connector.Traces {
 	t.Helper()
 	cfg := NewFactory().CreateDefaultConfig()
@@ -37,7 +37,7 @@ func newConnector(t testing.TB, set connector.Settings, conf map[string]any, nex
 	return c
 }
 
-// convert returns the records that a connector makes of read-only traces.
+// convert returns the records that a connector makes from read-only traces.
 func convert(t testing.TB, conf map[string]any, traces ptrace.Traces) []plog.Logs {
 	t.Helper()
 	sink := &consumertest.LogsSink{}

@@ -29,7 +29,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/steps"
 )
 
-// fill puts n attributes into a map, without looking whether they are there already.
+// fill puts n attributes into a map without checking for duplicates.
 func fill(m pcommon.Map, n int, name func(i int) string, text string) {
 	var b xpdata.MapBuilder
 	for i := range n {
@@ -42,7 +42,7 @@ func numbered(format string) func(int) string {
 	return func(i int) string { return fmt.Sprintf(format, i) }
 }
 
-// events is a span with n events that name a flag.
+// events makes a span with n events that name a flag.
 func events(n int, span func(ptrace.Span)) ptrace.Traces {
 	traces, s := newSpan("request", nil)
 	span(s)
@@ -110,7 +110,7 @@ var hostileTraces = []struct {
 	}},
 }
 
-// TestHostileShapes: work and memory grow with a request, never with its square, whatever its shape.
+// TestHostileShapes: work and memory grow with the size of a request, not with its square, whatever its shape is.
 func TestHostileShapes(t *testing.T) {
 	for _, shape := range hostileTraces {
 		t.Run(shape.name, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestHostileShapes(t *testing.T) {
 	}
 }
 
-// TestCopyLimits: what no record may copy is counted with its reason, and the records come without it.
+// TestCopyLimits: what may not be copied is counted with its reason, and the records do not have it.
 func TestCopyLimits(t *testing.T) {
 	for _, tc := range []struct {
 		reason string
@@ -196,7 +196,7 @@ func eachRecord(logs plog.Logs, do func(plog.LogRecord)) {
 	}
 }
 
-// TestSenderIsGone: for a client that does not wait anymore nothing is made or handed on.
+// TestSenderIsGone: if the client does not wait anymore, nothing is made or handed on.
 func TestSenderIsGone(t *testing.T) {
 	gone, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the client has gone"))

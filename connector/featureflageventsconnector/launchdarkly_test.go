@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// ldEvent is an evaluation as LaunchDarkly's hooks write it, with changes; a nil value takes an attribute out.
+// ldEvent makes an evaluation as LaunchDarkly's hooks write it, with changes; a nil value removes an attribute.
 func ldEvent(changes map[string]any) map[string]any {
 	attributes := map[string]any{"feature_flag.key": "f", "feature_flag.provider.name": "LaunchDarkly"}
 	for name, value := range changes {
@@ -27,8 +27,8 @@ func TestLaunchDarklyContexts(t *testing.T) {
 	for _, tc := range []struct {
 		name, key string
 		conf      map[string]any
-		user      string // feature_flag.context.id afterward; "" means that it is gone
-		canonical string // kept beside it, if it says more
+		user      string // feature_flag.context.id afterward; "" means that it was removed
+		canonical string // kept in addition, if it says more
 	}{
 		{name: "a user alone", key: "user-1", user: "user-1"},
 		{name: "an e-mail address", key: "a@b.example", user: "a@b.example"},
@@ -66,7 +66,7 @@ func TestLaunchDarklyContexts(t *testing.T) {
 	}
 }
 
-// TestLaunchDarklyContextKeys: where the keys stand apart, no text has to be taken apart.
+// TestLaunchDarklyContextKeys: if the keys are separate, no text has to be parsed.
 func TestLaunchDarklyContextKeys(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
@@ -121,7 +121,7 @@ func TestLaunchDarklyVariants(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		conf, in map[string]any
-		want     map[string]any // of the attributes above, all that the record has
+		want     map[string]any // those of the attributes above that the record has
 	}{
 		{name: "the number of the variation", in: map[string]any{index: 2}, want: map[string]any{index: int64(2), variant: "2"}},
 		{name: "the first variation", in: map[string]any{index: 0}, want: map[string]any{index: int64(0), variant: "0"}},

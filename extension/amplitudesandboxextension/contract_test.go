@@ -19,10 +19,10 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// The sandbox has its own tables of what Amplitude documents, so that a wrong one of the components does not confirm
-// itself. These tests compare the two and name every difference that is meant.
+// The sandbox has its own tables of what Amplitude documents, so that mistakes in the components' tables are noticed.
+// These tests compare the two and list every intended difference.
 
-// kinds are the components' words for what the sandbox calls a field's kind.
+// kinds maps the sandbox's names for the kinds of fields to those of the components.
 var kinds = map[amplitude.Kind]string{
 	amplitude.KindString: "text", amplitude.KindID: "id", amplitude.KindInteger: "whole",
 	amplitude.KindNumber: "number", amplitude.KindBool: "flag", amplitude.KindObject: "object",
@@ -46,14 +46,14 @@ func TestSameFields(t *testing.T) {
 		}
 	}
 	assert.Equal(t, map[string]string{
-		// A record says these by its name, its time and families of attributes.
+		// A record has these as its name, its time and families of attributes.
 		"event_type":       `text there, "" here`,
 		"time":             `whole there, "" here`,
 		"event_properties": `object there, "" here`,
 		"user_properties":  `object there, "" here`,
 		"groups":           `object there, "" here`,
 		"group_properties": `object there, "" here`,
-		// SDKs of mobile applications send them with purchases; no attribute sets them.
+		// Mobile SDKs send them with purchases; no attribute sets them.
 		"receipt":    `text there, "" here`,
 		"receiptSig": `text there, "" here`,
 	}, differences)
@@ -94,11 +94,11 @@ func TestSameLimits(t *testing.T) {
 			differences[name] = limit - ours[name]
 		}
 	}
-	// "1 MB" and "20 MB" can be read as powers of two or of ten: a client keeps to the smaller, a server to the larger.
+	// "1 MB" and "20 MB" can be read as powers of two or of ten: a client uses the smaller one, a server the larger one.
 	assert.Equal(t, map[string]int{"bytes of HTTP V2": 48_576, "bytes of batch": 971_520}, differences)
 }
 
-// TestSameIDs sends ids to a sandbox, and compares its answer with what the components think of them.
+// TestSameIDs sends ids to a sandbox, and compares its answers with the decisions of the components.
 func TestSameIDs(t *testing.T) {
 	long := strings.Repeat("x", amplitude.MaxStringLength)
 	ids := slices.Concat(amplitude.Placeholders(), sandbox.Documented().RefusedIDs, []string{
@@ -109,7 +109,7 @@ func TestSameIDs(t *testing.T) {
 	s := sandbox.New(t, sandbox.WithBehavior(func(b *sandbox.Behavior) { b.InvalidIDIndexed, b.EmptyID = true, sandbox.EmptyIDInvalid }))
 	for _, id := range ids {
 		want := map[amplitude.IDProblem]string{
-			amplitude.IDOK: "", amplitude.IDTooLong: "", // cut, and taken
+			amplitude.IDOK: "", amplitude.IDTooLong: "", // truncated, and accepted
 			amplitude.IDEmpty: "events_with_invalid_fields", amplitude.IDPlaceholder: "events_with_invalid_fields",
 			amplitude.IDTooShort: "events_with_invalid_id_lengths",
 		}

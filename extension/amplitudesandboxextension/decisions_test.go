@@ -23,7 +23,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 )
 
-// tapped is an amplitude_tap, as far as the sandbox asks one.
+// tapped is an amplitude_tap, as far as the sandbox needs one.
 type tapped struct {
 	component.StartFunc
 	component.ShutdownFunc
@@ -36,8 +36,8 @@ type hostOf map[component.ID]component.Component
 
 func (h hostOf) GetExtensions() map[component.ID]component.Component { return h }
 
-// TestRecordsOfThisCollector: the page shows decisions under its own origin, as an amplitude_tap of the same Collector has them, and
-// nothing of one that asks who is there.
+// TestRecordsOfThisCollector: the page shows decisions under its own origin with the settings of an amplitude_tap in
+// the same Collector, and nothing if that requires authentication.
 func TestRecordsOfThisCollector(t *testing.T) {
 	id := component.MustNewIDWithName("amplitude_tap", "")
 	theirs := tap.NewHandler(tap.Settings{MaxPerSecond: 7, Logger: zap.NewNop()})
@@ -46,7 +46,7 @@ func TestRecordsOfThisCollector(t *testing.T) {
 		name, endpoint string
 		host           component.Host
 		status         int
-		shown          any // whether ids are, as the log says
+		shown          any // whether ids are shown, according to the log
 	}{
 		{"alone", "127.0.0.1:0", componenttest.NewNopHost(), http.StatusOK, true},
 		{"alone, for other machines", "0.0.0.0:0", componenttest.NewNopHost(), http.StatusOK, false},
@@ -63,7 +63,7 @@ func TestRecordsOfThisCollector(t *testing.T) {
 			require.NoError(t, err)
 			created.mountDecisions(tc.host)
 			ctx, end := context.WithCancel(t.Context())
-			end() // a stream that is over when it has begun
+			end() // a stream that ends immediately
 			answer := httptest.NewRecorder()
 			request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/_sandbox/records", http.NoBody)
 			request.Host = "localhost"

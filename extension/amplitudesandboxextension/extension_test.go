@@ -29,7 +29,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/internal/metadatatest"
 )
 
-// started runs an extension on a free port and returns it with what it logged.
+// started runs an extension on a free port and returns it with its logs.
 func started(t *testing.T, change func(*Config)) (*sandboxExtension, *componenttest.Telemetry, *observer.ObservedLogs) {
 	t.Helper()
 	telemetry := componenttest.NewTelemetry()
@@ -96,7 +96,7 @@ func TestWarnsBeyondLoopback(t *testing.T) {
 	assert.Contains(t, warnings[0].Message, "reachable from other machines")
 }
 
-// TestConfiguredHost lets the page be reached by the name that it was told to listen on.
+// TestConfiguredHost: the page can be reached by the host name in its endpoint.
 func TestConfiguredHost(t *testing.T) {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Endpoint = "Sandbox.test:8585"
@@ -114,7 +114,7 @@ func TestConfiguredHost(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	// The certificate of httptest is as good as any.
+	// Any certificate will do, such as that of httptest.
 	other := httptest.NewUnstartedServer(http.NotFoundHandler())
 	other.StartTLS()
 	defer other.Close()

@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/collector/config/configopaque"
 )
 
-// pair writes a certificate and its key as PEM.
+// pair writes a certificate and its key as PEM files.
 func pair(t *testing.T, c tls.Certificate) (certificate, key configopaque.String) {
 	t.Helper()
 	private, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)

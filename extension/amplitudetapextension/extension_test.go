@@ -46,7 +46,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// running is an extension on a free port, with what it logged and measured.
+// running is an extension on a free port, with its logs and metrics.
 type running struct {
 	*tapExtension
 	telemetry *componenttest.Telemetry
@@ -77,7 +77,7 @@ func started(t *testing.T, host component.Host, change func(*Config)) *running {
 	return r
 }
 
-// get asks for a path with headers, and returns the answer with its body unread.
+// get requests a path with headers, and returns the response with its body unread.
 func (r *running) get(t *testing.T, path string, headers ...string) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.address+path, http.NoBody)
@@ -138,7 +138,7 @@ func (p *pipeline) send(t *testing.T, records ...any) {
 	require.NoError(t, p.ConsumeLogs(t.Context(), ld))
 }
 
-// decisions reads the stream until done, and returns each decision as it was told last, in their order.
+// decisions reads the stream until done, and returns the latest version of each decision, in order.
 func decisions(t *testing.T, from io.Reader, done func([]tap.Shown) bool) []tap.Shown {
 	t.Helper()
 	lines := bufio.NewScanner(from)
@@ -168,7 +168,7 @@ func decisions(t *testing.T, from io.Reader, done func([]tap.Shown) bool) []tap.
 	return all
 }
 
-// ended tells whether the first n have ended.
+// ended reports whether the first n have ended.
 func ended(n int) func([]tap.Shown) bool {
 	return func(all []tap.Shown) bool {
 		return len(all) >= n && !slices.ContainsFunc(all[:n], func(one tap.Shown) bool { return !one.Ended })
@@ -192,11 +192,11 @@ func TestRecordToAnswer(t *testing.T) {
 			p.send(t, "$exposure", exposure("user-12345", "checkout", "treatment"))
 			p.send(t, "$exposure", exposure("user-12345", "checkout", "treatment"))
 			p.send(t, "$exposure", exposure("42", "checkout", "treatment"))
-			// In one batch: that the other gets through shows that the event is to blame, and not its sender.
+			// In one batch: because the other one gets through, the event is to blame, not its sender.
 			p.send(t, "$exposure", exposure("user-67890", "poison", "treatment"), "$exposure", exposure("user-11111", "checkout", "control"))
 			p.send(t, "$assignment", map[string]any{"user_id": "user-12345", "variants": map[string]any{"search": "semantic"}})
 			p.send(t, "Order Completed", map[string]any{"user_id": "user-12345", "total": 59})
-			all := decisions(t, stream.Body, ended(6)) // what passes as it is has no insert_id to be followed by
+			all := decisions(t, stream.Body, ended(6)) // what passes unchanged has no insert_id to track it by
 			require.GreaterOrEqual(t, len(all), 6)
 
 			delivered := all[0]
@@ -235,7 +235,7 @@ func TestRecordToAnswer(t *testing.T) {
 	}
 }
 
-// TestSecurity: addresses and names of this machine may read, and nobody else; nothing lets a page of another site in.
+// TestSecurity: only requests to addresses and names of this machine may read; pages of other sites never can.
 func TestSecurity(t *testing.T) {
 	e := started(t, componenttest.NewNopHost(), func(c *Config) { c.AllowedHosts = []string{"Collector.internal"} })
 	for _, tc := range []struct {
@@ -283,7 +283,8 @@ func TestSecurity(t *testing.T) {
 	assert.Equal(t, http.StatusMethodNotAllowed, response.StatusCode)
 }
 
-// TestWatchersAreLoggedAndCounted: each when it begins and when it ends; how many there may be; and a stop ends them all.
+// TestWatchersAreLoggedAndCounted: each is logged at its start and end, their number is limited, and shutdown ends them
+// all.
 func TestWatchersAreLoggedAndCounted(t *testing.T) {
 	e := started(t, componenttest.NewNopHost(), nil)
 	const begins, ends = "A client started watching decisions", "A client stopped watching decisions"
@@ -309,7 +310,7 @@ func TestWatchersAreLoggedAndCounted(t *testing.T) {
 	assert.False(t, tap.Watched())
 }
 
-// keyed authenticates whoever has the token.
+// keyed authenticates requests with the token.
 type keyed struct {
 	component.StartFunc
 	component.ShutdownFunc
@@ -330,7 +331,8 @@ type hostOf map[component.ID]component.Component
 
 func (h hostOf) GetExtensions() map[component.ID]component.Component { return h }
 
-// TestBeyondThisMachine: only with authentication, which a page of the same process does not go around.
+// TestBeyondThisMachine: other machines need authentication, and the sandbox's page in the same process does not bypass
+// it.
 func TestBeyondThisMachine(t *testing.T) {
 	auth := component.MustNewID("keyed")
 	e := started(t, hostOf{auth: keyed{}}, func(c *Config) {

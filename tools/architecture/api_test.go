@@ -18,7 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// furtherAPI is what components export beside NewFactory, Config and the types of its fields, each with its reason.
+// furtherAPI is what components export in addition to NewFactory, Config and the types of its fields, each with its
+// reason.
 var furtherAPI = map[string]map[string]string{
 	"exporter/amplitudeexporter": {
 		"EncodeEvent":  "otelcol-amplitude-explain shows an event as the exporter would send it",
@@ -47,7 +48,7 @@ func componentDirs(t *testing.T) []string {
 	return dirs
 }
 
-// TestComponentsExportOnlyFactoryAndConfig: what a component's package exports is a promise to those who build with it.
+// TestComponentsExportOnlyFactoryAndConfig: everything that a component's package exports is a promise to its users.
 func TestComponentsExportOnlyFactoryAndConfig(t *testing.T) {
 	for _, dir := range componentDirs(t) {
 		t.Run(path.Base(dir), func(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 const (
 	root   = "../.."
 	module = "github.com/otelcol-amplitude/otelcol-amplitude/"
-	// collector begins the packages of the Collector, which the local Amplitude does without.
+	// collector is the prefix of the Collector's packages, which the local Amplitude does not use.
 	collector = "go.opentelemetry.io/collector/"
 )
 
@@ -40,7 +40,7 @@ var floors = []struct {
 	{folders: []string{"e2e", "deploy"}, oneRoom: true},
 }
 
-// cellar are the packages that the ground floor stands on: arithmetic and addresses, which know nothing of the house and which any room may use.
+// cellar are the packages below the ground floor: helpers that know nothing about the house and that any room may use.
 var cellar = []string{"internal/diagnostics", "internal/loopback", "internal/pattern"}
 
 // roomOf finds the floor of a package of this module and the room on it.
@@ -60,7 +60,7 @@ func roomOf(pkg string) (floor int, room string, found bool) {
 	return 0, "", false
 }
 
-// TestArrowsRunOneWay looks at the imports of all packages: none goes up, or sideways into another room.
+// TestArrowsRunOneWay: no import goes up, or sideways into another room.
 func TestArrowsRunOneWay(t *testing.T) {
 	seen, homeless, wrong := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	eachImport(t, func(file, pkg, imported string) {
@@ -111,7 +111,7 @@ func TestHouseIsDrawn(t *testing.T) {
 	}
 }
 
-// eachImport calls do for each import of each Go file of this module.
+// eachImport calls do for each import of each Go file in this module.
 func eachImport(t *testing.T, do func(file, pkg, imported string)) {
 	t.Helper()
 	files := token.NewFileSet()
@@ -144,7 +144,7 @@ func eachImport(t *testing.T, do func(file, pkg, imported string)) {
 	}))
 }
 
-// skipped returns [fs.SkipDir] for a directory whose Go files are not of this module.
+// skipped returns [fs.SkipDir] for a directory whose Go files are not in this module.
 func skipped(name, relative string) error {
 	base := filepath.Base(relative)
 	if relative != "." && (base == "testdata" || base == "node_modules" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")) {

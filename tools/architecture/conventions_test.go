@@ -19,7 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// metadata is what these tests read of a metadata.yaml.
+// metadata is the part of a metadata.yaml that these tests read.
 type metadata struct {
 	Type          string `yaml:"type"`
 	DisplayName   string `yaml:"display_name"`
@@ -95,7 +95,7 @@ func TestComponentsHaveTheFilesOfTheirKind(t *testing.T) {
 	}
 }
 
-// helperMetrics are the names that the core's processorhelper gives what every processor reports.
+// helperMetrics are the names of the metrics that every processor reports through the core's processorhelper.
 var helperMetrics = []string{"processor_incoming_items", "processor_outgoing_items", "processor_internal_duration"}
 
 // TestMetricsFollowTheGuidelines: names, units and attributes as the core's own components have them.

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOneEnvironment: what a test, a demonstration or a benchmark starts gets cleanenv.Environ, and never what the
-// caller has exported. The demonstration cleans its own process first.
+// TestOneEnvironment: processes started by tests, demonstrations and benchmarks get cleanenv.Environ, never the
+// caller's environment. The demonstration first cleans its own process.
 func TestOneEnvironment(t *testing.T) {
 	allowed := map[string]bool{"internal/cleanenv/cleanenv.go": true, "examples/demo/shop.go": true}
 	looked := 0

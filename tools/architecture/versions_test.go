@@ -16,7 +16,7 @@ import (
 
 var coreModule = regexp.MustCompile(`(?m)^\s+(?:- gomod: )?go\.opentelemetry\.io/collector/(\S+) (v[0-9.]+)`)
 
-// coreVersions returns the versions of the core's modules in a module file or a manifest, without those that are behind.
+// coreVersions returns the versions of the core's modules in a module file or a manifest, except those that lag behind.
 func coreVersions(t *testing.T, file string, behind ...string) (beta, stable string) {
 	t.Helper()
 	versions := map[bool]string{}
@@ -34,12 +34,12 @@ func coreVersions(t *testing.T, file string, behind ...string) (beta, stable str
 	return versions[true], versions[false]
 }
 
-// TestCoreVersions: go.mod requires one core, the oldest; newest.mod, the builder and the manifests name one, the newest; and the
-// pages say from which to which.
+// TestCoreVersions: go.mod requires the oldest core; newest.mod, the builder and the manifests name the newest one; and
+// the pages name both.
 func TestCoreVersions(t *testing.T) {
 	oldestBeta, oldestStable := coreVersions(t, "go.mod")
 	beta, stable := coreVersions(t, "newest.mod")
-	// The newest memorylimiterextension that can be had.
+	// The newest available memorylimiterextension.
 	inManifest, stableInManifest := coreVersions(t, "builder-config.yaml", "extension/memorylimiterextension")
 	assert.Equal(t, beta, inManifest)
 	assert.Equal(t, stable, stableInManifest)
@@ -56,7 +56,7 @@ func TestCoreVersions(t *testing.T) {
 	}
 }
 
-// TestAssumptionsAreListed: the page and the tests name the same assumptions about the inside of the core.
+// TestAssumptionsAreListed: the page and the tests name the same assumptions about the core's internals.
 func TestAssumptionsAreListed(t *testing.T) {
 	name := regexp.MustCompile(`TestAssumption[A-Z]\w+`)
 	listed := map[string]bool{}

@@ -3,6 +3,6 @@
 
 //go:generate go run . -page ../../docs/assumptions.md
 
-// Command assumptions asks a project in Amplitude, or a sandbox, whether what this product assumes of Amplitude is so, and
-// prints a table. `make check-amplitude` runs it; the same rows are docs/assumptions.md, which it writes too.
+// Command assumptions checks this product's assumptions about Amplitude against a project in Amplitude, or a sandbox,
+// and prints a table. `make check-amplitude` runs it. It also writes docs/assumptions.md from the same rows.
 package main // import "github.com/otelcol-amplitude/otelcol-amplitude/tools/assumptions"

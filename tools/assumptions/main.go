@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// options are what the command line and the environment say.
+// options are the command-line options and environment variables.
 type options struct {
 	apiKey, secretKey string
 	region, server    string
@@ -39,7 +39,7 @@ func main() {
 	flag.StringVar(&o.readRun, "run", "", "read back what this run sent by the Export API, which has it two to three hours later, and send nothing")
 	flag.StringVar(&page, "page", "", "write the page to this file and ask nothing")
 	flag.Parse()
-	// Not flags, because every user of the machine can read those.
+	// Not flags, because every user of the machine can see those.
 	o.apiKey, o.secretKey = os.Getenv("API_KEY"), os.Getenv("SECRET_KEY")
 	if only != "" {
 		o.only = strings.Split(only, ",")
@@ -91,7 +91,7 @@ func (o *options) hosts() (hosts, error) {
 	return h, nil
 }
 
-// check asks the selected rows that can be asked, and prints the results.
+// check runs the selected rows that can be checked, and prints the results.
 func check(ctx context.Context, o options, transport http.RoundTripper, out io.Writer) error {
 	h, err := o.hosts()
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
-// loopback connects to this machine only, whatever the code under test wants.
+// loopback only connects to this machine, whatever the code under test requests.
 func loopback(t *testing.T) http.RoundTripper {
 	t.Helper()
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -40,14 +40,14 @@ func loopback(t *testing.T) http.RoundTripper {
 	return transport
 }
 
-// ask puts rows to a sandbox with the behavior that a row turns, and returns the table.
+// ask checks rows against a sandbox with the given behavior, and returns the table.
 func ask(t *testing.T, turn string, o options) string {
 	t.Helper()
 	_, table := asked(t, turn, o)
 	return table
 }
 
-// asked is ask, with the sandbox.
+// asked does the same and also returns the sandbox.
 func asked(t *testing.T, turn string, o options) (s *sandbox.Server, table string) {
 	t.Helper()
 	if turn == "" {
@@ -67,7 +67,7 @@ func asked(t *testing.T, turn string, o options) (s *sandbox.Server, table strin
 	return s, out.String()
 }
 
-// TestAsAssumed: a sandbox with its defaults is as assumed in every row.
+// TestAsAssumed: a sandbox with its defaults confirms every row.
 func TestAsAssumed(t *testing.T) {
 	table := ask(t, "", options{secretKey: "secret", heavy: true})
 	for _, r := range rows {
@@ -79,8 +79,8 @@ func TestAsAssumed(t *testing.T) {
 	assert.NotContains(t, table, "secret")
 }
 
-// TestEachRowTellsApart: with its switch in the other position, a row finds the other answer.
-func TestEachRowTellsApart(t *testing.T) {
+// TestEachRowDetectsTheDifference: with its switch in the other position, a row finds the other answer.
+func TestEachRowDetectsTheDifference(t *testing.T) {
 	for _, r := range rows {
 		if r.turn == "" {
 			continue
@@ -101,7 +101,7 @@ func TestEachRowTellsApart(t *testing.T) {
 
 var runOf = regexp.MustCompile(`, run (\S+)\n`)
 
-// exportOf reads a run back by the Export API of the sandbox that was asked, and returns the table.
+// exportOf reads a run back through the Export API of the sandbox, and returns the table.
 func exportOf(t *testing.T, s *sandbox.Server, table string, o options) string {
 	t.Helper()
 	run := runOf.FindStringSubmatch(table)
@@ -112,7 +112,7 @@ func exportOf(t *testing.T, s *sandbox.Server, table string, o options) string {
 	return out.String()
 }
 
-// TestExport: what a run sent is read back by the Export API too, and nothing is sent for it.
+// TestExport: what a run sent can also be read back through the Export API, without sending anything.
 func TestExport(t *testing.T) {
 	server, table := asked(t, "", options{secretKey: "secret"})
 	before := len(server.Events(sandbox.Select{}))
@@ -142,8 +142,8 @@ func TestExport(t *testing.T) {
 	assert.NotContains(t, err.Error(), o.apiKey)
 }
 
-// TestEverySwitchIsAsked: each behavior of the sandbox is turned by a row, or there is a reason why none does.
-func TestEverySwitchIsAsked(t *testing.T) {
+// TestEverySwitchHasARow: a row covers each behavior of the sandbox, or there is a reason why none does.
+func TestEverySwitchHasARow(t *testing.T) {
 	unasked := map[string]string{
 		"dedupe_window": "takes a week", "daily_quota": "takes half a million events", "daily_requires_spammy": "as daily_quota",
 		"project_eps": "takes the project's whole rate", "project_lists": "as project_eps", "omit_empty": "as project_eps",
@@ -170,7 +170,7 @@ func TestEverySwitchIsAsked(t *testing.T) {
 	}
 }
 
-// TestWithoutSecretKey asks what the answers tell, and says what is missing for the rest.
+// TestWithoutSecretKey checks what the answers show, and says what is missing for the rest.
 func TestWithoutSecretKey(t *testing.T) {
 	table := ask(t, "", options{})
 	assert.Regexp(t, `(?m)^gzip +as assumed`, table)
@@ -178,7 +178,7 @@ func TestWithoutSecretKey(t *testing.T) {
 	assert.Regexp(t, `(?m)^firewall +not asked +assumed: accepted; found: needs HEAVY=1$`, table)
 }
 
-// TestUnexpected: what cannot be asked is an answer of its own, without the key in it.
+// TestUnexpected: what cannot be checked is reported as such, without the key.
 func TestUnexpected(t *testing.T) {
 	server := sandbox.New(t)
 	var out bytes.Buffer
@@ -195,7 +195,7 @@ func TestUnexpected(t *testing.T) {
 	assert.Regexp(t, `(?m)^invalid-key +OTHERWISE .*found: 400 no such project`, out.String())
 }
 
-// TestNotReadBack gives up when what was sent does not show.
+// TestNotReadBack: the program gives up if what was sent does not appear.
 func TestNotReadBack(t *testing.T) {
 	server := sandbox.New(t, sandbox.WithBehavior(func(b *sandbox.Behavior) { b.BlockedEventTypes = []string{eventExposure} }))
 	var out bytes.Buffer
@@ -227,7 +227,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestPageIsCurrent: docs/assumptions.md says what is asked.
+// TestPageIsCurrent: docs/assumptions.md matches the rows.
 func TestPageIsCurrent(t *testing.T) {
 	page, err := os.ReadFile("../../docs/assumptions.md")
 	require.NoError(t, err)

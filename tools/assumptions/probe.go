@@ -239,7 +239,7 @@ func (p *probe) send(ctx context.Context, events ...event) (reply, error) {
 	return p.post(ctx, request{body: p.payload(events, nil)})
 }
 
-// must is send of what has to be accepted for the row to say anything.
+// must sends events that have to be accepted for the row to show anything.
 func (p *probe) must(ctx context.Context, events ...event) error {
 	return p.all(ctx, events)
 }

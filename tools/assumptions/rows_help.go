@@ -16,14 +16,14 @@ import (
 	"unicode/utf8"
 )
 
-// beyondFloat is a whole number that float64 does not hold.
+// beyondFloat is an integer that float64 cannot represent.
 const beyondFloat = 1<<53 + 1
 
 func hoursAgo(n int) int64 { return time.Now().Add(-time.Duration(n) * time.Hour).UnixMilli() }
 
 func text(n int) string { return strings.Repeat("x", n) }
 
-// rawExposure is an exposure or impression as clients send it, without a variant if that is empty.
+// rawExposure returns an exposure or impression as clients send it, without a variant if it is empty.
 func rawExposure(user, eventType, insertID, variant string) event {
 	properties := event{"flag_key": flagKey}
 	if variant != "" {
@@ -32,7 +32,7 @@ func rawExposure(user, eventType, insertID, variant string) event {
 	return event{"event_type": eventType, "user_id": user, "insert_id": user + " raw " + insertID, "event_properties": properties}
 }
 
-// plain is an `$identify` of a user of its own, which costs nothing, for rows that ask about requests.
+// plain returns an `$identify` of a separate user, which is free of volume, for rows about requests.
 func (p *probe) plain(id string, more ...event) event {
 	e := identify(p.id(id), p.id(id)+" "+strconv.FormatInt(time.Now().UnixNano(), 36), event{"$set": event{"check_amplitude_text": "a"}})
 	for _, m := range more {
@@ -42,7 +42,7 @@ func (p *probe) plain(id string, more ...event) event {
 	return e
 }
 
-// many is n of them, of so many users.
+// many returns n of them for a number of users.
 func (p *probe) many(id string, n, users int) []event {
 	events := make([]event, n)
 	for i := range events {
@@ -52,12 +52,12 @@ func (p *probe) many(id string, n, users int) []event {
 	return events
 }
 
-// padded is a body of size bytes; what is added is white space.
+// padded returns a body padded to size bytes with white space.
 func padded(body []byte, size int) []byte {
 	return append(body, bytes.Repeat([]byte(" "), max(0, size-len(body)))...)
 }
 
-// refused makes sure that a request got a 400.
+// refused checks that a request got a 400.
 func refused(a reply, err error) error {
 	if err == nil && a.status != 400 {
 		return errors.New("the request with an invalid event got " + strconv.Itoa(a.status) + " and not 400")
@@ -65,7 +65,7 @@ func refused(a reply, err error) error {
 	return err
 }
 
-// statusAnd is the status, and text if the error starts with it.
+// statusAnd returns the status, and text if the error starts with it.
 func statusAnd(a reply, text string) string {
 	if strings.HasPrefix(a.error(), text) {
 		return strconv.Itoa(a.status) + " " + text
@@ -85,14 +85,14 @@ func naming(a reply, list string) string {
 	}
 }
 
-// indexes are the events that a list of an answer names for a field.
+// indexes returns the events that a list in an answer names for a field.
 func indexes(a reply, list, field string) []any {
 	fields, _ := a.fields[list].(map[string]any)
 	found, _ := fields[field].([]any)
 	return found
 }
 
-// onlyKey is the field that a list of an answer names.
+// onlyKey returns the field that a list in an answer names.
 func onlyKey(a reply, list string) string {
 	fields, _ := a.fields[list].(map[string]any)
 	if len(fields) == 0 {
@@ -101,7 +101,7 @@ func onlyKey(a reply, list string) string {
 	return strings.Join(slices.Sorted(maps.Keys(fields)), ", ")
 }
 
-// number is a JSON number as a whole one, -1 when it is none.
+// number returns a JSON number as an integer, -1 if it is not one.
 func number(v any) int64 {
 	switch n := v.(type) {
 	case json.Number:
@@ -113,7 +113,7 @@ func number(v any) int64 {
 		}
 	case float64:
 		return int64(n)
-	case string: // as the user APIs may show it
+	case string: // in the form that the user APIs may return
 		if i, err := strconv.ParseInt(n, 10, 64); err == nil {
 			return i
 		}
@@ -123,7 +123,7 @@ func number(v any) int64 {
 
 var times = map[int64]string{0: "not at all", 1: "once", 2: "twice", -1: "not at all"}
 
-// stored says how often the row's event is there.
+// stored describes how often the row's event is there.
 func stored(a *activity) string {
 	if found, ok := times[int64(a.count())]; ok {
 		return found
@@ -141,7 +141,7 @@ func transformed(a *activity, eventType string) string {
 	return "not transformed"
 }
 
-// value is a property of the row's event.
+// value returns a property of the row's event.
 func (a *activity) value(name string) any {
 	for _, e := range a.events {
 		if e.Properties[propertyFlag] == flagKey {

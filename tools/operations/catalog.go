@@ -18,7 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// prefix is what the Collector puts before the names of metadata.yaml.
+// prefix is what the Collector adds to the names in metadata.yaml.
 const prefix = "otelcol_"
 
 // Catalog knows the metrics that a Collector with our components has: labels by metric.
@@ -67,7 +67,7 @@ var targetLabels = []string{"job", "instance"}
 // LoadCatalog reads the metadata of our components under root, and that of the Collector version in
 // builder-config.yaml from the Go module cache.
 func LoadCatalog(root string) (Catalog, error) {
-	catalog := Catalog{"up": {Labels: labels(targetLabels)}} // what Prometheus says of each target
+	catalog := Catalog{"up": {Labels: labels(targetLabels)}} // Prometheus's own metric for each target
 	for _, path := range ourMetadata {
 		if err := catalog.add(filepath.Join(root, path)); err != nil {
 			return nil, err
@@ -179,7 +179,7 @@ func collectorVersion(root string) (string, error) {
 	return string(match[1]), nil
 }
 
-// moduleDirectory is where the Go tools keep a module, downloading it if need be.
+// moduleDirectory returns where the Go tools keep a module, downloading it if necessary.
 func moduleDirectory(root, module string) (string, error) {
 	cmd := exec.Command("go", "mod", "download", "-json", module) //nolint:gosec // names are constants above
 	cmd.Dir = root

@@ -24,7 +24,7 @@ type Panel struct {
 	Stat bool
 	// Stacked graphs add their series up.
 	Stacked bool
-	// Limit draws a line where things become bad, and colors a Stat beyond it.
+	// Limit draws a line at a threshold, and colors a Stat beyond it.
 	Limit   float64
 	Queries []Query
 }

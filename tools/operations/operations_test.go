@@ -36,7 +36,7 @@ func TestFilesAreCurrent(t *testing.T) {
 	}
 }
 
-// TestRenamedMetricFailsGeneration takes away one metric after the other: whatever is used is missed.
+// TestRenamedMetricFailsGeneration removes one metric after the other: whatever is used is reported as missing.
 func TestRenamedMetricFailsGeneration(t *testing.T) {
 	catalog := load(t)
 	_, uses, err := catalog.Files()
@@ -55,7 +55,7 @@ func TestRenamedMetricFailsGeneration(t *testing.T) {
 	}
 }
 
-// TestEveryMetricOfOursIsShown: a metric that nobody looks at is one too many.
+// TestEveryMetricOfOursIsShown: every metric must be used somewhere.
 func TestEveryMetricOfOursIsShown(t *testing.T) {
 	catalog := load(t)
 	_, uses, err := catalog.Dashboard(Dashboard)
@@ -129,7 +129,7 @@ func TestPanelsDoNotOverlap(t *testing.T) {
 	}
 }
 
-// TestRunbook: every alert is explained where its link points, and nothing else is.
+// TestRunbook: the runbook explains every alert where its link points, and no other alerts.
 func TestRunbook(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
 	require.NoError(t, err)

@@ -11,7 +11,7 @@ import (
 
 // goPackage is a package as `go list -test -json` prints it.
 type goPackage struct {
-	// ImportPath is followed by the package under test in brackets, where a test has a variant of a package.
+	// ImportPath is followed by the package under test in brackets for a variant of a package in a test.
 	ImportPath string
 	// Dir is the absolute path of its directory.
 	Dir string
@@ -24,7 +24,7 @@ type goPackage struct {
 // endToEnd is the element of import paths of the tests that need the built Collector.
 const endToEnd = "/e2e"
 
-// mergeTests adds to each package what its tests import, and leaves out the packages that are only part of a test.
+// mergeTests adds the imports of tests to their packages, and removes packages that only exist for a test.
 func mergeTests(listed []goPackage) []goPackage {
 	var packages []goPackage
 	tests := map[string][]string{}
@@ -46,8 +46,8 @@ func mergeTests(listed []goPackage) []goPackage {
 	return packages
 }
 
-// changedPackages are the import paths of the packages that files are of: each of the package in the nearest directory
-// above it, go.mod and go.sum of every package below them.
+// changedPackages returns the import paths of the packages that files belong to: the package in the nearest directory
+// above or, for go.mod and go.sum, every package below.
 func changedPackages(root string, files []string, packages []goPackage) map[string]bool {
 	byDir := map[string]string{}
 	for _, p := range packages {
@@ -74,8 +74,8 @@ func changedPackages(root string, files []string, packages []goPackage) map[stri
 	return changed
 }
 
-// affectedPackages are the import paths of those packages that are changed, or import one that is, without the
-// end-to-end tests.
+// affectedPackages returns the import paths of the packages that changed or import one that did, except the end-to-end
+// tests.
 func affectedPackages(changed map[string]bool, packages []goPackage) []string {
 	var affected []string
 	for _, p := range packages {

@@ -4,9 +4,9 @@
 // Command quick is `make quick`: it tests the packages that a change affects, in every module of the repository, without
 // the race detector and without the end-to-end tests.
 //
-// A change is what differs from the branch that it is for: commits, edits and new files. It affects the package that a
-// file is in, or below whose directory it lies (testdata), and every package that imports that one, in its tests as well.
-// What a test reads from elsewhere in the repository is not seen: `make test` runs everything.
+// A change is everything that differs from the base branch: commits, edits and new files. It affects the package of a
+// file (or, for testdata, the package above it) and every package that imports that one, even if only in tests. Files
+// that a test reads from elsewhere in the repository are not considered: `make test` runs everything.
 package main // import "github.com/otelcol-amplitude/otelcol-amplitude/tools/quick"
 
 import (
@@ -85,7 +85,7 @@ func run(root, base string, list bool, w io.Writer) error {
 	return failed
 }
 
-// changedFiles are the paths that differ from where base and HEAD part, and what that is.
+// changedFiles returns the paths that differ from the merge base of base and HEAD, and a description of it.
 func changedFiles(root, base string) (files []string, from string, err error) {
 	candidates := []string{"origin/main", "main"}
 	if base != "" {
@@ -106,7 +106,7 @@ func changedFiles(root, base string) (files []string, from string, err error) {
 	return nil, "", fmt.Errorf("git knows none of %s: name what to compare with, for instance make quick BASE=HEAD~1", strings.Join(candidates, ", "))
 }
 
-// listPackages lists the packages of a module with all that they and their tests import.
+// listPackages lists the packages of a module with everything that they and their tests import.
 func listPackages(module string) ([]goPackage, error) {
 	cmd := exec.Command("go", "list", "-e", "-test", "-json=ImportPath,Dir,Deps,ForTest", "./...")
 	var problems bytes.Buffer // among them a warning for a module that has no packages

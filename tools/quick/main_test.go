@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// repository makes a git repository of two modules: words, which talk imports and shout's test, all in the first, and
-// in the second a package that imports words.
+// repository makes a git repository of two modules. The first has words, which is imported by talk and by the test of
+// shout; the second has a package that imports words.
 func repository(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
@@ -83,7 +83,7 @@ func TestAffected(t *testing.T) {
 	}
 }
 
-// TestRun runs the tests themselves: those of a branch's commits as well as those of edits.
+// TestRun runs the tests affected by a branch's commits and by uncommitted edits.
 func TestRun(t *testing.T) {
 	root := repository(t)
 	git(t, root, "checkout", "-qb", "branch")

@@ -19,10 +19,10 @@ import (
 
 const module = "github.com/otelcol-amplitude/otelcol-amplitude"
 
-// described is a component of which the reference tells.
+// described is a component covered by the reference.
 type described struct {
 	component.Factory
-	// class is the word for its kind; its plural is the section of a Collector's configuration.
+	// class is its kind; the plural is the section of a Collector's configuration.
 	class string
 	// dir is its directory, from the root of the repository.
 	dir string
@@ -47,7 +47,7 @@ func (d described) section() string { return d.class + "s" }
 
 func (d described) importPath() string { return path.Join(module, d.dir) }
 
-// schemaName is the name of its schema: that of the component, with its class where an exporter has the same name.
+// schemaName returns the name of its schema: that of the component, with its class if an exporter has the same name.
 func (d described) schemaName() string {
 	if d.class == "receiver" {
 		return d.name() + "_" + d.class

@@ -43,10 +43,10 @@ type key struct {
 	path string
 	name string
 	kind kind
-	// fallback is the default, as JSON and YAML write it; nil is none.
+	// fallback is the default as written in JSON and YAML; nil means none.
 	fallback any
 	meaning  string
-	// words are all the values that a string may have; empty is any.
+	// words are all the values that a string may have; if empty, any.
 	words      []string
 	secret     bool
 	deprecated bool
@@ -54,13 +54,13 @@ type key struct {
 	splits bool
 	// ours: the key is declared in this repository.
 	ours bool
-	// nullable: null is a value of its own. optional: a section that is on or off.
+	// nullable: null is a separate value. optional: a section that is on or off.
 	nullable, optional, on bool
 	keys                   []*key
 	element                *key
 }
 
-// sizers are the values of a type that keeps them to itself.
+// sizers are the values of a type that does not export them.
 var sizers = []string{
 	exporterhelper.RequestSizerTypeRequests.String(),
 	exporterhelper.RequestSizerTypeItems.String(),
@@ -107,7 +107,7 @@ func packagesOf(t reflect.Type, to map[string]bool) {
 type walker struct {
 	code *sources
 	err  error
-	// bare is the number of optional sections around that have no defaults: the zero values in them say nothing.
+	// bare is the number of enclosing optional sections without defaults, whose zero values mean nothing.
 	bare int
 }
 
@@ -196,7 +196,7 @@ func (w *walker) optional(v reflect.Value, path string) *key {
 	return k
 }
 
-// element describes the elements of a list or map, with the defaults that they give themselves.
+// element describes the elements of a list or map, with the defaults that they set themselves.
 func (w *walker) element(t reflect.Type, path string) *key {
 	v := reflect.New(t)
 	if own, ok := v.Interface().(confmap.Unmarshaler); ok {

@@ -12,7 +12,7 @@ import (
 	"runtime/debug"
 )
 
-// newestFile pins the core that we ship, where go.mod has the oldest one that the components work with.
+// newestFile pins the core that we ship; go.mod has the oldest one that the components work with.
 const newestFile = "newest.mod"
 
 // coreModule stands for the core, whose modules have one version.

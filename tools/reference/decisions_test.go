@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDecisionRecords: each record has its number, the three headings and a line in the list, and fits on a page. What it
-// and the generated pages link to exists.
+// TestDecisionRecords: each record has its number, the three headings and a line in the list, and fits on a page. The
+// targets of its links, and of those in generated pages, exist.
 func TestDecisionRecords(t *testing.T) {
 	dir := filepath.Join(root, "docs", "decisions")
 	list, err := os.ReadFile(filepath.Join(dir, "README.md"))

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestMain runs the tests with the core that we ship: with another one, by a `go test` of its own.
+// TestMain runs the tests with the core that we ship, in a separate `go test` if necessary.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if checkCore(root) == nil {

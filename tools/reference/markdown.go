@@ -48,7 +48,7 @@ func row(out *bytes.Buffer, cells ...string) {
 	out.WriteString("|\n")
 }
 
-// typeText says what a value looks like.
+// typeText describes what a value looks like.
 func (k *key) typeText() string {
 	text := string(k.kind)
 	switch {
@@ -68,7 +68,7 @@ func (k *key) typeText() string {
 	return text
 }
 
-// defaultText is the default as one would write it, empty where nothing is there.
+// defaultText returns the default as it would be written, empty if there is none.
 func (k *key) defaultText() string {
 	if k.optional {
 		return map[bool]string{true: "on", false: "off"}[k.on]

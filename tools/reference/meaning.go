@@ -12,20 +12,20 @@ import (
 )
 
 var (
-	// specialKey is a line of a comment about keys of a foreign struct that mean something of their own here.
+	// specialKey is a line of a comment about a key of a foreign struct that has a special meaning here.
 	specialKey = regexp.MustCompile(`(?m)^\s+- ([a-z_]+): (.*)$`)
 	// compound is a Go name of several words.
 	compound = regexp.MustCompile(`\b[A-Z][A-Za-z0-9]*[a-z0-9][A-Z][A-Za-z0-9]*\b|\b[A-Z]{2,}[a-z][A-Za-z0-9]*\b`)
-	// optional is said of most keys of configtls.
+	// optional appears in the comments of most keys of configtls.
 	optional = regexp.MustCompile(` \(optional[^)]*\)`)
-	// dotted is the start of a Go name of a field of a field, whose end is a key already.
+	// dotted is the start of a Go name of a nested field whose end has already been replaced by its key.
 	dotted = regexp.MustCompile("[A-Z][A-Za-z0-9]*\\.`")
-	// version says since when something is deprecated.
+	// version matches since when something is deprecated.
 	version = regexp.MustCompile(`^\[v[0-9.]+\] `)
 )
 
-// meaning turns the comment of a field into a sentence for those who know its key, not its Go name. Of a foreign
-// comment, which may be long, the first sentence is taken.
+// meaning turns the comment of a field into a sentence for readers who know its key rather than its Go name. Foreign
+// comments may be long, so only their first sentence is used.
 func meaning(field, comment string, keys map[string]string, ours bool) (text string, deprecated bool) {
 	if ours {
 		comment, _, _ = strings.Cut(strings.Join(strings.Fields(comment), " "), " Of its keys, ")
@@ -33,7 +33,7 @@ func meaning(field, comment string, keys map[string]string, ours bool) (text str
 		if _, instead, found := strings.Cut(comment, "Deprecated: "); found {
 			comment, deprecated = "Deprecated: "+version.ReplaceAllString(instead, ""), true
 		}
-		if _, after, found := strings.Cut(comment, "\n"+field+" "); found { // what was before is history
+		if _, after, found := strings.Cut(comment, "\n"+field+" "); found { // what came before is history
 			comment = field + " " + after
 		}
 		comment = new(doc.Package).Synopsis(comment)
@@ -61,7 +61,7 @@ func meaning(field, comment string, keys map[string]string, ours bool) (text str
 	return string(unicode.ToUpper(first)) + text[size:], deprecated
 }
 
-// withoutName takes the Go name, and a verb that only links it, from the start of a comment: "Region is where the
+// withoutName removes the Go name, and a linking verb after it, from the start of a comment: "Region is where the
 // project is" becomes "where the project is", "DryRun does everything" becomes "does everything".
 func withoutName(field, comment string) string {
 	name, rest, _ := strings.Cut(comment, " ")

@@ -71,7 +71,7 @@ func readMetrics(root string) ([]*metrics, error) {
 	return found, nil
 }
 
-// scraped is the name of a metric at the Collector's Prometheus endpoint, which by default adds no unit or type.
+// scraped returns the name of a metric at the Collector's Prometheus endpoint, which by default adds no unit or type.
 func scraped(name string) string { return "otelcol_" + name }
 
 func (m metric) prometheusType() string {

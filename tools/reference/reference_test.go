@@ -14,7 +14,7 @@ import (
 
 const root = "../.."
 
-// TestGeneratedFilesAreCurrent compares what the code says now with what is in the repository.
+// TestGeneratedFilesAreCurrent compares the files in the repository with newly generated ones.
 func TestGeneratedFilesAreCurrent(t *testing.T) {
 	files, err := generate(root)
 	require.NoError(t, err)
@@ -31,8 +31,8 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 	assert.Len(t, schemas, 7, "nothing is left of a component that is gone")
 }
 
-// TestOurKeysAreExplained wants a meaning for every key that this repository declares, and for every metric a word on
-// what to do when it moves.
+// TestOurKeysAreExplained: every key declared in this repository has a meaning, and every metric an explanation of what
+// to do when it changes.
 func TestOurKeysAreExplained(t *testing.T) {
 	configs, err := readConfigs(root)
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestOurKeysAreExplained(t *testing.T) {
 	}
 }
 
-// TestWhatTheCodeSays looks at keys of every form that a default configuration has.
+// TestWhatTheCodeSays checks keys of every form that a default configuration has.
 func TestWhatTheCodeSays(t *testing.T) {
 	configs, err := readConfigs(root)
 	require.NoError(t, err)

@@ -35,7 +35,7 @@ func compiled(t *testing.T, path string) *jsonschema.Schema {
 	return schema
 }
 
-// fromYAML reads YAML as the Collector does, and returns what a validator of JSON knows.
+// fromYAML reads YAML like the Collector, and returns values that a JSON validator understands.
 func fromYAML(t *testing.T, text string) map[string]any {
 	t.Helper()
 	retrieved, err := confmap.NewRetrievedFromYAML([]byte(text))
@@ -45,7 +45,7 @@ func fromYAML(t *testing.T, text string) map[string]any {
 	return conf.ToStringMap()
 }
 
-// asJSON turns Go numbers into those of JSON.
+// asJSON converts Go numbers to JSON numbers.
 func asJSON(t *testing.T, value any) any {
 	t.Helper()
 	decoded, err := jsonschema.UnmarshalJSON(bytes.NewReader(compactJSON(value)))
@@ -53,8 +53,8 @@ func asJSON(t *testing.T, value any) any {
 	return decoded
 }
 
-// TestConfigurationsOfTheRepositoryFit validates every Collector configuration in the repository, also those that
-// pages show.
+// TestConfigurationsOfTheRepositoryFit validates every Collector configuration in the repository, including those on
+// pages.
 func TestConfigurationsOfTheRepositoryFit(t *testing.T) {
 	schema := compiled(t, collectorSchemaPath)
 	fence := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
@@ -91,7 +91,7 @@ func TestConfigurationsOfTheRepositoryFit(t *testing.T) {
 	assert.GreaterOrEqual(t, blocks, 6, "the READMEs")
 }
 
-// TestPromisedKeys: the keys and defaults that the product promises are those of the schema.
+// TestPromisedKeys: the schema has the keys and defaults that the product promises.
 func TestPromisedKeys(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("testdata", "promised.yaml"))
 	require.NoError(t, err)
@@ -106,7 +106,7 @@ func TestPromisedKeys(t *testing.T) {
 			assertPromised(t, c.root, name, value)
 		}
 	}
-	// Keys whose promise is not a default.
+	// Keys without a default.
 	for _, wanted := range []string{
 		"amplitude api_key", "amplitude sending_queue::batch", "amplitude_experiment dedup::storage", "amplitude_experiment dedup::redis::endpoint",
 	} {
@@ -130,7 +130,7 @@ func assertPromised(t *testing.T, section *key, name string, value any) {
 	assert.Equal(t, string(compactJSON(value)), string(compactJSON(found.fallback)), found.path)
 }
 
-// TestWrongConfigurations: what the schema refuses, the component refuses too, and the other way round.
+// TestWrongConfigurations: the schema refuses what the component refuses, and vice versa.
 func TestWrongConfigurations(t *testing.T) {
 	schema := compiled(t, collectorSchemaPath)
 	for _, tc := range []struct{ section, id, yaml, want string }{
@@ -177,13 +177,13 @@ func TestWrongConfigurations(t *testing.T) {
 	}
 	for _, whole := range []string{
 		"processor: {}", "processors: []", "exporters: amplitude",
-		"exporters: {amplitude: {timeout: 30}}", // the component takes it, for 30 nanoseconds
+		"exporters: {amplitude: {timeout: 30}}", // the component accepts it, as 30 nanoseconds
 	} {
 		require.Error(t, schema.Validate(asJSON(t, fromYAML(t, whole))), whole)
 	}
 }
 
-// TestUnusualConfigurations: what the components take, the schema takes too.
+// TestUnusualConfigurations: the schema also accepts what the components accept.
 func TestUnusualConfigurations(t *testing.T) {
 	schema := compiled(t, collectorSchemaPath)
 	for _, tc := range []struct{ section, id, yaml string }{
@@ -203,7 +203,7 @@ func TestUnusualConfigurations(t *testing.T) {
 			require.NoError(t, schema.Validate(asJSON(t, map[string]any{tc.section: map[string]any{tc.id: unusual}})))
 		})
 	}
-	// Substitutions stand for anything; what they become is seen at the start.
+	// Substitutions may become anything; their values are checked at startup.
 	for _, whole := range []string{
 		`exporters: {amplitude: {concurrency: "${env:N}", region: "${env:REGION:-eu}", dry_run: "${env:DRY}", timeout: "${env:T}", events: "${env:E}", tls: "${file:tls.yaml}"}}`,
 		`exporters: {amplitude: "${file:amplitude.yaml}", otlp: {anything: [1]}}`,
@@ -214,7 +214,7 @@ func TestUnusualConfigurations(t *testing.T) {
 	}
 }
 
-// TestSchemaOfAComponent: the schema of one component is for what stands under its name.
+// TestSchemaOfAComponent: the schema of one component is for the section under its name.
 func TestSchemaOfAComponent(t *testing.T) {
 	for _, c := range components() {
 		schema := compiled(t, c.schemaPath())

@@ -21,8 +21,8 @@ import (
 	"strings"
 )
 
-// sources is what the Go source says about the structs of a configuration and their types do not: comments, and the
-// words that a check lets pass.
+// sources is what only the Go source says about the structs of a configuration: comments, and the values that a check
+// allows.
 type sources struct {
 	fset *token.FileSet
 	// listed are all packages that the component is built from; wanted are those that are read.
@@ -43,8 +43,8 @@ type listedPackage struct {
 	GoFiles               []string
 }
 
-// oneOf is the name of the functions that check words, in whatever case: check.OneOf(key, value, word, word, ...), and
-// that of the sandbox, which imports nothing of this module.
+// oneOf is the name, ignoring case, of the functions that check values: check.OneOf(key, value, word, word, ...), and
+// the sandbox's own, because the sandbox imports nothing from this module.
 const oneOf = "oneof"
 
 // readSources reads the named packages, and those of this module that the component imports.
@@ -85,8 +85,8 @@ func readSources(root, component string, packages map[string]bool) (*sources, er
 	return s, nil
 }
 
-// Import implements [types.Importer]. What a configuration is not made of stays empty: the type checker then knows
-// less and says so, but finds the constants and fields that are asked for.
+// Import implements [types.Importer]. Packages that are irrelevant for configurations are left empty: the type checker
+// reports errors, but finds the constants and fields that are needed.
 func (s *sources) Import(name string) (*types.Package, error) {
 	if p, done := s.read[name]; done {
 		return p, nil
@@ -112,7 +112,7 @@ func (s *sources) Import(name string) (*types.Package, error) {
 		s.comments(name, parsed)
 	}
 	check := types.Config{Importer: s, IgnoreFuncBodies: !ours, Error: func(error) {}}
-	pkg, _ := check.Check(name, s.fset, files, &s.info) // the error is about what was left empty
+	pkg, _ := check.Check(name, s.fset, files, &s.info) // the error is about the packages left empty
 	s.read[name] = pkg
 	if ours {
 		owners := owners(pkg)
@@ -158,7 +158,7 @@ func (s *sources) comments(pkg string, file *ast.File) {
 	}
 }
 
-// check keeps the words of a call of oneOf for the field that is checked.
+// check records the values in a call of oneOf for the field that it checks.
 func (s *sources) check(call *ast.CallExpr, local map[*types.Var]fieldName) {
 	called, ok := call.Fun.(*ast.Ident)
 	if selector, qualified := call.Fun.(*ast.SelectorExpr); qualified {
@@ -192,7 +192,7 @@ func (s *sources) check(call *ast.CallExpr, local map[*types.Var]fieldName) {
 	s.checked[owner] = words
 }
 
-// owners names the fields of the structs of a package.
+// owners maps the fields of the structs of a package to their names.
 func owners(pkg *types.Package) map[*types.Var]fieldName {
 	found := map[*types.Var]fieldName{}
 	for _, name := range pkg.Scope().Names() {
@@ -214,7 +214,7 @@ func (s *sources) fieldComment(t reflect.Type, field string) string {
 	return s.fields[fieldName{t.PkgPath(), t.Name(), field}]
 }
 
-// typeComment returns the comment of a struct, also of one that is optional.
+// typeComment returns the comment of a struct, even if it is optional.
 func (s *sources) typeComment(t reflect.Type) string {
 	if get, ok := reflect.PointerTo(t).MethodByName("GetOrInsertDefault"); ok {
 		t = get.Type.Out(0).Elem()
@@ -222,7 +222,7 @@ func (s *sources) typeComment(t reflect.Type) string {
 	return s.types[fieldName{pkg: t.PkgPath(), structure: t.Name()}]
 }
 
-// words returns what a check in the component lets pass for a field.
+// words returns the values that a check in the component allows for a field.
 func (s *sources) words(t reflect.Type, field string) []string {
 	return s.checked[fieldName{t.PkgPath(), t.Name(), field}]
 }

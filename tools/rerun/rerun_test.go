@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rerun tests rerun.sh, by which continuous integration runs the tests.
+// Package rerun tests rerun.sh, which runs the tests in continuous integration.
 package rerun // import "github.com/otelcol-amplitude/otelcol-amplitude/tools/rerun"
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// firstTime is true the first time that a package asks.
+// firstTime is true only on a package's first call.
 const firstTime = `
 func firstTime() bool { return os.Mkdir("asked", 0o700) == nil }
 `
