@@ -174,8 +174,8 @@ type layout struct {
 }
 
 // measure sends new exposures and then the same as repeats; it returns each's records per second and what CPU
-// seconds a million of them take of each tier.
-func measure(t *testing.T, far *sink, l layout) (values []float64) {
+// seconds a million of them take of each tier, until settle returns: it waits for what is left to do after the last delivery.
+func measure(t *testing.T, far *sink, l layout, settle func()) (values []float64) {
 	t.Helper()
 	bodies := requests(t)
 	taken := func() (n float64) {
@@ -194,6 +194,7 @@ func measure(t *testing.T, far *sink, l layout) (values []float64) {
 		far.wait(t, from+wanted)
 		require.Eventually(t, func() bool { return taken() >= already+subjects }, 2*time.Minute, 20*time.Millisecond)
 		values = append(values, subjects/time.Since(begin).Seconds())
+		settle()
 		for i, tier := range l.tiers {
 			values = append(values, (cpu(t, tier...)-before[i])*1e6/subjects)
 		}
@@ -245,7 +246,7 @@ func TestFigures(t *testing.T) {
 			for _, n := range processes {
 				t.Run(fmt.Sprint(l.name, round, n), func(t *testing.T) {
 					far := newSink(t)
-					page.add(i, n, measure(t, far, l.start(t, n, far)))
+					page.add(i, n, measure(t, far, l.start(t, n, far), func() {}))
 				})
 			}
 		}
@@ -311,13 +312,15 @@ func redisFigures(t *testing.T, page *page, n int) {
 	memory := info("memory", "used_memory")
 	require.NoError(t, client.ConfigResetStat(t.Context()).Err())
 	busy := info("cpu", "used_cpu_user") + info("cpu", "used_cpu_sys")
-	values := measure(t, far, layout{all, all, [][]process{those(all...)}})
 	var keys int64
-	require.Eventually(t, func() bool { // deliveries are published behind the answer: an event and a property for each subject
-		var err error
-		keys, err = client.DBSize(t.Context()).Result()
-		return err == nil && keys >= 2*subjects
-	}, patience, pause)
+	published := func() { // deliveries are published after they are confirmed: an event and a property for each subject
+		require.Eventually(t, func() bool {
+			var err error
+			keys, err = client.DBSize(t.Context()).Result()
+			return err == nil && keys >= 2*subjects
+		}, patience, pause)
+	}
+	values := measure(t, far, layout{all, all, [][]process{those(all...)}}, published)
 	used := (info("cpu", "used_cpu_user") + info("cpu", "used_cpu_sys") - busy) * 1e6 / (2 * subjects)
 	page.addRedis(n, append(values, used, float64(keys)/subjects, (info("memory", "used_memory")-memory)/subjects))
 	for _, replica := range all {
