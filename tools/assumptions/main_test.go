@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
@@ -232,4 +233,17 @@ func TestPageIsCurrent(t *testing.T) {
 	page, err := os.ReadFile("../../docs/assumptions.md")
 	require.NoError(t, err)
 	assert.Equal(t, renderPage(), string(page), "run `go generate ./tools/assumptions`")
+}
+
+// TestPageShowsWholeSwitches: a switch on the page, put into braces, is the one that turns the row's answer.
+func TestPageShowsWholeSwitches(t *testing.T) {
+	for i := range rows {
+		if rows[i].turn == "" {
+			continue
+		}
+		var want, shown map[string]any
+		require.NoError(t, yaml.Unmarshal([]byte(rows[i].turn), &want), rows[i].id)
+		require.NoError(t, yaml.Unmarshal([]byte("{"+strings.Trim(shownTurn(rows[i].turn), "`")+"}"), &shown), rows[i].id)
+		assert.Equal(t, want, shown, rows[i].id)
+	}
 }

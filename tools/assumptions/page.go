@@ -44,11 +44,7 @@ func renderPage() string {
 			}
 			cells := []string{"`" + r.id + "`", r.what, r.source, r.otherwise}
 			if asked {
-				turn := ""
-				if r.turn != "" {
-					turn = "`" + strings.ReplaceAll(strings.Trim(r.turn, "{}"), `"`, "") + "`"
-				}
-				cells = append(cells, turn)
+				cells = append(cells, shownTurn(r.turn))
 			}
 			for i, cell := range cells {
 				cells[i] = strings.ReplaceAll(cell, "|", `\|`)
@@ -57,4 +53,12 @@ func renderPage() string {
 		}
 	}
 	return out.String()
+}
+
+// shownTurn is the switch of a row as one writes it under `behavior`, or empty if there is none.
+func shownTurn(turn string) string {
+	if turn == "" {
+		return ""
+	}
+	return "`" + strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(turn, "{"), "}"), `"`, "") + "`"
 }
