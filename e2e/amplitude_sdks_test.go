@@ -21,7 +21,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 )
 
-// startForSDKs runs examples/amplitude-sdks.yaml as it is, on addresses of the test; Amplitude's SDKs send to OTLPGRPC's.
+// startForSDKs runs examples/amplitude-sdks.yaml on the test's addresses; Amplitude's SDKs send to that of OTLPGRPC.
 func startForSDKs(t *testing.T, options harness.Options) *harness.Collector {
 	t.Helper()
 	at := harness.NewAddresses(t)
@@ -31,7 +31,7 @@ func startForSDKs(t *testing.T, options harness.Options) *harness.Collector {
 	return harness.Start(t, filepath.Join(harness.Root(), "examples", "amplitude-sdks.yaml"), options)
 }
 
-// uploadOf is the body of a request with one ordinary event of each user.
+// uploadOf returns the body of a request with one ordinary event for each user.
 func uploadOf(key string, first, n int) []byte {
 	events := make([]string, n)
 	for i := range events {
@@ -40,7 +40,7 @@ func uploadOf(key string, first, n int) []byte {
 	return fmt.Appendf(nil, `{"api_key":%q,"events":[%s]}`, key, strings.Join(events, ","))
 }
 
-// TestOrdinaryEventsLeave: the configuration that is shipped for Amplitude's SDKs lets leave what they send.
+// TestOrdinaryEventsLeave: the shipped configuration for Amplitude's SDKs sends all of their events.
 func TestOrdinaryEventsLeave(t *testing.T) {
 	c := startForSDKs(t, harness.Options{})
 	sdks := "http://" + c.OTLPGRPC
@@ -67,8 +67,8 @@ func TestOrdinaryEventsLeave(t *testing.T) {
 	assert.NotContains(t, c.Logs(), "sends only experiment events")
 }
 
-// TestSDKsAreAuthenticated: with an auth extension, who does not have its token is told so as Amplitude would, and nothing else of
-// the request counts.
+// TestSDKsAreAuthenticated: with an auth extension, requests without its token are refused as by Amplitude, whatever
+// else they contain.
 func TestSDKsAreAuthenticated(t *testing.T) {
 	c := startForSDKs(t, harness.Options{Sets: []string{
 		"extensions::bearertokenauth: {token: shop-token}", "receivers::amplitude::auth: {authenticator: bearertokenauth}",
@@ -90,20 +90,20 @@ func TestSDKsAreAuthenticated(t *testing.T) {
 	assert.Len(t, c.WaitForEvents(t, 1), 1)
 }
 
-// TestSDKsAreAskedToWait: while memory is short, SDKs get the answer that they repeat with pauses; of the limiter's own, 429, they
-// make all their tries at once.
+// TestSDKsAreAskedToWait: while memory is short, SDKs get the answer that makes them retry with pauses. After the
+// limiter's own 429, they would use up all their retries immediately.
 func TestSDKsAreAskedToWait(t *testing.T) {
 	c := startForSDKs(t, harness.Options{Sets: []string{"extensions::memory_limiter::limit_mib: 2", "extensions::memory_limiter::spike_limit_mib: 1"}})
 	require.Eventually(t, func() bool {
 		status, err := harness.Post("http://"+c.OTLPGRPC+"/2/httpapi", "application/json", "", uploadOf("sandbox", 0, 1))
 		return status == http.StatusServiceUnavailable && strings.Contains(err.Error(), `{"code":503,"error":"The Collector cannot take events now: send them again"}`)
 	}, patience, 50*time.Millisecond)
-	// What the Collector logs arrives through a pipe, if need be after the answer.
+	// The Collector's log arrives through a pipe, possibly after the answer.
 	assert.Eventually(t, func() bool { return strings.Contains(c.Logs(), "cannot accept events now") }, patience, 10*time.Millisecond)
 }
 
-// TestSDKBombs: within the memory of its container the shipped configuration answers four bombs at once, and serves
-// others meanwhile.
+// TestSDKBombs: within the memory of its container, the shipped configuration answers four bombs at once and serves
+// others in the meantime.
 func TestSDKBombs(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("RLIMIT_DATA is Linux's")

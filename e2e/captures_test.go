@@ -24,8 +24,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
 
-// TestCapturedRequests sends the bytes that real applications sent, and compares what the sandbox
-// stored, whole, with a golden file.
+// TestCapturedRequests sends the bytes that real applications sent, and compares everything that the sandbox stored
+// with a golden file.
 func TestCapturedRequests(t *testing.T) {
 	for _, tc := range []struct {
 		file     string
@@ -40,7 +40,7 @@ func TestCapturedRequests(t *testing.T) {
 			collector := harness.Start(t, "testdata/collector.yaml", harness.Options{})
 			days := collector.SendRecent(t, filepath.Join("testdata", "captures", tc.file), tc.compress)
 			events := collector.WaitForEvents(t, tc.events)
-			// A second time: every record is a repeat, so nothing may be added.
+			// The second time, every record is a repeat, so nothing may be added.
 			collector.SendRecent(t, filepath.Join("testdata", "captures", tc.file), tc.compress)
 			require.Eventually(t, func() bool {
 				return collector.Metric(t, "otelcol_processor_amplitude_experiment_records", `outcome="duplicate"`) >= float64(tc.events)
@@ -66,9 +66,9 @@ func TestCapturedRequests(t *testing.T) {
 	}
 }
 
-// TestCaptureCounts sends every captured log request to a fresh Collector and counts. The numbers of
-// states, each a user, flag and variant, come from the captures' own description. Each state is one event. A change of a
-// user's property that was there before is a $identify as well, and so is the return to an earlier variant.
+// TestCaptureCounts sends every captured log request to a fresh Collector and counts. The numbers of states, each a
+// user, flag and variant, come from the description of the captures. Each state is one event. A change of an existing
+// user property is also a $identify, and so is a return to an earlier variant.
 func TestCaptureCounts(t *testing.T) {
 	captures := filepath.Join(harness.Root(), "..", "shared", "captures")
 	if _, err := os.Stat(captures); err != nil {
@@ -116,7 +116,7 @@ func TestCaptureCounts(t *testing.T) {
 	}
 }
 
-// TestForeignRecordsPass sends ordinary logs around an evaluation: they come out as they went in.
+// TestForeignRecordsPass sends ordinary logs around an evaluation: they come out unchanged.
 func TestForeignRecordsPass(t *testing.T) {
 	dir := t.TempDir()
 	collector := harness.Start(t, "testdata/passthrough.yaml", harness.Options{Dir: dir})

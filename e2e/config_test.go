@@ -41,7 +41,7 @@ func TestShippedConfigurationsAreValid(t *testing.T) {
 	configs = append(append(configs, more...), filepath.Join(harness.Root(), "config.example.yaml"))
 	for _, config := range configs {
 		if filepath.Base(filepath.Dir(config)) == "scale-out" {
-			continue // for a Collector of its own: e2e/scale
+			continue // for a separate Collector: e2e/scale
 		}
 		t.Run(filepath.Base(config), func(t *testing.T) {
 			content, err := os.ReadFile(config)
@@ -56,7 +56,7 @@ func TestShippedConfigurationsAreValid(t *testing.T) {
 	}
 }
 
-// TestProtoPoolingIsRefused: with the pools on, the Collector itself loses records.
+// TestProtoPoolingIsRefused: with pooling enabled, the Collector itself loses records.
 func TestProtoPoolingIsRefused(t *testing.T) {
 	config := filepath.Join(harness.Root(), "config.example.yaml")
 	for component, pipeline := range map[string]string{
@@ -120,7 +120,7 @@ func TestWrongValuesAreNamed(t *testing.T) {
 	}
 }
 
-// TestKeyNeverShows runs with a key that the far side refuses and echoes in its answer.
+// TestKeyNeverShows, even if the far side refuses the key and echoes it in its answer.
 func TestKeyNeverShows(t *testing.T) {
 	const key = "0123456789abcdefSECRET"
 	far := harness.Start(t, "testdata/sandbox.yaml", harness.Options{})

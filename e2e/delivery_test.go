@@ -33,7 +33,7 @@ func exposures(first, n int) plog.Logs {
 	return logs
 }
 
-// storedOnce returns the users of the events, and fails the test for each that has more than one.
+// storedOnce returns the users of the events, and fails the test for each user with more than one.
 func storedOnce(t *testing.T, events []harness.Event) map[string]int {
 	t.Helper()
 	stored := make(map[string]int, len(events))
@@ -46,7 +46,7 @@ func storedOnce(t *testing.T, events []harness.Event) map[string]int {
 	return stored
 }
 
-// TestOutageLosesNothing takes the far side through an overload, a stop and a start while events come in.
+// TestOutageLosesNothing takes the far side through an overload and a restart while events arrive.
 func TestOutageLosesNothing(t *testing.T) {
 	const batch = 200
 	far := harness.Start(t, "testdata/sandbox.yaml", harness.Options{})
@@ -62,7 +62,7 @@ func TestOutageLosesNothing(t *testing.T) {
 	far.Stop(t)
 	sender.SendLogs(t, exposures(batch, batch))
 
-	// The sender goes down and comes back too: what it acknowledged is on its disk.
+	// The sending Collector is also restarted: what it acknowledged is on its disk.
 	sender.Kill()
 	sender = harness.Start(t, "testdata/sender.yaml", harness.Options{
 		Addresses: sender.Addresses, Dir: dir, Env: []string{"E2E_TARGET=" + far.Sandbox},

@@ -19,7 +19,7 @@ import (
 // nobody is an address on which nothing listens.
 const nobody = "http://127.0.0.1:1"
 
-// hostile is an environment that would stop everything that listened to it.
+// hostile is an environment that would break everything that used it.
 var hostile = []string{
 	"AMPLITUDE_API_KEY=0123456789abcdef0123456789abcdef", "AMPLITUDE_REGION=eu", "AMPLITUDE_ENDPOINT=" + nobody,
 	"OTEL_EXPORTER_OTLP_ENDPOINT=" + nobody, "OTEL_EXPORTER_OTLP_HEADERS=authorization=theirs", "OTEL_EXPORTER_OTLP_TIMEOUT=1",
@@ -30,7 +30,7 @@ var hostile = []string{
 	"GOGC=1", "GOMEMLIMIT=1MiB", "GODEBUG=http2client=0", "PORT=1", "DRY_RUN=true", "SHOP_COLLECTOR=" + nobody,
 }
 
-// runDemo runs what "make run ONCE=1" does, with a configuration, and returns what it printed.
+// runDemo does what "make run ONCE=1" does, with a configuration, and returns the output.
 func runDemo(t *testing.T, config string, arguments, env []string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -53,7 +53,7 @@ func exampleConfig(t *testing.T) string {
 	return string(content)
 }
 
-// TestDemoInAnyEnvironment also runs a configuration that takes what the caller exported, as a reader's may.
+// TestDemoInAnyEnvironment also runs a configuration that uses the caller's environment, as a reader's may.
 func TestDemoInAnyEnvironment(t *testing.T) {
 	own := exampleConfig(t)
 	for name, config := range map[string]string{

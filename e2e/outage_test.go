@@ -17,7 +17,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 )
 
-// outage is how long the far side is away; OUTAGE_SECONDS makes it longer.
+// outage is how long the far side is unavailable; OUTAGE_SECONDS makes it longer.
 func outage(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("OUTAGE_SECONDS")
@@ -29,8 +29,8 @@ func outage(t *testing.T) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// TestOutageUnderLoad keeps sending while nobody listens at the far side, and kills the Collector
-// twice meanwhile. What it acknowledged is stored once, when the far side comes: to applications by OTLP, and to Amplitude's SDKs.
+// TestOutageUnderLoad keeps sending while the far side is down, and kills the Collector twice in the meantime. Once the
+// far side is up, everything acknowledged, over OTLP and to Amplitude's SDKs, is stored once.
 func TestOutageUnderLoad(t *testing.T) {
 	t.Run("otlp", func(t *testing.T) {
 		outageUnderLoad(t, harness.NewAddresses(t), nil, func(c *harness.Collector, first, n int) error {
@@ -62,14 +62,14 @@ func outageUnderLoad(t *testing.T, addresses harness.Addresses, sets []string, p
 	sender := harness.Start(t, "testdata/sender.yaml", options)
 	target := harness.Collector{Addresses: options.Addresses}
 
-	// The driver goes on whether or not anybody answers, and remembers what was acknowledged.
+	// The driver goes on whether or not it gets answers, and remembers what was acknowledged.
 	var acknowledged []int
 	var answered, sending atomic.Bool
 	sending.Store(true)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		pace := time.NewTicker(10 * time.Millisecond) // 5,000 events a second, or what is delivered afterward takes half a minute
+		pace := time.NewTicker(10 * time.Millisecond) // 5,000 events per second; otherwise, delivering them afterward takes half a minute
 		defer pace.Stop()
 		for first := 0; sending.Load(); first += batch {
 			<-pace.C
@@ -89,11 +89,11 @@ func outageUnderLoad(t *testing.T, addresses harness.Addresses, sets []string, p
 	}
 	<-third.C
 	sending.Store(false)
-	// A full queue makes the driver wait, so the far side has to come before the driver can end.
+	// A full queue makes the driver wait, so the far side must be up before the driver can end.
 	sandbox := harness.Start(t, "testdata/sandbox.yaml", harness.Options{Addresses: far})
 	<-done
 
-	// What was not acknowledged may be stored as well, so a number of events says too little, but it is quick to read.
+	// What was not acknowledged may also be stored, so the number of events is not enough, but it is quick to read.
 	require.Eventually(t, func() bool {
 		if sandbox.Stored(t) < len(acknowledged)*batch {
 			return false

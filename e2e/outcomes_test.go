@@ -22,14 +22,14 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 )
 
-// shopper is a user of the test of outcomes, whose number decides the variant.
+// shopper is a user in the test of outcomes, whose number determines the variant.
 type shopper int
 
 func (s shopper) id() string { return fmt.Sprintf("shopper-%06d", int(s)) }
 
 func (s shopper) variant() string { return []string{"control", "treatment"}[s%2] }
 
-// told is a batch of what the shoppers met, or of what they ordered.
+// told makes a batch of the shoppers' exposures or orders.
 func told(of []shopper, orders bool) ([]byte, error) {
 	logs := plog.NewLogs()
 	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
@@ -46,16 +46,16 @@ func told(of []shopper, orders bool) ([]byte, error) {
 		r.SetEventName("order.placed")
 		r.Attributes().PutStr("order.id", "order of "+who.id())
 		r.Attributes().PutDouble("revenue", 10)
-		other := records.AppendEmpty() // what nobody named
+		other := records.AppendEmpty() // not configured as an outcome
 		other.SetEventName("order.paid")
 		other.Attributes().PutStr("user.id", who.id())
 	}
 	return (&plog.ProtoMarshaler{}).MarshalLogs(logs)
 }
 
-// TestOutcomesFollowExposures: several senders report exposures and orders of many users in shuffled batches, to a Collector that is
-// killed, while Amplitude fails, is away, and throttles some users. Each order that was acknowledged is stored once, behind the exposure that was
-// acknowledged before it was sent. OUTCOME_USERS makes it longer.
+// TestOutcomesFollowExposures: several senders report exposures and orders of many users in shuffled batches to a
+// Collector that is killed, while Amplitude fails, is unavailable, and throttles some users. Each acknowledged order is
+// stored once, after the exposure that was acknowledged before the order was sent. OUTCOME_USERS makes it longer.
 func TestOutcomesFollowExposures(t *testing.T) {
 	const senders, batchSize, throttled = 4, 25, 20
 	users := 400
@@ -78,7 +78,7 @@ func TestOutcomesFollowExposures(t *testing.T) {
 		{"times": 2, "action": "ingest_then_reset"},
 		{"times": 2, "action": "status", "code": 500},
 		{"times": 1, "action": "ingest_then_status", "code": 502},
-		{"times": -1, "action": "status", "code": 503}, // away, until the fault is deleted
+		{"times": -1, "action": "status", "code": 503}, // unavailable, until the fault is deleted
 	})
 	var slow []string
 	for u := range throttled {
@@ -86,7 +86,7 @@ func TestOutcomesFollowExposures(t *testing.T) {
 	}
 	far.SandboxPost(t, "/_sandbox/throttle", map[string]any{"ids": slow})
 
-	// Each sender has users of its own, and goes on to the order of one only when the exposure was acknowledged.
+	// Each sender has its own users, and only sends a user's order after the exposure was acknowledged.
 	acknowledged := make(chan struct{}, 2*users)
 	var done sync.WaitGroup
 	for s := range senders {
@@ -116,7 +116,7 @@ func TestOutcomesFollowExposures(t *testing.T) {
 				n := 1 + r.IntN(min(batchSize, len(exposed)))
 				post(exposed[:n], true)
 				if r.IntN(4) == 0 {
-					post(exposed[:n], true) // again, as another record of the same orders
+					post(exposed[:n], true) // again, as different records of the same orders
 				}
 				exposed = exposed[n:]
 			}
@@ -136,7 +136,7 @@ func TestOutcomesFollowExposures(t *testing.T) {
 	far.SandboxDelete(t, "/_sandbox/faults")
 	done.Wait()
 
-	// Those of the throttled users are in the slow lane, and only they; a Collector that starts tries them at once.
+	// Only those of the throttled users are in the slow lane; a starting Collector tries them immediately.
 	far.WaitForEvents(t, 2*(users-throttled))
 	require.Eventually(t, func() bool {
 		return sender.Metric(t, "otelcol_exporter_amplitude_slow_lane_events") >= 2*throttled && sender.Metric(t, "otelcol_exporter_queue_size") == 0
@@ -179,7 +179,7 @@ func TestOutcomesFollowExposures(t *testing.T) {
 	}
 }
 
-// TestBillableEventsAreCounted: the exporter counts what the sandbox stores of events that count toward event volume.
+// TestBillableEventsAreCounted: the exporter's count of billable events matches what the sandbox stores.
 func TestBillableEventsAreCounted(t *testing.T) {
 	far := harness.Start(t, "testdata/sandbox.yaml", harness.Options{})
 	sender := harness.Start(t, "testdata/sender.yaml", harness.Options{

@@ -18,8 +18,9 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 )
 
-// TestWalkOfDeadLetters does what docs/operations.md says: a wrong setting, dead letters, fix, restart, replay; the file may go then.
-func TestWalkOfDeadLetters(t *testing.T) {
+// TestWalkThroughDeadLetters does what docs/operations.md says: a wrong setting, dead letters, fix, restart, replay;
+// then the file may be deleted.
+func TestWalkThroughDeadLetters(t *testing.T) {
 	l := startLimited(t, "E2E_MIN_ID_LENGTH=30")
 	const n = 20
 	require.True(t, l.try(t, exposures(0, n)))

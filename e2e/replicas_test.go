@@ -22,7 +22,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
-// shareARedis starts n Collectors of examples/scale-out that share a Redis, and the Amplitude that they send to.
+// shareARedis starts n Collectors from examples/scale-out that share a Redis, and the Amplitude that they send to.
 func shareARedis(t *testing.T, n int) (far *harness.Collector, replicas []*harness.Collector, known *redisKnows) {
 	t.Helper()
 	server := redistest.Start(t)
@@ -33,21 +33,21 @@ func shareARedis(t *testing.T, n int) (far *harness.Collector, replicas []*harne
 		options := harness.ReplicaOptions(t, "http://"+far.Sandbox+"/2/httpapi")
 		options.More = []string{harness.ScaleOut("redis-replica.yaml")}
 		options.Env = append(options.Env, "REDIS_ENDPOINT="+server.Address)
-		// The machine of a test may be busy: the default of 50ms is for those that are not.
+		// A test machine may be busy, for which the default of 50ms is too short.
 		options.Sets = append(options.Sets, "processors::amplitude_experiment::dedup::redis::timeout: 5s")
 		replicas = append(replicas, harness.Start(t, harness.ScaleOut("replica.yaml"), options))
 	}
 	return far, replicas, known
 }
 
-// redisKnows is what the replicas have told each other.
+// redisKnows is what the replicas have shared.
 type redisKnows struct {
 	client     *redis.Client
 	properties map[string]string
 }
 
-// wait waits until Redis has so many states, and of each property of so many users something else than after the wait
-// before: a replica tells it in the background, some time after its queue is empty.
+// wait waits until Redis has a number of states, and a newer value for each property of a number of users than after
+// the previous wait: a replica writes in the background, some time after its queue is empty.
 func (k *redisKnows) wait(t *testing.T, states, users int) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -59,13 +59,13 @@ func (k *redisKnows) wait(t *testing.T, states, users int) {
 		known, properties := 0, map[string]string{}
 		for i, key := range keys {
 			if text, _ := values[i].(string); text == "AXL1" {
-				known++ // that a state was delivered is a key without a value
+				known++ // a delivered state is a key without a value
 			} else {
 				properties[key] = text
 			}
 		}
 		require.Equal(c, states, known)
-		require.Equal(c, users, len(properties)) // and not the whole of it
+		require.Equal(c, users, len(properties)) // but not all of it
 		for key, text := range properties {
 			require.NotEqual(c, k.properties[key], text)
 		}
@@ -123,8 +123,8 @@ func replicasShareARedis(t *testing.T, n int) {
 	known.wait(t, users, users)
 	first := sent()
 	t.Logf("%d exposures, %d states, %.0f events left the %d Collectors", total, users, first, n)
-	// All of it comes within a second. What is still on its way at one Collector the others do not know: each sends a state once
-	// at most.
+	// All of it arrives within a second. A Collector does not know what is still on its way at the others, so each sends a
+	// state at most once.
 	assert.LessOrEqual(t, first, float64(n*users))
 	slices.Reverse(replicas)
 	spread()
@@ -134,7 +134,7 @@ func replicasShareARedis(t *testing.T, n int) {
 	}
 }
 
-// exposureAt is an exposure of one user to this variant at this time.
+// exposureAt makes an exposure of one user to this variant at this time.
 func exposureAt(user int, variant string, at time.Time) plog.Logs {
 	logs := exposures(user, 1)
 	record := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
@@ -143,13 +143,14 @@ func exposureAt(user int, variant string, at time.Time) plog.Logs {
 	return logs
 }
 
-// TestEveryReplicaKnowsTheHistory takes users through A, B, A, C, each step at other replicas, and again at all of
-// them: every state is one event, the return to A and all repeats are none, and the property is right after each step.
+// TestEveryReplicaKnowsTheHistory takes users through A, B, A, C, each step at a different replica and then repeated at
+// all of them: every state is one event, the return to A and all repeats are not events, and the property is right
+// after each step.
 func TestEveryReplicaKnowsTheHistory(t *testing.T) {
 	const users, n = 200, 4
 	far, replicas, known := shareARedis(t, n)
 	steps := []string{"a", "b", "a", "c"}
-	begin := time.Now().Truncate(24 * time.Hour) // UTC: the test does not meet a midnight
+	begin := time.Now().Truncate(24 * time.Hour) // UTC, far from midnight
 	for step, variant := range steps {
 		for turn := range n {
 			for i, replica := range replicas {
@@ -160,7 +161,7 @@ func TestEveryReplicaKnowsTheHistory(t *testing.T) {
 				replica.SendLogs(t, logs)
 			}
 		}
-		// Each replica has a queue of its own: what follows at another one arrives later only if this one is empty.
+		// Each replica has its own queue, so later events at another one only arrive later if this one is empty.
 		for _, replica := range replicas {
 			replica.Drained(t)
 		}
@@ -181,8 +182,8 @@ func TestEveryReplicaKnowsTheHistory(t *testing.T) {
 	}
 }
 
-// TestUserMovesToAnotherReplica: A and B at one replica, A again at another. With Redis the return sets the property. A
-// replica that knows nothing of the user sends the first A again, and Amplitude drops it.
+// TestUserMovesToAnotherReplica: A and B at one replica, then A again at another. With Redis, the return sets the
+// property. A replica that does not know the user sends the first A again, and Amplitude drops it.
 func TestUserMovesToAnotherReplica(t *testing.T) {
 	move := func(t *testing.T, far *harness.Collector, replicas []*harness.Collector, known *redisKnows) (stored int, property any) {
 		t.Helper()

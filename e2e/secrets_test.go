@@ -21,8 +21,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
-// TestKeyIsNowhere looks for a key that works, and for one that is refused, in everything that can be
-// read of both sides: log, metrics, pages, dead letter, files.
+// TestKeyIsNowhere looks for a valid key, and for one that is refused, in everything that can be read on both sides:
+// log, metrics, pages, dead letters, files.
 func TestKeyIsNowhere(t *testing.T) {
 	for name, key := range map[string]string{"a key that works": "e2e-key", "a key that is refused": "0123456789abcdefSECRET"} {
 		t.Run(name, func(t *testing.T) {
@@ -66,11 +66,11 @@ func TestKeyIsNowhere(t *testing.T) {
 	}
 }
 
-// secret is what no output may repeat.
+// secret is what no output may contain.
 const secret = "s3cr3tmarker"
 
-// TestSecretsAreNowhere writes a secret into every key that can hold one, in forms that are right and forms that are wrong, and
-// looks for it in everything that `validate` and a start print.
+// TestSecretsAreNowhere writes a secret into every key that can hold one, in valid and invalid forms, and looks for it
+// in everything that `validate` and a start print.
 func TestSecretsAreNowhere(t *testing.T) {
 	redis := func(settings string) string {
 		return `processors: {amplitude_experiment: {dedup: {redis: {` + settings + `}}}}`
@@ -165,10 +165,10 @@ func (u *untilReady) String() string {
 	return u.out.String()
 }
 
-// TestWrongKeyLosesNothing: a project whose key is refused waits, for as long as the configuration says, then its events
-// are in the dead letter file; with the right key they arrive.
+// TestWrongKeyLosesNothing: if the key is refused, events wait for as long as the configuration says, and then go to
+// the dead letter file; with the right key, they arrive.
 func TestWrongKeyLosesNothing(t *testing.T) {
-	l := startLimited(t, "E2E_KEY=wrong", "E2E_RETRY_FOR=3s") // on a busy machine, too, time for a second try
+	l := startLimited(t, "E2E_KEY=wrong", "E2E_RETRY_FOR=3s") // time for a second attempt even on a busy machine
 	require.True(t, l.try(t, exposures(0, 5)))
 	require.Eventually(t, func() bool {
 		return l.Metric(t, "otelcol_exporter_amplitude_requests", `status="invalid_api_key"`) > 1
@@ -182,7 +182,7 @@ func TestWrongKeyLosesNothing(t *testing.T) {
 	assert.Empty(t, l.far.Events(t))
 	l.Stop(t)
 
-	// With the right key, the letters posted again arrive.
+	// With the right key, the letters arrive when they are posted again.
 	right := harness.Start(t, "testdata/limits.yaml", harness.Options{Env: []string{"E2E_ENDPOINT=http://" + l.far.Sandbox + "/2/httpapi"}})
 	for line := range strings.Lines(string(letters)) {
 		_, err := right.PostLogs("application/json", "", []byte(line))

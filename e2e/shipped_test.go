@@ -39,19 +39,20 @@ func varint(n int) (out []byte) {
 	return append(out, byte(n))
 }
 
-// emptyRecords are logs of about size bytes in which each record takes two, and a hundred times that once it is decoded.
+// emptyRecords returns logs of about size bytes in which each record takes two bytes, but a hundred times as much once
+// decoded.
 func emptyRecords(size int) []byte {
 	records := bytes.Repeat([]byte{0x12, 0}, size/2)
 	scope := append(append([]byte{0x12}, varint(len(records))...), records...)
 	return append(append([]byte{0x0a}, varint(len(scope))...), scope...)
 }
 
-// emptyRecordsJSON are the same in JSON.
+// emptyRecordsJSON returns the same in JSON.
 func emptyRecordsJSON(size int) []byte {
 	return []byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + strings.Repeat("{},", size/3-32) + `{}]}]}]}`)
 }
 
-// variantsOfAll are assignments that inherit their flags from the resource.
+// variantsOfAll makes assignments that inherit their flags from the resource.
 func variantsOfAll(flags, records int) []byte {
 	text := func(key, value string) map[string]any {
 		return map[string]any{"key": key, "value": map[string]any{"stringValue": value}}
@@ -73,7 +74,7 @@ func variantsOfAll(flags, records int) []byte {
 // bombs are requests of a few kilobytes once they are compressed.
 var bombs = []struct {
 	name, contentType string
-	body              func(limit int) []byte // of what the receiver takes
+	body              func(limit int) []byte // as large as the receiver accepts
 	refused           bool
 }{
 	{"20 MB of empty records", "application/x-protobuf", func(int) []byte { return emptyRecords(20 << 20) }, true},
@@ -83,16 +84,16 @@ var bombs = []struct {
 	{"flags of a resource in many records", "application/json", func(int) []byte { return variantsOfAll(2000, 1500) }, false},
 }
 
-// shipped are configurations as they are installed; one of the emitters stands for all, which TestReceiversAreBounded compares.
-// The first two differ most; make bombs tries them all.
+// shipped are configurations as they are installed; one emitter represents all, which TestReceiversAreBounded compares.
+// The first two differ the most; make bombs tries all of them.
 var shipped = []string{
 	"config.example.yaml", "examples/scale-out/edge.yaml",
 	"deploy/docker/config.yaml", "deploy/systemd/config.yaml", "deploy/helm/values.yaml", "deploy/helm/values-edge.yaml",
 	"examples/span-events.yaml", "examples/emitters/plain-exposure.yaml", "examples/shop-web/collector.yaml",
 }
 
-// TestShippedConfigurationsSurviveBombs: within the memory of its container, with the settings of Go that it is
-// deployed with, each shipped configuration answers four bombs at once, and serves others meanwhile.
+// TestShippedConfigurationsSurviveBombs: within the memory of its container, and with its Go settings, each shipped
+// configuration answers four bombs at once and serves others in the meantime.
 func TestShippedConfigurationsSurviveBombs(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("RLIMIT_DATA is Linux's")
@@ -118,7 +119,7 @@ func TestShippedConfigurationsSurviveBombs(t *testing.T) {
 			post, body := c.PostLogs, func(raw []byte) []byte { return raw }
 			takesLogs := name != "examples/span-events.yaml"
 			if !takesLogs {
-				// In protobuf empty spans look as empty records do.
+				// In protobuf, empty spans look like empty records.
 				post = c.PostTraces
 				body = func(raw []byte) []byte {
 					return []byte(strings.NewReplacer("resourceLogs", "resourceSpans", "scopeLogs", "scopeSpans", "logRecords", "spans").Replace(string(raw)))
@@ -158,7 +159,7 @@ func TestShippedConfigurationsSurviveBombs(t *testing.T) {
 	}
 }
 
-// bombOverGRPC sends the bombs in protobuf, four at once, by OTLP/gRPC.
+// bombOverGRPC sends the bombs in protobuf, four at once, over OTLP/gRPC.
 func bombOverGRPC(t *testing.T, c *harness.Collector, limit int, takesLogs bool) {
 	t.Helper()
 	send := c.CallLogs
@@ -190,7 +191,7 @@ func bombOverGRPC(t *testing.T, c *harness.Collector, limit int, takesLogs bool)
 	}
 }
 
-// exposureOf is a request with an exposure of a user, in protobuf.
+// exposureOf makes a protobuf request with an exposure of a user.
 func exposureOf(t *testing.T, user string) []byte {
 	t.Helper()
 	logs := plog.NewLogs()
@@ -214,7 +215,7 @@ func compressed(t *testing.T, raw []byte) []byte {
 	return out.Bytes()
 }
 
-// neighbor is an application whose exposure is taken, if need be when it tries again.
+// neighbor is an application whose exposure must be accepted, possibly after retries.
 func neighbor(t *testing.T, c *harness.Collector, user string) {
 	t.Helper()
 	body := fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"eventName":"$exposure","attributes":[{"key":"user_id","value":{"stringValue":"neighbor of %s"}},{"key":"flag_key","value":{"stringValue":"f"}},{"key":"variant","value":{"stringValue":"on"}}]}]}]}]}`, user)
@@ -224,8 +225,8 @@ func neighbor(t *testing.T, c *harness.Collector, user string) {
 	}, time.Minute, 100*time.Millisecond, "a neighbor of %s is served", user)
 }
 
-// startShipped starts the Collector with a configuration as it is, but for addresses and directories. It returns the size of
-// the largest body that the configuration takes.
+// startShipped starts the Collector with a configuration, changing only addresses and directories. It returns the size
+// of the largest body that the configuration accepts.
 func startShipped(t *testing.T, name, amplitude, gateway string) (c *harness.Collector, limit int) {
 	t.Helper()
 	path := filepath.Join(harness.Root(), filepath.FromSlash(name))
@@ -276,7 +277,7 @@ func startShipped(t *testing.T, name, amplitude, gateway string) (c *harness.Col
 	if content.Extensions["file_storage"] != nil {
 		sets = append(sets, "extensions::file_storage::directory: "+dir, "exporters::amplitude::dead_letter::path: "+filepath.Join(dir, "dead.jsonl"))
 	}
-	// Of the machine's memory a percentage says nothing here: it is that of the container.
+	// A percentage refers to the memory of the container, not of this machine.
 	if content.Processors["memory_limiter"]["limit_percentage"] != nil {
 		mib := deployment.Memory >> 20
 		for _, limiter := range []string{"processors", "extensions"} {
@@ -294,7 +295,7 @@ func startShipped(t *testing.T, name, amplitude, gateway string) (c *harness.Col
 	}), limit
 }
 
-// chartConfiguration writes the configuration that stands in the chart's values to a file of its own.
+// chartConfiguration writes the configuration in the chart's values to a separate file.
 func chartConfiguration(t *testing.T, values string) string {
 	t.Helper()
 	var content struct {
@@ -359,8 +360,8 @@ func TestReceiversAreBounded(t *testing.T) {
 	assert.Greater(t, checked, 20)
 }
 
-// TestSlowConnectionsHoldNobodyUp sits on the receiver with connections that never finish a request; others are served.
-func TestSlowConnectionsHoldNobodyUp(t *testing.T) {
+// TestSlowConnectionsDoNotBlock: connections that never finish a request do not keep others from being served.
+func TestSlowConnectionsDoNotBlock(t *testing.T) {
 	c, limit := startShipped(t, "config.example.yaml", "http://127.0.0.1:1", "")
 	for range 200 {
 		conn, err := net.Dial("tcp", c.OTLPHTTP)

@@ -15,7 +15,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
-// startSpanEvents runs examples/span-events.yaml as it is, on addresses of the test.
+// startSpanEvents runs examples/span-events.yaml on the test's addresses.
 func startSpanEvents(t *testing.T) *harness.Collector {
 	t.Helper()
 	addresses := harness.NewAddresses(t)
@@ -38,7 +38,7 @@ func TestSpanEventsOfEmitters(t *testing.T) {
 		file   string
 		events int
 	}{
-		{"hook-legacy.traces.001.json", 0}, // the old hooks name no user; what came of it shows in the next count
+		{"hook-legacy.traces.001.json", 0}, // the old hooks do not name a user; the next count shows the result
 		{"go.traces-hook.traces.001.pb", 4},
 		{"launchdarkly-otel.traces.001.json", 8},
 	} {

@@ -57,9 +57,9 @@ var senders = map[string]func(ctx context.Context, c *harness.Collector, logs pl
 
 var errComeAgain = errors.New("the sender is asked to come again")
 
-// TestStopWithSendersWaiting stops a Collector whose queue is full in three situations, with senders that wait for room in
-// it and would wait forever: the Collector ends, they are told to come again, and what was acknowledged is on disk, or in
-// the dead letter file.
+// TestStopWithSendersWaiting stops a Collector with a full queue in three situations, while senders wait for room and
+// would wait forever: the Collector ends, the senders are told to retry, and what was acknowledged is on disk or in the
+// dead letter file.
 func TestStopWithSendersWaiting(t *testing.T) {
 	for situation, c := range map[string]struct {
 		fault map[string]any
@@ -85,7 +85,7 @@ func TestStopWithSendersWaiting(t *testing.T) {
 					var applications sync.WaitGroup
 					for n := range 3 {
 						applications.Go(func() {
-							for i := 0; ctx.Err() == nil; i++ { // as applications do: again and again
+							for i := 0; ctx.Err() == nil; i++ { // as applications do: repeatedly
 								switch err := send(ctx, sender, exposures((n*1000+i)*5, 5)); {
 								case err == nil:
 									acknowledged.Add(5)

@@ -30,7 +30,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 )
 
-// writePEM writes a block to a file that only its owner reads.
+// writePEM writes a block to a file that only its owner can read.
 func writePEM(t *testing.T, path, kind string, der []byte) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
@@ -108,8 +108,8 @@ func newProxy(t *testing.T, user, password string) *proxy {
 	return p
 }
 
-// TestPrivateAuthorityAndProxy sends to an HTTPS sandbox: first without knowing its authority, then
-// with it, through a proxy that wants a password.
+// TestPrivateAuthorityAndProxy sends to an HTTPS sandbox: first without its authority, then with it, through a proxy
+// that requires a password.
 func TestPrivateAuthorityAndProxy(t *testing.T) {
 	const password = "proxy-PASSWORD-4711"
 	certificates := t.TempDir()
@@ -145,7 +145,7 @@ func TestPrivateAuthorityAndProxy(t *testing.T) {
 	assert.Positive(t, gate.tunnels.Load(), "through the proxy")
 	assert.Zero(t, gate.refused.Load())
 
-	// A proxy that goes away is an outage like any other, and its password is no part of the log.
+	// A proxy that becomes unavailable is an outage like any other, and its password is not in the log.
 	gate.CloseClientConnections()
 	gate.Close()
 	sender.SendLogs(t, exposures(10, 5))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# After installing or upgrading the package: a running Collector goes on with the new version, a new one waits for its key.
+# After installing or upgrading the package: a running Collector restarts with the new version, a new one waits for its key.
 set -e
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload

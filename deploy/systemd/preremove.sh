@@ -1,5 +1,5 @@
 #!/bin/sh
-# Before removing the package: Debian says "remove", RPM 0; an upgrade says "upgrade" or 1, and stops nothing.
+# Before removing the package: Debian passes "remove", RPM 0; for an upgrade ("upgrade" or 1), nothing is stopped.
 set -e
 case "$1" in
 remove | 0)

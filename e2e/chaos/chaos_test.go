@@ -26,7 +26,7 @@ const (
 	settleTimeout   = 3 * time.Minute
 )
 
-// number reads a whole number from the environment.
+// number reads an integer from the environment.
 func number(t *testing.T, name string, standard uint64) uint64 {
 	t.Helper()
 	text := os.Getenv(name)
@@ -38,7 +38,7 @@ func number(t *testing.T, name string, standard uint64) uint64 {
 	return n
 }
 
-// TestNothingIsLost lets applications send while a hand breaks everything around, and judges the outcome.
+// TestNothingIsLost: applications send while a hand breaks everything around them, and the outcome is judged.
 func TestNothingIsLost(t *testing.T) {
 	seconds := number(t, "CHAOS_SECONDS", shortSeconds)
 	seed := number(t, "CHAOS_SEED", rand.Uint64N(1_000_000))
@@ -95,12 +95,12 @@ func TestNothingIsLost(t *testing.T) {
 		h.longest.Round(time.Millisecond), h.longestWhat, settled.Round(time.Millisecond))
 }
 
-// freshEvents starts the Collector again, sends more, and checks that all of it flows and that every
-// component's counts say the same.
+// freshEvents restarts the Collector, sends more, and checks that all of it arrives and that the counts of all
+// components agree.
 func freshEvents(t *testing.T, w *world, people []*person) {
 	t.Helper()
 	w.sender.Stop(t)
-	w.env = append(w.env, "CHAOS_TIMEOUT=1m") // on a busy machine, too, nothing is sent twice
+	w.env = append(w.env, "CHAOS_TIMEOUT=1m") // nothing is sent twice even on a busy machine
 	w.revive(t)
 	before := w.stats(t).Verdicts
 

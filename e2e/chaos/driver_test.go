@@ -26,26 +26,26 @@ const (
 	senderTimeout = 2 * time.Second
 	resendPause   = 25 * time.Millisecond
 	batchRecords  = 12
-	// headroom keeps several changes in one batch, a millisecond apart, behind the clock of the Collector:
+	// headroom keeps several changes in one batch, a millisecond apart, from running ahead of the Collector's clock:
 	// docs/delivery.md, "A clock ahead of the Collector's".
 	headroom = time.Second
 )
 
-// exposure is one numbered exposure as an application meant it.
+// exposure is one numbered exposure as intended by an application.
 type exposure struct {
 	n      int
-	user   string // empty where the application knows the device alone
+	user   string // empty if the application only knows the device
 	device string // empty for none
-	// assigned: the flag was evaluated, which is an assignment of its own and sets the same property.
+	// assigned: the flag was evaluated, which is a separate assignment and sets the same property.
 	assigned bool
 	flag     string
 	variant  string // "off" takes the user out
 	at       time.Time
-	// acked is set when the Collector took it. Nobody else reads it before the driver has ended.
+	// acked is set when the Collector accepted it. Nobody else reads it before the driver has ended.
 	acked bool
 }
 
-// result is what exposures of one person have to have in common to be one event.
+// result is what exposures of one person must have in common to be one event.
 type result struct {
 	assigned                    bool
 	user, device, flag, variant string
@@ -56,44 +56,44 @@ func (e *exposure) result() result {
 	return result{e.assigned, e.user, e.device, e.flag, e.variant, e.at.Unix() / (24 * 60 * 60)}
 }
 
-// device is what applications run on. It belongs to whoever logged in on it last; to nobody, it is anonymous.
+// device is what applications run on. It belongs to the user who last logged in on it; before that, it is anonymous.
 type device struct {
 	id   string
 	last *person
 }
 
-// person is a user with all exposures in the order in which they happened, on one device or on another.
+// person is a user with all exposures in the order in which they happened, on any device.
 type person struct {
 	id      string
-	devices []*device // none of them is named where there are none
-	// wanders: logs in on a device of its own only in mid run, shares another with a neighbor, and has an application that
-	// knows no users.
+	devices []*device // empty if there are none
+	// wanders: logs in on its own device only during the run, shares another one with a neighbor, and has an application
+	// that does not know users.
 	wanders bool
-	// switches: one flag that goes back and forth, on a steady clock; otherwise each exposure has a
-	// flag of its own, and the clock jumps.
+	// switches: one flag that goes back and forth, with a steady clock; otherwise, each exposure has a different flag, and
+	// the clock jumps.
 	switches bool
 	skew     time.Duration
 	history  []*exposure
-	// told are the results of the flag that goes back and forth.
+	// told are the reported results of the flag that goes back and forth.
 	told map[result]bool
-	// variant is the present one of that flag, and changes how often it has changed.
+	// variant is the current one of that flag, changes how often it has changed.
 	variant string
 	changes int
 }
 
-// maxChanges is how often a property of one person changes in a run. Beyond thirty changes the Collector lets one a minute through,
-// and after a crash it takes one for each person.
+// maxChanges is how often a property of one person changes in a run. Beyond thirty changes, the Collector only sends
+// one per minute, and a crash uses up one for each person.
 const maxChanges = 12
 
-// driver is a fleet of applications that send one batch at a time and repeat it until it is taken.
+// driver is a fleet of applications that send one batch at a time and retry it until it is accepted.
 type driver struct {
 	url    string
 	client *http.Client
 	pace   time.Duration // between the batches of one worker
-	// records is how many exposures a batch has at most; mixed adds records that are not about a flag.
+	// records is the maximum number of exposures in a batch; mixed adds records that are not about a flag.
 	records int
 	mixed   bool
-	// remember bounds the history of each person, for runs that are too long to keep all of it; 0 keeps it.
+	// remember bounds the history of each person, for runs that are too long to keep all of it; 0 means no bound.
 	remember int
 	number   atomic.Int64
 	// events is how many events all exposures so far amount to.
@@ -117,7 +117,7 @@ func newDriver(address string, seed uint64, workers, peoplePerWorker int, pace t
 	for i := range workers * peoplePerWorker {
 		p := &person{id: fmt.Sprintf("person-%04d", i), told: map[result]bool{}, switches: r.IntN(2) == 0, skew: skews[r.IntN(len(skews))]}
 		if p.switches {
-			// From a clock ahead of the Collector's, a repeated batch cannot be told from a second change.
+			// If the clock is ahead of the Collector's, a repeated batch looks like a second change.
 			p.skew = min(p.skew, 0)
 		}
 		if r.IntN(2) == 0 {
@@ -131,7 +131,7 @@ func newDriver(address string, seed uint64, workers, peoplePerWorker int, pace t
 	return d
 }
 
-// shares makes two people who hand a device to each other. Its clock is that of both.
+// shares makes two people who share a device, and its clock.
 func (p *person) shares(with *person) {
 	kiosk := &device{id: "kiosk-" + p.id}
 	with.skew, with.told = p.skew, p.told
@@ -142,7 +142,7 @@ func (p *person) shares(with *person) {
 	}
 }
 
-// run lets all workers send until ctx ends; each then finishes what it has begun. hurry bounds that.
+// run makes all workers send until ctx ends; each then finishes what it has begun. hurry bounds that.
 func (d *driver) run(ctx, hurry context.Context, seed uint64, workers int) {
 	each := len(d.people) / workers
 	for w := range workers {
@@ -165,19 +165,19 @@ func (d *driver) run(ctx, hurry context.Context, seed uint64, workers int) {
 	}
 }
 
-// step sends one batch, and now and then the same batch again, as an application's own retry would.
+// step sends one batch, and now and then the same batch again, like an application's retry.
 func (d *driver) step(ctx context.Context, r *rand.Rand, people []*person) bool {
 	var batch []*exposure
 	size := 1 + r.IntN(d.records)
 	for range size {
-		p := people[r.IntN(len(people))] // somebody may change more than once in one batch
+		p := people[r.IntN(len(people))] // a person may change more than once in one batch
 		batch = append(batch, d.next(r, p))
 		d.happen(p, batch[len(batch)-1])
 	}
 	return d.report(ctx, batch, r.IntN(20) == 0)
 }
 
-// report sends a batch, and again if the application thinks that it has to.
+// report sends a batch, and resends it if the application thinks that it has to.
 func (d *driver) report(ctx context.Context, batch []*exposure, again bool) bool {
 	logs := plog.NewLogs()
 	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
@@ -228,7 +228,7 @@ func (d *driver) report(ctx context.Context, batch []*exposure, again bool) bool
 	return true
 }
 
-// reportPresent lets applications report the present state of some holders again.
+// reportPresent makes applications report the current state of some holders again.
 func (d *driver) reportPresent(ctx context.Context, some func(holder) bool) bool {
 	held, whose := truth(d.people), whoseAre(d.people)
 	keys := slices.SortedFunc(maps.Keys(held), func(a, b heldProperty) int { return held[a].n - held[b].n })
@@ -263,7 +263,7 @@ func (d *driver) happen(p *person, e *exposure) {
 	}
 }
 
-// next makes what happens to a person next.
+// next makes the next exposure of a person.
 func (d *driver) next(r *rand.Rand, p *person) *exposure {
 	if p.variant == "" || (p.changes < maxChanges && r.IntN(4) == 0) {
 		p.variant = []string{"control", "treatment", "off"}[r.IntN(3)]
@@ -277,7 +277,7 @@ func (d *driver) next(r *rand.Rand, p *person) *exposure {
 	e.assigned = p.switches && r.IntN(4) == 0
 	if !p.switches {
 		e.flag, e.variant = fmt.Sprintf("flag-%d", e.n), "treatment"
-		// A clock that jumps, within the day that Amplitude and the Collector take for granted.
+		// A clock that jumps, within the day that Amplitude and the Collector tolerate.
 		e.at = e.at.Add(time.Duration(r.IntN(7200)-3600) * time.Second)
 	}
 	return e
@@ -292,7 +292,7 @@ func (d *driver) date(p *person, e *exposure) {
 	e.at = e.at.Truncate(time.Millisecond).Add(time.Millisecond) // nobody changes twice in a millisecond
 }
 
-// chooseDevice says where an exposure happens, and whether the application there knows who it is.
+// chooseDevice decides where an exposure happens, and whether the application there knows the user.
 func (p *person) chooseDevice(r *rand.Rand, e *exposure) {
 	const logIn, knowsNoUsers = 12, 4 // one time in so many
 	where := p.devices[r.IntN(len(p.devices))]
@@ -307,14 +307,14 @@ func (p *person) chooseDevice(r *rand.Rand, e *exposure) {
 	case where.last == nil && !shared && r.IntN(logIn) > 0:
 		e.user = ""
 		if r.IntN(2) == 0 {
-			e.flag = "welcome" // what only those see who are not logged in
+			e.flag = "welcome" // only for those who are not logged in
 		}
 	default:
 		where.last = p
 	}
 }
 
-// deliver posts until the Collector takes the batch.
+// deliver posts until the Collector accepts the batch.
 func (d *driver) deliver(ctx context.Context, body []byte) bool {
 	for {
 		status, err := d.post(ctx, body)

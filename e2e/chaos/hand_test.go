@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recoveryTimeout bounds how long nothing may arrive after a fault has ended. The machine may be slow.
+// recoveryTimeout bounds how long nothing may arrive after a fault. The machine may be slow.
 const recoveryTimeout = 90 * time.Second
 
 // hand is the fault injector. It causes one fault after the other, in an order that depends only on its seed, and waits
@@ -26,19 +26,19 @@ type hand struct {
 	// log has a line for each fault, and counts their number by name.
 	log    []string
 	counts map[string]int
-	// longest is how long it took at most until events arrived again after a fault, and longestWhat which one it was.
+	// longest is the longest time until events arrived again after a fault, longestWhat the name of that fault.
 	longest     time.Duration
 	longestWhat string
-	// spell is how long a fault lasts that comes as spells of bad weather do, a minute at most.
+	// spell is how long a temporary fault lasts, at most a minute.
 	spell time.Duration
-	// advanced is by how much the clock of the local Amplitude was set ahead.
+	// advanced is how far the clock of the local Amplitude was moved ahead.
 	advanced time.Duration
 }
 
 // fault is one kind of fault. It begins, lasts, and is over when do returns.
 type fault struct {
 	name string
-	// long faults take more than a short run has.
+	// long faults take longer than a short run.
 	long bool
 	do   func(t *testing.T, h *hand)
 }
@@ -75,7 +75,7 @@ func faults() []fault {
 			})
 		}},
 		{name: "refused events, replay, kill -9", do: func(t *testing.T, h *hand) {
-			// One has new events all the time, the other may be anybody.
+			// One user has new events all the time, the other may be anyone.
 			people := h.driver.people
 			other, one := people[h.random.IntN(len(people))], people[h.random.IntN(len(people))]
 			for one.switches {
@@ -92,7 +92,7 @@ func faults() []fault {
 				h.world.sender.Kill()
 				h.world.revive(t)
 			}
-			_ = replay.Wait() // what it left is sent by the next one
+			_ = replay.Wait() // the next one sends what it left
 		}},
 		{name: "black hole", do: func(_ *testing.T, h *hand) {
 			h.world.link.swallow()
@@ -113,12 +113,12 @@ func faults() []fault {
 			h.world.redis.Revive()
 		}},
 		{name: "stop and start", do: func(t *testing.T, h *hand) {
-			h.linger(1000) // a Collector says that it is ready before it listens to the signal
+			h.linger(1000) // a Collector reports that it is ready before it handles the signal
 			h.world.sender.Stop(t)
 			h.world.revive(t)
 		}},
 		{name: "413", do: func(t *testing.T, h *hand) {
-			// A limit that each event alone respects.
+			// A limit that single events do not exceed.
 			h.world.control(t, http.MethodPut, "config", map[string]any{"v2": map[string]any{"max_bytes": 2500}})
 			h.linger(700)
 			h.world.control(t, http.MethodPut, "config", map[string]any{"v2": map[string]any{"max_bytes": 1 << 20}})
@@ -178,7 +178,7 @@ func faults() []fault {
 		}},
 		{name: "429 for the project, kill -9", do: func(t *testing.T, h *hand) {
 			h.script(t, 1, map[string]any{"action": "status", "code": 429})
-			h.world.sender.Kill() // or it would rest for a minute, as Amplitude asks
+			h.world.sender.Kill() // otherwise it would pause for a minute, as Amplitude asks
 			h.world.revive(t)
 		}},
 		{name: "429 for some users", long: true, do: func(t *testing.T, h *hand) {
@@ -191,7 +191,7 @@ func faults() []fault {
 	}
 }
 
-// refused is a fault: Amplitude takes no event of a user, for good.
+// refused is a fault: Amplitude permanently refuses the events of a user.
 func refused(user string) map[string]any {
 	return map[string]any{
 		"action": "unindexed_400", "text": "the event is refused", "times": -1, "match": map[string]any{"contains": `"` + user + `"`},
@@ -203,7 +203,7 @@ func (h *hand) linger(ms int) {
 	<-time.After(time.Duration(ms/4+h.random.IntN(ms)) * time.Millisecond)
 }
 
-// script makes the next requests go wrong and waits until they have.
+// script makes the next requests fail and waits until they have.
 func (h *hand) script(t *testing.T, times int, f map[string]any) {
 	t.Helper()
 	f["times"] = times
@@ -217,7 +217,7 @@ func (h *hand) script(t *testing.T, times int, f map[string]any) {
 	}, recoveryTimeout, 5*time.Millisecond, "%d requests meet %v", times, f)
 }
 
-// during lets all requests that a fault matches go wrong while something is done.
+// during makes all requests that match a fault fail while do runs.
 func (h *hand) during(t *testing.T, f map[string]any, do func()) {
 	t.Helper()
 	f["times"] = -1
@@ -226,7 +226,7 @@ func (h *hand) during(t *testing.T, f map[string]any, do func()) {
 	h.world.control(t, http.MethodDelete, "faults", nil)
 }
 
-// fillQueue waits, with the wire cut, until the Collector takes nothing more.
+// fillQueue waits, with the wire cut, until the Collector accepts nothing more.
 func (h *hand) fillQueue(t *testing.T) {
 	t.Helper()
 	failed := h.driver.failed.Load()
@@ -234,10 +234,11 @@ func (h *hand) fillQueue(t *testing.T) {
 		"a full queue makes senders wait")
 }
 
-// work causes faults until end, each kind once before any kind again. A short run takes no long ones, and the worst first.
+// work causes faults until end, each kind once before any is repeated. A short run leaves out the long ones and begins
+// with the worst.
 func (h *hand) work(t *testing.T, end time.Time, short bool) {
 	t.Helper()
-	const essential = 10 // so that a short run meets the worst
+	const essential = 10 // so that a short run includes the worst
 	all := faults()
 	var deck []fault
 	for done := 0; time.Now().Before(end) || done == 0 || short && done < essential; done++ {

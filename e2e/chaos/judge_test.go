@@ -38,7 +38,7 @@ func (f *findings) none(t *testing.T) {
 	}
 }
 
-// obligation is one event that has to be stored: an exposure and its repeats of the day.
+// obligation is one event that must be stored: an exposure and its repeats on the same day.
 type obligation struct {
 	person *person
 	first  *exposure
@@ -46,7 +46,7 @@ type obligation struct {
 	stored int
 }
 
-// obligations are the events that the exposures of these people amount to, by exposure number.
+// obligations returns the events that result from the exposures of these people, by exposure number.
 func obligations(people []*person) (all []*obligation, byNumber map[int]*obligation) {
 	byNumber, of := map[int]*obligation{}, map[result]*obligation{}
 	for _, p := range people {
@@ -64,7 +64,7 @@ func obligations(people []*person) (all []*obligation, byNumber map[int]*obligat
 	return all, byNumber
 }
 
-// whoseAre tells, by exposure number, whom each happened to.
+// whoseAre returns the person of each exposure, by its number.
 func whoseAre(people []*person) map[int]*person {
 	whose := map[int]*person{}
 	for _, p := range people {
@@ -75,7 +75,7 @@ func whoseAre(people []*person) map[int]*person {
 	return whose
 }
 
-// is reports whether an event says what happened.
+// is reports whether an event matches what happened.
 func (e *exposure) is(stored *storedEvent) bool {
 	if e.assigned {
 		return stored.Type == "[Experiment] Assignment" && stored.Properties["[Experiment] "+e.flag+".variant"] == e.variant
@@ -84,8 +84,8 @@ func (e *exposure) is(stored *storedEvent) bool {
 }
 
 // judge is the oracle: it compares what these people were exposed to, and which of it the Collector acknowledged, with
-// the events that the local Amplitude has stored. It returns what is wrong and how many events the exposures
-// amount to.
+// the events that the local Amplitude has stored. It returns what is wrong and how many events result from the
+// exposures.
 func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 	t.Helper()
 	letters := deadLettersOf(t, w)
@@ -112,7 +112,7 @@ func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 		}
 		seen[e.number()] = true
 		if letters.numbers[e.number()] {
-			continue // a replay comes late
+			continue // a replay is late
 		}
 		// Numbers grow with what happens to a user, and on a device.
 		for _, id := range []string{e.UserID, e.DeviceID} {
@@ -130,7 +130,7 @@ func judge(t *testing.T, w *world, people []*person) (*findings, int) {
 	return &f, len(all)
 }
 
-// holder has a user property: a user, or a device that was never one's.
+// holder has a user property: a user, or a device that never had a user.
 type holder struct{ user, device string }
 
 type heldProperty struct {
@@ -138,8 +138,8 @@ type heldProperty struct {
 	flag   string
 }
 
-// truth is what Amplitude has to hold of these people at the end: of each holder, for each flag, the exposure that happened last.
-// A device without a user is its last user's, or else a holder itself, until its first user comes.
+// truth returns what Amplitude must have about these people in the end: for each holder and flag, the last exposure. A
+// device without a user belongs to its last user, or else is itself a holder until its first user appears.
 func truth(people []*person) map[heldProperty]*exposure {
 	var all []*exposure
 	for _, p := range people {
@@ -156,7 +156,7 @@ func truth(people []*person) map[heldProperty]*exposure {
 			if _, taken := last[e.device]; !taken {
 				for k, was := range held {
 					if k.holder == anonymous {
-						delete(held, k) // nobody has them anymore, or a new user
+						delete(held, k) // they belong to nobody anymore, or to a new user
 						if !known[e.user] {
 							held[heldProperty{who, k.flag}] = was
 						}
@@ -171,7 +171,7 @@ func truth(people []*person) map[heldProperty]*exposure {
 	return held
 }
 
-// wrongProperties compares what Amplitude holds at the end with what it has to. some chooses holders.
+// wrongProperties compares what Amplitude has in the end with what it should. some selects holders.
 func wrongProperties(t *testing.T, w *world, people []*person, some func(holder) bool) (wrong []string) {
 	t.Helper()
 	found := map[holder]map[string]any{}
@@ -192,9 +192,9 @@ func wrongProperties(t *testing.T, w *world, people []*person, some func(holder)
 
 func everybody(holder) bool { return true }
 
-// steady are the holders whose properties have to be right without another report of theirs: all but those with dead letters, and
-// those with applications that know no users. Who a device belongs to is known again after a kill only when the event that says so
-// is delivered.
+// steady returns the holders whose properties must be right without another report: all except those with dead letters,
+// and those with applications that do not know users. After a kill, the user of a device is only known once the event
+// that names both is delivered.
 func steady(people []*person, letters *deadLetters) func(holder) bool {
 	wanders := map[string]bool{}
 	for _, p := range people {
@@ -203,7 +203,7 @@ func steady(people []*person, letters *deadLetters) func(holder) bool {
 	return func(who holder) bool { return who.user != "" && !wanders[who.user] && !letters.users[who.user] }
 }
 
-// deadLetters are what was dead-lettered: how much, $identify included, the numbers of exposures, and the users.
+// deadLetters describes what was dead-lettered: how much, including $identify, the numbers of exposures, and the users.
 type deadLetters struct {
 	count   int
 	numbers map[int]bool

@@ -13,15 +13,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// link is a wire between a Collector and its far side, which can be cut, go dead without a word, or become slow.
+// link is a wire between a Collector and its far side, which can be cut, silently go dead, or become slow.
 type link struct {
 	address, target string
 
 	mu       sync.Mutex
 	listener net.Listener
-	// open are the connections; of those that are true nothing arrives anymore.
+	// open are the connections; true means that nothing arrives from them anymore.
 	open map[net.Conn]bool
-	// uplink is how many bytes a second reach the far side; 0 is no limit.
+	// uplink is how many bytes per second reach the far side; 0 means no limit.
 	uplink int
 }
 
@@ -33,7 +33,7 @@ func newLink(t *testing.T, target string) *link {
 	return l
 }
 
-// repair lets connections through again.
+// repair allows connections again.
 func (l *link) repair(t *testing.T) {
 	t.Helper()
 	listener, err := net.Listen("tcp", l.address)
@@ -83,7 +83,7 @@ func (l *link) serve(listener net.Listener) {
 	}
 }
 
-// swallow lets nothing more arrive over the connections of now, and neither end learn of it. Later ones are not concerned.
+// swallow silently drops everything on the current connections. Later ones are not affected.
 func (l *link) swallow() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,7 +92,7 @@ func (l *link) swallow() {
 	}
 }
 
-// slow bounds what reaches the far side; 0 is no limit.
+// slow bounds what reaches the far side; 0 means no limit.
 func (l *link) slow(bytesPerSecond int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -106,7 +106,7 @@ type way struct {
 	up   bool
 }
 
-// Write hands on what arrives, in its time.
+// Write hands on what arrives, at the limited rate.
 func (w way) Write(p []byte) (int, error) {
 	const step = 1 << 10
 	for written := 0; written < len(p); {

@@ -25,7 +25,7 @@ const (
 	soakWorkers = 4
 	soakPeople  = 250 // of each worker
 	soakSamples = 60
-	// A process that is warm may still breathe this much.
+	// A warm process may still vary by this much.
 	soakMegabytes   = 48
 	soakDescriptors = 16
 	soakThreads     = 16
@@ -33,7 +33,7 @@ const (
 	soakSeed        = 1
 )
 
-// sample is how the Collector is at one moment.
+// sample is the state of the Collector at one moment.
 type sample struct {
 	at time.Duration
 	// resident and heap are in megabytes.
@@ -42,7 +42,7 @@ type sample struct {
 	queue                                float64
 }
 
-// TestSoak sends 80 % of what the Collector can take, for a while, and watches that nothing grows.
+// TestSoak sends 80 % of what the Collector can handle for a while, and checks that nothing grows.
 func TestSoak(t *testing.T) {
 	minutes := number(t, "SOAK_MINUTES", 0)
 	length, warm := time.Duration(minutes)*time.Minute, 10*time.Second
@@ -51,7 +51,7 @@ func TestSoak(t *testing.T) {
 	}
 	w := newWorld(t, "CHAOS_QUEUE=50000", "CHAOS_EVENTS=100000")
 
-	// How much it can take is measured in a closed loop.
+	// Its capacity is measured in a closed loop.
 	d := soakDriver(t, w, soakSeed+1, time.Millisecond)
 	begin := time.Now()
 	d.soak(t, warm, nil)
@@ -84,7 +84,7 @@ func TestSoak(t *testing.T) {
 		found, _ := judge(t, w, people)
 		found.none(t)
 	}
-	// Half an hour is more than anybody keeps: there the number of events and the last state of each user are judged.
+	// Half an hour is more than can be kept, so only the number of events and the last state of each user are judged.
 	assert.Empty(t, wrongProperties(t, w, people, everybody))
 	assert.Equal(t, events+w.markers, w.stats(t).Verdicts["stored"], "events stored")
 	assert.Zero(t, deadLettersOf(t, w).count)
@@ -121,7 +121,7 @@ func soakDriver(t *testing.T, w *world, seed uint64, pace time.Duration) *driver
 	return d
 }
 
-// soak lets the driver send for a while, and looks now and then.
+// soak makes the driver send for a while, and takes samples.
 func (d *driver) soak(t *testing.T, length time.Duration, look func()) {
 	t.Helper()
 	sending, stop := context.WithTimeout(t.Context(), length)
@@ -141,7 +141,7 @@ func (d *driver) soak(t *testing.T, length time.Duration, look func()) {
 	d.wait(t)
 }
 
-// goroutines ends the Collector with the signal at which Go writes down all goroutines, and counts them.
+// goroutines ends the Collector with the signal that makes Go dump all goroutines, and counts them.
 func goroutines(t *testing.T, w *world) int {
 	t.Helper()
 	require.NoError(t, syscall.Kill(w.sender.PID(), syscall.SIGQUIT))
@@ -164,7 +164,7 @@ func soakReport(samples []sample, begin time.Time, length time.Duration, capacit
 	return b.String() + "\n![Memory, file descriptors, threads and goroutines over time](soak.svg)\n"
 }
 
-// machine names what the test ran on, as far as the system tells.
+// machine describes what the test ran on, as far as the system reveals it.
 func machine() string {
 	name := fmt.Sprintf("%d CPUs, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -181,8 +181,8 @@ func machine() string {
 	return name
 }
 
-// soakChart draws what has to be flat over time. Goroutines are counted after the warm-up and at the
-// end only: to count them ends the process.
+// soakChart draws what should be flat over time. Goroutines are only counted after the warm-up and at the end, because
+// counting them ends the process.
 func soakChart(samples []sample, fresh, final int) string {
 	const width, height, left, top = 720, 260, 50, 24
 	most := 1

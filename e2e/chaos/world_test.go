@@ -36,17 +36,17 @@ type world struct {
 	redis  *redistest.Server
 	dir    string
 	env    []string
-	// replay is where dead letters are sent again: a pipeline that trusts them.
+	// replay is where dead letters are replayed: a pipeline that accepts shaped events.
 	replay string
-	// markers counts the events that only say how far the Collector is.
+	// markers counts the events that only show how far the Collector is.
 	markers int
 }
 
 const markerUser = "marker-"
 
-// drained waits until everything that the Collector acknowledged before has been delivered, $identify included, which are not
-// stored: batches are delivered one after the other, so that nothing is left when the second of two events, the one sent
-// after the other was stored, is there. The slow lane is apart.
+// drained waits until everything acknowledged so far has been delivered, including $identify, which are not stored.
+// Batches are delivered one after the other, so two events are sent, the second once the first is stored; when it
+// arrives, nothing is left. The slow lane is separate.
 func (w *world) drained(t *testing.T) {
 	t.Helper()
 	for range 2 {
@@ -93,7 +93,7 @@ func (w *world) awaitDeadLetter(t *testing.T, user string) {
 	}, recoveryTimeout, 10*time.Millisecond, "what Amplitude refuses for good is dead-lettered")
 }
 
-// startReplay sends the dead letters again, those that were not handled before.
+// startReplay replays the dead letters that were not handled before.
 func (w *world) startReplay(t *testing.T) *exec.Cmd {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), harness.Binary(t, "otelcol-amplitude-replay"), "-file", w.deadLetters(),
@@ -104,7 +104,7 @@ func (w *world) startReplay(t *testing.T) *exec.Cmd {
 	return command
 }
 
-// replayAll sends the dead letters again until all are handled.
+// replayAll replays the dead letters until all are handled.
 func (w *world) replayAll(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat(w.deadLetters()); err != nil {
@@ -120,7 +120,7 @@ func (w *world) replayAll(t *testing.T) {
 	t.Logf("the last replay:\n%s", said)
 }
 
-// revive starts the Collector again, where it was, with what it left on its disk.
+// revive restarts the Collector at the same address, with what it left on disk.
 func (w *world) revive(t *testing.T) {
 	t.Helper()
 	w.sender = harness.Start(t, "testdata/sender.yaml", harness.Options{Addresses: w.sender.Addresses, Dir: w.dir, Env: w.env})
@@ -152,7 +152,7 @@ func (w *world) read(t *testing.T, path string, into any) {
 	require.NoError(t, json.NewDecoder(response.Body).Decode(into), path)
 }
 
-// farStats counts what the far side did since its start.
+// farStats returns the counts of the far side since its start.
 type farStats struct {
 	Verdicts map[string]int `json:"verdicts"`
 	Status   map[string]int `json:"status"`
@@ -166,7 +166,7 @@ func (w *world) stats(t *testing.T) farStats {
 	return s
 }
 
-// awaitProgress waits until the far side stores something that it has not stored before, and returns how long that took.
+// awaitProgress waits until the far side stores something new, and returns how long that took.
 func (w *world) awaitProgress(t *testing.T, timeout time.Duration) time.Duration {
 	t.Helper()
 	begin, before := time.Now(), w.stats(t).Verdicts["stored"]
@@ -198,7 +198,7 @@ func (e *storedEvent) variant() string {
 	return "off"
 }
 
-// stored returns everything that the far side keeps, in order of arrival.
+// stored returns everything that the far side has, in order of arrival.
 func (w *world) stored(t *testing.T) []storedEvent {
 	t.Helper()
 	var page struct {

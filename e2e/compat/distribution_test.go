@@ -23,9 +23,9 @@ import (
 
 // core is a version of the Collector, as a module file requires it.
 type core struct {
-	// stable and beta are the versions of the core's modules (v1 and v0), contrib that of the contributors'.
+	// stable and beta are the versions of the core's modules (v1 and v0), contrib that of the contrib modules.
 	stable, beta, contrib string
-	// language is the version of Go that the module file asks for.
+	// language is the Go version that the module file requires.
 	language string
 }
 
@@ -70,8 +70,8 @@ func (c core) manifest() string {
 	}, "")
 }
 
-// build makes the distribution with the builder of the same version, the oldest with its own version of Go, and returns its
-// name in bin/.
+// build makes the distribution with the builder of the same version (and, for the oldest, its Go version), and returns
+// its name in bin/.
 func (c core) build(t *testing.T, oldest bool) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -89,7 +89,7 @@ func (c core) build(t *testing.T, oldest bool) string {
 	require.NoError(t, os.MkdirAll(filepath.Join(harness.Root(), "bin"), 0o750))
 	content, err := os.ReadFile(filepath.Join(folder, "build", "distribution"))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(harness.Root(), "bin", name), content, 0o750)) //nolint:gosec // it is a program
+	require.NoError(t, os.WriteFile(filepath.Join(harness.Root(), "bin", name), content, 0o750)) //nolint:gosec // executable
 	return name
 }
 
@@ -133,7 +133,7 @@ func TestDistribution(t *testing.T) {
 			assert.InDelta(t, 1, duplicates(), 0)
 			collector.Stop(t)
 
-			// After a restart the repeat is known, and the sandbox is empty.
+			// After a restart, the repeat is known and the sandbox is empty.
 			collector = harness.Start(t, config, options)
 			collector.SendLogs(t, exposures("user-2", "user-3"))
 			events = collector.WaitForEvents(t, 1)

@@ -23,7 +23,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
-// numbered is the last commit whose insert_ids had a transition number, and whose memory was of what the queue took.
+// numbered is the last commit whose insert_ids had a transition number, and which remembered what the queue accepted.
 const numbered = "3a5fc62"
 
 // buildNumbered builds the Collector of that commit into bin/ and returns its name there.
@@ -42,7 +42,7 @@ func buildNumbered(t *testing.T) string {
 	return name
 }
 
-// met are exposures of the users from one to another, in the order in which they met the variants.
+// met returns exposures for a range of users, in the order in which they saw the variants.
 func met(begin time.Time, from, to int, variants ...string) plog.Logs {
 	logs := plog.NewLogs()
 	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
@@ -60,13 +60,14 @@ func met(begin time.Time, from, to int, variants ...string) plog.Logs {
 }
 
 const (
-	// current is the program of this version.
+	// current is the Collector of this version.
 	current = "otelcol-amplitude"
 	// away is where nothing listens.
 	away = "127.0.0.1:1"
 )
 
-// startFar starts a local Amplitude. What it returns beside it runs programs, one after the other, on the same folder and Redis.
+// startFar starts a local Amplitude. The function that it returns runs Collectors, one after the other, with the same
+// folder and Redis.
 func startFar(t *testing.T) (far *harness.Collector, run func(program, target string) *harness.Collector) {
 	t.Helper()
 	far = harness.Start(t, filepath.Join(harness.Root(), "e2e", "chaos", "testdata", "far.yaml"), harness.Options{})
@@ -78,8 +79,8 @@ func startFar(t *testing.T) (far *harness.Collector, run func(program, target st
 	}
 }
 
-// TestUpgradeInTheMiddleOfADay: storage, Redis and a queue that waits go from the version with numbers to this one and back, and
-// nothing is stored twice, lost, or left with a wrong property.
+// TestUpgradeInTheMiddleOfADay: storage, Redis and a filled queue go from the version with numbers to this one and
+// back. Nothing is stored twice or lost, and no property is wrong.
 func TestUpgradeInTheMiddleOfADay(t *testing.T) {
 	before := buildNumbered(t)
 	far, run := startFar(t)
@@ -100,7 +101,7 @@ func TestUpgradeInTheMiddleOfADay(t *testing.T) {
 	for _, program := range []string{current, before, current} {
 		c = run(program, far.Sandbox)
 		far.WaitForEvents(t, all)
-		c.SendLogs(t, met(now(), 0, 120, "a")) // the next report of each, as it is
+		c.SendLogs(t, met(now(), 0, 120, "a")) // the next report of each, unchanged
 		c.Drained(t)
 		c.Stop(t)
 		assert.Len(t, far.Events(t), all, "%s stores nothing twice", program)
@@ -111,8 +112,8 @@ func TestUpgradeInTheMiddleOfADay(t *testing.T) {
 	}
 }
 
-// TestUpgradeWithAFullQueue: what fills the queue of one version is sent by the other, in its order, whichever of the two wrote it,
-// and though the one that did not write it failed to send it first.
+// TestUpgradeWithAFullQueue: either version sends, in order, what the other one left in its queue, even after first
+// failing to send it.
 func TestUpgradeWithAFullQueue(t *testing.T) {
 	before := buildNumbered(t)
 	far, run := startFar(t)
@@ -132,8 +133,8 @@ func TestUpgradeWithAFullQueue(t *testing.T) {
 	users := 0
 	for _, c := range []struct{ writes, tries, sends string }{
 		{before, current, current}, // an upgrade
-		{before, current, before},  // one that is rolled back
-		{current, before, before},  // a roll-back of what this version wrote
+		{before, current, before},  // an upgrade that is rolled back
+		{current, before, before},  // a rollback with a queue that this version wrote
 		{current, before, current},
 	} {
 		// A batch that fails repeatedly may be set aside.
@@ -141,7 +142,7 @@ func TestUpgradeWithAFullQueue(t *testing.T) {
 			return int(of.Metric(t, "otelcol_exporter_queue_size") + of.Metric(t, "otelcol_exporter_amplitude_slow_lane_events"))
 		}
 		writer := run(c.writes, away)
-		// A person may need a change of the property beside each event.
+		// A person may need a change of the property in addition to each event.
 		for size(writer) <= full-4*each {
 			writer.SendLogs(t, met(begin, users, users+each, "a", "b"))
 			users += each

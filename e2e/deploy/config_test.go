@@ -36,7 +36,7 @@ func read(t *testing.T, path string, into any) {
 	require.NoError(t, yaml.Unmarshal(content, into), path)
 }
 
-// extract writes the configuration that stands in a chart's values to a file of its own.
+// extract writes the configuration in a chart's values to a separate file.
 func extract(t *testing.T, values string) string {
 	t.Helper()
 	var content struct {
@@ -51,7 +51,7 @@ func extract(t *testing.T, values string) string {
 	return path
 }
 
-// fromCompose returns the arguments that compose.yaml gives to the Collector, with the image's files in their place.
+// fromCompose returns the Collector's arguments in compose.yaml, with the paths of the image's files replaced.
 func fromCompose(t *testing.T) []string {
 	t.Helper()
 	var compose struct {
@@ -83,7 +83,7 @@ func TestConfigurationsAreValid(t *testing.T) {
 			"--config", in("systemd", "config.yaml"), "--config", "yaml:exporters::amplitude::api_key: ${file:" + key + "}",
 		}},
 		{"chart", "helm/values.yaml", []string{"--config", values}},
-		// The Collector merges configurations as Helm merges values.
+		// The Collector merges configurations like Helm merges values.
 		{"chart with replicas", "helm/values-replicas.yaml", []string{"--config", values, "--config", extract(t, in("helm", "values-replicas.yaml"))}},
 		{"chart of gateways", "helm/values-gateway.yaml", []string{"--config", values, "--config", extract(t, in("helm", "values-gateway.yaml"))}},
 		{"chart of edges", "helm/values-edge.yaml", []string{"--config", extract(t, in("helm", "values-edge.yaml"))}},
@@ -103,7 +103,7 @@ func TestConfigurationsAreValid(t *testing.T) {
 		require.Error(t, err)
 		assert.Contains(t, string(out), "api_key")
 	})
-	// Whatever configures our exporter is one of the cases.
+	// Every file that configures our exporter is one of the cases.
 	require.NoError(t, filepath.WalkDir(in(), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".yaml" {
 			return err
@@ -124,7 +124,7 @@ func TestConfigurationsAreValid(t *testing.T) {
 	}))
 }
 
-// TestAcknowledgedIsOnDisk: every configuration with a storage that we ship for production waits for the disk, as
+// TestAcknowledgedIsOnDisk: every shipped configuration with a storage for production waits for the disk, as
 // docs/operations.md says.
 func TestAcknowledgedIsOnDisk(t *testing.T) {
 	for _, file := range []string{in("docker", "config.yaml"), in("systemd", "config.yaml"), extract(t, in("helm", "values.yaml"))} {
@@ -183,7 +183,7 @@ func TestTiersOfTheChart(t *testing.T) {
 	assert.InDelta(t, 1, outcome(gateway, "duplicate"), 0, "and drops the repeat")
 }
 
-// TestHealthcheck runs the image's HEALTHCHECK against a Collector that is there, and one that is gone.
+// TestHealthcheck runs the image's HEALTHCHECK against a running Collector and a stopped one.
 func TestHealthcheck(t *testing.T) {
 	healthcheck := filepath.Join(t.TempDir(), "healthcheck")
 	build := exec.Command("go", "build", "-o", healthcheck, "./deploy/docker/healthcheck")

@@ -25,8 +25,8 @@ var (
 	stage  = regexp.MustCompile(`(?m) AS (\S+)$`)
 )
 
-// TestActionsArePinned: an action is named by commit, since a tag can be moved, and by version, for the reader. A
-// workflow starts with no permissions, and does not leave its token behind.
+// TestActionsArePinned: an action is named by commit, because a tag can be moved, and by version, for readers. A
+// workflow starts without permissions, and does not persist its token.
 func TestActionsArePinned(t *testing.T) {
 	workflows, err := filepath.Glob(filepath.Join(harness.Root(), ".github", "workflows", "*.yml"))
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func TestActionsArePinned(t *testing.T) {
 	}
 }
 
-// TestImagesArePinned: what an image is built from is named by digest, and the same in workflows and Dockerfile.
+// TestImagesArePinned: base images are named by digest, and are the same in workflows and Dockerfile.
 func TestImagesArePinned(t *testing.T) {
 	dockerfile, err := os.ReadFile(in("docker", "Dockerfile"))
 	require.NoError(t, err)

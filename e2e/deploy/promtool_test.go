@@ -19,7 +19,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/tools/operations"
 )
 
-// promtool runs promtool and returns what it wrote.
+// promtool runs promtool and returns its output.
 func promtool(t *testing.T, input []byte, arguments ...string) (string, error) {
 	t.Helper()
 	binary, err := exec.LookPath("promtool")
@@ -39,7 +39,7 @@ func TestAlertsFireAndStaySilent(t *testing.T) {
 	out, err := promtool(t, nil, "test", "rules", in("prometheus", "alerts_test.yaml"))
 	require.NoError(t, err, out)
 
-	// Each alert fires in one of the tests. The test of a healthy Collector feeds every metric that alerts look at.
+	// Each alert fires in one of the tests. The test of a healthy Collector has every metric that alerts use.
 	var tests struct {
 		Tests []struct {
 			Name        string
@@ -75,7 +75,8 @@ func TestAlertsFireAndStaySilent(t *testing.T) {
 	}
 }
 
-// TestDashboardQueriesAreValid gives the dashboard's queries to promtool, as rules, with Grafana's variables filled in.
+// TestDashboardQueriesAreValid checks the dashboard's queries with promtool, as rules, with Grafana's variables filled
+// in.
 func TestDashboardQueriesAreValid(t *testing.T) {
 	content, err := os.ReadFile(in("grafana", "amplitude-experiment.json"))
 	require.NoError(t, err)
@@ -86,7 +87,7 @@ func TestDashboardQueriesAreValid(t *testing.T) {
 	type rule struct {
 		Record string            `yaml:"record"`
 		Expr   string            `yaml:"expr"`
-		Labels map[string]string `yaml:"labels"` // promtool wants no two rules alike
+		Labels map[string]string `yaml:"labels"` // promtool does not allow duplicate rules
 	}
 	var rules []rule
 	fill := strings.NewReplacer("$__rate_interval", "5m", "$job", ".*", "$instance", ".*")

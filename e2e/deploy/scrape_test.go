@@ -58,11 +58,11 @@ func numbered(n int) []record {
 	return records
 }
 
-// fault makes the sandbox answer the next request otherwise.
+// fault makes the sandbox fail the next request.
 type fault map[string]any
 
-// TestEverythingThatIsWatchedIsThere takes Collectors through what can happen to them and looks for each metric,
-// label and label value that the dashboard or an alert names in what Prometheus would scrape.
+// TestEverythingThatIsWatchedIsThere makes Collectors go through everything that can happen, and looks in what
+// Prometheus would scrape for each metric, label and label value that the dashboard or an alert names.
 func TestEverythingThatIsWatchedIsThere(t *testing.T) {
 	scrapes := [][]byte{eventful(t), invalidKey(t), dryRun(t), fullQueue(t), sdks(t)}
 	for _, scrape := range scrapes {
@@ -86,7 +86,7 @@ func TestEverythingThatIsWatchedIsThere(t *testing.T) {
 	}
 }
 
-// eventful is one Collector to which much happens.
+// eventful is a Collector to which many things happen.
 func eventful(t *testing.T) []byte {
 	redis := redistest.Start(t)
 	c := harness.Start(t, "testdata/operations.yaml", harness.Options{Env: []string{"E2E_REDIS=" + redis.Address}})
@@ -96,7 +96,7 @@ func eventful(t *testing.T) []byte {
 	}
 	const exporter, processor = "otelcol_exporter_amplitude_", "otelcol_processor_amplitude_experiment_"
 
-	// Deliver, every outcome of the processor, and what an event leaves out.
+	// Deliveries, every outcome of the processor, and everything that can be left out of an event.
 	flags := map[string]any{}
 	for i := range 1100 {
 		flags[fmt.Sprintf("flag-%04d", i)] = "on"
@@ -197,7 +197,7 @@ func dryRun(t *testing.T) []byte {
 	return c.Scrape(t)
 }
 
-// fullQueue has nowhere to send to, and a queue that is too small for what comes.
+// fullQueue has nowhere to send to, and a queue that is too small.
 func fullQueue(t *testing.T) []byte {
 	c := harness.Start(t, "../testdata/limits.yaml", harness.Options{Env: []string{"E2E_ENDPOINT=http://127.0.0.1:1/2/httpapi", "E2E_QUEUE=100"}})
 	body, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs(t, numbered(200)...))
@@ -208,7 +208,7 @@ func fullQueue(t *testing.T) []byte {
 	return c.Scrape(t)
 }
 
-// sdks has a receiver for Amplitude's SDKs, and a queue that is soon full.
+// sdks has a receiver for Amplitude's SDKs, and a queue that fills up quickly.
 func sdks(t *testing.T) []byte {
 	c := harness.Start(t, "testdata/sdks.yaml", harness.Options{})
 	post := func(path, event string) int {
@@ -225,11 +225,11 @@ func sdks(t *testing.T) []byte {
 	return c.Scrape(t)
 }
 
-// checkMetrics lets promtool read a scrape. The Collector's names have no suffix for the type, on purpose;
-// everything else that promtool remarks is a fault.
+// checkMetrics checks a scrape with promtool. The Collector's names deliberately have no suffix for the type; every
+// other remark of promtool is an error.
 func checkMetrics(t *testing.T, scrape []byte) {
 	t.Helper()
-	out, _ := promtool(t, scrape, "check", "metrics") // its exit status does not tell a remark from a fault
+	out, _ := promtool(t, scrape, "check", "metrics") // its exit status does not distinguish remarks from errors
 	for line := range strings.Lines(out) {
 		assert.Regexp(t, `counter metrics should have "_total" suffix`, line)
 	}

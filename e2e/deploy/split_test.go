@@ -42,12 +42,12 @@ scrape_configs: [{job_name: otelcol-amplitude, static_configs: [{targets: [%q]}]
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		assert.NoError(t, cmd.Process.Kill())
-		_ = cmd.Wait() // it says that it was killed
+		_ = cmd.Wait() // it reports that it was killed
 	})
 	return address
 }
 
-// firing are the flags of an alert that fires.
+// firing returns the flags for which an alert fires.
 func firing(address, alert string) (flags []string, err error) {
 	response, err := http.Get("http://" + address + "/api/v1/alerts")
 	if err != nil {
@@ -73,7 +73,8 @@ func firing(address, alert string) (flags []string, err error) {
 	return flags, nil
 }
 
-// TestBrokenSplitRaisesTheAlert: a tenth of one variant is lost before the Collector, and a real Prometheus calls.
+// TestBrokenSplitRaisesTheAlert: a tenth of one variant is lost before the Collector, and a real Prometheus raises the
+// alert.
 func TestBrokenSplitRaisesTheAlert(t *testing.T) {
 	c := harness.Start(t, "testdata/split.yaml", harness.Options{})
 	address := prometheus(t, c)

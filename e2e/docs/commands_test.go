@@ -24,11 +24,11 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/cleanenv"
 )
 
-// mark separates what the blocks of a page print.
+// mark separates the output of the blocks of a page.
 const mark = "=== block "
 
-// prelude is what the commands of a page run in. A served command is ended by TERM; it starts in a process group of its
-// own, so that all of it ends.
+// prelude is the shell setup for the commands of a page. A serving command is ended by TERM; it has its own process
+// group, so that all of it ends.
 const prelude = `set -eu
 serve() { # port, command file
   stop
@@ -93,7 +93,7 @@ func install(t *testing.T, p *page, checkout string) {
 	}
 }
 
-// pageFiles writes the files that a page shows.
+// pageFiles writes the files shown on a page.
 func pageFiles(p *page) string {
 	var script strings.Builder
 	for _, b := range p.blocks {
@@ -130,8 +130,8 @@ func pageScript(t *testing.T, p *page) string {
 	return script.String() + "echo; echo '" + mark + "end'\n"
 }
 
-// TestManifestBuilds builds a Collector from each manifest that a page shows as a file, and lets it check the page's
-// configurations.
+// TestManifestBuilds builds a Collector from each manifest file on a page, and validates the page's configurations with
+// it.
 func TestManifestBuilds(t *testing.T) {
 	eachBlock(t, "manifest", func(t *testing.T, p *page, i int, argument string) {
 		require.NotEmpty(t, argument, "a manifest needs the name of its file: manifest NAME")
@@ -159,7 +159,7 @@ func TestManifestBuilds(t *testing.T) {
 	})
 }
 
-// comparePrinted compares what commands printed with what the page says they print.
+// comparePrinted compares the output of commands with that on the page.
 func comparePrinted(t *testing.T, p *page, out string) {
 	t.Helper()
 	printed := map[string]string{}
@@ -178,7 +178,8 @@ func comparePrinted(t *testing.T, p *page, out string) {
 	}
 }
 
-// freshCopy copies what a clone would have, and what make has built: it is no older there, so make builds nothing again.
+// freshCopy copies what a clone would have, and what make has built, with its times, so that make does not build it
+// again.
 func freshCopy(t *testing.T) string {
 	t.Helper()
 	root, to := harness.Root(), filepath.Join(t.TempDir(), "otelcol-amplitude")

@@ -41,8 +41,8 @@ func validate(t *testing.T, collector, text string) {
 	require.NoError(t, err, "%s", out)
 }
 
-// configArguments names a configuration on the command line. What has no receivers or exporters of its own is a part, and stands
-// over config.example.yaml.
+// configArguments returns the command-line arguments for a configuration. One without receivers or exporters is a part,
+// which is merged over config.example.yaml.
 func configArguments(t *testing.T, text string) []string {
 	t.Helper()
 	var arguments []string
@@ -72,7 +72,7 @@ func readFile(t testing.TB, name string) string {
 	return string(content)
 }
 
-// TestManifests: a builder manifest names components that are in ours, with the same import paths.
+// TestManifests: builder manifests on pages name components that are in ours, with the same import paths.
 func TestManifests(t *testing.T) {
 	ours := manifestLines(t, readFile(t, "builder-config.yaml"))
 	eachBlock(t, "manifest", func(t *testing.T, p *page, i int, _ string) {
@@ -84,8 +84,8 @@ func TestManifests(t *testing.T) {
 	})
 }
 
-// manifestLines are the components of a manifest as "kind module import"; of modules of the Collector, whose versions
-// have to fit each other, with the version.
+// manifestLines returns the components of a manifest as "kind module import", with the version for modules of the
+// Collector, whose versions must match.
 func manifestLines(t testing.TB, text string) []string {
 	t.Helper()
 	var lines []string
@@ -96,7 +96,7 @@ func manifestLines(t testing.TB, text string) []string {
 		}
 		for _, entry := range entries {
 			one, ok := entry.(map[string]any)
-			if !ok { // what is put in a module's place
+			if !ok { // replacements of modules
 				continue
 			}
 			module := one["gomod"].(string)
@@ -110,7 +110,7 @@ func manifestLines(t testing.TB, text string) []string {
 	return lines
 }
 
-// TestPartsOfConfigurations: what a page shows of a file is in the file.
+// TestPartsOfConfigurations: the parts of files shown on pages are in the files.
 func TestPartsOfConfigurations(t *testing.T) {
 	eachBlock(t, "part", func(t *testing.T, p *page, i int, argument string) {
 		whole := readYAML(t, readFile(t, strings.TrimPrefix(argument, "of ")))
@@ -133,7 +133,7 @@ func isPart(t *testing.T, part, whole any, at string) {
 	}
 }
 
-// TestInstalledVersions: packages that a page installs have the versions that the examples are tested with.
+// TestInstalledVersions: pages install the package versions that the examples are tested with.
 func TestInstalledVersions(t *testing.T) {
 	var node struct{ Dependencies map[string]string }
 	require.NoError(t, json.Unmarshal([]byte(readFile(t, "examples/shop-node/package.json")), &node))
@@ -157,8 +157,8 @@ func TestInstalledVersions(t *testing.T) {
 	})
 }
 
-// TestExcerpts: lines that a page shows of a file stand there, in this order and without others between. Indentation
-// as a whole does not count, nor do tabs against spaces.
+// TestExcerpts: lines from a file on a page are in the file, in this order and consecutive. Common indentation is
+// ignored, and so is the difference between tabs and spaces.
 func TestExcerpts(t *testing.T) {
 	eachBlock(t, "from", func(t *testing.T, p *page, i int, argument string) {
 		assert.Contains(t, trimmedLines(readFile(t, argument)), trimmedLines(p.blocks[i].text), "%s is not in %s as it stands", p.blocks[i].at, argument)

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// evaluationsLogged are the records of the evaluations that testdata/hooks makes: with a variant, with an empty one, without one
-// but a boolean, a number and an object.
+// evaluationsLogged are the records of the evaluations in testdata/hooks: with a variant, with an empty one, and
+// without one but with a boolean, a number and an object.
 var evaluationsLogged = []string{
 	"feature_flag.result.reason=split feature_flag.result.variant=one-page",
 	"feature_flag.result.reason=targeting_match feature_flag.result.value=one-page",
@@ -26,8 +26,8 @@ var evaluationsLogged = []string{
 	"",
 }
 
-// TestHooks compiles and runs the hooks that a page shows. What they need of OpenFeature and OpenTelemetry, whose packages are not
-// at hand, stands in testdata/hooks.
+// TestHooks compiles and runs the hooks shown on a page. The packages of OpenFeature and OpenTelemetry are not
+// available, so testdata/hooks has stand-ins for what they need.
 func TestHooks(t *testing.T) {
 	eachBlock(t, "hook", func(t *testing.T, p *page, i int, language string) {
 		folder := t.TempDir()
@@ -58,7 +58,7 @@ func TestHooks(t *testing.T) {
 	})
 }
 
-// lowerReasons writes the reasons in lower case, in which they are compared.
+// lowerReasons converts the reasons to lower case for comparison.
 func lowerReasons(lines []string) []string {
 	for i, line := range lines {
 		fields := strings.Fields(line)

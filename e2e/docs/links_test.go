@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLinks follows every link to a file of the repository, and to a heading of it. Of other links it checks the form.
+// TestLinks follows every link to a file in the repository, or a heading in it, and checks the form of other links.
 func TestLinks(t *testing.T) {
 	known := map[string]bool{".": true}
 	for _, file := range files(t) {
@@ -49,7 +49,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestEveryPageIsLinked: what nobody can reach from the README nobody reads.
+// TestEveryPageIsLinked: every page can be reached from the README.
 func TestEveryPageIsLinked(t *testing.T) {
 	linked := map[string][]string{}
 	all := pages(t)

@@ -13,7 +13,7 @@ import (
 // markers are the forms that doc.go lists.
 var markers = regexp.MustCompile(`^(validate|file \S+|manifest( \S+)?|part of \S+|from \S+|record( configured)?|event( of [a-z-]+)?|base|hook (java|python)|install|start \d+|run|output|skip because \S.*)$`)
 
-// TestEveryBlockSaysHowItIsTested, so that none is forgotten.
+// TestEveryBlockSaysHowItIsTested, so that no block is forgotten.
 func TestEveryBlockSaysHowItIsTested(t *testing.T) {
 	for _, p := range pages(t) {
 		for _, b := range p.blocks {

@@ -32,7 +32,7 @@ type page struct {
 type block struct {
 	at       string // file:line of the fence
 	language string
-	marker   string // what stands after "test:" in the comment before it
+	marker   string // the text after "test:" in the comment before it
 	text     string
 }
 
@@ -40,7 +40,7 @@ type block struct {
 type table struct {
 	at, marker string
 	rows       [][]string
-	// base is the block marked "base" that stands before it.
+	// base is the preceding block marked "base".
 	base string
 }
 
@@ -63,7 +63,7 @@ var (
 	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N}\p{M}\p{Pc} -]`)
 )
 
-// parse reads what the tests need of a Markdown file.
+// parse reads what the tests need from a Markdown file.
 func parse(name, text string) *page {
 	p := &page{path: name, anchors: map[string]bool{}}
 	byDefault := ""
@@ -123,7 +123,7 @@ func (p *page) readLine(at, line string) {
 	}
 	line = codeSpan.ReplaceAllString(line, "`")
 	if strings.HasPrefix(line, "[comment]:") {
-		return // what generators write
+		return // generated content
 	}
 	for _, pattern := range []*regexp.Regexp{inlineLink, reference, autoLink, htmlLink} {
 		for _, m := range pattern.FindAllStringSubmatch(line, -1) {
@@ -141,13 +141,13 @@ func (p *page) addAnchor(name string) {
 	p.anchors[unique] = true
 }
 
-// slug is the anchor that GitHub gives to a heading.
+// slug returns GitHub's anchor for a heading.
 func slug(heading string) string {
 	heading = linkText.ReplaceAllString(heading, "$1")
 	return strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
 }
 
-// cells splits a row of a table; \| is no border.
+// cells splits a row of a table; \| is not a border.
 func cells(line string) []string {
 	const escaped = "\x00"
 	line = strings.ReplaceAll(strings.Trim(strings.TrimSpace(line), "|"), `\|`, escaped)
@@ -158,7 +158,7 @@ func cells(line string) []string {
 	return parts
 }
 
-// spans returns the texts that stand between backticks.
+// spans returns the texts between backticks.
 func spans(cell string) []string {
 	var texts []string
 	for _, m := range codeSpan.FindAllString(cell, -1) {
@@ -176,7 +176,7 @@ func isTested(language string) bool {
 	return false
 }
 
-// files returns what is in the repository, tracked or about to be.
+// files returns the files of the repository, tracked or new.
 func files(t testing.TB, patterns ...string) []string {
 	t.Helper()
 	cmd := exec.Command("git", append([]string{"ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "--"}, patterns...)...)
@@ -193,7 +193,7 @@ func files(t testing.TB, patterns ...string) []string {
 	return found
 }
 
-// pages reads all Markdown files that somebody reads; what is in tools/ is put into pages by generators.
+// pages reads all Markdown files meant for readers; generators put those in tools/ into pages.
 func pages(t testing.TB) []*page {
 	t.Helper()
 	var all []*page

@@ -31,11 +31,11 @@ const (
 	anything      = "…"
 )
 
-// recordTime is the time of records that show none: noon UTC of 15 January 2026.
+// recordTime is the time of records without one: noon UTC of 15 January 2026.
 var recordTime = time.Date(2026, time.January, 15, 12, 0, 0, 0, time.UTC)
 
-// flat is a log record as the pages write it: a name and a value in each line, two spaces or more between them. With the
-// name of a span, or of the event of one, it is that instead.
+// flat is a log record as pages write it: a name and a value per line, separated by at least two spaces. With the name
+// of a span or span event, it is that instead.
 type flat struct {
 	eventName  string
 	span       string
@@ -78,7 +78,7 @@ func (r *flat) set(t testing.TB, name string, value any) {
 	}
 }
 
-// value reads YAML in flow style: text, a number, a boolean, a list or a map. What is no YAML, such as
+// value reads YAML in flow style: text, a number, a boolean, a list or a map. What is not valid YAML, such as
 // "[Experiment] Exposure", is text.
 func value(t testing.TB, text string) any {
 	t.Helper()
@@ -106,7 +106,8 @@ func (r flat) logs(t testing.TB) plog.Logs {
 	return logs
 }
 
-// putSorted puts values into a map, sorted by key: exposures of a result come in its order, and a page shows one.
+// putSorted puts values into a map, sorted by key, because exposures of a result come in its order, and pages show one
+// order.
 func putSorted(t testing.TB, to pcommon.Map, from map[string]any) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(from)) {
@@ -118,7 +119,7 @@ func putSorted(t testing.TB, to pcommon.Map, from map[string]any) {
 	}
 }
 
-// traces is what a record that is a span, or the event of one, is sent as.
+// traces returns the traces for a record that is a span or span event.
 func (r flat) traces(t testing.TB) ptrace.Traces {
 	t.Helper()
 	traces := ptrace.NewTraces()
@@ -138,8 +139,8 @@ func (r flat) traces(t testing.TB) ptrace.Traces {
 	return traces
 }
 
-// TestRecordsBecomeTheEventsShown sends each record that a page shows through the built Collector, and compares what its
-// sandbox stored with the event that the page shows.
+// TestRecordsBecomeTheEventsShown sends each record on a page through the built Collector, and compares what its
+// sandbox stored with the event on the page.
 func TestRecordsBecomeTheEventsShown(t *testing.T) {
 	eachBlock(t, "record", func(t *testing.T, p *page, i int, argument string) {
 		if argument == "configured" {
@@ -152,7 +153,7 @@ func TestRecordsBecomeTheEventsShown(t *testing.T) {
 	})
 }
 
-// configurationBefore returns the files of the configuration that stands before block i on its page.
+// configurationBefore returns the files of the configuration before block i on its page.
 func configurationBefore(t *testing.T, p *page, i int) (files []string) {
 	t.Helper()
 	for i--; i >= 0 && p.blocks[i].marker != "validate"; {
@@ -197,7 +198,8 @@ func arrivesAsShown(t *testing.T, c *harness.Collector, p *page, i int) {
 	if traces.SpanCount() > 0 {
 		c.SendTraces(t, traces)
 	}
-	// What should not become an event has come as far as the exporter by now, even if it arrives after the one that should.
+	// Even if a record that should not become an event arrives after the one that should, it has reached the exporter by
+	// now.
 	require.InDelta(t, 1, c.Metric(t, "otelcol_exporter_amplitude_received_events"), 0, "events made of the records")
 	events := c.WaitForEvents(t, 1)
 	require.Len(t, events, 1)
@@ -213,8 +215,8 @@ func readEvent(t testing.TB, b block) map[string]any {
 	return event
 }
 
-// compared returns a pattern of the event that a page shows, and the text of one that arrived. A page may leave out the
-// time and the library, and … stands for anything.
+// compared returns a pattern for the event on a page, and the text of one that arrived. A page may leave out the time
+// and the library, and … matches anything.
 func compared(t testing.TB, shown, got map[string]any) (pattern *regexp.Regexp, text string) {
 	t.Helper()
 	for _, field := range []string{"time", "library"} {
@@ -229,8 +231,8 @@ func compared(t testing.TB, shown, got map[string]any) (pattern *regexp.Regexp, 
 	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(string(want)), anything, ".*") + "$"), string(have)
 }
 
-// TestEmittersArriveAsShown runs the examples of emitters that a page shows an event of, posts their request, and looks
-// for that event.
+// TestEmittersArriveAsShown runs the examples of emitters whose event is shown on a page, posts their request, and
+// looks for that event.
 func TestEmittersArriveAsShown(t *testing.T) {
 	families := map[string]bool{}
 	eachBlock(t, "event", func(t *testing.T, p *page, i int, argument string) {
@@ -262,7 +264,7 @@ func TestEmittersArriveAsShown(t *testing.T) {
 	}
 }
 
-// startExample starts a configuration that names the usual ports on free ones instead.
+// startExample starts a configuration with the usual ports on free ports instead.
 func startExample(t *testing.T, options harness.Options, configs ...string) *harness.Collector {
 	t.Helper()
 	a := harness.NewAddresses(t)
@@ -280,7 +282,7 @@ func startExample(t *testing.T, options harness.Options, configs ...string) *har
 	return harness.Start(t, configs[0], options)
 }
 
-// extensions are those that the last of the configurations with a list of them uses, and the two that the tests need.
+// extensions returns those that the last configuration with such a list uses, and the two that the tests need.
 func extensions(t *testing.T, configs []string) []string {
 	t.Helper()
 	var used []string

@@ -18,7 +18,7 @@ var (
 	testNamed    = regexp.MustCompile("`((?:Test|Fuzz)[A-Z0-9][A-Za-z0-9_]*|[\\w./-]+\\.test\\.js)`")
 )
 
-// TestNamedTestsExist: a page that names a test as its proof names one that is there.
+// TestNamedTestsExist: the tests that pages name as proof exist.
 func TestNamedTestsExist(t *testing.T) {
 	there := map[string]bool{}
 	for _, file := range files(t) {
@@ -44,8 +44,8 @@ func TestNamedTestsExist(t *testing.T) {
 	assert.Greater(t, named, 100)
 }
 
-// TestThreatsNameTheirTests: in the threat model each row of who can write what, and each thing that cannot be done to the
-// service of others, names the test that shows it.
+// TestThreatsNameTheirTests: in the threat model, each row of who can write what, and everything that attackers cannot
+// do, names the test that proves it.
 func TestThreatsNameTheirTests(t *testing.T) {
 	text := readFile(t, "docs/threat-model.md")
 	section := func(title string) string {

@@ -35,7 +35,7 @@ const (
 	none            = "–"
 )
 
-// rig is a processor under test: the test consumes on one side, and a sink that can refuse keeps what comes out.
+// rig is a processor under test, with a sink that keeps its output and can refuse it.
 type rig struct {
 	processor.Logs
 	sink      consumertest.LogsSink
@@ -43,7 +43,7 @@ type rig struct {
 	telemetry *componenttest.Telemetry
 }
 
-// next is what the processor hands its events to.
+// next is the next component.
 func (r *rig) next(ctx context.Context, logs plog.Logs) error {
 	if r.refuses {
 		return errors.New("refused by the test")
@@ -53,7 +53,7 @@ func (r *rig) next(ctx context.Context, logs plog.Logs) error {
 
 func newRig(t *testing.T, conf *confmap.Conf) *rig {
 	t.Helper()
-	// The records arrive soon after they happened: what is more than seven days old sets no property.
+	// The records arrive soon after they happened, because records older than seven days set no property.
 	arrival := recordTime.Add(48 * time.Hour)
 	factory := amplitudeexperimentprocessor.NewFactoryWithOptions(amplitudeexperimentprocessor.WithClock(func() time.Time { return arrival }))
 	cfg := factory.CreateDefaultConfig()
@@ -75,7 +75,7 @@ func newRig(t *testing.T, conf *confmap.Conf) *rig {
 	return r
 }
 
-// out returns what came out since the last call.
+// out returns the output since the last call.
 func (r *rig) out() []plog.LogRecord {
 	var records []plog.LogRecord
 	for _, logs := range r.sink.AllLogs() {
@@ -181,7 +181,7 @@ func configKeys(t *testing.T) []string {
 	return slices.Collect(maps.Keys(conf.ToStringMap()))
 }
 
-// cellTexts are the code spans of a cell, or nothing if it is a dash.
+// cellTexts returns the code spans of a cell, or nothing if it is a dash.
 func cellTexts(cell string) []string {
 	if cell == none {
 		return []string{}
@@ -189,7 +189,7 @@ func cellTexts(cell string) []string {
 	return spans(cell)
 }
 
-// propertyChanges tells what an event does to the user's experiment properties, in the words of the tables.
+// propertyChanges describes what an event does to the user's experiment properties, in the words of the tables.
 func propertyChanges(event plog.LogRecord) []string {
 	changes := []string{}
 	for name, value := range event.Attributes().All() {
@@ -203,9 +203,9 @@ func propertyChanges(event plog.LogRecord) []string {
 	return changes
 }
 
-// TestSequences sends the records that the first cell lists, one batch each: a variant, or "none", and after it how much
-// later than the base record it happened, or "refused" if the next component refuses it. It compares which were sent as
-// events, and what the user property is in the end.
+// TestSequences sends the records listed in the first cell, one batch each: a variant, or "none", followed by how much
+// later than the base record it happened, or "refused" if the next component refuses it. It compares which ones were
+// sent as events, and the user property in the end.
 func TestSequences(t *testing.T) {
 	eachRow(t, "sequence", func(t *testing.T, base flat, row []string) {
 		r := newRig(t, confmap.New())

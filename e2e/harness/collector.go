@@ -38,7 +38,7 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// Binary returns the path of a program that `make` leaves in bin/, and fails the test if it is not there.
+// Binary returns the path of a program that `make` has built in bin/, and fails the test if it does not exist.
 func Binary(t testing.TB, name string) string {
 	t.Helper()
 	path := filepath.Join(Root(), "bin", name)
@@ -52,7 +52,7 @@ type Addresses struct {
 	OTLPHTTP, OTLPGRPC, Sandbox, Health, Metrics string
 }
 
-// NewAddresses returns addresses that nothing listens on.
+// NewAddresses returns addresses on which nothing listens.
 func NewAddresses(t testing.TB) Addresses {
 	t.Helper()
 	free := func() string {
@@ -63,7 +63,7 @@ func NewAddresses(t testing.TB) Addresses {
 	return Addresses{free(), free(), free(), free(), free()}
 }
 
-// Environ returns the variables through which a configuration finds the addresses.
+// Environ returns the variables by which a configuration finds the addresses.
 func (a Addresses) Environ(dir string) []string {
 	_, metricsPort, _ := net.SplitHostPort(a.Metrics)
 	return []string{
@@ -77,8 +77,8 @@ func (a Addresses) Environ(dir string) []string {
 	}
 }
 
-// Isolated is a command that has network ports of its own where the system allows it, so that the usual ports are free.
-// Elsewhere it uses the machine's.
+// Isolated returns a command with its own network ports if the system allows it, so that the usual ports are free.
+// Otherwise, it uses the machine's.
 func Isolated(name string, arguments ...string) *exec.Cmd {
 	const up = "ip link set lo up"
 	if exec.Command("unshare", "-rn", "sh", "-c", up).Run() != nil {
@@ -113,8 +113,8 @@ type Options struct {
 	Sets []string
 }
 
-// Start runs the Collector with a configuration file and waits until its health_check says that it is ready.
-// The test's end kills it. E2E_COLLECTOR names another program in bin/, such as one with the race detector.
+// Start runs the Collector with a configuration file and waits until its health_check reports that it is ready. It is
+// killed when the test ends. E2E_COLLECTOR names another program in bin/, such as one with the race detector.
 func Start(t testing.TB, config string, options Options) *Collector {
 	t.Helper()
 	if options.Addresses == (Addresses{}) {
@@ -176,14 +176,14 @@ func (c *Collector) healthy() bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// Stop asks the Collector to end, as a service manager does, and waits for it.
+// Stop asks the Collector to exit, like a service manager, and waits for it.
 func (c *Collector) Stop(t testing.TB) {
 	t.Helper()
 	require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, c.Wait(t), "the Collector ended with an error\n%s", c.Logs())
 }
 
-// Wait waits until the process has ended, and returns how it did.
+// Wait waits until the process has ended, and returns its state.
 func (c *Collector) Wait(t testing.TB) error {
 	t.Helper()
 	select {

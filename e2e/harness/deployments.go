@@ -15,17 +15,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Deployment is what a file in deploy/ gives the Collector: memory, and the settings of Go's runtime that go with it.
+// Deployment is what a file in deploy/ gives the Collector: memory, and the matching settings of the Go runtime.
 type Deployment struct {
-	// File is the file in deploy/ that says so, and Config the configuration that it runs, both with slashes.
+	// File is the file in deploy/, Config the configuration that it runs, both with slashes.
 	File, Config string
-	// Memory is the limit of the container or unit in bytes. The image has none: it is that of the `docker run` in docs/operations.md.
+	// Memory is the limit of the container or unit in bytes. The image has none, so it is that of the `docker run` in
+	// docs/operations.md.
 	Memory int
 	// MemoryLimit is GOMEMLIMIT in bytes, and GOGC is in percent; 0 if they are not set.
 	MemoryLimit, GOGC int
 }
 
-// Environ are the settings as variables.
+// Environ returns the settings as environment variables.
 func (d Deployment) Environ() []string {
 	return []string{"GOMEMLIMIT=" + strconv.Itoa(d.MemoryLimit), "GOGC=" + strconv.Itoa(d.GOGC)}
 }
@@ -43,8 +44,8 @@ func Deployments(t testing.TB) []Deployment {
 	}
 }
 
-// DeploymentOf returns the deployment that runs a configuration, a path from the root with slashes. What is not in deploy/ is run
-// by nobody but its reader, here as compose.yaml runs its own.
+// DeploymentOf returns the deployment that runs a configuration, given as a path from the root with slashes. A
+// configuration outside deploy/ has no deployment; it is run like that of compose.yaml.
 func DeploymentOf(t testing.TB, config string) Deployment {
 	t.Helper()
 	fallback := ofCompose(t)
@@ -144,7 +145,8 @@ func number(t testing.TB, text string) int {
 	return n
 }
 
-// size reads 800MiB, 1Gi, 1G and 1g, which are all powers of two where they stand; of Kubernetes' units only those with an i are.
+// size parses 800MiB, 1Gi, 1G and 1g, which are all powers of two in these files; in Kubernetes, only units with an i
+// are.
 func size(t testing.TB, text string) int {
 	t.Helper()
 	digits := strings.TrimRight(text, "KMGBibkmg")

@@ -68,8 +68,8 @@ func (c *Collector) SendTraces(t testing.TB, traces ptrace.Traces) {
 	require.NoError(t, err)
 }
 
-// SendFile sends a captured OTLP request body, JSON (*.json) or protobuf (*.pb), gzip-compressed if asked.
-// The file's name tells the signal: *.traces.* or else logs.
+// SendFile sends a captured OTLP request body, JSON (*.json) or protobuf (*.pb), gzip-compressed if asked. The file's
+// name determines the signal: *.traces.*, or else logs.
 func (c *Collector) SendFile(t testing.TB, path string, compress bool) {
 	t.Helper()
 	body, err := os.ReadFile(path) //nolint:gosec // the test names its own file
@@ -77,7 +77,7 @@ func (c *Collector) SendFile(t testing.TB, path string, compress bool) {
 	c.sendBody(t, path, body, compress)
 }
 
-// sendBody sends a request body of the form that the file's name tells.
+// sendBody sends a request body in the format given by the file's name.
 func (c *Collector) sendBody(t testing.TB, path string, body []byte, compress bool) {
 	t.Helper()
 	contentType := "application/json"

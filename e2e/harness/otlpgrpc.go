@@ -24,7 +24,7 @@ func (c *Collector) CallTraces(request []byte) error {
 	return call(c.OTLPGRPC, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", request)
 }
 
-// callPatience is longer than any answer takes on a busy machine.
+// callPatience is longer than any answer takes, even on a busy machine.
 const callPatience = 2 * time.Minute
 
 func call(address, method string, request []byte) error {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Resident returns the process's resident memory in megabytes; 0 where the system does not tell.
+// Resident returns the process's resident memory in megabytes; 0 if the system does not report it.
 func (c *Collector) Resident(t testing.TB) int {
 	t.Helper()
 	return c.status(t, "VmRSS:") >> 10
@@ -25,7 +25,7 @@ func (c *Collector) Peak(t testing.TB) int {
 	return c.status(t, "VmHWM:") / 1024
 }
 
-// Threads returns how many threads of the system the process has; 0 where the system does not tell.
+// Threads returns the number of OS threads of the process; 0 if the system does not report it.
 func (c *Collector) Threads(t testing.TB) int {
 	t.Helper()
 	return c.status(t, "Threads:")
@@ -48,7 +48,7 @@ func (c *Collector) status(t testing.TB, name string) (number int) {
 	return number
 }
 
-// Descriptors returns how many file descriptors the process has open; 0 where the system does not tell.
+// Descriptors returns the number of open file descriptors of the process; 0 if the system does not report it.
 func (c *Collector) Descriptors(t testing.TB) int {
 	t.Helper()
 	if runtime.GOOS != "linux" {

@@ -18,11 +18,11 @@ import (
 
 const day = 24 * time.Hour
 
-// DaysSince is by how many whole days a time has to be moved to be of the last day.
+// DaysSince returns by how many whole days a time must be moved to be within the last day.
 func DaysSince(at time.Time) int { return int(time.Since(at) / day) }
 
-// Recent moves the times of logs by whole days, so that the newest is of the last day: what is more than seven days old sets no
-// user property. It returns by how many.
+// Recent moves the times of logs by whole days so that the newest is within the last day, because records older than
+// seven days set no user property. It returns the number of days.
 func Recent(logs plog.Logs) (days int) {
 	var newest pcommon.Timestamp
 	each := func(do func(plog.LogRecord)) {
@@ -52,7 +52,7 @@ func Recent(logs plog.Logs) (days int) {
 	return days
 }
 
-// Back undoes Recent for an event that came of it: its time and the day in its insert_id.
+// Back undoes Recent for a resulting event: its time and the day in its insert_id.
 func (e Event) Back(days int) {
 	if at, ok := e["time"].(float64); ok {
 		e["time"] = at - float64(int64(days)*day.Milliseconds())

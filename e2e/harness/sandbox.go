@@ -56,13 +56,13 @@ func (c *Collector) Arrived(t testing.TB) []Event {
 	return page.Events
 }
 
-// WaitForEvents waits until the sandbox has stored at least n events, and returns all it has.
+// WaitForEvents waits until the sandbox has stored at least n events, and returns all of them.
 func (c *Collector) WaitForEvents(t testing.TB, n int) []Event {
 	t.Helper()
 	var events []Event
 	deadline := time.Now().Add(arriveTimeout)
 	for {
-		// All events are many to read again and again.
+		// There are too many events to read all of them repeatedly.
 		if c.Stored(t) >= n {
 			if events = c.Events(t); len(events) >= n {
 				return events
@@ -143,7 +143,7 @@ func (c *Collector) sandboxGet(t testing.TB, path string, into any) {
 	require.NoError(t, json.NewDecoder(response.Body).Decode(into), path)
 }
 
-// Scrape returns what the Collector's Prometheus endpoint says.
+// Scrape returns the response of the Collector's Prometheus endpoint.
 func (c *Collector) Scrape(t testing.TB) []byte {
 	t.Helper()
 	response, err := http.Get("http://" + c.Metrics + "/metrics")

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ext4Shutdown is EXT4_IOC_SHUTDOWN, and withoutJournal the way of it that a power cut takes.
+// ext4Shutdown is EXT4_IOC_SHUTDOWN, withoutJournal the mode that is like a power cut.
 const (
 	ext4Shutdown   = 0x8004587d
 	withoutJournal = 2
@@ -48,14 +48,14 @@ func newDisk(t *testing.T) *disk {
 	return d
 }
 
-// mount puts the disk on. Nothing but a sync may write to it for a while, or the tests would not know what was lost.
+// mount mounts the disk. For a while, only a sync may write to it, or the tests would not know what was lost.
 func (d *disk) mount(t *testing.T) {
 	t.Helper()
 	execute(t, "mount", "-o", "loop,commit=300", d.image, d.dir)
 	d.mounted = true
 }
 
-// cut takes the power away: what was not synced is gone, and nothing can be read or written anymore.
+// cut cuts the power: what was not synced is gone, and nothing can be read or written anymore.
 func (d *disk) cut(t *testing.T) {
 	t.Helper()
 	f, err := os.Open(d.dir)
@@ -66,7 +66,7 @@ func (d *disk) cut(t *testing.T) {
 	require.NoError(t, f.Close())
 }
 
-// restore gives the power back, once nobody holds a file of the disk.
+// restore turns the power on again, once nobody has a file on the disk open.
 func (d *disk) restore(t *testing.T) {
 	t.Helper()
 	execute(t, "umount", d.dir)

@@ -25,7 +25,7 @@ import (
 // patience bounds waits; the machine may be slow.
 const patience = 60 * time.Second
 
-// site is a Collector on a disk, and its far side elsewhere.
+// site is a Collector on a disk, with its far side elsewhere.
 type site struct {
 	*harness.Collector
 	far     *harness.Collector
@@ -52,7 +52,7 @@ func (s *site) start(t *testing.T) {
 	s.Collector = harness.Start(t, "../testdata/limits.yaml", s.options)
 }
 
-// powerCut takes the power from disk and Collector, and gives it back.
+// powerCut cuts the power of the disk and the Collector, and turns it on again.
 func (s *site) powerCut(t *testing.T) {
 	t.Helper()
 	s.disk.cut(t)
@@ -61,14 +61,14 @@ func (s *site) powerCut(t *testing.T) {
 	s.start(t)
 }
 
-// outage makes Amplitude answer nothing but errors; over ends it.
+// outage makes Amplitude answer only errors; over ends it.
 func (s *site) outage(t *testing.T) (over func()) {
 	t.Helper()
 	s.far.SandboxPost(t, "/_sandbox/faults", map[string]any{"times": -1, "action": "status", "code": 503})
 	return s.undo(t, "faults")
 }
 
-// undo returns what ends a state of the far side.
+// undo returns a function that ends a state of the far side.
 func (s *site) undo(t *testing.T, state string) func() {
 	return func() {
 		t.Helper()
@@ -80,7 +80,7 @@ func (s *site) undo(t *testing.T, state string) func() {
 	}
 }
 
-// send sends one exposure of a user of its own and tells whether it was acknowledged.
+// send sends one exposure of a new user and reports whether it was acknowledged.
 func (s *site) send(t *testing.T, device string) bool {
 	t.Helper()
 	logs := plog.NewLogs()
@@ -119,8 +119,8 @@ func (s *site) users(t *testing.T) map[string]int {
 	return users
 }
 
-// TestAcknowledgedIsOnDisk cuts the power while events come in during an outage, some of them of a
-// throttled user who waits in the slow lane. With fsync, all that was acknowledged arrives.
+// TestAcknowledgedIsOnDisk cuts the power while events arrive during an outage, some of them of a throttled user in the
+// slow lane. With fsync, everything acknowledged is delivered.
 func TestAcknowledgedIsOnDisk(t *testing.T) {
 	s := newSite(t, true)
 	s.far.SandboxPost(t, "/_sandbox/throttle", map[string]any{"ids": []string{user(0)}, "until": "+1h"})
@@ -135,7 +135,7 @@ func TestAcknowledgedIsOnDisk(t *testing.T) {
 		for s.sent < 1+(cut+1)*each {
 			require.True(t, s.send(t, ""))
 		}
-		// The power goes while somebody sends.
+		// The power is cut while requests are being sent.
 		stopped := make(chan struct{})
 		go func() {
 			defer close(stopped)
@@ -156,8 +156,8 @@ func TestAcknowledgedIsOnDisk(t *testing.T) {
 	t.Logf("%d power cuts, %d exposures acknowledged, %d stored", cuts, s.sent, len(users))
 }
 
-// TestWithoutFsyncTheLastWritesGo shows that the power cut is one, and what fsync is for.
-func TestWithoutFsyncTheLastWritesGo(t *testing.T) {
+// TestWithoutFsyncTheLastWritesAreLost shows that the power cut works, and what fsync is for.
+func TestWithoutFsyncTheLastWritesAreLost(t *testing.T) {
 	s := newSite(t, false)
 	over := s.outage(t)
 	const safe, all = 40, 80
@@ -180,7 +180,7 @@ func TestWithoutFsyncTheLastWritesGo(t *testing.T) {
 	t.Logf("%d exposures acknowledged, %d synced, %d stored", s.sent, safe, len(users))
 }
 
-// TestDeadLetterIsOnDisk cuts the power as soon as the queue has let go of an event.
+// TestDeadLetterIsOnDisk cuts the power as soon as the queue has released an event.
 func TestDeadLetterIsOnDisk(t *testing.T) {
 	s := newSite(t, true)
 	s.far.SandboxPost(t, "/_sandbox/silence", map[string]any{"devices": []string{"silenced-device"}})

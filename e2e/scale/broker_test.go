@@ -23,7 +23,7 @@ import (
 
 const numberOfPartitions = 12 // of examples/kafka
 
-// broker is a Kafka of a test's own: examples/kafka, a process.
+// broker is a Kafka for one test: the process examples/kafka.
 type broker struct {
 	address, dir string
 	process      *exec.Cmd
@@ -39,7 +39,7 @@ func startBroker(t *testing.T) *broker {
 	return b
 }
 
-// start starts it, also again, with what it had.
+// start starts it, or restarts it with what it had.
 func (b *broker) start(t *testing.T) {
 	t.Helper()
 	var out bytes.Buffer
@@ -53,7 +53,7 @@ func (b *broker) start(t *testing.T) {
 	}, patience, 10*time.Millisecond, "no broker listens on %s\n%s", b.address, &out)
 }
 
-// kill ends it as kill -9 does. It loses nothing that it has acknowledged, as long as the machine lives.
+// kill ends it like kill -9. It does not lose anything acknowledged, as long as the machine keeps running.
 func (b *broker) kill() {
 	_ = b.process.Process.Kill()
 	_ = b.process.Wait()
@@ -69,7 +69,7 @@ type message struct {
 	Value     []byte `json:"value"`
 }
 
-// read returns what the topic has.
+// read returns the content of the topic.
 func (b *broker) read(t *testing.T) (all []message) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), harness.Binary(t, "kafka"), "-address", b.address, "-read")
@@ -95,7 +95,7 @@ func startKafkaEdge(t *testing.T, b *broker) *harness.Collector {
 	})
 }
 
-// ownedBy is how many partitions these gateways have now.
+// ownedBy returns how many partitions these gateways have now.
 func ownedBy(t *testing.T, gateways ...*harness.Collector) (n int) {
 	t.Helper()
 	for _, one := range gateways {

@@ -35,7 +35,7 @@ type cluster struct {
 	front    *harness.Collector
 	replicas []*harness.Collector
 	options  []harness.Options
-	redis    *redistest.Server // what the replicas share; nil: nothing
+	redis    *redistest.Server // shared by the replicas; nil if none
 }
 
 func start(t *testing.T, n int) *cluster {
@@ -62,15 +62,14 @@ func (c *cluster) add(t *testing.T, n int, more ...string) {
 	}
 }
 
-// shareRedis makes a replica one of those that share a Redis. The machine of a test may be busy: the timeout of 50ms is for those
-// that are not.
+// shareRedis makes a replica share a Redis. A test machine may be busy, for which the timeout of 50ms is too short.
 func shareRedis(options *harness.Options, redis *redistest.Server) {
 	options.More = append(options.More, harness.ScaleOut("redis-replica.yaml"))
 	options.Env = append(options.Env, "REDIS_ENDPOINT="+redis.Address)
 	options.Sets = append(options.Sets, "processors::amplitude_experiment::dedup::redis::timeout: 5s")
 }
 
-// startFront starts a front that knows the replicas there are now.
+// startFront starts a front with the current replicas.
 func (c *cluster) startFront(t *testing.T) *harness.Collector {
 	t.Helper()
 	var names []string
@@ -85,7 +84,7 @@ func (c *cluster) startFront(t *testing.T) *harness.Collector {
 	})
 }
 
-// edge starts a Collector of the first tier, with changes to its configuration.
+// edge starts a Collector of the first tier with changes to its configuration.
 func (c *cluster) edge(t *testing.T, config string, sets ...string) *harness.Collector {
 	t.Helper()
 	a := harness.NewAddresses(t)
@@ -95,7 +94,7 @@ func (c *cluster) edge(t *testing.T, config string, sets ...string) *harness.Col
 	})
 }
 
-// exposures are records of the users with these numbers.
+// exposures makes records of the users with these numbers.
 func exposures(numbers []int) plog.Logs {
 	logs := plog.NewLogs()
 	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
@@ -110,7 +109,7 @@ func exposures(numbers []int) plog.Logs {
 	return logs
 }
 
-// spread sends all exposures, in this order, from so many clients at once.
+// spread sends all exposures, in this order, from a number of concurrent clients.
 func (c *cluster) spread(t *testing.T, order []int, clients int) {
 	t.Helper()
 	var working sync.WaitGroup
@@ -134,7 +133,7 @@ func (c *cluster) forwarded(t *testing.T) (each []float64, sum float64) {
 	return each, sum
 }
 
-// storedOnce waits until nothing is under way and fails for a user who is not stored, or is stored twice.
+// storedOnce waits until nothing is on its way, and fails for users who are not stored or are stored twice.
 func (c *cluster) storedOnce(t *testing.T) {
 	t.Helper()
 	for _, replica := range c.replicas {
@@ -155,7 +154,7 @@ func shuffled(t *testing.T) []int {
 	return rand.New(rand.NewPCG(seedOf(t), 0)).Perm(total)
 }
 
-// seedOf is SCALE_SEED, or another one each time.
+// seedOf returns SCALE_SEED, or a random seed.
 func seedOf(t *testing.T) uint64 {
 	t.Helper()
 	seed, err := strconv.ParseUint(os.Getenv("SCALE_SEED"), 10, 64)

@@ -39,7 +39,7 @@ const (
 	tick = 10 * time.Millisecond // of the kernel's CPU times
 )
 
-// rounds is how often each figure is taken: SCALE_ROUNDS, or 3.
+// rounds is how often each figure is measured: SCALE_ROUNDS, or 3.
 func rounds(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(cmp.Or(os.Getenv("SCALE_ROUNDS"), "3"))
@@ -47,7 +47,7 @@ func rounds(t *testing.T) int {
 	return n
 }
 
-// sink takes all events and only counts them, so that little of the machine goes to it.
+// sink accepts all events and only counts them, to use little of the machine.
 type sink struct {
 	*httptest.Server
 	events atomic.Int64
@@ -76,7 +76,7 @@ func (s *sink) wait(t *testing.T, n int64) {
 	require.Eventually(t, func() bool { return s.events.Load() >= n }, 2*time.Minute, 5*time.Millisecond)
 }
 
-// requests are exposures of that many users, encoded before the clock starts.
+// requests makes exposures of a number of users, encoded before the clock starts.
 func requests(t *testing.T) (bodies [][]byte) {
 	t.Helper()
 	for first := 0; first < subjects; first += post {
@@ -107,7 +107,7 @@ func send(t *testing.T, bodies [][]byte, targets ...*harness.Collector) {
 	working.Wait()
 }
 
-// process is one of those whose processor time counts.
+// process is one of those whose CPU time is measured.
 type process interface{ PID() int }
 
 // those are Collectors as processes.
@@ -118,7 +118,7 @@ func those(all ...*harness.Collector) (processes []process) {
 	return processes
 }
 
-// cpu is the processor time that the processes have used so far, in seconds.
+// cpu returns the CPU time that the processes have used so far, in seconds.
 func cpu(t *testing.T, processes ...process) (seconds float64) {
 	t.Helper()
 	for _, process := range processes {
@@ -162,19 +162,20 @@ func (f figures) add(row string, values ...float64) {
 	}
 }
 
-// median is that of one column.
+// median returns the median of one column.
 func (f figures) median(row string, column int) float64 {
 	return slices.Sorted(slices.Values(f[row][column]))[len(f[row][column])/2]
 }
 
-// layout is what takes records, what sends events to the sink, and the processes whose time counts, tier by tier.
+// layout has what accepts records, what sends events to the sink, and the processes whose time is measured, tier by
+// tier.
 type layout struct {
 	targets, last []*harness.Collector
 	tiers         [][]process
 }
 
-// measure sends new exposures and then the same as repeats; it returns each's records per second and what CPU
-// seconds a million of them take of each tier, until settle returns: it waits for what is left to do after the last delivery.
+// measure sends new exposures and then the same as repeats. For both, it returns the records per second, and the CPU
+// seconds per million records for each tier. settle waits for what is left to do after the last delivery.
 func measure(t *testing.T, far *sink, l layout, settle func()) (values []float64) {
 	t.Helper()
 	bodies := requests(t)
@@ -202,10 +203,10 @@ func measure(t *testing.T, far *sink, l layout, settle func()) (values []float64
 	return values
 }
 
-// processes are how many there are where events are sent to Amplitude.
+// processes are the numbers of processes that send to Amplitude.
 var processes = []int{1, 2, 4}
 
-// layouts are those of docs/scaling.md, of n processes where the events are sent to Amplitude.
+// layouts returns those of docs/scaling.md with n processes that send to Amplitude.
 var layouts = []struct {
 	name, tiers string
 	start       func(t *testing.T, n int, far *sink) layout
@@ -238,7 +239,7 @@ var layouts = []struct {
 	}},
 }
 
-// TestFigures measures everything, and renews the page in the folder that SCALE_DOCS names.
+// TestFigures measures everything, and updates the page in the folder SCALE_DOCS.
 func TestFigures(t *testing.T) {
 	watch, page := docblock.StartWatch(), newPage()
 	for round := range rounds(t) {
@@ -268,7 +269,7 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// topicFigures are what an event takes in Kafka.
+// topicFigures returns the size of an event in Kafka.
 func topicFigures(t *testing.T, page *page) {
 	b := startBroker(t)
 	edge := startKafkaEdge(t, b)
@@ -290,7 +291,7 @@ func topicFigures(t *testing.T, page *page) {
 	page.topic, page.topicPacked = float64(bytes)/subjects, float64(size)/subjects
 }
 
-// redisFigures are those of n replicas that share a Redis.
+// redisFigures returns those of n replicas that share a Redis.
 func redisFigures(t *testing.T, page *page, n int) {
 	server, far := redistest.Start(t), newSink(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Address})
@@ -328,7 +329,7 @@ func redisFigures(t *testing.T, page *page, n int) {
 	}
 }
 
-// queueFigures fills the queue while Amplitude is away.
+// queueFigures fills the queue while Amplitude is unavailable.
 func queueFigures(t *testing.T, page *page) {
 	far := newSink(t)
 	far.away.Store(true)

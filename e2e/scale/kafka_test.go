@@ -21,7 +21,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
-// tiers are edges that write to Kafka, and gateways that read it and send to Amplitude, all with the shipped configurations.
+// tiers has edges that write to Kafka and gateways that read from it and send to Amplitude, all with the shipped
+// configurations.
 type tiers struct {
 	far      *harness.Collector
 	broker   *broker
@@ -29,7 +30,8 @@ type tiers struct {
 	gateways map[string]*harness.Collector
 	options  map[string]harness.Options
 	redis    *redistest.Server
-	// readBy are the names of all gateways that ever had a partition; noted is how much of a gateway's log is counted.
+	// readBy are the names of all gateways that ever had a partition; noted is how much of a gateway's log has been
+	// processed.
 	readBy map[int]map[string]bool
 	noted  map[string]int
 }
@@ -53,7 +55,7 @@ func startTiers(t *testing.T, withRedis bool, edges int, gateways ...string) *ti
 	return k
 }
 
-// gateway starts a gateway of this name, also again, where it was and with what it has on its disk.
+// gateway starts a gateway with this name, or restarts it at the same address with its disk.
 func (k *tiers) gateway(t *testing.T, name string) {
 	t.Helper()
 	options, again := k.options[name]
@@ -62,7 +64,7 @@ func (k *tiers) gateway(t *testing.T, name string) {
 		options.Program = program
 		options.Env = append(options.Env, "KAFKA="+k.broker.address, "REPLICA_NAME="+name)
 		options.More = []string{harness.ScaleOut("kafka-gateway.yaml")}
-		// Who is gone for good is given up sooner than in earnest, so that the test does not take minutes.
+		// Members that are gone are given up sooner than in production, so that the test does not take minutes.
 		options.Sets = append(options.Sets, "receivers::kafka::session_timeout: 5s", "receivers::kafka::heartbeat_interval: 500ms")
 		if k.redis != nil {
 			shareRedis(&options, k.redis)
@@ -74,7 +76,7 @@ func (k *tiers) gateway(t *testing.T, name string) {
 
 var assigned = regexp.MustCompile(`(?m)\tsynced\t.*"assigned": "exposures\[([\d ]+)\]"`)
 
-// note writes down which partitions a gateway has had since its last note, by its log, and has now.
+// note records which partitions a gateway has had since the last note, by its log, and has now.
 func (k *tiers) note(t *testing.T, name string) {
 	t.Helper()
 	log := k.gateways[name].Logs()
@@ -88,11 +90,11 @@ func (k *tiers) note(t *testing.T, name string) {
 			k.readBy[partition][name] = true
 		}
 	}
-	// The line of what it has now counts again.
+	// The line with its current partitions is read again next time.
 	k.noted[name] = max(k.noted[name], strings.LastIndex(log, "\tsynced\t"))
 }
 
-// remove takes a gateway away for good: what waits in its queue is on its volume, so it runs again without Kafka.
+// remove removes a gateway permanently: what waits in its queue is on its volume, so it is restarted without Kafka.
 func (k *tiers) remove(t *testing.T, name string) {
 	t.Helper()
 	k.gateways[name].Stop(t)
@@ -105,7 +107,7 @@ func (k *tiers) remove(t *testing.T, name string) {
 	last.Stop(t)
 }
 
-// await waits until each of these gateways has partitions, and together they have all; it notes which.
+// await waits until each of these gateways has partitions and together they have all, and records which.
 func (k *tiers) await(t *testing.T, names ...string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -126,7 +128,7 @@ func (k *tiers) await(t *testing.T, names ...string) {
 
 func (k *tiers) running() []*harness.Collector { return slices.Collect(maps.Values(k.gateways)) }
 
-// content is what the topic has of each user.
+// content returns the topic's messages for each user.
 type content map[string]*written
 
 type written struct {
@@ -161,9 +163,10 @@ func (k *tiers) read(t *testing.T) content {
 	return all
 }
 
-// TestKafka lets 5,000 people report 50,000 exposures through three services while a gateway is killed, the broker goes away,
-// Amplitude goes away, and a gateway joins and leaves. Nothing is lost and all is stored once. Without Redis who moves between
-// gateways is a stranger to the new one: the first row of the model's list of what no rule can do.
+// TestKafka: 5,000 people report 50,000 exposures through three services while a gateway is killed, the broker and
+// Amplitude are unavailable, and a gateway joins and leaves. Nothing is lost and everything is stored once. Without
+// Redis, people who move between gateways are unknown to the new one: the first row of the list of what no rule can
+// prevent.
 func TestKafka(t *testing.T) {
 	for _, withRedis := range []bool{false, true} {
 		t.Run(map[bool]string{false: "without Redis", true: "with Redis"}[withRedis], func(t *testing.T) { kafka(t, withRedis) })
@@ -234,8 +237,8 @@ func kafka(t *testing.T, withRedis bool) {
 		p.clock.Load(), len(p.all), p.failed.Load(), k.readBy, len(disorder))
 	p.report(t, 1, again, k.edges...)
 	p.settle(t, k.far, k.running()...)
-	// Without Redis somebody who has moved is a stranger to the new gateway, which may read again what the former one has read, and
-	// set what was true then behind what the former one sends.
+	// Without Redis, the new gateway does not know people who have moved. It may read again what the previous one has
+	// already read, and set an old value after what the previous one sends.
 	wrong := p.awaitWrong(t, k.far, func(who *person) bool { return !withRedis && moved(who.id) && len(who.events()) > 1 })
 	t.Logf("after the next report the properties of %s are wrong", told(wrong))
 }

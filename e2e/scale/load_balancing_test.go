@@ -18,9 +18,9 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
 )
 
-// TestOneUserOneReplica sends 80 % repeats through the front. Were one user's records at two replicas,
-// both would forward them, and more events than users would leave. So that the count is exact, one client
-// sends what is new; several send the repeats.
+// TestOneUserOneReplica sends 80 % repeats through the front. If one user's records reached two replicas, both would
+// forward them, and there would be more events than users. To make the count exact, one client sends what is new;
+// several send the repeats.
 func TestOneUserOneReplica(t *testing.T) {
 	for _, n := range []int{2, 4} {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
@@ -40,9 +40,9 @@ func TestOneUserOneReplica(t *testing.T) {
 	}
 }
 
-// TestFirstSightingsAtOnce lets several clients send what is new. Only what the next component has accepted
-// drops a record (otherwise a refused batch could hide one), so batches that are under way together may each
-// forward a state: some more than one event for a user leaves, all with one insert_id, and one is stored.
+// TestFirstSightingsAtOnce: several clients send what is new. A record is only dropped as a repeat of what the next
+// component has accepted (otherwise a refused batch could hide it), so concurrent batches may each forward a state:
+// somewhat more than one event per user is sent, with the same insert_id, and one is stored.
 func TestFirstSightingsAtOnce(t *testing.T) {
 	c := start(t, 2)
 	c.spread(t, shuffled(t), clients)
@@ -52,8 +52,8 @@ func TestFirstSightingsAtOnce(t *testing.T) {
 	c.storedOnce(t)
 }
 
-// TestReplicaDiesAndReturns kills a replica: the front refuses what is its users', and the sender, who
-// sends the whole batch again once it is back, neither loses nor doubles one.
+// TestReplicaDiesAndReturns kills a replica: the front refuses its users' records, and the sender retries the whole
+// batch until it is back; nothing is lost or stored twice.
 func TestReplicaDiesAndReturns(t *testing.T) {
 	c, order := start(t, 2), shuffled(t)
 	c.spread(t, order[:total/2], clients)
@@ -74,7 +74,7 @@ func TestReplicaDiesAndReturns(t *testing.T) {
 }
 
 // TestReplicasAreAdded goes from 2 replicas to 4: users that move are new to their replica, which forwards them again,
-// and the equal insert_id makes one event of both.
+// and the equal insert_id makes both one event.
 func TestReplicasAreAdded(t *testing.T) {
 	c, order := start(t, 2), shuffled(t)
 	c.spread(t, order, clients)

@@ -18,13 +18,13 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/redistest"
 )
 
-// moving are replicas behind a front that routes by user, and people who were told a and then b, all of it delivered.
+// moving has replicas behind a front that routes by user, and people who reported a and then b, all delivered.
 type moving struct {
 	*cluster
 	people *people
 }
 
-// eachMove runs a test without and with a Redis that the replicas share.
+// eachMove runs a test with and without a Redis that the replicas share.
 func eachMove(t *testing.T, test func(t *testing.T, m *moving)) {
 	t.Helper()
 	for _, name := range []string{"without Redis", "with Redis"} {
@@ -54,10 +54,10 @@ func (m *moving) settle(t *testing.T) {
 	m.people.settle(t, m.far, m.replicas...)
 }
 
-// onward lets a third stay with b, a third return to a, and a third meet c.
+// onward makes a third stay with b, a third return to a, and a third see c.
 func onward(_ *rand.Rand, who *person) string { return []string{"b", "a", "c"}[who.number%3] }
 
-// wrongNow counts the people whose property is wrong, by what they reported last, once nothing but that can be expected.
+// wrongNow counts the people whose property is wrong, by what they reported last, once it cannot change anymore.
 func (m *moving) wrongNow(t *testing.T, may ...string) (by map[string]int) {
 	t.Helper()
 	by = map[string]int{}
@@ -67,7 +67,7 @@ func (m *moving) wrongNow(t *testing.T, may ...string) (by map[string]int) {
 	return by
 }
 
-// restart starts a replica again where it was; with a new directory if its volume is lost.
+// restart restarts a replica at the same address, with a new directory if its volume is lost.
 func (m *moving) restart(t *testing.T, i int, volumeLost bool) {
 	t.Helper()
 	if volumeLost {
@@ -81,8 +81,8 @@ func (m *moving) restart(t *testing.T, i int, volumeLost bool) {
 	m.replicas[i] = harness.Start(t, harness.ScaleOut("replica.yaml"), m.options[i])
 }
 
-// strangers checks the users who moved to a replica that does not know them: nothing is lost or doubled, and only those who return
-// to what they had before on the same day keep the wrong property, unless a Redis knows.
+// strangers checks the users who moved to a replica that does not know them: nothing is lost or stored twice, and only
+// those who return to an earlier variant on the same day keep the wrong property, unless they share a Redis.
 func (m *moving) strangers(t *testing.T) {
 	t.Helper()
 	m.report(t, onward)
@@ -111,7 +111,7 @@ func (m *moving) strangers(t *testing.T) {
 	assert.Empty(t, m.wrongNow(t), "a variant that is new sets the property anywhere")
 }
 
-// TestMoveReplicaJoins: the front is told of a third replica.
+// TestMoveReplicaJoins: the front gets a third replica.
 func TestMoveReplicaJoins(t *testing.T) {
 	eachMove(t, func(t *testing.T, m *moving) {
 		m.front.Stop(t)
@@ -121,7 +121,7 @@ func TestMoveReplicaJoins(t *testing.T) {
 	})
 }
 
-// TestMoveReplicaLeaves: the front is told that a replica is gone, whose queue was empty.
+// TestMoveReplicaLeaves: the front loses a replica whose queue was empty.
 func TestMoveReplicaLeaves(t *testing.T) {
 	eachMove(t, func(t *testing.T, m *moving) {
 		m.front.Stop(t)
@@ -132,8 +132,8 @@ func TestMoveReplicaLeaves(t *testing.T) {
 	})
 }
 
-// TestMoveLeavesItsQueueBehind: a replica leaves while Amplitude is away. What waits on its volume is delivered when it
-// runs again, behind what its users reported elsewhere meanwhile.
+// TestMoveLeavesItsQueueBehind: a replica leaves while Amplitude is unavailable. What waits on its volume is delivered
+// when it runs again, after what its users reported elsewhere in the meantime.
 func TestMoveLeavesItsQueueBehind(t *testing.T) {
 	eachMove(t, func(t *testing.T, m *moving) {
 		m.far.SandboxPost(t, "/_sandbox/faults", map[string]any{"times": -1, "action": "status", "code": 503})
@@ -169,7 +169,8 @@ func TestMoveLeavesItsQueueBehind(t *testing.T) {
 	})
 }
 
-// TestMoveRollingRestart: each replica restarts in turn with its volume and its address while people report. Nobody moves.
+// TestMoveRollingRestart: replicas restart one after the other, with the same volume and address, while people report.
+// Nobody moves.
 func TestMoveRollingRestart(t *testing.T) {
 	eachMove(t, func(t *testing.T, m *moving) {
 		m.people.while(t, 3, func() {
@@ -202,8 +203,8 @@ func TestMoveKilled(t *testing.T) {
 	})
 }
 
-// TestMoveVolumeLost: a replica comes back without its volume. What waited in its queue is gone, and its users are strangers; what
-// they report next is new to it, and goes out.
+// TestMoveVolumeLost: a replica comes back without its volume. The content of its queue is lost, and it does not know
+// its users; what they report next is new to it, and is sent.
 func TestMoveVolumeLost(t *testing.T) {
 	eachMove(t, func(t *testing.T, m *moving) {
 		m.far.SandboxPost(t, "/_sandbox/faults", map[string]any{"times": -1, "action": "status", "code": 503})

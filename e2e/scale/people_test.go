@@ -32,25 +32,25 @@ const (
 	pause        = 50 * time.Millisecond // between two looks
 )
 
-// person is a user, with the variants that three services reported of one flag, in order.
+// person is a user with the variants that three services reported for one flag, in order.
 type person struct {
 	number  int
 	id      string
 	reports []string
 }
 
-// people report through three services whose resources differ, each person one report after the other.
+// people report through three services with different resources, each person one report at a time.
 type people struct {
 	all    []*person
 	random []*rand.Rand // one for each sender
 	begin  time.Time
 	clock  atomic.Int64
 	client *http.Client
-	// failed counts requests that were refused, or not answered, and sent again.
+	// failed counts requests that were refused or not answered, and were retried.
 	failed atomic.Int64
 }
 
-// newPeople returns n people. All their reports are of one day of UTC that has begun minutes ago at least.
+// newPeople returns n people. All their reports are on one UTC day that began at least minutes ago.
 func newPeople(seed uint64, n int) *people {
 	p := &people{client: &http.Client{Timeout: 3 * time.Second}, begin: time.Now().Add(-10 * time.Minute).UTC().Truncate(24 * time.Hour)}
 	for i := range n {
@@ -62,8 +62,8 @@ func newPeople(seed uint64, n int) *people {
 	return p
 }
 
-// report lets everybody report so many times, to these Collectors, and returns once all of it is acknowledged. change says
-// what somebody reports next.
+// report makes everyone report a number of times to these Collectors, and returns once everything is acknowledged.
+// change determines what a person reports next.
 func (p *people) report(t *testing.T, times int, change func(r *rand.Rand, who *person) string, to ...*harness.Collector) {
 	t.Helper()
 	var working sync.WaitGroup
@@ -85,7 +85,7 @@ func (p *people) report(t *testing.T, times int, change func(r *rand.Rand, who *
 	working.Wait()
 }
 
-// while lets everybody report so many times while something is done, and returns once both have ended.
+// while makes everyone report a number of times while do runs, and returns once both have ended.
 func (p *people) while(t *testing.T, times int, do func(), to ...*harness.Collector) {
 	t.Helper()
 	done := make(chan struct{})
@@ -94,7 +94,7 @@ func (p *people) while(t *testing.T, times int, do func(), to ...*harness.Collec
 	do()
 }
 
-// logs are the next reports of some people, each from one of the services.
+// logs makes the next reports of some people, each from one of the services.
 func (p *people) logs(r *rand.Rand, some []*person, change func(*rand.Rand, *person) string) plog.Logs {
 	logs := plog.NewLogs()
 	var services []plog.LogRecordSlice
@@ -109,7 +109,7 @@ func (p *people) logs(r *rand.Rand, some []*person, change func(*rand.Rand, *per
 		record := services[r.IntN(len(services))].AppendEmpty()
 		record.SetEventName("$exposure")
 		record.SetTimestamp(pcommon.NewTimestampFromTime(p.begin.Add(time.Duration(p.clock.Add(1)) * time.Millisecond)))
-		// Applications do not agree on the name of the attribute either.
+		// The services also use different names for the attribute.
 		record.Attributes().PutStr([]string{"user_id", "user.id", "enduser.id"}[r.IntN(3)], who.id)
 		record.Attributes().PutStr("flag_key", flagOfPeople)
 		record.Attributes().PutStr("variant", who.last())
@@ -117,7 +117,7 @@ func (p *people) logs(r *rand.Rand, some []*person, change func(*rand.Rand, *per
 	return logs
 }
 
-// deliver sends a request until it is taken, as an SDK does. Nor does it wait for an answer for long.
+// deliver sends a request until it is accepted, with short timeouts, like an SDK.
 func (p *people) deliver(t *testing.T, body []byte, to *harness.Collector) bool {
 	t.Helper()
 	var err error
@@ -136,7 +136,7 @@ func (p *people) deliver(t *testing.T, body []byte, to *harness.Collector) bool 
 	return assert.NoError(t, err, "nobody takes a request within %s", patience)
 }
 
-// wander changes the variant of somebody in one of four reports, back to an earlier one as well.
+// wander changes a person's variant in one of four reports, possibly back to an earlier one.
 func wander(r *rand.Rand, who *person) string {
 	if len(who.reports) > 0 && r.IntN(4) > 0 {
 		return who.last()
@@ -144,17 +144,17 @@ func wander(r *rand.Rand, who *person) string {
 	return []string{"a", "b", "c"}[r.IntN(3)]
 }
 
-// again says what was said last.
+// again repeats the last report.
 func again(_ *rand.Rand, who *person) string { return who.last() }
 
-// say lets everybody report this variant.
+// say makes everyone report this variant.
 func say(variant string) func(*rand.Rand, *person) string {
 	return func(*rand.Rand, *person) string { return variant }
 }
 
 func (p *person) last() string { return p.reports[len(p.reports)-1] }
 
-// events are the variants in the order in which somebody met them first: one event each.
+// events returns the variants in the order in which a person first saw them: one event each.
 func (p *person) events() (variants []string) {
 	for _, variant := range p.reports {
 		if !slices.Contains(variants, variant) {
@@ -164,7 +164,7 @@ func (p *person) events() (variants []string) {
 	return variants
 }
 
-// findings are people of whom something is wrong; disorder has their ids alone.
+// findings are people with something wrong; disorder has only their ids.
 type findings struct {
 	lost, doubled, invented, disorder []string
 }
@@ -202,7 +202,7 @@ func (p *people) judge(events []harness.Event) (found findings) {
 	return found
 }
 
-// settle waits until all that was reported is stored, and nothing waits in these Collectors.
+// settle waits until everything reported is stored and nothing waits in these Collectors.
 func (p *people) settle(t *testing.T, far *harness.Collector, all ...*harness.Collector) {
 	t.Helper()
 	events := 0
@@ -216,7 +216,8 @@ func (p *people) settle(t *testing.T, far *harness.Collector, all ...*harness.Co
 	}
 }
 
-// nothingLost fails for an event that is not stored, or not once, and returns who has events in another order.
+// nothingLost fails for an event that is not stored exactly once, and returns the people whose events are in another
+// order.
 func (p *people) nothingLost(t *testing.T, far *harness.Collector) (disorder []string) {
 	t.Helper()
 	found := p.judge(far.Arrived(t))
@@ -226,7 +227,7 @@ func (p *people) nothingLost(t *testing.T, far *harness.Collector) (disorder []s
 	return found.disorder
 }
 
-// wrong are the people whose property is not what they reported last.
+// wrong returns the people whose property is not what they reported last.
 func (p *people) wrong(t *testing.T, far *harness.Collector) (wrong []*person) {
 	t.Helper()
 	held := far.Experiments(t)
@@ -238,7 +239,7 @@ func (p *people) wrong(t *testing.T, far *harness.Collector) (wrong []*person) {
 	return wrong
 }
 
-// awaitWrong waits until the properties that are wrong are only of people who may have one, and returns these.
+// awaitWrong waits until only people who may have a wrong property have one, and returns them.
 func (p *people) awaitWrong(t *testing.T, far *harness.Collector, may func(*person) bool) (wrong []*person) {
 	t.Helper()
 	var others []*person
@@ -250,7 +251,7 @@ func (p *people) awaitWrong(t *testing.T, far *harness.Collector, may func(*pers
 	return wrong
 }
 
-// told are some people with what they reported.
+// told describes some people with what they reported.
 func told(some []*person) string {
 	var text strings.Builder
 	fmt.Fprint(&text, len(some), " people")

@@ -20,8 +20,8 @@ func oneGateway(t *testing.T) *cluster {
 	return c
 }
 
-// TestGatewayDropsWhatSeveralEdgesSend: each of three edges sees every user several times and, having no memory, sends all; the
-// gateway lets one of them through.
+// TestGatewayDropsWhatSeveralEdgesSend: each of three edges sees every user several times and, without a memory, sends
+// everything; the gateway forwards one of them.
 func TestGatewayDropsWhatSeveralEdgesSend(t *testing.T) {
 	const edges = 3
 	c, order := oneGateway(t), shuffled(t)
