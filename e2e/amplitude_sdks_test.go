@@ -96,7 +96,7 @@ func TestSDKsAreAskedToWait(t *testing.T) {
 	c := startForSDKs(t, harness.Options{Sets: []string{"extensions::memory_limiter::limit_mib: 2", "extensions::memory_limiter::spike_limit_mib: 1"}})
 	require.Eventually(t, func() bool {
 		status, err := harness.Post("http://"+c.OTLPGRPC+"/2/httpapi", "application/json", "", uploadOf("sandbox", 0, 1))
-		return status == http.StatusServiceUnavailable && strings.Contains(err.Error(), `{"code":503,"error":"The Collector cannot take events now: send them again"}`)
+		return status == http.StatusServiceUnavailable && strings.Contains(err.Error(), `{"code":503,"error":"The Collector cannot accept events now: retry later"}`)
 	}, patience, 50*time.Millisecond)
 	// The Collector's log arrives through a pipe, possibly after the answer.
 	assert.Eventually(t, func() bool { return strings.Contains(c.Logs(), "cannot accept events now") }, patience, 10*time.Millisecond)
@@ -141,7 +141,7 @@ func TestSDKBombs(t *testing.T) {
 		require.Eventually(t, func() bool {
 			status, err := harness.Post(sdks+"/2/httpapi", "application/json", "", uploadOf("sandbox", 0, 1))
 			return err == nil && status == http.StatusOK
-		}, time.Minute, 50*time.Millisecond, "a neighbor is served beside %s", name)
+		}, time.Minute, 50*time.Millisecond, "a neighbor is served during %s", name)
 		all.Wait()
 		t.Logf("%s, %d kB on the wire: at most %d MB resident", name, packed.Len()>>10, c.Peak(t))
 	}

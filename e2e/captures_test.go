@@ -153,7 +153,7 @@ func TestForeignRecordsPass(t *testing.T) {
 	delete(sent, "feature_flag.evaluation/")
 	delete(sent, "feature_flag.evaluation/{}")
 	for name, record := range sent {
-		assert.Equal(t, record, got[name], "%s changed on its way", name)
+		assert.Equal(t, record, got[name], "%s was changed on the way", name)
 	}
 	assert.NotEmpty(t, sent)
 }

@@ -70,7 +70,7 @@ func TestProtoPoolingIsRefused(t *testing.T) {
 				"--config", "yaml:service::pipelines::logs: "+pipeline, "--config", "yaml:exporters::debug: {}", "--config", "yaml:service::telemetry::metrics::level: none")
 			cmd.Env = cleanenv.Environ(harness.NewAddresses(t).Environ(t.TempDir())...)
 			out, err := cmd.CombinedOutput()
-			require.Error(t, err, "it ends by itself")
+			require.Error(t, err, "it exits")
 			assert.Contains(t, string(out), "the feature gate pdata.useProtoPooling is enabled")
 			assert.NotContains(t, string(out), "panic")
 		})
@@ -86,7 +86,7 @@ func TestWrongValuesAreNamed(t *testing.T) {
 		{"unknown api", "exporters::amplitude::api: v1", "api"},
 		{"endpoint without scheme", "exporters::amplitude::endpoint: 127.0.0.1:8585", "endpoint"},
 		{"endpoint of another scheme", "exporters::amplitude::endpoint: ftp://127.0.0.1/2/httpapi", "endpoint"},
-		{"compression that Amplitude does not take", "exporters::amplitude::compression: zstd", "compression"},
+		{"compression that Amplitude does not accept", "exporters::amplitude::compression: zstd", "compression"},
 		{"negative concurrency", "exporters::amplitude::concurrency: -1", "concurrency"},
 		{"negative id length", "exporters::amplitude::min_id_length: -5", "min_id_length"},
 		{"negative rate", "exporters::amplitude::rate_limit::events_per_second: -1", "events_per_second"},

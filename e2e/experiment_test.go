@@ -132,7 +132,7 @@ var experimentRows = []experimentRow{
 		properties: map[string]any{},
 	},
 	{
-		name: "a quoted id is taken and suspect", pipeline: "standard", event: "$exposure", user: `"quoted-1"`,
+		name: "a quoted id is used, and suspect", pipeline: "standard", event: "$exposure", user: `"quoted-1"`,
 		records:    []map[string]any{{"flag_key": "f", "variant": "on", "user_id": `"quoted-1"`}},
 		types:      []string{"[Experiment] Exposure"},
 		properties: map[string]any{"[Experiment] f": "on"},
@@ -142,7 +142,7 @@ var experimentRows = []experimentRow{
 		},
 	},
 	{
-		name: "quotes are taken off where that is asked for", pipeline: "unquote", event: "$exposure", user: "quoted-2",
+		name: "quotes are removed if configured", pipeline: "unquote", event: "$exposure", user: "quoted-2",
 		records:    []map[string]any{{"flag_key": "f", "variant": "on", "user_id": `"quoted-2"`}},
 		types:      []string{"[Experiment] Exposure"},
 		properties: map[string]any{"[Experiment] f": "on"},

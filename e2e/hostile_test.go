@@ -136,7 +136,7 @@ func TestHostileRecords(t *testing.T) {
 			}
 		}
 		return true
-	}, patience, 100*time.Millisecond, "every neighbor of a hostile record arrives")
+	}, patience, 100*time.Millisecond, "all neighbors of hostile records arrive")
 	in := collector.Metric(t, "otelcol_processor_amplitude_experiment_records")
 	assert.InDelta(t, neighbors, in, 0, "every record has an outcome")
 

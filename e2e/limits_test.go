@@ -57,7 +57,7 @@ func (l *limited) try(t *testing.T, logs plog.Logs) bool {
 	if status/100 == 2 {
 		return true
 	}
-	require.Equal(t, http.StatusServiceUnavailable, status, "a refusal asks the sender to try again: %v", err)
+	require.Equal(t, http.StatusServiceUnavailable, status, "a refusal asks the sender to retry: %v", err)
 	return false
 }
 

@@ -138,7 +138,7 @@ func recordsOfEveryKind() plog.Logs {
 	add("$exposure", now, map[string]any{"flag_key": "f", "variant": "on", "user_id": `"user-4"`, "groups": groups})
 	add("feature_flag.evaluation", now, map[string]any{"feature_flag.key": "f", "feature_flag.result.variant": "on", "user.id": "user-5"})
 	add("feature_flag.evaluation", now, map[string]any{"feature_flag.key": "f", "feature_flag.result.reason": "error", "user.id": "user-1"})
-	variants := map[string]any{"bad": []any{"a list is no variant"}}
+	variants := map[string]any{"bad": []any{"a list is not a variant"}}
 	for i := range 1_100 {
 		variants[fmt.Sprintf("flag-%04d", i)] = "on"
 	}

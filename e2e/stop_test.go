@@ -55,7 +55,7 @@ var senders = map[string]func(ctx context.Context, c *harness.Collector, logs pl
 	},
 }
 
-var errComeAgain = errors.New("the sender is asked to come again")
+var errComeAgain = errors.New("the sender is asked to retry")
 
 // TestStopWithSendersWaiting stops a Collector with a full queue in three situations, while senders wait for room and
 // would wait forever: the Collector ends, the senders are told to retry, and what was acknowledged is on disk or in the

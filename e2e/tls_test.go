@@ -141,7 +141,7 @@ func TestPrivateAuthorityAndProxy(t *testing.T) {
 		"E2E_PROXY=http://collector:" + password + "@" + strings.TrimPrefix(gate.URL, "http://"),
 	}})
 	sender.SendLogs(t, exposures(5, 5))
-	require.Eventually(t, func() bool { return stored() == 10 }, patience, 20*time.Millisecond, "what waited arrives too")
+	require.Eventually(t, func() bool { return stored() == 10 }, patience, 20*time.Millisecond, "what waited also arrives")
 	assert.Positive(t, gate.tunnels.Load(), "through the proxy")
 	assert.Zero(t, gate.refused.Load())
 

@@ -52,14 +52,14 @@ func TestOperators(t *testing.T) {
 		{name: "unknown operator", before: `{"a":1}`, ops: `{"$delete":{"a":1}}`, want: `{"a":1}`, warned: "unknown operator"},
 		{name: "wrong shape", before: `{"a":1}`, ops: `{"$set":"x","$unset":["a"],"$append":null}`, want: `{"a":1}`, warned: "must be an object"},
 		{name: "empty operators", before: `{"a":1}`, ops: `{"$set":{},"$unset":{}}`, want: `{"a":1}`},
-		{name: "long text is cut", before: `{}`, ops: `{"$set":{"a":"` + strings.Repeat("x", 1030) + `"}}`, want: `{"a":"` + strings.Repeat("x", 1024) + `"}`, warned: "cut"},
+		{name: "long text is truncated", before: `{}`, ops: `{"$set":{"a":"` + strings.Repeat("x", 1030) + `"}}`, want: `{"a":"` + strings.Repeat("x", 1024) + `"}`, warned: "cut"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newTester(t)
 			s.v2(identify(tc.before))
 			s.v2(identify(tc.ops))
 			assert.JSONEq(t, tc.want, s.properties("user-1"))
-			assert.Empty(t, s.Events(sandbox.Select{}), "an identify is no event")
+			assert.Empty(t, s.Events(sandbox.Select{}), "an identify is not an event")
 			identifies := s.Events(sandbox.Select{Verdicts: []sandbox.Verdict{sandbox.Identify}})
 			require.Len(t, identifies, 2)
 			if tc.warned != "" {
@@ -177,7 +177,7 @@ func TestHistory(t *testing.T) {
 	}
 	user, ok := s.User("user-1")
 	require.True(t, ok)
-	require.Len(t, user.History, 3, "setting the same value is no change")
+	require.Len(t, user.History, 3, "setting the same value is not a change")
 	assert.Equal(t, "a", user.History[0].After)
 	assert.False(t, user.History[0].Jump)
 	assert.Equal(t, []any{"a", "b"}, []any{user.History[1].Before, user.History[1].After})

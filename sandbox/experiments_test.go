@@ -87,7 +87,7 @@ func TestSampleRatio(t *testing.T) {
 		{name: "five variants", users: map[string]int{"a": 30, "b": 20, "c": 25, "d": 20, "e": 25}, state: "ok", p: 0.5718664923800112},
 		{name: "as weighted", users: map[string]int{"a": 90, "b": 10}, weights: map[string]float64{"a": 9, "b": 1}, state: "ok", p: 1},
 		{name: "even against weights", users: map[string]int{"a": 50, "b": 50}, weights: map[string]float64{"a": 9, "b": 1}, state: "mismatch", p: 1.4812825543814188e-40},
-		{name: "a variant that never came", users: map[string]int{"a": 100}, weights: map[string]float64{"a": 1, "b": 1}, state: "mismatch", p: 1.523970604832105e-23},
+		{name: "a variant that never arrived", users: map[string]int{"a": 100}, weights: map[string]float64{"a": 1, "b": 1}, state: "mismatch", p: 1.523970604832105e-23},
 		{name: "a variant that nobody expected", users: map[string]int{"a": 100, "z": 1}, weights: map[string]float64{"a": 1}, state: "mismatch", p: 0},
 		{name: "one variant", users: map[string]int{"a": 100}, state: "one_variant", p: 1},
 	} {
@@ -138,7 +138,7 @@ func TestExperiment(t *testing.T) {
 	assert.Equal(t, 2, x.Assignments)
 	assert.Equal(t, 2, x.Unassigned, "user 3 on the first day, user 1 on the second")
 	require.Len(t, x.Variants, 2)
-	assert.Equal(t, []int{2, 0}, []int{x.Variants[0].Users, x.Variants[1].Users}, "who left counts under no variant")
+	assert.Equal(t, []int{2, 0}, []int{x.Variants[0].Users, x.Variants[1].Users}, "users who left do not count under any variant")
 	assert.Equal(t, 1, x.Left)
 	s.v2(exposed(2, "f", "a"), exposed(4, "f", ""), exposed(4, "f", "b"))
 	x = s.experiments()[0]
@@ -184,7 +184,7 @@ func TestRunsAreApart(t *testing.T) {
 	require.Len(t, got, 2)
 	for _, x := range got {
 		assert.Equal(t, 1, x.Users)
-		assert.Zero(t, x.Changes, "another run is no change of variant")
+		assert.Zero(t, x.Changes, "another run is not a change of variant")
 	}
 	assert.Equal(t, "run-2", got[1].ExperimentKey)
 	assert.Equal(t, 1, got[1].Unexposures, "an un-exposure without a run belongs to the latest one")

@@ -106,7 +106,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				"$set": many(100, func(k int) string { return fmt.Sprintf("p%d-%d-%s", i, k, long) }, long),
 			}}
 		}},
-		{"one property again and again", func(i int) map[string]any {
+		{"one property repeatedly", func(i int) map[string]any {
 			return map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": map[string]any{"$set": map[string]any{"p": fmt.Sprint(i, strings.Repeat(long, 100))}}}
 		}},
 		{"ids among white space", func(i int) map[string]any {
@@ -147,7 +147,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		{"megabytes as a flag", func(i int) map[string]any {
 			return map[string]any{"event_type": "[Experiment] Assignment", "user_id": "user-00001", "event_properties": map[string]any{fmt.Sprint(i, strings.Repeat(long, 100), ".variant"): "a"}}
 		}},
-		{"operators that nobody knows", func(i int) map[string]any {
+		{"unknown operators", func(i int) map[string]any {
 			return map[string]any{"event_type": "$identify", "user_id": "user-00001", "user_properties": many(200, func(k int) string { return fmt.Sprintf("$p%d-%d-%s", i, k, long) }, 1)}
 		}},
 	} {

@@ -97,7 +97,7 @@ func FuzzIngest(f *testing.F) {
 		checkAnswer(t, s, answer)
 		if answer.Code == http.StatusOK {
 			require.True(t, utf8.ValidString(body))
-			require.True(t, json.Valid([]byte(body)), "accepted what is no JSON: %q", body)
+			require.True(t, json.Valid([]byte(body)), "accepted invalid JSON: %q", body)
 		}
 		ingest(s, path, body)
 	})
@@ -260,7 +260,7 @@ func TestBounded(t *testing.T) {
 	steady, ok := s.User("steady")
 	require.True(t, ok)
 	assert.Len(t, steady.History, 5)
-	assert.Equal(t, 5, steady.HistoryForgotten, "who comes back after being forgotten starts from scratch")
+	assert.Equal(t, 5, steady.HistoryForgotten, "a forgotten user who comes back starts from scratch")
 	var requests struct{ Requests []any }
 	s.get("/_sandbox/requests", &requests)
 	assert.Len(t, requests.Requests, 20)

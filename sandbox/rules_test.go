@@ -51,7 +51,7 @@ func TestRates(t *testing.T) {
 		status, _ = s.send("/2/httpapi", event("user-1", "b"))
 		assert.Equal(t, http.StatusTooManyRequests, status)
 	})
-	t.Run("endpoints have accounts of their own", func(t *testing.T) {
+	t.Run("endpoints have separate accounts", func(t *testing.T) {
 		s := newTester(t, slow)
 		s.v2(event("user-1", "a"), event("user-1", "b"))
 		status, _ := s.send("/batch", event("user-1", "c"))
@@ -150,7 +150,7 @@ func TestDedupe(t *testing.T) {
 		assert.Len(t, s.Events(sandbox.Select{}), 2)
 		s.Advance(day)
 		s.v2(event("user-1", "a"))
-		assert.Len(t, s.Events(sandbox.Select{}), 2, "the second copy began a window of its own")
+		assert.Len(t, s.Events(sandbox.Select{}), 2, "the second copy started a new window")
 	})
 	t.Run("inside one request, properties once", func(t *testing.T) {
 		s := newTester(t)
@@ -197,7 +197,7 @@ func TestDedupe(t *testing.T) {
 		s.v2(add, add)
 		assert.JSONEq(t, `{"n":2}`, s.properties("user-1"))
 	})
-	t.Run("a project of its own", func(t *testing.T) {
+	t.Run("a separate project", func(t *testing.T) {
 		s := newTester(t, sandbox.WithConfig(func(c *sandbox.Config) { c.APIKeys = append(c.APIKeys, "second") }))
 		s.v2(event("user-1", "a"))
 		status, _, _ := s.do(http.MethodPost, "/2/httpapi", strings.Replace(payload(event("user-1", "a")), "sandbox", "second", 1))

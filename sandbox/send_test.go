@@ -90,7 +90,7 @@ func TestForeignPages(t *testing.T) {
 		why    string // empty: accepted
 	}{
 		{"no browser", nil, ""},
-		{"no browser, by a name", []string{"Host", "sandbox:8585"}, ""},
+		{"no browser, with a host name", []string{"Host", "sandbox:8585"}, ""},
 		{"its own page", []string{"Origin", s.URL(), "Sec-Fetch-Site", "same-origin"}, ""},
 		{"its own page, no Sec-Fetch-Site", []string{"Origin", s.URL()}, ""},
 		{"its own page by an address of the network", []string{"Host", "192.0.2.1:" + port, "Origin", "http://192.0.2.1:" + port}, ""},
@@ -119,7 +119,7 @@ func TestForeignPages(t *testing.T) {
 			assert.Equal(t, http.StatusForbidden, status, "%s: %s", tc.name, path)
 			assert.Contains(t, body, tc.why, tc.name)
 			assert.Empty(t, header.Get("Access-Control-Allow-Origin"), tc.name)
-			assert.Equal(t, before.Requests, s.Stats().Requests, "%s: it is no entry of the request log", tc.name)
+			assert.Equal(t, before.Requests, s.Stats().Requests, "%s: it is not in the request log", tc.name)
 		}
 	}
 	assert.Equal(t, 5*3, s.Stats().Foreign["https://evil.example"]+s.Stats().Foreign["null"])
@@ -163,7 +163,7 @@ func TestSendToSandbox(t *testing.T) {
 	assert.Equal(t, "exp-1", events[0].Meta.ExperimentKey)
 
 	s.sendForm(`{"user_id":"user-12345","flag_key":"my-flag"}`)
-	assert.JSONEq(t, `{}`, s.properties("user-12345"), "no variant is an un-exposure")
+	assert.JSONEq(t, `{}`, s.properties("user-12345"), "no variant means an un-exposure")
 	out = s.sendForm(`{"user_id":"42","flag_key":"my-flag"}`)
 	assert.Equal(t, http.StatusBadRequest, out.Status, "the rules are Amplitude's")
 	_, err := s.AddFaults(sandbox.Fault{Action: sandbox.FaultIngestThenReset})

@@ -94,7 +94,7 @@ func TestConnectionFaultsHTTP2(t *testing.T) {
 		}
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
-		assert.Len(t, s.Events(sandbox.Select{}), 1, "the second request arrived, and its answer did not")
+		assert.Len(t, s.Events(sandbox.Select{}), 1, "the second request arrived, but its answer did not")
 	})
 	for _, action := range []string{sandbox.FaultResetBeforeRead, sandbox.FaultIngestThenReset} {
 		t.Run(action+" is no empty answer", func(t *testing.T) {

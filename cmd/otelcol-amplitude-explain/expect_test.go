@@ -62,7 +62,7 @@ func TestExpect(t *testing.T) {
 		{name: "the outcome alone", expect: "[{outcome: exposure}]"},
 		{name: "nothing", expect: "[{}]"},
 		{name: "a field as a whole, others not", expect: `[{outcome: exposure, events: [{event_properties: {"[Experiment] Flag Key": f, "[Experiment] Variant": a}, time: 1768478400000}]}]`},
-		{name: "another outcome, with what settled it", expect: "[{outcome: rejected, reason: short_id}]", want: []string{"record 1: outcome: want rejected (short_id), got exposure"}},
+		{name: "another outcome, with the reason", expect: "[{outcome: rejected, reason: short_id}]", want: []string{"record 1: outcome: want rejected (short_id), got exposure"}},
 		{name: "too few records", expect: "[]", want: []string{"records: want 0, got 1"}},
 		{name: "too many records", expect: "[{}, {}]", want: []string{"records: want 2, got 1"}},
 		{name: "no event", expect: "[{events: []}]", want: []string{"record 1: events: want 0, got 1"}},

@@ -93,12 +93,12 @@ func TestEachCause(t *testing.T) {
 		"an id that is too short": {blame(400, func(bad []int) map[string]any {
 			return map[string]any{"error": "Invalid id length for user_id or device_id", "events_with_invalid_id_lengths": map[string]any{"user_id": bad}}
 		}), nil, "rejected_id", 1},
-		"400 that blames nobody": {plain(400, `{"code":400,"error":"Invalid event JSON"}`), nil, "refused", 1},
-		"a firewall":             {plain(403, `blocked`), nil, "forbidden", 1},
-		"413 of one event":       {plain(413, `{"code":413,"error":"Payload too large"}`), nil, "too_large", 1},
-		"500 until the end":      {all(500, `{}`), ends, "retries_ended", 2},
-		"a wrong key":            {all(400, `{"code":400,"error":"Invalid API key: x"}`), ends, "retries_ended", 2},
-		"404 until the end":      {all(404, `not here`), ends, "retries_ended", 2},
+		"400 that names no event": {plain(400, `{"code":400,"error":"Invalid event JSON"}`), nil, "refused", 1},
+		"a firewall":              {plain(403, `blocked`), nil, "forbidden", 1},
+		"413 of one event":        {plain(413, `{"code":413,"error":"Payload too large"}`), nil, "too_large", 1},
+		"500 until the end":       {all(500, `{}`), ends, "retries_ended", 2},
+		"a wrong key":             {all(400, `{"code":400,"error":"Invalid API key: x"}`), ends, "retries_ended", 2},
+		"404 until the end":       {all(404, `not here`), ends, "retries_ended", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			amplitude := sandbox.New(t)
@@ -230,7 +230,7 @@ func TestNotFixed(t *testing.T) {
 	require.NoError(t, err, out)
 	assert.Contains(t, out, "6 letters: 6 delivered\n")
 	// A letter whose second refusal has not reached the processor yet is asked about again.
-	assert.Less(t, p.letters.Load()-before, int64(6), "an event that is there twice is sent once")
+	assert.Less(t, p.letters.Load()-before, int64(6), "a duplicate event is sent once")
 	assert.Len(t, amplitude.Events(sandbox.Select{}), 3)
 	out, err = p.replay(t)
 	require.NoError(t, err, out)

@@ -82,7 +82,7 @@ func TestTimes(t *testing.T) {
 		{"else the span's start", 0, 1_000, 2_000, 1_000},
 		{"else its end", 0, 0, 2_000, 2_000},
 		{"none is known", 0, 0, 0, 0},
-		{"nonsense is not judged here", math.MaxUint64, 1_000, 2_000, math.MaxUint64},
+		{"invalid values are not checked here", math.MaxUint64, 1_000, 2_000, math.MaxUint64},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			traces, s := newSpan("GET /", nil)

@@ -37,9 +37,9 @@ func TestLaunchDarklyContexts(t *testing.T) {
 		{name: "the user's key is escaped", key: "organization:o:user:a%3Ab%25c", user: "a:b%c", canonical: "organization:o:user:a%3Ab%25c"},
 		{name: "several kinds, none a user", key: "device:d:organization:o", canonical: "device:d:organization:o"},
 		{name: "another kind is the user", key: "account:a-1:user:user-1", conf: map[string]any{"user_kind": "account"}, user: "a-1", canonical: "account:a-1:user:user-1"},
-		{name: "kinds out of order are no context but a key", key: "user:u:organization:o", user: "user:u:organization:o"},
+		{name: "kinds out of order are a key, not a context", key: "user:u:organization:o", user: "user:u:organization:o"},
 		{name: "an odd number of parts is a key", key: "a:b:c", user: "a:b:c"},
-		{name: "a stray percent sign is a key's own", key: "kind:50%", user: "kind:50%"},
+		{name: "a stray percent sign belongs to the key", key: "kind:50%", user: "kind:50%"},
 		{name: "the kind of a lone user is never written", key: "user:u", user: "user:u"},
 		{name: "a key with a colon looks like kind and key", key: "google:17", canonical: "google:17"},
 		{name: "unless the kinds are known", key: "google:17", conf: map[string]any{"context_kinds": []any{"organization"}}, user: "google:17"},
@@ -130,10 +130,10 @@ func TestLaunchDarklyVariants(t *testing.T) {
 		{name: "no variation number", in: map[string]any{index: 1.5}, want: map[string]any{index: 1.5}},
 		{name: "not a number", in: map[string]any{index: math.NaN()}, want: nil},
 		{name: "a negative one", in: map[string]any{index: -1}, want: map[string]any{index: int64(-1), variant: nil}},
-		{name: "a variant's name goes before its number", in: map[string]any{index: 1, variant: "b"}, want: map[string]any{index: int64(1), variant: "b"}},
-		{name: "text is JSON: its quotes go", in: map[string]any{index: 1, value: `"blue"`}, want: map[string]any{index: int64(1), value: "blue", variant: "1"}},
+		{name: "a variant's name takes precedence over its number", in: map[string]any{index: 1, variant: "b"}, want: map[string]any{index: int64(1), variant: "b"}},
+		{name: "text is JSON and loses its quotes", in: map[string]any{index: 1, value: `"blue"`}, want: map[string]any{index: int64(1), value: "blue", variant: "1"}},
 		{name: "old name, JSON as well", in: map[string]any{old: `"blue"`}, want: map[string]any{old: "blue"}},
-		{name: "null is no value", in: map[string]any{index: 1, value: "null"}, want: map[string]any{index: int64(1), variant: "1"}},
+		{name: "null is not a value", in: map[string]any{index: 1, value: "null"}, want: map[string]any{index: int64(1), variant: "1"}},
 		{name: "without a variation, the value is the application's default", in: map[string]any{value: `"fallback"`}, want: map[string]any{}},
 		{name: "the browser's first variation", in: map[string]any{value: `"control"`, kind: "FALLTHROUGH"}, want: map[string]any{value: "control", variant: "0"}},
 		{name: "of a rule, as text in lower case", in: map[string]any{kind: "rule_match"}, want: map[string]any{variant: "0"}},
@@ -141,7 +141,7 @@ func TestLaunchDarklyVariants(t *testing.T) {
 		{name: "of an experiment", in: map[string]any{value: "true", inExperiment: true}, want: map[string]any{value: "true", variant: "0"}},
 		{name: "a flag that is off may have none", in: map[string]any{value: "true", kind: "OFF"}, want: map[string]any{}},
 		{name: "an error has none", in: map[string]any{value: "true", kind: "ERROR"}, want: map[string]any{}},
-		{name: "what is no number is not the first", in: map[string]any{index: 1.5, kind: "FALLTHROUGH"}, want: map[string]any{index: 1.5}},
+		{name: "not a number, so not the first variation", in: map[string]any{index: 1.5, kind: "FALLTHROUGH"}, want: map[string]any{index: 1.5}},
 		{name: "prefer the value", conf: byValue, in: map[string]any{index: 1, value: `"blue"`}, want: map[string]any{index: int64(1), value: "blue", variant: "blue"}},
 		{name: "a boolean value", conf: byValue, in: map[string]any{index: 1, value: true}, want: map[string]any{index: int64(1), value: true, variant: "true"}},
 		{name: "a number as value", conf: byValue, in: map[string]any{index: 1, value: 0.5}, want: map[string]any{index: int64(1), value: 0.5, variant: "0.5"}},
@@ -199,7 +199,7 @@ func TestLaunchDarklyGroups(t *testing.T) {
 	got = convertOne(t, conf, newEvent(ldEvent(map[string]any{
 		"feature_flag.context.id": "organization:o:user:u", "amplitude.groups.company": "given",
 	}))).Attributes().AsRaw()
-	assert.Equal(t, "given", got["amplitude.groups.company"], "what the application says goes before")
+	assert.Equal(t, "given", got["amplitude.groups.company"], "the application's own attribute takes precedence")
 }
 
 // TestLaunchDarklyContextRoundTrip writes contexts as LaunchDarkly's SDKs do and reads them back.

@@ -163,7 +163,7 @@ func TestSpanNamesAndRenames(t *testing.T) {
 			assert.Equal(t, tc.want, got[0].ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().AsRaw())
 		})
 	}
-	t.Run("what has the name already goes first", func(t *testing.T) {
+	t.Run("an existing attribute takes precedence", func(t *testing.T) {
 		traces, _ := newSpan("flag", map[string]any{"from": "renamed", "to": "own"})
 		record := convertOne(t, span(map[string]any{"names": []any{"flag"}, "attributes": map[string]any{"from": "to"}}), traces)
 		assert.Equal(t, map[string]any{"to": "own"}, record.Attributes().AsRaw())

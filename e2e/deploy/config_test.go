@@ -179,7 +179,7 @@ func TestTiersOfTheChart(t *testing.T) {
 		return of.Metric(t, "otelcol_processor_amplitude_experiment_records", `outcome="`+name+`"`)
 	}
 	assert.InDelta(t, 2, outcome(edge, "exposure"), 0, "an edge has no memory")
-	assert.InDelta(t, 1, outcome(gateway, "already_shaped"), 0, "the gateway takes the event as it is")
+	assert.InDelta(t, 1, outcome(gateway, "already_shaped"), 0, "the gateway keeps the event unchanged")
 	assert.InDelta(t, 1, outcome(gateway, "duplicate"), 0, "and drops the repeat")
 }
 

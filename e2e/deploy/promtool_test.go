@@ -64,7 +64,7 @@ func TestAlertsFireAndStaySilent(t *testing.T) {
 		}
 	}
 	for _, alert := range operations.Alerts {
-		assert.Contains(t, fired.String(), `alertname="`+alert.Name+`"`, "no test makes it fire")
+		assert.Contains(t, fired.String(), `alertname="`+alert.Name+`"`, "it does not fire in any test")
 	}
 	catalog, err := operations.LoadCatalog("../..")
 	require.NoError(t, err)

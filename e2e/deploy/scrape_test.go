@@ -177,7 +177,7 @@ func invalidKey(t *testing.T) []byte {
 		Sets: []string{"exporters::amplitude::retry_on_failure::max_elapsed_time: 1s"},
 	})
 	records := numbered(3)
-	records[0].attributes["amplitude.plan"] = "an application has no say in it"
+	records[0].attributes["amplitude.plan"] = "applications cannot set it"
 	c.SendLogs(t, logs(t, records...))
 	require.Eventually(t, func() bool {
 		return c.Metric(t, "otelcol_exporter_amplitude_events", `outcome="dropped"`) == 3

@@ -61,7 +61,7 @@ func readYAML(t testing.TB, text string) map[string]any {
 	raw, err := retrieved.AsRaw()
 	require.NoError(t, err)
 	content, ok := raw.(map[string]any)
-	require.True(t, ok, "no YAML map: %s", text)
+	require.True(t, ok, "not a YAML map: %s", text)
 	return content
 }
 

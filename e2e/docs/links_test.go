@@ -75,7 +75,7 @@ func TestEveryPageIsLinked(t *testing.T) {
 	visit("README.md")
 	for _, p := range all {
 		if strings.HasPrefix(p.path, "docs/") || path.Base(p.path) == "README.md" && strings.Count(p.path, "/") <= 2 {
-			assert.True(t, reached[p.path], "no path of links leads from README.md to %s", p.path)
+			assert.True(t, reached[p.path], "no links lead from README.md to %s", p.path)
 		}
 	}
 }

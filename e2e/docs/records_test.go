@@ -54,7 +54,7 @@ func readFlat(t testing.TB, text string) flat {
 			continue
 		}
 		parts := betweenNameAndValue.Split(line, 2)
-		require.Len(t, parts, 2, "%q is no name and value with two spaces between them", line)
+		require.Len(t, parts, 2, "%q is not a name and a value with two spaces between them", line)
 		r.set(t, parts[0], value(t, parts[1]))
 	}
 	return r
@@ -172,7 +172,7 @@ func arrivesAsShown(t *testing.T, c *harness.Collector, p *page, i int) {
 	t.Helper()
 	require.Less(t, i+1, len(p.blocks), "no event is shown after the record")
 	shown := p.blocks[i+1]
-	require.Equal(t, "event", shown.marker, "%s: an event has to follow the record", shown.at)
+	require.Equal(t, "event", shown.marker, "%s: an event must follow the record", shown.at)
 	var records []flat
 	var newest time.Time
 	for one := range strings.SplitSeq(p.blocks[i].text, "\n\n") {

@@ -38,7 +38,7 @@ func TestNamedTestsExist(t *testing.T) {
 		}
 		for _, found := range testNamed.FindAllStringSubmatch(readFile(t, file), -1) {
 			named++
-			assert.True(t, there[found[1]] || there[path.Join(path.Dir(file), found[1])], "%s names %s, which there is not", file, found[1])
+			assert.True(t, there[found[1]] || there[path.Join(path.Dir(file), found[1])], "%s names %s, which does not exist", file, found[1])
 		}
 	}
 	assert.Greater(t, named, 100)

@@ -101,7 +101,7 @@ func (m *moving) strangers(t *testing.T) {
 			wrong := m.wrongNow(t, "a")
 			t.Logf("%s: of %d who returned, %d moved and have the wrong property", when, returned, wrong["a"])
 			assert.Positive(t, wrong["a"], when)
-			assert.Less(t, wrong["a"], returned, "who did not move has the right one %s", when)
+			assert.Less(t, wrong["a"], returned, "people who did not move have the right property %s", when)
 		}
 		m.report(t, again)
 		m.settle(t)
@@ -151,7 +151,7 @@ func TestMoveLeavesItsQueueBehind(t *testing.T) {
 		last := harness.Start(t, harness.ScaleOut("replica.yaml"), m.options[1])
 		last.Drained(t)
 		m.settle(t)
-		assert.NotEmpty(t, m.people.nothingLost(t, m.far), "events of who moved change places")
+		assert.NotEmpty(t, m.people.nothingLost(t, m.far), "events of people who moved change places")
 		rolledBack := m.wrongNow(t, "d")["d"]
 		t.Logf("%d of %d properties were rolled back", rolledBack, len(m.people.all))
 		assert.Positive(t, rolledBack)
@@ -220,7 +220,7 @@ func TestMoveVolumeLost(t *testing.T) {
 		m.restart(t, 1, true)
 		m.report(t, again)
 		m.settle(t)
-		assert.Empty(t, m.people.nothingLost(t, m.far), "who reports c again has it")
+		assert.Empty(t, m.people.nothingLost(t, m.far), "people who report c again have it")
 		assert.Empty(t, m.wrongNow(t), "and the property")
 		m.report(t, onward)
 		m.settle(t)

@@ -38,12 +38,12 @@ func FuzzInterpret(f *testing.F) {
 			require.True(t, i >= 0 && i < n)
 		}
 		if status >= 200 && status < 300 && !isPage(body) {
-			require.Equal(t, actionDone, o.action, "what was taken is not sent again")
+			require.Equal(t, actionDone, o.action, "accepted events are not sent again")
 		} else {
-			require.NotEqual(t, actionDone, o.action, "what was refused is not forgotten")
+			require.NotEqual(t, actionDone, o.action, "refused events are not forgotten")
 		}
 		if o.action == actionSift {
-			require.NotZero(t, len(o.rejected)+len(o.throttled)+len(o.throttledIDs), "a sift takes something out")
+			require.NotZero(t, len(o.rejected)+len(o.throttled)+len(o.throttledIDs), "sifting removes something")
 		}
 	})
 }

@@ -103,7 +103,7 @@ func TestWrongConfig(t *testing.T) {
 		{"api", map[string]any{"api": "v1"}, "`api` must be http_v2 or batch (got \"v1\")"},
 		{"endpoint without scheme", map[string]any{"endpoint": "localhost/2/httpapi"}, "`endpoint` must be a full URL that starts with http"},
 		{"endpoint without path", map[string]any{"endpoint": "http://user:hunter2@localhost"}, "`endpoint` must be a full URL with its path"},
-		{"endpoint that is none", map[string]any{"endpoint": "http://[::1/2"}, "`endpoint` must be a valid URL"},
+		{"invalid endpoint", map[string]any{"endpoint": "http://[::1/2"}, "`endpoint` must be a valid URL"},
 		{"proxy without scheme", map[string]any{"proxy_url": "joe:hunter2@proxy:3128"}, "`proxy_url` must "},
 		{"proxy whose password has a percent", map[string]any{"proxy_url": "http://joe:%hunter2@proxy:3128"}, "`proxy_url` must be a full URL"},
 		{"proxy whose password has a hash", map[string]any{"proxy_url": "http://joe:hunter2#@proxy:3128"}, "`proxy_url` must be a full URL"},

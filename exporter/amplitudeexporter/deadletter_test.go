@@ -153,7 +153,7 @@ func TestDeadLetterFileCanBeMoved(t *testing.T) {
 		"deleted with its directory": {func(t *testing.T, path string) {
 			require.NoError(t, os.RemoveAll(filepath.Dir(path)))
 		}, 1},
-		"cut short in the middle of a line": {func(t *testing.T, path string) {
+		"truncated in the middle of a line": {func(t *testing.T, path string) {
 			require.NoError(t, os.WriteFile(path, []byte(`{"cut`), 0o644))
 		}, -1},
 	} {
@@ -198,7 +198,7 @@ func TestFullDeadLetterFileLosesNothing(t *testing.T) {
 	dead := func() int { return r.counts("events", "outcome")["dead_lettered"] }
 	require.Eventually(t, func() bool { return dead()+waiting() == batches*size }, patience, poll)
 	assert.Positive(t, waiting())
-	assert.Equal(t, dead(), lettersIn(t, directory), "what is counted is there")
+	assert.Equal(t, dead(), lettersIn(t, directory), "the file has what is counted")
 	assert.NotEmpty(t, r.logs.FilterMessageSnippet("Failed to write to the dead letter file").All())
 
 	taken := t.TempDir()
@@ -314,7 +314,7 @@ func TestDeadLetterPathThatIsALink(t *testing.T) {
 	assert.Equal(t, 1000, lettersIn(t, target))
 	info, err := os.Lstat(link)
 	require.NoError(t, err)
-	assert.NotZero(t, info.Mode()&os.ModeSymlink, "the link stays one")
+	assert.NotZero(t, info.Mode()&os.ModeSymlink, "the link is still a link")
 	backups, err := filepath.Glob(filepath.Join(target, "events-*.jsonl"))
 	require.NoError(t, err)
 	assert.NotEmpty(t, backups)

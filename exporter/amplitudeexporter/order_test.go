@@ -226,13 +226,13 @@ func TestOrder(t *testing.T) {
 		require.Eventually(t, func() bool {
 			err := r.ConsumeLogs(t.Context(), logs)
 			return err == nil || !assert.ErrorIs(t, err, orderedqueue.ErrFull)
-		}, 2*time.Minute, time.Millisecond, "a sender comes again as long as the queue is full")
+		}, 2*time.Minute, time.Millisecond, "a sender retries as long as the queue is full")
 	}
 	require.Eventually(t, func() bool { return l.total() == users*each || t.Failed() }, 2*time.Minute, 10*time.Millisecond)
 	require.NoError(t, r.Shutdown(t.Context()))
 
 	outcomes := r.counts("events", "outcome")
-	assert.Equal(t, users*each, outcomes["delivered"], "what the exporter says")
+	assert.Equal(t, users*each, outcomes["delivered"], "according to the exporter")
 	assert.Zero(t, outcomes["dropped"])
 	assert.Equal(t, map[string]int{"": users * each}, r.counts("received_events", ""))
 	t.Logf("stored %d, sent again %d, throttled %d, faults %v", l.stored, l.repeated, outcomes["throttled"], l.faults)

@@ -106,7 +106,7 @@ func TestPoisonBatchDoesNotBlockAnyQueue(t *testing.T) {
 				}
 				// All of them are queued before the first has failed for long enough.
 				require.Eventually(t, func() bool { return r.counts("events", "outcome")["delivered"] == 3 }, patience, poll)
-				assert.Equal(t, 3, r.slowLane(), "what is behind it, too")
+				assert.Equal(t, 3, r.slowLane(), "including what is behind it")
 				server.then()
 				require.Eventually(t, func() bool {
 					r.clock.Advance(slowBackOffMax)

@@ -362,7 +362,7 @@ func TestRequestSize(t *testing.T) {
 			body := e.build(nil, b, indexes[:n])
 			require.LessOrEqual(t, len(body), e.limits.bytes)
 			if n < len(indexes) && n < e.limits.events {
-				require.Greater(t, len(e.build(nil, b, indexes[:n+1])), e.limits.bytes, "no smaller than it has to be")
+				require.Greater(t, len(e.build(nil, b, indexes[:n+1])), e.limits.bytes, "as large as possible")
 			}
 			indexes = indexes[n:]
 		}
@@ -376,10 +376,10 @@ func TestFewRequests(t *testing.T) {
 		events, padding, concurrency, want int
 	}{
 		{"one event", 1, 0, 8, 1},
-		{"what fits one request", 1999, 0, 8, 1},
+		{"what fits into one request", 1999, 0, 8, 1},
 		{"one event more", 2000, 0, 8, 2},
 		{"fewer, but larger events", 700, 1000, 8, 1},
-		{"more bytes than one request takes", 1000, 1000, 8, 2},
+		{"more bytes than fit into one request", 1000, 1000, 8, 2},
 		{"more requests than lanes", 7000, 0, 2, 4},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -401,9 +401,9 @@ func TestByteTarget(t *testing.T) {
 	e.tooLarge(800_000)
 	assert.Equal(t, int64(400_000), e.target.Load())
 	e.tooLarge(900_000)
-	assert.Equal(t, int64(400_000), e.target.Load(), "it does not rise by a refusal")
+	assert.Equal(t, int64(400_000), e.target.Load(), "a refusal does not raise it")
 	e.accepted(1000)
-	assert.Equal(t, int64(400_000), e.target.Load(), "a small request says nothing")
+	assert.Equal(t, int64(400_000), e.target.Load(), "a small request shows nothing")
 	e.accepted(399_000)
 	assert.Greater(t, e.target.Load(), int64(400_000))
 	for range 1000 {

@@ -33,7 +33,7 @@ func TestSendersDoNotWaitForever(t *testing.T) {
 		err = r.ConsumeLogs(t.Context(), numbered(1))
 	}
 	require.ErrorIs(t, err, orderedqueue.ErrFull)
-	assert.False(t, consumererror.IsPermanent(err), "the sender may come again")
+	assert.False(t, consumererror.IsPermanent(err), "the sender may retry")
 	assert.Equal(t, map[string]int{"": taken - 1}, r.counts("received_events", ""))
 }
 

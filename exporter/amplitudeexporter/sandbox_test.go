@@ -266,7 +266,7 @@ func TestMatrix08Throttled(t *testing.T) {
 	assert.Equal(t, []string{"e0", "e2", "e4"}, p.stored(), "the others arrive at once")
 	p.drain(t)
 	assert.Equal(t, []string{"e0", "e2", "e4", "e1", "e3", "e5"}, p.stored())
-	assert.LessOrEqual(t, p.counts("requests", "status")["429"], 2, "nobody was asked for in the meantime")
+	assert.LessOrEqual(t, p.counts("requests", "status")["429"], 2, "nothing was sent in the meantime")
 }
 
 func TestMatrix09ProjectThrottled(t *testing.T) {

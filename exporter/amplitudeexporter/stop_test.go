@@ -177,7 +177,7 @@ func TestStop(t *testing.T) {
 				if assert.Len(t, said, 1) {
 					assert.EqualValues(t, lost, said[0].ContextMap()[field])
 				}
-				assert.Empty(t, r.logs.FilterMessageSnippet("Exporting failed").FilterLevelExact(zapcore.ErrorLevel).All(), "exporterhelper does not know better")
+				assert.Empty(t, r.logs.FilterMessageSnippet("Exporting failed").FilterLevelExact(zapcore.ErrorLevel).All(), "exporterhelper logs nothing else")
 			})
 		}
 	}

@@ -42,7 +42,7 @@ func TestLoadConfig(t *testing.T) {
 	assert.Equal(t, configopaque.String("american-key"), cfg.Projects[0].APIKey)
 	assert.Equal(t, 2*time.Second, cfg.Behavior.EPSWindow)
 	assert.Equal(t, 1, cfg.Behavior.V2.EPSThreshold)
-	assert.Equal(t, 2000, cfg.Behavior.V2.MaxEvents, "what is not named stays")
+	assert.Equal(t, 2000, cfg.Behavior.V2.MaxEvents, "unnamed settings keep their defaults")
 	assert.Equal(t, 1000, cfg.Retention.Events)
 	assert.InEpsilon(t, 9.0, cfg.Weights["my-flag"]["control"], 1e-9)
 

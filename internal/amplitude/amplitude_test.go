@@ -57,7 +57,7 @@ func TestTruncate(t *testing.T) {
 		{"exact", "abcde", 5, "abcde"},
 		{"ascii", "abcdef", 5, "abcde"},
 		{"runes are not cut", "ааааа", 3, "ааа"},
-		{"a pair counts two", "a😀b", 2, "a"},
+		{"a surrogate pair counts as two", "a😀b", 2, "a"},
 		{"a pair that fits", "a😀b", 3, "a😀"},
 		{"invalid bytes count one each", "\xff\xff\xff", 2, "\xff\xff"},
 	} {

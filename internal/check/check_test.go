@@ -20,7 +20,7 @@ func TestCheck(t *testing.T) {
 		want string
 	}{
 		{"a word", check.OneOf("api", "batch", "http_v2", "batch"), ""},
-		{"none of two words", check.OneOf("api", "v1", "http_v2", "batch"), "`api` must be http_v2 or batch (got \"v1\")"},
+		{"neither of two words", check.OneOf("api", "v1", "http_v2", "batch"), "`api` must be http_v2 or batch (got \"v1\")"},
 		{"none of three words", check.OneOf("id", "", "a", "b", "c"), "`id` must be a, b or c (got \"\")"},
 		{"not the only word", check.OneOf("id", "b", "a"), "`id` must be a (got \"b\")"},
 		{"another case", check.OneOf("id", "A", "a"), "`id` must be a (got \"A\")"},

@@ -50,7 +50,7 @@ func TestEvidence(t *testing.T) {
 		got := diagnostics.Evidence(shares, map[string]int{"a": n[0], "b": n[1], "nobody expects it": 5})
 		assert.InDelta(t, want, got, 1e-6*math.Max(1, float64(n[0])/1000), n)
 	}
-	assert.InDelta(t, 0, diagnostics.Evidence(shares, map[string]int{"a": 1}), 1e-9, "the first person tells nothing")
+	assert.InDelta(t, 0, diagnostics.Evidence(shares, map[string]int{"a": 1}), 1e-9, "the first person shows nothing")
 }
 
 // TestCounts of one run, by what the persons did.
@@ -96,11 +96,11 @@ func TestDeviceAndUser(t *testing.T) {
 		met                 []diagnostics.Person
 		persons, deviceOnly int
 	}{
-		"a login":             {[]diagnostics.Person{{Device: 7}, {User: 1, Device: 7}, {Device: 7}}, 1, 0},
-		"a logout":            {[]diagnostics.Person{{User: 1, Device: 7}, {Device: 7}}, 2, 1},
-		"two users on it":     {[]diagnostics.Person{{Device: 7}, {User: 1, Device: 7}, {User: 2, Device: 7}}, 2, 0},
-		"two devices of one":  {[]diagnostics.Person{{Device: 7}, {Device: 8}, {User: 1, Device: 7}, {User: 1, Device: 8}}, 1, 0},
-		"nobody but a device": {[]diagnostics.Person{{Device: 7}, {Device: 7}}, 1, 1},
+		"a login":            {[]diagnostics.Person{{Device: 7}, {User: 1, Device: 7}, {Device: 7}}, 1, 0},
+		"a logout":           {[]diagnostics.Person{{User: 1, Device: 7}, {Device: 7}}, 2, 1},
+		"two users on it":    {[]diagnostics.Person{{Device: 7}, {User: 1, Device: 7}, {User: 2, Device: 7}}, 2, 0},
+		"two devices of one": {[]diagnostics.Person{{Device: 7}, {Device: 8}, {User: 1, Device: 7}, {User: 1, Device: 8}}, 1, 0},
+		"only a device":      {[]diagnostics.Person{{Device: 7}, {Device: 7}}, 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBook(func(*diagnostics.Settings) {})

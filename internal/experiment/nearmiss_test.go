@@ -31,7 +31,7 @@ func TestNearMissesAreSampled(t *testing.T) {
 		return finder.search(ld, records, now).Count[SimilarEventName]
 	}
 	assert.Equal(t, looksAtOnce, search(many))
-	assert.Zero(t, search(many), "the share of the moment is used up")
+	assert.Zero(t, search(many), "this second's share is used up")
 	seen := 0
 	for range 100 {
 		now = now.Add(time.Second / 100)

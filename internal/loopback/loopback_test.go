@@ -24,7 +24,7 @@ func TestFreeAddress(t *testing.T) {
 		require.NoError(t, err)
 		assert.Less(t, tcp.Port, 32_768, "a client may be given it")
 		_, err = net.ListenPacket("udp", address)
-		require.Error(t, err, "another process would not see that it was given")
+		require.Error(t, err, "another process would not notice that it was handed out")
 	}
 	for address := range seen {
 		listener, err := net.Listen("tcp", address)

@@ -44,8 +44,8 @@ func TestLimit(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, scarceSeen, scarceLet, "what is rare gets through")
-	assert.GreaterOrEqual(t, len(let), 4*perSecond, "the room is used")
+	assert.Equal(t, scarceSeen, scarceLet, "rare outcomes get through")
+	assert.GreaterOrEqual(t, len(let), 4*perSecond, "the limit is used up")
 	for i := perSecond; i < len(let); i++ {
 		require.GreaterOrEqual(t, let[i].Sub(let[i-perSecond]), time.Second)
 	}
@@ -60,7 +60,7 @@ func TestMask(t *testing.T) {
 	assert.Regexp(t, `^id:[0-9a-f]{8}$`, masked)
 	assert.Equal(t, masked, Mask(" user-12345 "), "as Amplitude trims it")
 	assert.NotEqual(t, masked, Mask("user-12346"))
-	assert.Regexp(t, `^id:[0-9a-f]{8}\(2 characters\)$`, Mask("42"), "that it is short is why it is refused")
+	assert.Regexp(t, `^id:[0-9a-f]{8}\(2 characters\)$`, Mask("42"), "it is refused because it is short")
 	for _, nobody := range []string{"", " ", "null", "Anonymous", "00000000-0000-0000-0000-000000000000"} {
 		assert.Equal(t, nobody, Mask(nobody))
 	}
@@ -186,7 +186,7 @@ func TestLargeRecordsAreBounded(t *testing.T) {
 	l, now := newLimit(100), time.Unix(1_700_000_000, 0)
 	assert.True(t, l.allows(large, 10_000, now))
 	assert.False(t, l.allows(large, 10_000, now))
-	assert.True(t, l.allows(small, 20, now), "what is rare gets through beside it")
+	assert.True(t, l.allows(small, 20, now), "rare outcomes get through next to it")
 	assert.True(t, l.allows(large, 10_000, now.Add(time.Second)))
 	assert.True(t, newLimit(1).allows(large, 10_000, now))
 

@@ -173,7 +173,7 @@ func TestAnythingAnApplicationWrites(t *testing.T) {
 					}
 					for _, name := range []string{amplitude.AttrUserID, amplitude.AttrDeviceID} {
 						if id, ok := event.Attributes().Get(name); ok {
-							require.Contains(rt, given, id.Str(), "an id of nobody in the batch")
+							require.Contains(rt, given, id.Str(), "an id that is not in the batch")
 						}
 					}
 				}

@@ -158,7 +158,7 @@ func TestRefusedBatchIsSentAgain(t *testing.T) {
 		require.NoError(t, r.ConsumeLogs(t.Context(), logsOf(t, exposure)))
 	}
 	require.Len(t, next.ids, 1)
-	assert.Equal(t, 1, next.ids[next.uniqueIDs()[0]], "once it was accepted, it is a repeat")
+	assert.Equal(t, 1, next.ids[next.uniqueIDs()[0]], "once accepted, it is a repeat")
 }
 
 func TestPanicOfTheNextComponentReleases(t *testing.T) {
@@ -196,7 +196,7 @@ func TestRepeatOfABatchInFlight(t *testing.T) {
 			go func() { done <- r.ConsumeLogs(context.Background(), logsOf(t, exposure)) }() //nolint:testifylint // without assertions
 			<-entered
 			require.NoError(t, r.ConsumeLogs(t.Context(), logsOf(t, exposure)))
-			assert.Len(t, next.ids, 1, "sent too: nobody knows whether the first arrives")
+			assert.Len(t, next.ids, 1, "also sent: it is unknown whether the first one arrives")
 			leave <- answer
 			require.ErrorIs(t, <-done, answer)
 			assert.Len(t, next.ids, 1, "under the same insert_id")
@@ -259,8 +259,8 @@ func TestNothingIsLostUnderConcurrency(t *testing.T) {
 		})
 	}
 	working.Wait()
-	assert.Equal(t, want, next.exposures, "every state is there")
-	assert.Equal(t, last, next.properties, "and the last one is the present one")
+	assert.Equal(t, want, next.exposures, "every state has an event")
+	assert.Equal(t, last, next.properties, "and the last one is current")
 	// One event per state, and one $identify per change to the next.
 	assert.Len(t, next.ids, len(want))
 	assert.Equal(t, senders*(rounds-1), next.identifies)
@@ -278,7 +278,7 @@ func TestOneMemoryForEachProcessor(t *testing.T) {
 		require.NoError(t, one.Shutdown(t.Context()))
 		assert.Empty(t, two.send(t, logsOf(t, exposure)), "the other goes on")
 		require.NoError(t, two.Shutdown(t.Context()))
-		assert.Len(t, startWith(t, f, host, configOf(t, yaml)).send(t, logsOf(t, exposure)), 1, "and a third begins anew")
+		assert.Len(t, startWith(t, f, host, configOf(t, yaml)).send(t, logsOf(t, exposure)), 1, "and a third one starts from scratch")
 	}
 	startWith(t, f, host, configOf(t, "{dedup: {memory: other}}"))
 	_, err := f.CreateLogs(t.Context(), processortest.NewNopSettings(metadata.Type), configOf(t, "{dedup: {memory: other, mode: unique_per_day}}"), consumertest.NewNop())
@@ -372,8 +372,8 @@ func TestPropertiesOfOneKind(t *testing.T) {
 	set := func(variant string) any { return map[string]any{"$set": map[string]any{"[Experiment] f": variant}} }
 	r := start(t, configOf(t, "{exposure: {set_user_properties: false}}"), nil)
 	assert.Equal(t, []any{set("A")}, operations(r.send(t, assigned("A", 0))))
-	assert.Equal(t, []any{nil}, operations(r.send(t, exposed("B", 1))), "an event without operation")
-	assert.Empty(t, r.send(t, assigned("A", 2)), "and nothing to set right")
+	assert.Equal(t, []any{nil}, operations(r.send(t, exposed("B", 1))), "an event without an operation")
+	assert.Empty(t, r.send(t, assigned("A", 2)), "and nothing to correct")
 	r = start(t, configOf(t, "{assignment: {set_user_properties: false}}"), nil)
 	assert.Equal(t, []any{nil}, operations(r.send(t, assigned("A", 0))))
 	assert.Equal(t, []any{set("B")}, operations(r.send(t, exposed("B", 1))))
@@ -488,7 +488,7 @@ func TestGatewayJudgesIdentify(t *testing.T) {
 	r := start(t, accepting(t, "{}"), nil)
 	require.Len(t, r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime})), 1)
 	assert.Len(t, r.send(t, identify("B", 2)), 1, "it changes the property")
-	assert.Empty(t, r.send(t, identify("A", 1)), "a dead letter that comes late")
+	assert.Empty(t, r.send(t, identify("A", 1)), "a late dead letter")
 	assert.Len(t, r.send(t, logsOf(t, exposureOf{"user-1", "f", "A", testTime + 3000})), 1, "back to A, by a $identify")
 }
 

@@ -187,10 +187,10 @@ func TestRedisHoldsNoIDs(t *testing.T) {
 		case "set":
 			fmt.Fprintln(&all, client.SMembers(t.Context(), key).Val())
 		default:
-			assert.Fail(t, "a kind of key that nobody looks into", kind)
+			assert.Fail(t, "a kind of key that this test does not check", kind)
 		}
 	}
-	assert.Contains(t, all.String(), "variant-of-counted", "what is counted is told")
+	assert.Contains(t, all.String(), "variant-of-counted", "counted variants are shared")
 	assert.Greater(t, len(keys), 5)
 	assert.NotContains(t, all.String(), "secret")
 }
@@ -228,5 +228,5 @@ func TestRedisAwayInMidStream(t *testing.T) {
 		before := one.counter(t, "otelcol_processor_amplitude_experiment_dedup_redis_bypassed", "", "")
 		one.send(t, logsOf(t, exposureOf{"user-1", "checkout", "on", testTime}))
 		return one.counter(t, "otelcol_processor_amplitude_experiment_dedup_redis_bypassed", "", "") == before
-	}, time.Minute, 10*time.Millisecond, "it comes back into use by itself")
+	}, time.Minute, 10*time.Millisecond, "it is used again automatically")
 }

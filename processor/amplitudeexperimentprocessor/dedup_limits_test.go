@@ -156,7 +156,7 @@ func TestLimitTwoQueuesBehindOneRedis(t *testing.T) {
 		at++
 		quick.report(at, "B", "user-1")
 		return to.properties["user-1/f"] == "B"
-	}, time.Minute, time.Millisecond, "the next report sets it right")
+	}, time.Minute, time.Millisecond, "the next report corrects it")
 }
 
 func TestLimitOverlappingBatches(t *testing.T) {
@@ -212,7 +212,7 @@ func TestLimitDeviceAfterLostMemory(t *testing.T) {
 	first.end()
 	second := startLimited(t, "{}", to)
 	second.report(1, "C", "", "device-1")
-	assert.Equal(t, "C", to.properties["user-1/f"], "from before the login, which only Amplitude knows of")
+	assert.Equal(t, "C", to.properties["user-1/f"], "from before the login, which only Amplitude knows about")
 	second.report(10, "B", "user-1", "device-1")
 	second.report(11, "D", "user-1", "device-1")
 	assert.Equal(t, "D", to.properties["user-1/f"])
@@ -279,7 +279,7 @@ func TestLimitEdgeThatDeduplicates(t *testing.T) {
 		}
 		return arrived
 	}
-	assert.Zero(t, report("{}"), "the edge takes what the gateway lost for sent")
+	assert.Zero(t, report("{}"), "the edge treats what the gateway lost as sent")
 	assert.Equal(t, 1, report("{dedup: {enabled: false}}"))
 }
 

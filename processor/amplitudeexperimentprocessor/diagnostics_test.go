@@ -119,10 +119,10 @@ func TestDiagnostics(t *testing.T) {
 	assert.InDelta(t, 1, got["sampled_share{"+of+",scope=replica}"], 0)
 	assert.Contains(t, got, "evidence{"+of+",scope=replica}")
 	assert.InDelta(t, 1, got["persons{experiment_key=one,flag=checkin,scope=replica,variant=a}"], 0)
-	assert.NotContains(t, got, "p_value{experiment_key=one,flag=checkin,scope=replica}", "nobody said how it is to be split")
+	assert.NotContains(t, got, "p_value{experiment_key=one,flag=checkin,scope=replica}", "no expected shares are configured")
 	for name := range got {
 		assert.NotContains(t, name, "secret")
-		assert.NotContains(t, name, "checkbox", "nobody was assigned to a variant of it")
+		assert.NotContains(t, name, "checkbox", "nobody was assigned to any of its variants")
 	}
 }
 
@@ -253,8 +253,8 @@ func TestDiagnosticsAreBounded(t *testing.T) {
 		count[kind]++
 	}
 	assert.Equal(t, most, count["sampled_share"])
-	assert.LessOrEqual(t, slices.Max(slices.Collect(maps.Values(count))), 2000, "what OpenTelemetry keeps apart")
-	assert.InDelta(t, 1, got["persons{experiment_key=,flag=checkout,scope=replica,variant=a}"], 0, "what is expected has room")
+	assert.LessOrEqual(t, slices.Max(slices.Collect(maps.Values(count))), 2000, "the limit of OpenTelemetry's SDK")
+	assert.InDelta(t, 1, got["persons{experiment_key=,flag=checkout,scope=replica,variant=a}"], 0, "expected flags always fit")
 	assert.Equal(t, 2*flags-(most-1), r.counter(t, "otelcol_processor_amplitude_experiment_diagnostics_not_counted", "reason", "max_flags"))
 }
 

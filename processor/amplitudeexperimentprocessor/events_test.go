@@ -153,13 +153,13 @@ var eventCases = []eventCase{
 	{name: "value in quotes", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": nil, "feature_flag.result.value": `"blue"`}), want: exposed("my-flag", "blue", nil)},
 	{name: "value too long", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": nil, "feature_flag.result.value": strings.Repeat("x", 257)}), outcome: "skipped", reason: "no_variant"},
 	{name: "value not a number", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": nil, "feature_flag.result.value": math.NaN()}), outcome: "skipped", reason: "no_variant"},
-	{name: "brackets in a name are no JSON", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": "[beta]"}), want: exposed("my-flag", "[beta]", nil)},
+	{name: "brackets in a name are not JSON", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.variant": "[beta]"}), want: exposed("my-flag", "[beta]", nil)},
 	{name: "error type", event: evaluationEvent, record: evaluated(attrs{"error.type": "general"}), outcome: "skipped", reason: "error_type"},
 	{name: "reason", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.reason": "STATIC"}), outcome: "skipped", reason: "static"},
 	{name: "old reason", event: evaluationEvent, record: evaluated(attrs{"feature_flag.evaluation.reason": "prerequisite_failed"}), outcome: "skipped", reason: "prerequisite_failed"},
-	{name: "new reason before old", event: evaluationEvent, record: evaluated(attrs{"feature_flag.evaluation.reason": "default", "feature_flag.result.reason": "split"}), want: exposed("my-flag", "on", nil)},
+	{name: "new reason takes precedence", event: evaluationEvent, record: evaluated(attrs{"feature_flag.evaluation.reason": "default", "feature_flag.result.reason": "split"}), want: exposed("my-flag", "on", nil)},
 	{name: "in experiment", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.reason": "default", "feature_flag.result.reason.inExperiment": true}), want: exposed("my-flag", "on", nil)},
-	{name: "reason of one's own", config: "evaluation: {skip_reasons: [holdout]}", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.reason": "Holdout"}), outcome: "skipped", reason: "other_reason"},
+	{name: "custom reason", config: "evaluation: {skip_reasons: [holdout]}", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.reason": "Holdout"}), outcome: "skipped", reason: "other_reason"},
 	{name: "no flag key", event: evaluationEvent, record: evaluated(attrs{"feature_flag.key": []any{"a"}}), outcome: "skipped", reason: "no_flag_key"},
 	{name: "evaluations off", config: "evaluation: {enabled: false}", event: evaluationEvent, record: evaluated(nil), outcome: "passed"},
 	{name: "event name in another case", event: "Feature_Flag.Evaluation", record: evaluated(nil), outcome: "passed"},
@@ -225,7 +225,7 @@ var eventCases = []eventCase{
 	{name: "short id allowed", config: "identity: {min_id_length: 1}", event: "$exposure", record: exposure(attrs{"user_id": "u"}), want: exposed("my-flag", "on", attrs{"user_id": "u"})},
 	{name: "id is trimmed", event: "$exposure", record: exposure(attrs{"user_id": " User-12345\n"}), want: exposed("my-flag", "on", attrs{"user_id": "User-12345"})},
 	{name: "integer id keeps its digits", event: "$exposure", record: exposure(attrs{"user_id": int64(9_223_372_036_854_775_807)}), want: exposed("my-flag", "on", attrs{"user_id": "9223372036854775807"})},
-	{name: "a refused id gives way", event: "$exposure", record: exposure(attrs{"user_id": "user-12345", "user.id": "null", "device.id": "unknown", "device_id": "device-1"}), want: exposed("my-flag", "on", attrs{"device_id": "device-1"})},
+	{name: "a refused id is ignored", event: "$exposure", record: exposure(attrs{"user_id": "user-12345", "user.id": "null", "device.id": "unknown", "device_id": "device-1"}), want: exposed("my-flag", "on", attrs{"device_id": "device-1"})},
 	{name: "context only if there is no user", event: evaluationEvent, record: evaluated(attrs{"user.id": "user-67890"}), want: exposed("my-flag", "on", attrs{"user_id": "user-67890"})},
 	{name: "context of the old name", event: evaluationEvent, record: attrs{"feature_flag.key": "my-flag", "feature_flag.variant": "on", "feature_flag.context.key": "user-12345"}, want: exposed("my-flag", "on", nil)},
 	{name: "context is a device", config: "identity: {context_id_as: device_id}", event: evaluationEvent, record: evaluated(nil), want: exposed("my-flag", "on", attrs{"user_id": nil, "device_id": "user-12345"})},
@@ -262,7 +262,7 @@ var eventCases = []eventCase{
 		}),
 	},
 	{
-		name: "a group with a gap does not go", event: "$exposure", record: exposure(attrs{"client.address": "$remote"}),
+		name: "an incomplete group is left out", event: "$exposure", record: exposure(attrs{"client.address": "$remote"}),
 		resource: attrs{"os.name": "iOS", "device.model.name": "iPhone", "geo.country.iso_code": "DE"}, want: exposed("my-flag", "on", nil),
 	},
 	{
@@ -273,7 +273,7 @@ var eventCases = []eventCase{
 
 	// Other attributes.
 	{
-		name: "nothing travels by itself", event: "$exposure", record: exposure(attrs{"user.email": "a@b.c", "price": 1}), want: exposed("my-flag", "on", nil),
+		name: "no attribute is sent by default", event: "$exposure", record: exposure(attrs{"user.email": "a@b.c", "price": 1}), want: exposed("my-flag", "on", nil),
 	},
 	{
 		name: "allow-list", config: `event_properties: {include: ["shop.*", "feature_flag.*.id", country]}`, event: evaluationEvent,
@@ -294,7 +294,7 @@ var eventCases = []eventCase{
 		}}),
 	},
 	{
-		name: "long text is cut between characters", config: `event_properties: {include: ["*"]}`, event: "$exposure",
+		name: "long text is truncated between characters", config: `event_properties: {include: ["*"]}`, event: "$exposure",
 		record: exposure(attrs{"text": strings.Repeat("😀", 600), "bad": "a\xffb"}),
 		want: exposed("my-flag", "on", attrs{"event_properties": attrs{
 			"[Experiment] Flag Key": "my-flag", "[Experiment] Variant": "on", "text": strings.Repeat("😀", 512), "bad": "a\uFFFDb",
@@ -432,13 +432,13 @@ func TestLargeAssignment(t *testing.T) {
 			}
 			assert.Equal(t, 1, p.outcome(t, "assignment"))
 			assert.Equal(t, tc.events-1, p.counter(t, "otelcol_processor_amplitude_experiment_extra_events", "", ""))
-			assert.Empty(t, p.send(t, makeBatch()), "a repeat of the whole")
+			assert.Empty(t, p.send(t, makeBatch()), "a repeat of everything")
 			// One flag changes: only the event with this flag is sent again.
 			variants["flag-0001"].(attrs)["key"] = "treatment"
 			out = p.send(t, makeBatch())
 			require.Len(t, out, 2)
 			assert.Equal(t, amplitude.EventAssignment, out[0].EventName())
-			assert.Equal(t, attrs{"$set": attrs{"[Experiment] flag-0001": "treatment"}}, fold(out[1])["user_properties"], "its property is set behind it")
+			assert.Equal(t, attrs{"$set": attrs{"[Experiment] flag-0001": "treatment"}}, fold(out[1])["user_properties"], "its property is set after it")
 		})
 	}
 }

@@ -448,7 +448,7 @@ func TestLimits(t *testing.T) {
 		{"flags of a shaped event", "{accept_shaped: true, limits: {flags: 50}}", shapedAssignment(80), rejected, "flag_limit", 1, 0},
 		{"records of one subject", "limits: {subject_records: 50}", recordsOn(func(m pcommon.Map) { _ = m.FromRaw(exposure(nil)) }, "$exposure", 80, nil), rejected, "subject_limit", 30, 1},
 		{"inherited flags", "limits: {inherited_mib: 1}", inherits("$assignment", "variants", func(n int) func(pcommon.Value) { return filled("f%06d", n) })(100), rejected, "inherited_limit", 50, 50},
-		{"what exposures of one result repeat", "{assignment: {emit: exposures}, limits: {inherited_mib: 1}}", resultWithGroups(2000), rejected, "inherited_limit", 1, 0},
+		{"what the exposures of one result copy", "{assignment: {emit: exposures}, limits: {inherited_mib: 1}}", resultWithGroups(2000), rejected, "inherited_limit", 1, 0},
 		{"groups", "{}", hostileShapes[4].make(8), "otelcol_processor_amplitude_experiment_groups_left_out", "", 3, 1},
 		{"keys of a map", "{}", one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) { return "metadata", filled("m%06d", 1030) }), "otelcol_processor_amplitude_experiment_properties_left_out", "", 6, 1},
 		{"maps within maps", "event_properties: {include: [deep]}", one("$exposure", ownExposure, 1, func(int) (string, func(pcommon.Value)) {
@@ -459,7 +459,7 @@ func TestLimits(t *testing.T) {
 				v.SetStr("end")
 			}
 		}), "otelcol_processor_amplitude_experiment_properties_left_out", "", 1, 1},
-		{"keys that are the same when repaired", "{}", one("$exposure", ownExposure, 2, func(i int) (string, func(pcommon.Value)) {
+		{"keys that become equal when repaired", "{}", one("$exposure", ownExposure, 2, func(i int) (string, func(pcommon.Value)) {
 			return "metadata", func(v pcommon.Value) {
 				v.SetEmptyMap().PutStr("\xff", "first")
 				v.Map().PutStr("\xfe", "second")

@@ -259,7 +259,7 @@ func TestFlagsOfShapedEventsCount(t *testing.T) {
 	edge := start(t, configOf(t, "{}"), nil)
 	edge.send(t, flagsBatch(t, 0, 5))
 	gateway := start(t, accepting(t, "max_experiment_properties: 3"), nil)
-	assert.Len(t, gateway.send(t, edge.sink.AllLogs()[0]), 5, "what is an event already is not refused")
+	assert.Len(t, gateway.send(t, edge.sink.AllLogs()[0]), 5, "existing events are not refused")
 	assert.Equal(t, 5, gateway.counter(t, "otelcol_processor_amplitude_experiment_flags", "", ""))
 }
 

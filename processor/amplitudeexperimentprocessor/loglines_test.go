@@ -174,7 +174,7 @@ func TestLogIsNotFlooded(t *testing.T) {
 			now = now.Add(time.Nanosecond)
 			send(4)
 			require.Equal(t, 2, logs.Len())
-			assert.Equal(t, int64(9), count(), "with those that were not told yet")
+			assert.Equal(t, int64(9), count(), "including those not logged yet")
 		})
 	}
 }

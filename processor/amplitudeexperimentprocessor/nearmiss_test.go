@@ -37,7 +37,7 @@ func TestNearMisses(t *testing.T) {
 		{name: "flag key in a map body", body: attrs{"feature_flag.key": "f"}, reason: "no_event_name", meant: evaluationEvent},
 		{name: "the name as the body", body: "$exposure", reason: "no_event_name", meant: "$exposure"},
 		{name: "configured flag key", config: "evaluation: {flag_key: [flag.id], event_names: [flag.seen]}", record: attrs{"flag.id": "f"}, reason: "no_event_name", meant: "flag.seen"},
-		{name: "evaluations are not read", config: "evaluation: {enabled: false}", record: attrs{"feature_flag.key": "f"}, meant: nothing},
+		{name: "evaluations are disabled", config: "evaluation: {enabled: false}", record: attrs{"feature_flag.key": "f"}, meant: nothing},
 
 		{name: "another ending", event: "feature_flag.evaluated", reason: "similar_event_name", meant: evaluationEvent},
 		{name: "an underscore for the dot", event: "feature_flag_evaluation", reason: "similar_event_name", meant: evaluationEvent},
@@ -68,7 +68,7 @@ func TestNearMisses(t *testing.T) {
 			}
 			p, sink, logs := logged(t, tc.config)
 			require.NoError(t, p.ConsumeLogs(t.Context(), made()))
-			assert.Equal(t, []plog.Logs{made()}, sink.AllLogs(), "it passes as it came")
+			assert.Equal(t, []plog.Logs{made()}, sink.AllLogs(), "it passes unchanged")
 			counted := startExplained(t, configOf(t, tc.config), time.Now)
 			why := counted.explain(t, made())[0].Rules[0].Because
 			assert.Equal(t, 1, counted.outcome(t, "passed"))

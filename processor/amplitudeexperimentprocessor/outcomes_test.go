@@ -65,7 +65,7 @@ func TestOutcomes(t *testing.T) {
 			counted: "outcome_event",
 		},
 		{
-			name: "nothing that is not named", event: "order.placed.twice",
+			name: "names that are not configured", event: "order.placed.twice",
 			attributes: map[string]any{"user.id": "shopper-1"}, want: map[string]any{
 				"event_type": "order.placed.twice", "event_properties": map[string]any{"user.id": "shopper-1"},
 			},
@@ -96,7 +96,7 @@ func TestOutcomes(t *testing.T) {
 			counted: "outcome_event",
 		},
 		{
-			name: "a tracking call of something else", event: "feature_flag.track",
+			name: "a tracking call with another name", event: "feature_flag.track",
 			attributes: map[string]any{"feature_flag.event_name": "page.viewed", "user_id": "shopper-1"}, counted: "unlisted_outcome",
 		},
 		{
@@ -105,13 +105,13 @@ func TestOutcomes(t *testing.T) {
 			attributes: map[string]any{"feature_flag.event_name": "$identify", "user_id": "shopper-1"}, counted: "unlisted_outcome",
 		},
 		{
-			name: "a tracking call of nothing", event: "feature_flag.track", attributes: map[string]any{"user_id": "shopper-1"}, counted: "no_outcome_name",
+			name: "a tracking call without a name", event: "feature_flag.track", attributes: map[string]any{"user_id": "shopper-1"}, counted: "no_outcome_name",
 		},
 		{
 			name: "nobody", event: "order.placed", attributes: map[string]any{"order.id": "o-1"}, counted: "no_id",
 		},
 		{
-			name: "amounts that are none are left out, the event is not", event: "order.placed",
+			name: "invalid amounts are left out, the event is not", event: "order.placed",
 			attributes: map[string]any{"user.id": "shopper-1", "revenue": math.NaN(), "price": "cheap", "quantity": 1.5, "currency": "Euro"},
 			want:       map[string]any{"event_type": "Order Placed", "user_id": "shopper-1", "event_properties": map[string]any{}},
 			counted:    "outcome_event",
@@ -129,7 +129,7 @@ func TestOutcomes(t *testing.T) {
 			counted:    "outcome_event",
 		},
 		{
-			name: "what the wildcard of properties may not take", event: "order.placed", yaml: `{outcomes: {events: [order.placed], properties: ["*"]}}`,
+			name: "what the wildcard of properties does not match", event: "order.placed", yaml: `{outcomes: {events: [order.placed], properties: ["*"]}}`,
 			attributes: map[string]any{"user.id": "shopper-1", "revenue": 1, "error.message": "no", "[Experiment] f": "on", "coupon": "X"},
 			want:       map[string]any{"event_type": "order.placed", "user_id": "shopper-1", "event_properties": map[string]any{"coupon": "X"}, "revenue": 1.0},
 			counted:    "outcome_event",
@@ -332,7 +332,7 @@ func TestOutcomesPerMinute(t *testing.T) {
 		require.Error(t, send(3))
 		next.err = nil
 		require.NoError(t, send(3))
-		assert.Equal(t, 4, sent(r), "what is refused behind does not count")
+		assert.Equal(t, 4, sent(r), "what the next component refuses does not count")
 	})
 	t.Run("wait", func(t *testing.T) {
 		next := &switchable{sink: &consumertest.LogsSink{}}
@@ -340,13 +340,13 @@ func TestOutcomesPerMinute(t *testing.T) {
 		require.NoError(t, send(2))
 		err := send(2)
 		require.ErrorContains(t, err, "max_per_minute is 3")
-		assert.False(t, consumererror.IsPermanent(err), "it is to be sent again")
-		require.NoError(t, send(1), "a smaller one has room")
+		assert.False(t, consumererror.IsPermanent(err), "it must be retried")
+		require.NoError(t, send(1), "a smaller one fits")
 		now = now.Add(time.Minute)
-		require.NoError(t, send(7), "more than a minute has goes alone")
+		require.NoError(t, send(7), "more than a minute's limit is sent alone")
 		require.Error(t, send(1))
 		now = now.Add(time.Minute)
-		require.Error(t, send(1), "and counts against the minutes after it")
+		require.Error(t, send(1), "and counts against the following minutes")
 		now = now.Add(2 * time.Minute)
 		require.NoError(t, send(1))
 		assert.Equal(t, 15, sent(r))
@@ -385,7 +385,7 @@ func TestOutcomesAreSaidAtTheStart(t *testing.T) {
 	}{
 		{name: "no outcomes", yaml: "{}", exporters: [][]string{{"[Experiment] *"}}},
 		{
-			name: "the exporter's defaults let none leave", yaml: outcomesYAML, exporters: [][]string{{"[Experiment] *", "$exposure", "$identify"}},
+			name: "the exporter's defaults allow none", yaml: outcomesYAML, exporters: [][]string{{"[Experiment] *", "$exposure", "$identify"}},
 			said: []any{"Order Placed", "checkout.*"}, month: "no limit: set outcomes::max_per_minute", warned: []any{"Order Placed", "checkout.*"},
 		},
 		{
@@ -393,7 +393,7 @@ func TestOutcomesAreSaidAtTheStart(t *testing.T) {
 			said: []any{"Order Placed", "checkout.*"}, month: int64(432_000), warned: []any{"checkout.*"},
 		},
 		{
-			name: "the record's name is not what leaves", yaml: outcomesYAML, exporters: [][]string{{"[Experiment] *", "order.placed", "checkout.*"}},
+			name: "the record's name does not matter", yaml: outcomesYAML, exporters: [][]string{{"[Experiment] *", "order.placed", "checkout.*"}},
 			said: []any{"Order Placed", "checkout.*"}, month: "no limit: set outcomes::max_per_minute", warned: []any{"Order Placed"},
 		},
 		{

@@ -60,9 +60,9 @@ var shapeCases = []eventCase{
 	{name: "nested in the resource", event: "$exposure", resource: attrs{"device": attrs{"id": "device-1"}}, record: exposure(nil), want: exposed("my-flag", "on", attrs{"device_id": "device-1"})},
 	{name: "nested under a configured name", config: "exposure: {flag_key: [properties.flag], variant: [properties.variant]}", event: "$exposure", record: attrs{"user_id": "user-12345", "properties": attrs{"flag": "my-flag", "variant": "on"}}, want: exposed("my-flag", "on", nil)},
 	{name: "nested groups", event: "$exposure", record: exposure(attrs{"amplitude": attrs{"groups": attrs{"company": "acme"}}}), want: exposed("my-flag", "on", attrs{"groups": attrs{"company": "acme"}})},
-	{name: "nested operators are nobody's", event: "$exposure", record: exposure(attrs{"amplitude": attrs{"user_properties": attrs{"$set": attrs{"plan": "gold"}}, "insert_id": "x"}}), want: exposed("my-flag", "on", nil)},
+	{name: "nested operators are ignored", event: "$exposure", record: exposure(attrs{"amplitude": attrs{"user_properties": attrs{"$set": attrs{"plan": "gold"}}, "insert_id": "x"}}), want: exposed("my-flag", "on", nil)},
 	{
-		name: "nested names travel as dotted ones", config: `event_properties: {include: ["*"]}`, event: evaluationEvent,
+		name: "nested names are sent as dotted ones", config: `event_properties: {include: ["*"]}`, event: evaluationEvent,
 		record: attrs{
 			"feature_flag": attrs{"key": "my-flag", "result": attrs{"variant": "on", "reason": "split"}, "context": attrs{"id": "user-12345"}, "set": attrs{"id": "shop"}, "error": attrs{"message": "secret"}},
 			"error":        attrs{"message": "secret"}, "exception": attrs{"message": "secret"}, "shop": attrs{"country": "DE"},
@@ -78,12 +78,12 @@ var shapeCases = []eventCase{
 	{name: "documented event without a name", record: documented(nil), want: exposed("my-flag", "on", nil)},
 	{name: "documented event in the body without a name", body: documented(nil), want: exposed("my-flag", "on", nil)},
 	{name: "documented event of a logger that cannot nest", record: attrs{"event_type": "$exposure", "user_id": "user-12345", "event_properties": ` {"flag_key":"my-flag","variant":"on"}`}, want: exposed("my-flag", "on", nil)},
-	{name: "documented event with properties that are no JSON", record: attrs{"event_type": "$exposure", "user_id": "user-12345", "event_properties": `{"flag_key":"my-flag",`}, outcome: "rejected", reason: "no_flag_key"},
+	{name: "documented event with properties that are not JSON", record: attrs{"event_type": "$exposure", "user_id": "user-12345", "event_properties": `{"flag_key":"my-flag",`}, outcome: "rejected", reason: "no_flag_key"},
 	{name: "documented event as JSON", config: "parse_json_body: true", body: `{"event_type":"$exposure","user_id":"user-12345","event_properties":{"flag_key":"my-flag","variant":"on"}}`, want: exposed("my-flag", "on", nil)},
-	{name: "an event type alone is no name", record: exposure(attrs{"event_type": "$exposure"}), outcome: "passed"},
+	{name: "an event type alone is not a name", record: exposure(attrs{"event_type": "$exposure"}), outcome: "passed"},
 	{name: "another event", record: documented(attrs{"event_type": "Cart Viewed"}), outcome: "passed"},
 	{
-		name: "its user properties are no operators", event: "$exposure", config: `event_properties: {include: ["*"]}`,
+		name: "its user properties are not operators", event: "$exposure", config: `event_properties: {include: ["*"]}`,
 		record: documented(attrs{"user_properties": attrs{"$set": attrs{"plan": "gold"}}, "event_properties": attrs{"flag_key": "my-flag", "variant": "on", "price": 3, "[Experiment] Variant": "off"}}),
 		want:   exposed("my-flag", "on", attrs{"event_properties": attrs{"[Experiment] Flag Key": "my-flag", "[Experiment] Variant": "on", "price": int64(3)}}),
 	},
@@ -123,7 +123,7 @@ var shapeCases = []eventCase{
 	{name: "variants a list", event: "$assignment", record: attrs{"user_id": "user-12345", "variants": []any{"a"}}, outcome: "rejected", reason: "bad_variants"},
 	{name: "metadata of a variant", event: "$assignment", record: attrs{"user_id": "user-12345", "variants": attrs{"a": attrs{"key": "on", "metadata": "[object Object]"}}}, outcome: "rejected", reason: "bad_metadata"},
 	{name: "groups of JSON", event: "$exposure", record: exposure(attrs{"groups": `{"company":["acme","globex"]}`}), want: exposed("my-flag", "on", attrs{"groups": attrs{"company": []any{"acme", "globex"}}})},
-	{name: "groups of no JSON", event: "$exposure", record: exposure(attrs{"groups": "acme"}), outcome: "rejected", reason: "bad_groups"},
+	{name: "groups that are not JSON", event: "$exposure", record: exposure(attrs{"groups": "acme"}), outcome: "rejected", reason: "bad_groups"},
 
 	// Reasons.
 	{name: "reason of LaunchDarkly's plugins", event: evaluationEvent, record: evaluated(attrs{"feature_flag.result.reason.kind": "PREREQUISITE_FAILED"}), outcome: "skipped", reason: "prerequisite_failed"},

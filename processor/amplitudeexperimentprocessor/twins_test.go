@@ -34,9 +34,9 @@ func TestNewerNameDecides(t *testing.T) {
 		superseded   int
 	}{
 		{"both exposures", evaluated(attrs{"feature_flag.result.reason": "split"}), older, []string{"on"}, 1},
-		{"the newer is none", evaluated(attrs{"feature_flag.result.reason": "static"}), older, []string{}, 1},
+		{"the newer is not an exposure", evaluated(attrs{"feature_flag.result.reason": "static"}), older, []string{}, 1},
 		{"the newer failed", evaluated(attrs{"error.type": "general"}), older, []string{}, 1},
-		{"the newer names nobody", evaluated(attrs{"feature_flag.context.id": nil}), older, []string{"one-page-layout"}, 0},
+		{"the newer has no id", evaluated(attrs{"feature_flag.context.id": nil}), older, []string{"one-page-layout"}, 0},
 		{"of another user", evaluated(attrs{"feature_flag.context.id": "user-67890"}), older, []string{"on", "one-page-layout"}, 0},
 		{"of another flag", evaluated(attrs{"feature_flag.key": "other"}), older, []string{"on", "one-page-layout"}, 0},
 		{"of one device", override(evaluated(nil), attrs{"feature_flag.context.id": nil, "device.id": "device-1"}), override(evaluated(attrs{"feature_flag.result.variant": "x"}), attrs{"feature_flag.context.id": nil, "device.id": "device-1"}), []string{"on"}, 1},
@@ -77,7 +77,7 @@ func TestNewerNameDecidesAcrossBatches(t *testing.T) {
 		}
 		return variants
 	}
-	require.Equal(t, []string{"old"}, send("feature_flag", "user-00001", "old"), "nothing is known of a newer name yet")
+	require.Equal(t, []string{"old"}, send("feature_flag", "user-00001", "old"), "nothing is known about the newer name yet")
 	require.Equal(t, []string{"new"}, send(evaluationEvent, "user-00002", "new"))
 	assert.Empty(t, send("feature_flag", "user-00002", "old"))
 	assert.Equal(t, []string{"old"}, send("feature_flag", "user-00003", "old"))
@@ -126,6 +126,6 @@ func TestTwoProcessorsInARow(t *testing.T) {
 	require.Len(t, out, 2)
 	slices.SortFunc(out, func(a, b plog.LogRecord) int { return len(a.EventName()) - len(b.EventName()) })
 	assert.Equal(t, exposed("my-flag", "on", nil), fold(out[0]))
-	assert.Equal(t, fold(first[0]), fold(out[1]), "no property that the first processor was not to set")
+	assert.Equal(t, fold(first[0]), fold(out[1]), "no property that the first processor must not set")
 	assert.Equal(t, insertIDOf(first[0]), insertIDOf(out[1]))
 }

@@ -378,5 +378,5 @@ func TestWatchedAmongOthers(t *testing.T) {
 	assert.EqualValues(t, len(want)-1, missed)
 	names, missed = told(tap.Filter{Flag: "my-flag", User: "user-232"}, 1000)
 	assert.Equal(t, []string{"$exposure"}, names)
-	assert.Zero(t, missed, "others are no records of this flag")
+	assert.Zero(t, missed, "other records do not have this flag")
 }

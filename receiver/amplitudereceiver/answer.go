@@ -48,8 +48,8 @@ const (
 
 const (
 	// Answers about the pipeline, which Amplitude does not have.
-	errNotNow = "The Collector cannot take events now: send them again"
-	errNever  = "The Collector's pipeline refuses these events for good"
+	errNotNow = "The Collector cannot accept events now: retry later"
+	errNever  = "The Collector's pipeline permanently refuses these events"
 )
 
 // jsonAnswer encodes the body like Amplitude: compact, with a line break.

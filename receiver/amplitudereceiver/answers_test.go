@@ -57,20 +57,20 @@ func TestAnswers(t *testing.T) {
 		{name: "another type", contentType: "application/xml", body: request(good), status: 400, want: `{"code":400,"error":"Invalid JSON request body"}`},
 		{name: "no key", body: `{"events":[]}`, status: 400, want: `{"code":400,"error":"Request missing required field","missing_field":"api_key"}`},
 		{name: "Events, in upper case", body: `{"api_key":"sandbox","Events":[]}`, status: 400, want: `{"code":400,"error":"Request missing required field","missing_field":"events"}`},
-		{name: "events that are no list", body: `{"api_key":"sandbox","events":{}}`, status: 400, want: `{"code":400,"error":"Request missing required field","missing_field":"events"}`},
-		{name: "a key that is not ours", body: `{"api_key":"abc123","events":[]}`, status: 400, want: `{"code":400,"error":"Invalid API key: abc123"}`},
-		{name: "an event that is no object", body: request(good, `7`), status: 400, want: `{"code":400,"error":"Invalid event JSON"}`},
+		{name: "events that are not a list", body: `{"api_key":"sandbox","events":{}}`, status: 400, want: `{"code":400,"error":"Request missing required field","missing_field":"events"}`},
+		{name: "an unknown key", body: `{"api_key":"abc123","events":[]}`, status: 400, want: `{"code":400,"error":"Invalid API key: abc123"}`},
+		{name: "an event that is not an object", body: request(good, `7`), status: 400, want: `{"code":400,"error":"Invalid event JSON"}`},
 		{name: "no event type", body: request(good, `{"user_id":"user-1"}`), status: 400, want: `{"code":400,"error":"Request missing required field","events_with_missing_fields":{"event_type":[1]}}`},
 		{name: "no id", body: request(`{"event_type":"e"}`, good, `{"event_type":"e","user_id":null,"device_id":""}`), status: 400, want: `{"code":400,"error":"Request missing required field","events_with_missing_fields":{"device_id":[0,2]}}`},
 		{name: "a time that is text", body: request(good, `{"event_type":"e","user_id":"user-1","time":"noon"}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"time":[1]}}`},
 		{name: "a blank event type", body: request(`{"event_type":" ","user_id":"user-1"}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"event_type":[0]}}`},
 		{name: "a reserved event type", body: request(`{"event_type":"[Amplitude] Revenue","user_id":"user-1"}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"event_type":[0]}}`},
-		{name: "properties that are no object", body: request(`{"event_type":"e","user_id":"user-1","event_properties":[],"groups":1,"user_properties":"x","plan":true}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"event_properties":[0],"groups":[0],"plan":[0],"user_properties":[0]}}`},
+		{name: "properties that are not an object", body: request(`{"event_type":"e","user_id":"user-1","event_properties":[],"groups":1,"user_properties":"x","plan":true}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"event_properties":[0],"groups":[0],"plan":[0],"user_properties":[0]}}`},
 		{name: "fields of other types", body: request(`{"event_type":"e","user_id":"user-1","session_id":"x","price":"7","city":{},"quantity":1.5,"revenue":1e999}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"city":[0],"price":[0],"quantity":[0],"revenue":[0],"session_id":[0]}}`},
 		{name: "a placeholder for an id", body: request(good, `{"event_type":"e","user_id":"user-1","device_id":"Anonymous"}`), status: 400, want: `{"code":400,"error":"Invalid field values on some events","events_with_invalid_fields":{"device_id":[1]}}`},
 		{name: "a short id", body: request(good, `{"event_type":"e","user_id":"2","device_id":"device-1"}`), status: 400, want: `{"code":400,"error":"Invalid id length for user_id or device_id","events_with_invalid_id_lengths":{"user_id":[1]}}`},
 		{name: "a long id", body: request(`{"event_type":"e","user_id":"` + strings.Repeat("u", 1025) + `"}`), status: 400, want: `{"code":400,"error":"Invalid id length for user_id or device_id","events_with_invalid_id_lengths":{"user_id":[0]}}`},
-		{name: "a short id beside a good one, in a batch", path: "/batch", body: request(`{"event_type":"e","user_id":"2","device_id":"device-1"}`), status: 200, want: `{"code":200,"server_upload_time":0,"payload_size_bytes":88,"events_ingested":1}`},
+		{name: "a short id next to a good one, in a batch", path: "/batch", body: request(`{"event_type":"e","user_id":"2","device_id":"device-1"}`), status: 200, want: `{"code":200,"server_upload_time":0,"payload_size_bytes":88,"events_ingested":1}`},
 		{name: "a shorter minimum than the receiver's", body: `{"api_key":"sandbox","events":[{"event_type":"e","user_id":"u"}],"options":{"min_id_length":1}}`, status: 400, want: `{"code":400,"error":"Invalid id length for user_id or device_id","events_with_invalid_id_lengths":{"user_id":[0]}}`},
 		{name: "a longer minimum", body: `{"options":{"min_id_length":7},"api_key":"sandbox","events":[` + good + `]}`, status: 400, want: `{"code":400,"error":"Invalid id length for user_id or device_id","events_with_invalid_id_lengths":{"user_id":[0]}}`},
 		{name: "too many events", path: "/batch", body: request(strings.Repeat(good+",", 2000) + good), status: 413, want: `{"code":413,"error":"Payload too large"}`},
@@ -78,12 +78,12 @@ func TestAnswers(t *testing.T) {
 		{name: "another path", path: "/httpapi", body: request(good), status: 400, want: `{"code":400,"error":"Invalid request path"}`},
 		{name: "an identify", path: "/identify", contentType: typeForm, body: url.Values{"api_key": {"sandbox"}, "identification": {`{"user_id":"user-1","user_properties":{"plan":"pro"}}`}}.Encode(), status: 200, want: "success"},
 		{name: "an identify with another key", path: "/identify", contentType: typeForm, body: "api_key=abc123&identification={}", status: 400, want: "invalid_api_key"},
-		{name: "an identify of nothing", path: "/identify", contentType: typeForm, body: "api_key=sandbox", status: 400, want: "missing_event"},
+		{name: "an identify without changes", path: "/identify", contentType: typeForm, body: "api_key=sandbox", status: 400, want: "missing_event"},
 		{name: "an empty list of identifies", path: "/identify", contentType: typeForm, body: "api_key=sandbox&identification=[]", status: 400, want: "missing_event"},
-		{name: "an identify of no group", path: "/groupidentify", contentType: typeForm, body: `api_key=sandbox&identification={"group_type":"org","group_properties":{"seats":7}}`, status: 400, want: "invalid_event"},
+		{name: "an identify without a group", path: "/groupidentify", contentType: typeForm, body: `api_key=sandbox&identification={"group_type":"org","group_properties":{"seats":7}}`, status: 400, want: "invalid_event"},
 		{name: "an identify of a group without a type", path: "/groupidentify", contentType: typeForm, body: `api_key=sandbox&identification={"group_value":"acme","group_properties":{"seats":7}}`, status: 400, want: "invalid_event"},
 		{name: "the form of SDKs before the HTTP V2 API", contentType: typeForm, body: "v=2&client=sandbox&e=%5B%5D&upload_time=1&checksum=x", status: 400, want: `{"code":400,"error":"Invalid JSON request body"}`},
-		{name: "an identify of nobody", path: "/identify", contentType: typeForm, body: "api_key=sandbox&identification={}", status: 400, want: "invalid_event"},
+		{name: "an identify without an id", path: "/identify", contentType: typeForm, body: "api_key=sandbox&identification={}", status: 400, want: "invalid_event"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.path == "" {
@@ -153,10 +153,10 @@ func TestNextRefuses(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"for now", errors.New("the queue is full"), 503, `{"code":503,"error":"The Collector cannot take events now: send them again"}`},
-		{"for now by one pipeline, for good by another", fmt.Errorf("logs: %w", errors.Join(errors.New("full"), consumererror.NewPermanent(errors.New("no")))), 503, `{"code":503,"error":"The Collector cannot take events now: send them again"}`},
-		{"for good by two pipelines", errors.Join(consumererror.NewPermanent(errors.New("no")), fmt.Errorf("logs/2: %w", consumererror.NewPermanent(errors.New("never")))), 400, `{"code":400,"error":"The Collector's pipeline refuses these events for good","events_with_invalid_fields":{"event_type":[0,1]}}`},
-		{"for good", consumererror.NewPermanent(errors.New("no")), 400, `{"code":400,"error":"The Collector's pipeline refuses these events for good","events_with_invalid_fields":{"event_type":[0,1]}}`},
+		{"temporarily", errors.New("the queue is full"), 503, `{"code":503,"error":"The Collector cannot accept events now: retry later"}`},
+		{"temporarily by one pipeline, permanently by another", fmt.Errorf("logs: %w", errors.Join(errors.New("full"), consumererror.NewPermanent(errors.New("no")))), 503, `{"code":503,"error":"The Collector cannot accept events now: retry later"}`},
+		{"permanently by two pipelines", errors.Join(consumererror.NewPermanent(errors.New("no")), fmt.Errorf("logs/2: %w", consumererror.NewPermanent(errors.New("never")))), 400, `{"code":400,"error":"The Collector's pipeline permanently refuses these events","events_with_invalid_fields":{"event_type":[0,1]}}`},
+		{"permanently", consumererror.NewPermanent(errors.New("no")), 400, `{"code":400,"error":"The Collector's pipeline permanently refuses these events","events_with_invalid_fields":{"event_type":[0,1]}}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := startWith(t, receivertest.NewNopSettings(metadata.Type), nil, consumertest.NewErr(tc.err))

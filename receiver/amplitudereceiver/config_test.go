@@ -39,8 +39,8 @@ func TestLoadConfig(t *testing.T) {
 	full := load("amplitude/all")
 	assert.Equal(t, map[string]string{"web-key": "web", "app-key": "app"}, full.projects())
 	assert.Equal(t, "forward", full.ClientIP)
-	assert.Equal(t, full.projects(), load("amplitude/map").projects(), "a map of keys to projects says the same")
-	assert.Equal(t, "off", load("amplitude/off").ClientIP, "off is a word, and no boolean")
+	assert.Equal(t, full.projects(), load("amplitude/map").projects(), "a map from keys to projects means the same")
+	assert.Equal(t, "off", load("amplitude/off").ClientIP, "off is text, not a boolean")
 
 	encoded, err := json.Marshal(full)
 	require.NoError(t, err)
@@ -86,7 +86,7 @@ func TestUnmarshal(t *testing.T) {
 		conf       map[string]any
 	}{
 		{"a misspelled key", "unknown_fields", map[string]any{"unknown_field": "keep"}},
-		{"a project that is no name", "map keys to names of projects", map[string]any{"api_keys": map[string]any{"secret-1": 7}}},
+		{"a project that is not a name", "map keys to names of projects", map[string]any{"api_keys": map[string]any{"secret-1": 7}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := confmap.NewFromStringMap(tc.conf).Unmarshal(NewFactory().CreateDefaultConfig())

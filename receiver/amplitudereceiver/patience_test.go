@@ -25,7 +25,7 @@ func TestMiddlewareAsksToWait(t *testing.T) {
 		status int
 		text   string
 	}{
-		http.StatusTooManyRequests: {http.StatusServiceUnavailable, `{"code":503,"error":"The Collector cannot take events now: send them again"}` + "\n"},
+		http.StatusTooManyRequests: {http.StatusServiceUnavailable, `{"code":503,"error":"The Collector cannot accept events now: retry later"}` + "\n"},
 		http.StatusForbidden:       {http.StatusForbidden, "Forbidden\n"},
 	} {
 		answer := httptest.NewRecorder()

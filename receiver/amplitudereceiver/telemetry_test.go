@@ -66,7 +66,7 @@ func TestMetricsAndLog(t *testing.T) {
 	metadatatest.AssertEqualReceiverAmplitudeUnknownFields(t, telemetry, []metricdata.DataPoint[int64]{point(2)}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 
 	refused := logs.FilterMessageSnippet("Refused a request").All()
-	require.Len(t, refused, 1, "once a minute at most")
+	require.Len(t, refused, 1, "at most once a minute")
 	assert.Equal(t, "invalid_field", refused[0].ContextMap()["reason"])
 	assert.Equal(t, []any{"time"}, refused[0].ContextMap()["fields"])
 	for _, entry := range logs.All() {

@@ -64,7 +64,7 @@ func TestComponentsExportOnlyFactoryAndConfig(t *testing.T) {
 			}
 			for name, reason := range furtherAPI[dir] {
 				assert.NotEmpty(t, reason, name)
-				assert.Contains(t, exported, name, "furtherAPI names what is not there any more")
+				assert.Contains(t, exported, name, "furtherAPI names something that no longer exists")
 				assert.False(t, allowed[name], "%s needs no reason", name)
 			}
 		})

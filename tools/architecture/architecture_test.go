@@ -107,7 +107,7 @@ func TestHouseIsDrawn(t *testing.T) {
 	})
 	require.NotEmpty(t, rooms)
 	for room := range rooms {
-		assert.Contains(t, house, room, "a newcomer does not find this room in CONTRIBUTING.md")
+		assert.Contains(t, house, room, "CONTRIBUTING.md does not mention this room")
 	}
 }
 

@@ -75,7 +75,7 @@ func TestComponentsHaveTheFilesOfTheirKind(t *testing.T) {
 			assert.NotEmpty(t, m.Description)
 			assert.NotEmpty(t, m.GithubProject)
 			assert.Equal(t, []string{"development"}, slices.Collect(maps.Keys(m.Status.Stability)), "a new component starts at development")
-			assert.NotEmpty(t, m.Status.Codeowners.Active, "somebody has to own it")
+			assert.NotEmpty(t, m.Status.Codeowners.Active, "it must have an owner")
 
 			for _, name := range []string{
 				"README.md", "doc.go", "config.go", "factory.go", "documentation.md", "testdata/config.yaml",

@@ -36,7 +36,7 @@ func TestOneEnvironment(t *testing.T) {
 		content, err := os.ReadFile(name)
 		looked++
 		if !allowed[filepath.ToSlash(relative)] {
-			assert.False(t, bytes.Contains(content, []byte("os."+"Environ(")), "%s hands on what the caller has exported: use cleanenv.Environ", relative)
+			assert.False(t, bytes.Contains(content, []byte("os."+"Environ(")), "%s passes on the caller's environment: use cleanenv.Environ", relative)
 		}
 		return err
 	}))

@@ -28,7 +28,7 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 	}
 	schemas, err := filepath.Glob(filepath.Join(root, "docs", "schema", "*"))
 	require.NoError(t, err)
-	assert.Len(t, schemas, 7, "nothing is left of a component that is gone")
+	assert.Len(t, schemas, 7, "nothing is left of a removed component")
 }
 
 // TestOurKeysAreExplained: every key declared in this repository has a meaning, and every metric an explanation of what

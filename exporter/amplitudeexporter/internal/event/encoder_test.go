@@ -66,18 +66,18 @@ func TestEncode(t *testing.T) {
 			want:       `{"event_type":"[Experiment] Exposure","user_id":"1234567","insert_id":"7"` + library + `}`,
 		},
 		{
-			name:       "ids are trimmed, not folded",
+			name:       "ids are trimmed, but keep their case",
 			attributes: map[string]any{"amplitude.user_id": "  User-É \n"},
 			want:       `{"event_type":"[Experiment] Exposure","user_id":"User-É"` + library + `}`,
 		},
 		{
-			name:       "a refused id is left out when the other one is good",
+			name:       "a refused id is left out if the other one is good",
 			attributes: map[string]any{"amplitude.user_id": "anonymous", "amplitude.device_id": "device-1"},
 			want:       `{"event_type":"[Experiment] Exposure","device_id":"device-1"` + library + `}`,
 			lost:       Losses{LossPlaceholderID: 1},
 		},
 		{
-			name:       "a short id counts under a smaller minimum",
+			name:       "a short id is accepted with a lower minimum",
 			settings:   Settings{MinIDLength: 1},
 			attributes: map[string]any{"amplitude.user_id": "u"},
 			want:       `{"event_type":"[Experiment] Exposure","user_id":"u"` + library + `}`,
@@ -108,7 +108,7 @@ func TestEncode(t *testing.T) {
 		{name: "object", attributes: map[string]any{"amplitude.plan": map[string]any{"branch": "b"}}, want: user + `,"plan":{"branch":"b"}` + library + `}`},
 		{name: "string from an integer", attributes: map[string]any{"amplitude.app_version": int64(12)}, want: user + `,"app_version":"12"` + library + `}`},
 		{name: "bool as text", attributes: map[string]any{"amplitude.$skip_user_properties_sync": "true"}, want: user + `,"$skip_user_properties_sync":true` + library + `}`},
-		{name: "session that is no number", attributes: map[string]any{"amplitude.session_id": "4f1c"}, failed: Failure{Reason: ReasonInvalidField, Field: "session_id"}},
+		{name: "session that is not a number", attributes: map[string]any{"amplitude.session_id": "4f1c"}, failed: Failure{Reason: ReasonInvalidField, Field: "session_id"}},
 		{name: "fraction as integer", attributes: map[string]any{"amplitude.quantity": 1.5}, failed: Failure{Reason: ReasonInvalidField, Field: "quantity"}},
 		{name: "number not finite", attributes: map[string]any{"amplitude.price": math.NaN()}, failed: Failure{Reason: ReasonInvalidField, Field: "price"}},
 		{name: "object that is text", attributes: map[string]any{"amplitude.plan": "p"}, failed: Failure{Reason: ReasonInvalidField, Field: "plan"}},
@@ -141,7 +141,7 @@ func TestEncode(t *testing.T) {
 		{name: "group of nothing", attributes: map[string]any{"amplitude.groups.org": []any{}}, failed: Failure{Reason: ReasonInvalidField, Field: "groups.org"}},
 		{name: "group without a type", attributes: map[string]any{"amplitude.groups.": "x"}, failed: Failure{Reason: ReasonUnknownField, Field: "groups."}},
 		{
-			name:       "properties may be called anything",
+			name:       "properties may have any name",
 			attributes: map[string]any{"$set": map[string]any{"a\"b": nil}},
 			want:       user + library + `,"event_properties":{"$set":{"a\"b":null}}}`,
 		},
@@ -150,7 +150,7 @@ func TestEncode(t *testing.T) {
 			attributes: map[string]any{"amplitude.event_properties.amplitude.user_id": "x"},
 			want:       user + library + `,"event_properties":{"amplitude.user_id":"x"}}`,
 		},
-		{name: "a property that has an attribute of its own", attributes: map[string]any{"amplitude.event_properties.x": "y"}, failed: Failure{Reason: ReasonUnknownField, Field: "event_properties.x"}},
+		{name: "a property with its own attribute", attributes: map[string]any{"amplitude.event_properties.x": "y"}, failed: Failure{Reason: ReasonUnknownField, Field: "event_properties.x"}},
 		{
 			name:       "further members",
 			attributes: map[string]any{"amplitude.event_json": ` { "app_name" : "shop", "n":[1.0, {"a":null}], "x\"":"\ud83d" } `},
@@ -161,15 +161,15 @@ func TestEncode(t *testing.T) {
 		{name: "a further member that the record itself says", attributes: map[string]any{"amplitude.event_json": `{"a":1,"tim\u0065":1}`}, failed: Failure{Reason: ReasonInvalidField, Field: "event_json.time"}},
 		{name: "a further member twice", attributes: map[string]any{"amplitude.event_json": `{"a":1,"a":2}`}, failed: Failure{Reason: ReasonInvalidField, Field: "event_json"}},
 		{name: "further members that are a map", attributes: map[string]any{"amplitude.event_json": map[string]any{"a": "b"}}, failed: Failure{Reason: ReasonInvalidField, Field: "event_json"}},
-		{name: "further members that are no object", attributes: map[string]any{"amplitude.event_json": `[1]`}, failed: Failure{Reason: ReasonInvalidField, Field: "event_json"}},
+		{name: "further members that are not an object", attributes: map[string]any{"amplitude.event_json": `[1]`}, failed: Failure{Reason: ReasonInvalidField, Field: "event_json"}},
 		{name: "further members without an end", attributes: map[string]any{"amplitude.event_json": `{"a":1`}, failed: Failure{Reason: ReasonInvalidField, Field: "event_json"}},
-		{name: "further members and an end too many", attributes: map[string]any{"amplitude.event_json": `{"a":1},"user_id":"x"}`}, failed: Failure{Reason: ReasonInvalidField, Field: "event_json"}},
+		{name: "further members with an extra end", attributes: map[string]any{"amplitude.event_json": `{"a":1},"user_id":"x"}`}, failed: Failure{Reason: ReasonInvalidField, Field: "event_json"}},
 		{name: "further members in no encoding", attributes: map[string]any{"amplitude.event_json": "{\"a\":\"\xff\"}"}, failed: Failure{Reason: ReasonInvalidField, Field: "event_json"}},
 		{name: "NaN is left out", attributes: map[string]any{"n": math.NaN()}, want: user + library + `,"event_properties":{}}`, lost: Losses{LossNotFinite: 1}},
 		{name: "NaN in a list is left out", attributes: map[string]any{"n": []any{1.5, math.NaN(), int64(2)}}, want: user + library + `,"event_properties":{"n":[1.5,2]}}`, lost: Losses{LossNotFinite: 1}},
 		{name: "bytes", attributes: map[string]any{"b": []byte{0xff, 0}}, want: user + library + `,"event_properties":{"b":"/wA="}}`},
 		{name: "invalid UTF-8", attributes: map[string]any{"s": "a\xffb"}, want: user + library + `,"event_properties":{"s":"a` + "\ufffd" + `b"}}`},
-		{name: "long text is cut", attributes: map[string]any{"s": long}, want: user + library + `,"event_properties":{"s":"` + long[:1024] + `"}}`},
+		{name: "long text is truncated", attributes: map[string]any{"s": long}, want: user + library + `,"event_properties":{"s":"` + long[:1024] + `"}}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			record := plog.NewLogRecord()

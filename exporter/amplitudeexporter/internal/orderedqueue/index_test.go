@@ -30,13 +30,13 @@ func TestUnknownIndexIsLeftAlone(t *testing.T) {
 		"text":                       []byte("no index"),
 		"further field":              slices.Concat(fixed(fieldRead, 2), fixed(6, 1)),
 		"cut short":                  fixed(fieldRead, 2)[:5],
-		"list that is cut short":     {list, 16, 1, 2, 3},
+		"truncated list":             {list, 16, 1, 2, 3},
 		"list of half numbers":       {list, 3, 1, 2, 3},
 		"endless length":             {list, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 		"nothing unfinished":         slices.Concat(fixed(fieldRead, 2), fixed(fieldWrite, 5)),
 		"unfinished after the next":  slices.Concat(fixed(fieldRead, 2), fixed(fieldWrite, 5), fixed(fieldUnfinished, 3)),
 		"read after write":           slices.Concat(fixed(fieldRead, 7), fixed(fieldWrite, 5), fixed(fieldUnfinished, 3)),
-		"a gap that cannot be":       slices.Concat(fixed(fieldRead, math.MaxUint64-1), fixed(fieldWrite, math.MaxUint64), fixed(fieldUnfinished, 0)),
+		"an impossible gap":          slices.Concat(fixed(fieldRead, math.MaxUint64-1), fixed(fieldWrite, math.MaxUint64), fixed(fieldUnfinished, 0)),
 		"empty":                      {},
 		"one list and one by itself": slices.Concat([]byte{list, 8, 9, 0, 0, 0, 0, 0, 0, 0}, fixed(fieldUnfinished, 3)),
 	} {
@@ -77,7 +77,7 @@ func FuzzIndex(f *testing.F) {
 		require.Less(t, after.fields[fieldRead], before.fields[fieldRead])
 		require.Equal(t, before.fields[fieldWrite], after.fields[fieldWrite])
 		for _, index := range before.unfinished {
-			require.LessOrEqual(t, after.fields[fieldRead], index, "nothing unfinished is passed over")
+			require.LessOrEqual(t, after.fields[fieldRead], index, "nothing unfinished is skipped")
 		}
 	})
 }

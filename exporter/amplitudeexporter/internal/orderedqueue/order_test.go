@@ -117,11 +117,11 @@ func TestBatchesArriveInTheOrderOfTheirBeginnings(t *testing.T) {
 		"the second first":          {[]int{1, 0, 2}, nil, []string{"a", "b", "c", "d"}, []error{nil, nil, nil}},
 		"the last first":            {[]int{2, 0, 1}, nil, []string{"a", "b", "c", "d"}, []error{nil, nil, nil}},
 		"backwards":                 {[]int{2, 1, 0}, nil, []string{"a", "b", "c", "d"}, []error{nil, nil, nil}},
-		"tried again as a whole":    {[]int{1, 0, 2}, []error{errBusy}, []string{"a", "b", "a", "b", "c", "d"}, []error{nil, nil, nil}},
-		"tried again in part":       {[]int{2, 0, 1}, []error{left("b", "c")}, []string{"a", "b", "c", "d", "b", "c"}, []error{nil, nil, nil}},
+		"retried as a whole":        {[]int{1, 0, 2}, []error{errBusy}, []string{"a", "b", "a", "b", "c", "d"}, []error{nil, nil, nil}},
+		"retried in part":           {[]int{2, 0, 1}, []error{left("b", "c")}, []string{"a", "b", "c", "d", "b", "c"}, []error{nil, nil, nil}},
 		"one that can never arrive": {[]int{1, 0, 2}, []error{errRefused}, []string{"a", "b", "c", "d"}, []error{errRefused, errRefused, nil}},
 		// At shutdown, the events of the second batch stay in the queue; the first batch is attempted once more with its own.
-		"given up by a stop": {[]int{1, 0}, []error{left("b"), errStopped}, []string{"a", "b", "b", "a"}, []error{errStopped, nil}},
+		"given up at shutdown": {[]int{1, 0}, []error{left("b"), errStopped}, []string{"a", "b", "b", "a"}, []error{errStopped, nil}},
 		// Even then, a third one must not overtake the first.
 		"a stop, then the third": {[]int{1, 2, 0}, []error{errStopped}, []string{"a", "b", "a", "c", "d"}, []error{errStopped, nil, nil}},
 	} {

@@ -239,12 +239,12 @@ func TestStorage(t *testing.T) {
 	third := newBook()
 	k = life(third)
 	assert.Zero(t, persons(third, "f"))
-	assert.Equal(t, 1, persons(third, "g"), "what is damaged costs no neighbor")
+	assert.Equal(t, 1, persons(third, "g"), "damaged data does not affect its neighbors")
 	assert.EqualValues(t, 1, k.StorageFailures())
 	require.NoError(t, k.Shutdown(t.Context()))
 
 	nothing := diagnostics.NewBook(diagnostics.Settings{Flags: pattern.NewList([]string{"other"}), MaxFlags: 1, Forget: time.Hour})
 	require.NoError(t, life(nothing).Shutdown(t.Context()))
-	assert.False(t, disk.has("flag/g"), "what is not counted any more is removed")
+	assert.False(t, disk.has("flag/g"), "what is no longer counted is removed")
 	assert.Equal(t, "[]", fmt.Sprintf("%s", disk.values["flags"]))
 }

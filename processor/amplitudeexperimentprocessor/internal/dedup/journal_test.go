@@ -184,7 +184,7 @@ func TestUnusableStorageStartsEmptyWithOneWarning(t *testing.T) {
 			assert.Equal(t, map[string]int{sendsBoth: 100}, reportMany(l, 0, 100))
 			require.NoError(t, l.Shutdown(t.Context()))
 			l = openLedger(t, kept, logged)
-			assert.Equal(t, 1, logs.Len(), "what was written since is good")
+			assert.Equal(t, 1, logs.Len(), "what was written since is valid")
 			assert.Equal(t, map[string]int{sendsNothing: 100}, reportMany(l, 0, 100))
 			assert.Equal(t, map[string]int{sendsBoth: 1}, reportMany(l, 200, 201), "and it is still not known what was sent before")
 			require.NoError(t, l.Shutdown(t.Context()))
@@ -230,11 +230,11 @@ func TestSlowStorageDoesNotBlock(t *testing.T) {
 	assert.Equal(t, sendsBoth, answerOf(v))
 	r.HandOver(hungUp)
 	r.Accept()
-	assert.EqualValues(t, 1, l.Stats().StorageFailures, "a sender that hung up does not wait")
+	assert.EqualValues(t, 1, l.Stats().StorageFailures, "a sender that hung up is not waited for")
 	close(kept.slow)
 	require.NoError(t, l.Shutdown(t.Context()))
 	l = openLedger(t, kept)
-	assert.Equal(t, sendsNothing, report(l, "u", 3, testNow), "in the end all is written")
+	assert.Equal(t, sendsNothing, report(l, "u", 3, testNow), "in the end, everything is written")
 	assert.Equal(t, map[string]int{sendsNothing: 10_000}, reportMany(l, 0, 10_000))
 	require.NoError(t, l.Shutdown(t.Context()))
 }
@@ -244,7 +244,7 @@ func TestStorageThatCannotBeReadStartsEmpty(t *testing.T) {
 	kept.fail(errors.New("no such disk"))
 	l := openLedger(t, kept)
 	assert.Positive(t, l.Stats().StorageFailures)
-	assert.Equal(t, sendsBoth, report(l, "u", 1, testNow), "nobody knows what it held")
+	assert.Equal(t, sendsBoth, report(l, "u", 1, testNow), "its content is unknown")
 	assert.Equal(t, sendsNothing, report(l, "u", 1, testNow))
 	require.NoError(t, l.Shutdown(t.Context()))
 }
@@ -299,8 +299,8 @@ func TestStorageFailsForMinutesUnnoticed(t *testing.T) {
 	restarted := openLedger(t, kept.after(), clockOf(&now))
 	now = now.Add(time.Second)
 	assert.Equal(t, sendsNothing, report(restarted, "u", 1, now.UnixMilli()))
-	assert.Equal(t, sendsBoth, report(restarted, "u", 2, now.UnixMilli()), "any other report puts it right")
-	assert.Equal(t, sendsIdentify, report(restarted, "another", 1, now.UnixMilli()), "who was about is asked for once more")
+	assert.Equal(t, sendsBoth, report(restarted, "u", 2, now.UnixMilli()), "any other report corrects it")
+	assert.Equal(t, sendsIdentify, report(restarted, "another", 1, now.UnixMilli()), "users seen recently are sent once more")
 	require.NoError(t, restarted.Shutdown(t.Context()))
 	_ = l.Shutdown(t.Context())
 }
@@ -382,7 +382,7 @@ func FuzzReadJournal(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if got, err := readMeta(raw, m.scope); err == nil {
-			require.Equal(t, raw, got.encode(), "what is read is what was written")
+			require.Equal(t, raw, got.encode(), "reading returns what was written")
 		}
 		if state, at, until, ok := readAlive(raw); ok {
 			require.Equal(t, raw, appendAlive(nil, state, at, until))

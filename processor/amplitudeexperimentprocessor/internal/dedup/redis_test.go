@@ -256,7 +256,7 @@ func TestRedisKilledAndRevived(t *testing.T) {
 	require.Eventually(t, func() bool { return one.remote.up.Load() && two.remote.up.Load() }, wait, tick)
 	require.Eventually(t, func() bool { return len(host.reported()) == 2 }, wait, tick)
 	assert.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}, host.reported())
-	assert.Len(t, logs.All(), 2, "one line when it goes, one when it comes back")
+	assert.Len(t, logs.All(), 2, "one line when it fails, one when it recovers")
 	// Although it came back empty, what was delivered in the meantime was written to it before it was read again.
 	assert.Equal(t, map[string]int{sendsNothing: 100}, reportMany(two, 100, 200))
 }
@@ -276,7 +276,7 @@ func TestReplicaThatWasAwayWritesFirst(t *testing.T) {
 	require.Eventually(t, func() bool { return len(host.reported()) == 2 }, wait, tick, "away, and back with all told")
 	settledAndTold(t, one) // if it was back before it was asked
 	now = now.Add(time.Second)
-	assert.Equal(t, sendsNothing, report(one, "u", 2, now.UnixMilli()), "what Redis had did not displace what is newer")
+	assert.Equal(t, sendsNothing, report(one, "u", 2, now.UnixMilli()), "the old value in Redis did not replace the newer one")
 	assert.Equal(t, sendsNothing, report(two, "u", 2, now.UnixMilli()))
 	now = now.Add(time.Second)
 	assert.Equal(t, sendsIdentify, report(two, "u", 1, now.UnixMilli()))

@@ -89,13 +89,13 @@ func TestRules(t *testing.T) {
 			{"u", "", f("B"), 0, 0, sendsNothing, ""},
 			{"u", "", f("B"), 6, 0, sendsIdentify, "/f"},
 		},
-		"a repeat says that the value is still the present one": {
+		"a repeat confirms that the value is still current": {
 			{"u", "", f("A"), 0, 0, sendsEvent, "f"},
 			{"u", "", f("A"), 9, 0, sendsNothing, ""},
 			{"u", "", f("B"), 5, 0, sendsEvent, ""},
 		},
 		// In the original rules, a repeat confirmed a value only if nothing had to be set again: the late g=B changed g.
-		"also where another flag has to be set again": {
+		"even if another flag has to be set again": {
 			{"u", "", f("A", ""), 1, 0, sendsEvent, "fg"},
 			{"u", "", f("B"), 2, 0, sendsBoth, "f/f"},
 			{"u", "", f("A", ""), 5, 0, sendsIdentify, "/f"},
@@ -121,7 +121,7 @@ func TestRules(t *testing.T) {
 			{"u", "d", f("A"), 5, 0, sendsEvent, "f"},
 			{"", "d", f("B"), 0, 0, sendsEvent, ""},
 		},
-		"part of the flags is late": {
+		"some of the flags are late": {
 			{"u", "", f("A"), 5, 0, sendsEvent, "f"},
 			{"u", "", f("B", "B"), 1, 0, sendsEvent, "g"},
 		},
