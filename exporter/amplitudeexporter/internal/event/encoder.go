@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 
@@ -108,9 +109,13 @@ type Encoder struct {
 	sessionID pcommon.Value
 	eventJSON pcommon.Value
 
-	// The next event name is usually the same as the last.
+	// The next event name is usually the same as the last; opening is the JSON of an event up to it.
 	lastName   string
 	lastReason Reason
+	opening    []byte
+	// The next time is often within the same second as the last; second is the JSON of the field without its milliseconds.
+	lastSecond uint64
+	second     []byte
 }
 
 // NewEncoder returns an encoder with these settings.
@@ -132,6 +137,7 @@ func (e *Encoder) Encode(dst []byte, record plog.LogRecord) (out []byte, user, d
 	name := record.EventName()
 	if name != e.lastName || name == "" {
 		e.lastName, e.lastReason = name, e.checkName(name)
+		e.opening = appendText(append(e.opening[:0], `{"event_type":`...), name)
 	}
 	if e.lastReason != 0 {
 		return dst, 0, 0, Failure{Reason: e.lastReason}
@@ -139,7 +145,7 @@ func (e *Encoder) Encode(dst []byte, record plog.LogRecord) (out []byte, user, d
 	if failed = e.sort(record.Attributes()); failed.Reason != 0 {
 		return dst, 0, 0, failed
 	}
-	if out, user, device, failed = e.write(dst, name, record); failed.Reason != 0 {
+	if out, user, device, failed = e.write(dst, record); failed.Reason != 0 {
 		return out[:len(dst)], 0, 0, failed
 	}
 	return out, user, device, Failure{}
@@ -258,10 +264,8 @@ func boundName(name string) string {
 }
 
 // write appends the event of the sorted attributes.
-func (e *Encoder) write(dst []byte, name string, record plog.LogRecord) (out []byte, user, device Identity, failed Failure) {
-	dst = append(dst, `{"event_type":`...)
-	dst = appendText(dst, name)
-
+func (e *Encoder) write(dst []byte, record plog.LogRecord) (out []byte, user, device Identity, failed Failure) {
+	dst = append(dst, e.opening...)
 	if dst, user, failed = e.writeID(dst, fieldUserID, e.userID, UserIdentity); failed.Reason != 0 {
 		return dst, 0, 0, failed
 	}
@@ -276,8 +280,7 @@ func (e *Encoder) write(dst []byte, name string, record plog.LogRecord) (out []b
 	}
 
 	if timestamp := cmp.Or(record.Timestamp(), record.ObservedTimestamp()); timestamp != 0 {
-		dst = append(dst, `,"time":`...)
-		dst = strconv.AppendUint(dst, uint64(timestamp)/1e6, 10)
+		dst = e.appendTime(dst, uint64(timestamp)/1e6)
 	}
 	if e.insertID != (pcommon.Value{}) {
 		dst = append(dst, fieldInsertID.key...)
@@ -330,6 +333,20 @@ func (e *Encoder) write(dst []byte, name string, record plog.LogRecord) (out []b
 	return append(dst, '}'), user, device, Failure{}
 }
 
+// appendTime appends the field time, in milliseconds.
+func (e *Encoder) appendTime(dst []byte, millis uint64) []byte {
+	const field = `,"time":`
+	second, rest := millis/1000, millis%1000
+	if second == 0 {
+		return strconv.AppendUint(append(dst, field...), rest, 10)
+	}
+	if second != e.lastSecond {
+		e.lastSecond = second
+		e.second = strconv.AppendUint(append(e.second[:0], field...), second, 10)
+	}
+	return append(append(dst, e.second...), '0'+byte(rest/100), '0'+byte(rest/10%10), '0'+byte(rest%10))
+}
+
 // writeID writes an id that Amplitude accepts. One that it would refuse is left out, because a refused id fails the
 // whole request, and the other id may suffice.
 func (e *Encoder) writeID(dst []byte, f *field, value pcommon.Value, hash func(string) Identity) ([]byte, Identity, Failure) {
@@ -370,7 +387,8 @@ func appendInsertID(dst []byte, value pcommon.Value) ([]byte, bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
 		id := value.Str()
-		if amplitude.UTF16Length(id) <= amplitude.MaxStringLength {
+		// There are at least as many bytes as UTF-16 code units.
+		if len(id) <= amplitude.MaxStringLength || amplitude.UTF16Length(id) <= amplitude.MaxStringLength {
 			return AppendString(dst, id), true
 		}
 		sum := xxh3.HashString128(id).Bytes()
@@ -486,10 +504,9 @@ func (e *Encoder) appendOperations(dst []byte, family string, operations []membe
 	dst = append(dst, family...)
 	dst = append(dst, '"', ':', '{')
 	firstOperator := true
-	for i, operator := range amplitude.Operators {
-		if used&(1<<i) == 0 {
-			continue
-		}
+	for ; used != 0; used &= used - 1 {
+		i := bits.TrailingZeros32(used)
+		operator := amplitude.Operators[i]
 		opened := false
 		before := len(dst)
 		for j := range operations {

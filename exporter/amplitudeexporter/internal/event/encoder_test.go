@@ -241,6 +241,7 @@ func TestEncodeEventNames(t *testing.T) {
 }
 
 func TestEncodeTime(t *testing.T) {
+	e := testEncoder(Settings{}) // of all records, since it remembers the second of the last
 	for _, tc := range []struct {
 		name           string
 		time, observed pcommon.Timestamp
@@ -248,6 +249,12 @@ func TestEncodeTime(t *testing.T) {
 	}{
 		{"its own", 1763895600_123_999_999, 5, `,"time":1763895600123`},
 		{"observed", 0, 1763895600_123_000_000, `,"time":1763895600123`},
+		{"within the same second", 1763895600_007_000_000, 0, `,"time":1763895600007`},
+		{"in the second after", 1763895601_000_000_000, 0, `,"time":1763895601000`},
+		{"in 1970", 99_000_000, 0, `,"time":99`},
+		{"a nanosecond", 1, 0, `,"time":0`},
+		{"a second", 1_000_000_000, 0, `,"time":1000`},
+		{"the last that there is", math.MaxUint64, 0, `,"time":18446744073709`},
 		{"none", 0, 0, ``},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -256,7 +263,7 @@ func TestEncodeTime(t *testing.T) {
 			record.SetTimestamp(tc.time)
 			record.SetObservedTimestamp(tc.observed)
 			record.Attributes().PutStr("amplitude.user_id", "user-1")
-			out, _, _, _ := testEncoder(Settings{}).Encode(nil, record)
+			out, _, _, _ := e.Encode(nil, record)
 			assert.Equal(t, `{"event_type":"$exposure","user_id":"user-1"`+tc.want+`,"library":"otelcol-amplitude/1.2.3"}`, string(out))
 		})
 	}
