@@ -5,9 +5,12 @@
 package chunk // import "github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 
 import (
+	"bytes"
 	"slices"
+	"sync"
 	"sync/atomic"
 
+	"github.com/klauspost/compress/s2"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
@@ -72,14 +75,34 @@ type Rejected struct {
 // Hold keeps the records themselves, for callers that hold on to them anyway because they wait for the result.
 func (c *Chunk) Hold(refs []records.Ref) { c.held = refs }
 
-// Pack keeps the records as OTLP. The logs must not be nested too deeply to be decoded again.
+// Pack keeps the records as compressed OTLP: the records of a call repeat each other's names and texts, and few are ever
+// needed again. The logs must not be nested too deeply to be decoded again.
 func (c *Chunk) Pack(logs plog.Logs) error {
 	raw, err := (&plog.ProtoMarshaler{}).MarshalLogs(logs)
 	if err != nil {
 		return err
 	}
-	c.Unpack(raw, len(raw), (&plog.ProtoUnmarshaler{}).UnmarshalLogs)
+	c.Unpack(compress(raw), len(raw), readCompressed)
 	return nil
+}
+
+// scratches are buffers for compress.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+// compress returns raw as a block of s2, without spare capacity.
+func compress(raw []byte) []byte {
+	scratch := scratches.Get().(*[]byte)
+	defer scratches.Put(scratch)
+	*scratch = s2.Encode((*scratch)[:cap(*scratch)], raw)
+	return bytes.Clone(*scratch)
+}
+
+func readCompressed(block []byte) (plog.Logs, error) {
+	raw, err := s2.Decode(nil, block)
+	if err != nil {
+		return plog.Logs{}, err
+	}
+	return (&plog.ProtoUnmarshaler{}).UnmarshalLogs(raw)
 }
 
 // Unpack keeps the records as the bytes from which read decodes them. size is the size of the logs as protobuf.

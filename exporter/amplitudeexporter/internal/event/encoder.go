@@ -137,7 +137,9 @@ func (e *Encoder) Encode(dst []byte, record plog.LogRecord) (out []byte, user, d
 	name := record.EventName()
 	if name != e.lastName || name == "" {
 		e.lastName, e.lastReason = name, e.checkName(name)
-		e.opening = appendText(append(e.opening[:0], `{"event_type":`...), name)
+		if e.lastReason == 0 {
+			e.opening = appendText(append(e.opening[:0], `{"event_type":`...), name)
+		}
 	}
 	if e.lastReason != 0 {
 		return dst, 0, 0, Failure{Reason: e.lastReason}
