@@ -64,8 +64,10 @@ func (a *answer) read(of field, value pcommon.Value, ids idRules) refusal {
 		switch text, state := variantText(value, of == fieldValue); state {
 		case variantUsable:
 			a.text, a.number = text, 0
-			if _, ok := boolean(value); ok {
-				a.number = isBoolean
+			if of == fieldValue {
+				if _, ok := boolean(value); ok {
+					a.number = isBoolean
+				}
 			}
 		case variantBad:
 			return refusedBadVariant
@@ -116,8 +118,10 @@ func (a *answer) read(of field, value pcommon.Value, ids idRules) refusal {
 		if !ok {
 			return refusedNotName
 		}
-		if _, problem := amplitude.CheckID(text, 0); of == fieldOutcomeID && problem == amplitude.IDPlaceholder {
-			return refusedNoOutcomeID // or all outcomes of a user whose application writes "undefined" would be one
+		if of == fieldOutcomeID {
+			if _, problem := amplitude.CheckID(text, 0); problem == amplitude.IDPlaceholder {
+				return refusedNoOutcomeID // or all outcomes of a user whose application writes "undefined" would be one
+			}
 		}
 		a.text = text
 	case fieldExperimentKey, fieldMetadataExperimentKey, fieldEnvironment:

@@ -24,6 +24,8 @@ type Batch struct {
 	size    int
 	records []parsedRecord
 	events  []Event
+	// hasOlder: some are evaluations with the older of the conventional event names.
+	hasOlder bool
 	// nearMisses are foreign records that were probably meant as events.
 	nearMisses NearMisses
 	// outcomes is the share of this minute's outcomes that the batch took.
@@ -60,6 +62,7 @@ func (b *Batch) Read(ctx context.Context, ld plog.Logs, arrival time.Time, recor
 					b.records = extend(b.records)
 					r := &b.records[len(b.records)-1]
 					r.trace, r.position, r.kind, r.older = trace, b.size, is.kind, is.older
+					b.hasOlder = b.hasOlder || is.older
 					r.shaped, r.reshaped = is.shaped && p.set.AcceptShaped, is.shaped && !p.set.AcceptShaped
 					r.propertyClaimed = is.unlisted && record.EventName() != amplitude.EventRawExposure
 					firstLeftOut := len(p.leftOut)
@@ -92,7 +95,7 @@ func (b *Batch) Events() []Event { return b.events }
 
 // End releases the batch and every reference to its data.
 func (b *Batch) End() {
-	b.size = 0
+	b.size, b.hasOlder = 0, false
 	b.nearMisses = NearMisses{}
 	b.outcomes = minuteShare{}
 	b.records = reuse(b.records)

@@ -84,11 +84,14 @@ func surrounded(id string) bool {
 	if last := strings.IndexByte(")}]>", id[len(id)-1]); last >= 0 && strings.IndexByte(id, "({[<"[last]) >= 0 {
 		return true
 	}
-	i := strings.IndexAny(id, "=:")
-	if i < 0 || i == len(id)-1 {
+	end := 0 // of the field name
+	for end < len(id) && id[end] != '=' && id[end] != ':' {
+		end++
+	}
+	if end >= len(id)-1 {
 		return false
 	}
-	switch strings.ToLower(strings.ReplaceAll(id[:i], "_", "")) {
+	switch strings.ToLower(strings.ReplaceAll(id[:end], "_", "")) {
 	case "id", "user", "userid", "uid", "device", "deviceid":
 		return true
 	default:
@@ -98,6 +101,9 @@ func surrounded(id string) bool {
 
 // unquoted removes one pair of quotes, escaped or not, if there is something between them.
 func unquoted(id string) string {
+	if id == "" || strings.IndexByte(quoteStarts, id[0]) < 0 {
+		return id
+	}
 	for _, quote := range quotes {
 		if inner, ok := strings.CutPrefix(id, quote[0]); ok {
 			if inner, ok = strings.CutSuffix(inner, quote[1]); ok && strings.TrimSpace(inner) != "" {
@@ -110,3 +116,11 @@ func unquoted(id string) string {
 
 // quotes are the pairs found around ids; the typographic ones come from spreadsheets and documents.
 var quotes = [...][2]string{{`\"`, `\"`}, {`"`, `"`}, {`'`, `'`}, {"`", "`"}, {"“", "”"}, {"‘", "’"}}
+
+// quoteStarts are their first bytes, which almost no id begins with.
+var quoteStarts = func() (starts string) {
+	for _, quote := range quotes {
+		starts += quote[0][:1]
+	}
+	return starts
+}()

@@ -49,11 +49,7 @@ func (t *twinMemory) isNeeded(now int64) bool {
 // settleTwins skips evaluations with the older name that also came with the newer one.
 func (b *Batch) settleTwins(now int64) {
 	t := &b.parser.twins
-	olderOnes := false
-	for i := range b.records {
-		olderOnes = olderOnes || b.records[i].older
-	}
-	if olderOnes {
+	if b.hasOlder {
 		t.older.Store(now)
 	}
 	if !t.isNeeded(now) {
