@@ -346,14 +346,17 @@ func (r *recognizer) firstName(record plog.LogRecord) string {
 }
 
 // isShaped reports whether a record is already an event: it has an insert_id and, if it is a $identify, it changes
-// experiment properties.
+// experiment properties. An evaluation never is.
 func isShaped(kind recordKind, record plog.LogRecord) bool {
+	if kind == kindEvaluation {
+		return false
+	}
 	id, ok := steps.Get(record.Attributes(), amplitude.AttrInsertID)
 	if !ok || id.Type() != pcommon.ValueTypeStr || id.Str() == "" {
 		return false
 	}
 	if kind != kindIdentify {
-		return kind != kindEvaluation
+		return true
 	}
 	steps.Add(record.Attributes().Len())
 	for name := range record.Attributes().All() {

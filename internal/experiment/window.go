@@ -55,7 +55,10 @@ func NewWindow(window, timeZone string) (*Window, error) {
 // Number returns the number of the window of an event time in milliseconds since the Unix epoch. A day is numbered by
 // its local date: 0 is 1 January 1970, regardless of the time zone.
 func (w *Window) Number(ms int64) int32 {
-	if w.zone == nil {
+	switch {
+	case w.zone == nil && w.isDay: // the usual one: a division by a constant is a multiplication
+		return int32(floorDiv(ms, millisPerDay))
+	case w.zone == nil:
 		return int32(floorDiv(ms, w.length))
 	}
 	seconds := floorDiv(ms, millisecondsPerSecond)
