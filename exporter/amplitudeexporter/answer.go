@@ -90,7 +90,7 @@ type rejection struct {
 }
 
 // textInvalidAPIKey is how Amplitude refuses a key.
-const textInvalidAPIKey = "Invalid API key"
+const textInvalidAPIKey = "Invalid API key" //nolint:gosec // an error text of Amplitude
 
 // unexpectedPage: a success status with a page instead of Amplitude's answer.
 const unexpectedPage = "page"

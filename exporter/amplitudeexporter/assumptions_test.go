@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/confmap"
 )
@@ -21,7 +22,7 @@ func TestAssumptionClientKeysAreReadStrictly(t *testing.T) {
 		assert.NoError(t, unset.Unmarshal(&confighttp.ClientConfig{}), key)
 	}
 	unknown := confmap.NewFromStringMap(map[string]any{"nonsense": true})
-	assert.ErrorContains(t, unknown.Unmarshal(&clientKeys{}), "nonsense")
+	require.ErrorContains(t, unknown.Unmarshal(&clientKeys{}), "nonsense")
 	nested := confmap.NewFromStringMap(map[string]any{"tls": map[string]any{"nonsense": true}})
 	assert.ErrorContains(t, nested.Unmarshal(&clientKeys{}), "nonsense")
 }

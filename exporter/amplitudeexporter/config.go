@@ -217,17 +217,17 @@ func createDefaultConfig() component.Config {
 
 // Unmarshal accepts the region in any case and refuses unknown keys. Without it, they would be ignored at every level:
 // the Unmarshal of a squashed confighttp.ClientConfig decodes with unused keys allowed.
-func (cfg *Config) Unmarshal(conf *confmap.Conf) error {
-	if err := conf.Unmarshal(cfg); err != nil {
-		return didyoumean.WithKeys(err, conf, cfg)
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	if err := conf.Unmarshal(c); err != nil {
+		return didyoumean.WithKeys(err, conf, c)
 	}
 	if err := conf.Unmarshal(reflect.New(knownKeys).Interface()); err != nil {
 		// An unnamed type is printed as its whole definition.
 		err = errors.New(strings.ReplaceAll(err.Error(), knownKeys.String(), reflect.TypeFor[Config]().String()))
-		return didyoumean.WithKeys(err, conf, cfg)
+		return didyoumean.WithKeys(err, conf, c)
 	}
-	cfg.Region = strings.ToLower(cfg.Region)
-	cfg.fitBatches(conf)
+	c.Region = strings.ToLower(c.Region)
+	c.fitBatches(conf)
 	return nil
 }
 

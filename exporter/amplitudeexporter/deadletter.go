@@ -287,7 +287,6 @@ func (d *deadLetters) close(ctx context.Context) error {
 	defer d.mu.Unlock()
 	err := d.flush(ctx)
 	if d.store != nil {
-		err = nil
 		if len(d.waiting) > 0 {
 			d.log.Info("Dead letters that did not fit into their file stay in the storage", zap.Int("letters", d.records))
 		}

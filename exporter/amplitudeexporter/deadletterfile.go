@@ -247,7 +247,7 @@ func (l *letterFile) setAside() error {
 	for at := l.now().UTC(); ; at = at.Add(time.Millisecond) {
 		backup := name + at.Format(backupTime) + extension
 		// Created first, so that of two Collectors with the same path neither takes the other's name.
-		f, err := os.OpenFile(backup, os.O_CREATE|os.O_EXCL|os.O_WRONLY, deadLetterMode)
+		f, err := os.OpenFile(backup, os.O_CREATE|os.O_EXCL|os.O_WRONLY, deadLetterMode) //nolint:gosec // next to the file that the configuration names
 		if errors.Is(err, os.ErrExist) {
 			continue
 		}

@@ -113,7 +113,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	if queue := cfg.QueueConfig.Get(); queue != nil && queue.StorageID != nil {
 		x.unlist = configured.add(queueOwner{*queue.StorageID, set.ID})
 	}
-	x.life, x.cut = context.WithCancel(context.Background())
+	x.life, x.cut = context.WithCancel(context.Background()) //nolint:gosec // shutdown calls it
 	x.health = newHealth(cfg, set.Logger, c)
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
 	x.sender.book, x.sender.id = &x.book, set.ID.String()

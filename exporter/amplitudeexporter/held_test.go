@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,7 +88,7 @@ func TestRetriesEnd(t *testing.T) {
 			for _, letter := range readDeadLetters(t, path) {
 				assert.Contains(t, letter, "retries_ended")
 				if !answer.Reset {
-					assert.Contains(t, letter, fmt.Sprint(answer.Status))
+					assert.Contains(t, letter, strconv.Itoa(answer.Status))
 				}
 			}
 			assert.Equal(t, map[string]int{"": 3}, r.counts("received_events", ""))

@@ -6,6 +6,7 @@ package amplitudeexporter
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -130,7 +131,7 @@ func (r *rig) count(answer scriptedAnswer) int {
 	if answer.Reset {
 		return r.counts("requests", "status")["network_error"]
 	}
-	return r.counts("requests", "status")[fmt.Sprint(answer.Status)]
+	return r.counts("requests", "status")[strconv.Itoa(answer.Status)]
 }
 
 // TestOutageKeepsTheOrder: nothing gets through for many attempts of several batches; afterward, all events arrive, in

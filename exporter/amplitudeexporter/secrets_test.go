@@ -38,12 +38,12 @@ func TestKeyIsNotInTheConfigsText(t *testing.T) {
 	cfg := newConfig(t, nil)
 	raw, err := json.Marshal(cfg)
 	require.NoError(t, err)
-	marshalled := confmap.New()
-	require.NoError(t, marshalled.Marshal(cfg))
+	marshaled := confmap.New()
+	require.NoError(t, marshaled.Marshal(cfg))
 	for _, text := range []string{
 		string(raw),
 		fmt.Sprintf("%v", cfg), fmt.Sprintf("%+v", cfg), fmt.Sprintf("%#v", cfg), fmt.Sprintf("%v", *cfg), cfg.APIKey.String(),
-		fmt.Sprint(marshalled.ToStringMap()),
+		fmt.Sprint(marshaled.ToStringMap()),
 	} {
 		assert.NotContains(t, text, testKey)
 	}

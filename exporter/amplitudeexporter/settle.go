@@ -225,7 +225,7 @@ func (x *amplitudeExporter) judgeSuspects(d *delivery) {
 		case e.state == stateFailing && d.failures != nil && d.failures(i)+1 >= maxFailures:
 			e.state = stateUndeliverable
 		case e.state != stateSuspect:
-		case guilty && e.failure.Reason != event.ReasonFailing && !(e.early && d.accepted > 0):
+		case guilty && e.failure.Reason != event.ReasonFailing && (!e.early || d.accepted == 0):
 			e.state = stateUndeliverable
 		default:
 			// A failure before anything got through may have been an outage that is over.

@@ -45,13 +45,13 @@ func main() {
 		o.only = strings.Split(only, ",")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	err := error(nil)
 	if page != "" {
 		err = os.WriteFile(page, []byte(renderPage()), 0o644) //nolint:gosec // a public file of the repository
 	} else {
 		err = check(ctx, o, http.DefaultTransport, os.Stdout)
 	}
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "assumptions:", err)
 		os.Exit(1)

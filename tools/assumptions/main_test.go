@@ -167,7 +167,7 @@ func TestEverySwitchHasARow(t *testing.T) {
 	behavior := reflect.TypeOf(sandbox.Behavior{})
 	for i := range behavior.NumField() {
 		key := behavior.Field(i).Tag.Get("json")
-		assert.True(t, turned[key] != (unasked[key] != ""), "%s is turned by a row, or has a reason why not, and not both", key)
+		assert.NotEqual(t, turned[key], unasked[key] != "", "%s is turned by a row, or has a reason why not, and not both", key)
 	}
 }
 

@@ -46,7 +46,7 @@ func run(root, base string, list bool, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	modules, err := output(root, "git", "ls-files", "--cached", "--others", "--exclude-standard", "go.mod", "*/go.mod")
+	modules, err := gitLines(root, "ls-files", "--cached", "--others", "--exclude-standard", "go.mod", "*/go.mod")
 	if err != nil {
 		return err
 	}
@@ -92,15 +92,15 @@ func changedFiles(root, base string) (files []string, from string, err error) {
 		candidates = []string{base}
 	}
 	for _, candidate := range candidates {
-		commit, err := output(root, "git", "merge-base", "HEAD", candidate)
+		commit, err := gitLines(root, "merge-base", "HEAD", candidate)
 		if err != nil || len(commit) == 0 {
 			continue
 		}
-		known, err := output(root, "git", "diff", "--name-only", "--no-renames", commit[0])
+		known, err := gitLines(root, "diff", "--name-only", "--no-renames", commit[0])
 		if err != nil {
 			return nil, "", err
 		}
-		added, err := output(root, "git", "ls-files", "--others", "--exclude-standard")
+		added, err := gitLines(root, "ls-files", "--others", "--exclude-standard")
 		return append(known, added...), candidate, err
 	}
 	return nil, "", fmt.Errorf("git knows none of %s: name what to compare with, for instance make quick BASE=HEAD~1", strings.Join(candidates, ", "))
@@ -126,13 +126,13 @@ func listPackages(module string) ([]goPackage, error) {
 	return mergeTests(packages), nil
 }
 
-// output runs a command and returns the lines that it prints.
-func output(dir, name string, arguments ...string) ([]string, error) {
-	cmd := exec.Command(name, arguments...)
+// gitLines runs git and returns the lines that it prints.
+func gitLines(dir string, arguments ...string) ([]string, error) {
+	cmd := exec.Command("git", arguments...)
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", name, strings.Join(arguments, " "), err)
+		return nil, fmt.Errorf("git %s: %w", strings.Join(arguments, " "), err)
 	}
 	return strings.Split(strings.TrimSpace(string(out)), "\n"), nil
 }

@@ -36,6 +36,7 @@ const (
 	ReasonCount
 )
 
+// ReasonNames are the reasons in metrics and dead letters.
 var ReasonNames = [ReasonCount]string{
 	ReasonNotAnEvent:        "not_an_event",
 	ReasonNotAllowed:        "not_allowed",

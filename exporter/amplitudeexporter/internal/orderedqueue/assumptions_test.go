@@ -11,6 +11,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -168,7 +169,7 @@ func TestAssumptionOneBatchAtATime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := startCore(t, coreOptions{inMemory: true, partition: partition, wait: 50 * time.Millisecond, deliver: failOnce(t)})
 			for i := range 5 {
-				ctx := client.NewContext(t.Context(), client.Info{Metadata: client.NewMetadata(map[string][]string{"tenant": {fmt.Sprint(i)}})})
+				ctx := client.NewContext(t.Context(), client.Info{Metadata: client.NewMetadata(map[string][]string{"tenant": {strconv.Itoa(i)}})})
 				require.NoError(t, c.logs.ConsumeLogs(ctx, oneRecord(fmt.Sprint(i))))
 			}
 			require.Eventually(t, func() bool { return len(c.delivered()) == 5 }, soon, tick)

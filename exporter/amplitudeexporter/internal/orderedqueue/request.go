@@ -115,8 +115,7 @@ func (l left) As(target any) bool {
 	if err != nil {
 		return false // the sender retries all of them
 	}
-	*logs = consumererror.NewLogs(l.error, some).(consumererror.Logs)
-	return true
+	return errors.As(consumererror.NewLogs(l.error, some), logs)
 }
 
 // NewLeft returns an error that asks to retry some records of a batch.
