@@ -126,8 +126,8 @@ check: need-go ## Check everything that a change needs before it is merged: gene
 	$(MAKE) chaos SECONDS=90
 
 .PHONY: screenshots
-screenshots: need-go ## Take the screenshots in docs/images again (needs Node.js and Chromium)
-	cd e2e/browser && npm ci --no-fund --no-audit && npm run screenshots
+screenshots: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/browser examples/shop-node examples/shop-web examples/experiment-web) ## Take the screenshots in docs/images again (needs Node.js and Chromium)
+	cd e2e/browser && npm run screenshots
 
 # promtool and prometheus are taken from Debian's package prometheus, without the service that the package would start.
 .PHONY: deps
