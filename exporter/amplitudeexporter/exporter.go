@@ -8,7 +8,6 @@ import (
 	"errors"
 	"iter"
 	"math"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -118,7 +117,7 @@ func newExporter(cfg *Config, set exporter.Settings, c clock) (*amplitudeExporte
 	x.sender = newSender(cfg, x.envelope, tel, x.health, c)
 	x.sender.book, x.sender.id = &x.book, set.ID.String()
 	x.slow = newSlowLane(x, cfg, x.envelope.limits.events, c, x.log)
-	x.encoders = freelist.New[*chunk.Encoder](runtime.GOMAXPROCS(0) + 1)
+	x.encoders = freelist.New[*chunk.Encoder](freelist.Calls())
 	x.idle = freelist.New[*batch](2)
 	x.partitioners.New = func() any { return &partitioner{} }
 	// This comes last: an exporter that is not returned is not shut down.

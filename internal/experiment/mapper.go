@@ -5,7 +5,6 @@ package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/int
 
 import (
 	"maps"
-	"runtime"
 	"slices"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
@@ -29,7 +28,7 @@ type Mapper struct {
 	outcomeLimit      *minuteLimit
 	nearMisses        *nearMissFinder
 	twins             twinMemory
-	// idle keeps a batch for each CPU.
+	// idle keeps batches for the calls to come.
 	idle freelist.List[*Batch]
 }
 
@@ -48,7 +47,7 @@ func New(set Settings) *Mapper {
 		outcomeProperties: pattern.NewList(set.Outcomes.Properties),
 		outcomeLimit:      newMinuteLimit(set.Outcomes.MaxPerMinute),
 
-		idle: freelist.New[*Batch](runtime.GOMAXPROCS(0)),
+		idle: freelist.New[*Batch](freelist.Calls()),
 	}
 	m.names.isCustom = m.isCustom
 	m.nearMisses = newNearMissFinder(&set, m.names)

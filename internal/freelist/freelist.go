@@ -5,8 +5,14 @@
 // more often than batches arrive: what a value has learned, and its grown memory, are kept.
 package freelist // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
 
+import "runtime"
+
 // List holds idle values up to its capacity. It and its copies are safe for concurrent use.
 type List[T any] chan T
+
+// Calls is how many values to keep for calls in progress: each waits for others of its kind, for space in a queue, or for
+// an answer, so that more of them are in progress than there are CPUs.
+func Calls() int { return 4 * runtime.GOMAXPROCS(0) }
 
 // New returns an empty list that holds at most n idle values.
 func New[T any](n int) List[T] {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -38,7 +37,7 @@ type memory struct {
 
 func newMemory(cfg *DedupConfig, set processor.Settings, f *factory) (*memory, error) {
 	m := &memory{
-		cfg: cfg, source: f.random(), idle: freelist.New[*reservation](runtime.GOMAXPROCS(0)),
+		cfg: cfg, source: f.random(), idle: freelist.New[*reservation](freelist.Calls()),
 	}
 	if !cfg.Enabled {
 		return m, nil
