@@ -37,6 +37,8 @@ type flatEntry struct {
 
 // fieldValues are the values from the attributes of a record, its scope and its resource.
 type fieldValues struct {
+	// used: it was read since it was last emptied.
+	used bool
 	// answered are the fields that have an answer. answers holds these, and ranks where they were found: the level plus
 	// the position in the list of names.
 	answered fields
@@ -60,6 +62,9 @@ type fieldValues struct {
 	weight, flagsWeight int
 }
 
+// nothingInherited is what a resource begins with.
+var nothingInherited fieldValues
+
 func (v *fieldValues) found(f field) bool { return v.answered&(1<<f) != 0 }
 
 // inRecord reports whether the answer is in the record itself, so that its value may be moved out.
@@ -81,6 +86,7 @@ func (v *fieldValues) isTrue(f field) bool { return v.found(f) && v.answers[f].n
 
 // reset starts a record with its inherited values.
 func (v *fieldValues) reset(inherited *fieldValues) {
+	v.used = true
 	v.answered = inherited.answered
 	for left := inherited.answered; left != 0; left &= left - 1 {
 		f := bits.TrailingZeros64(uint64(left))
@@ -132,7 +138,7 @@ func (r *reader) enterScope(attributes pcommon.Map) {
 func (r *reader) inherited(kind recordKind) *fieldValues {
 	if r.readUpTo[kind] == levelNone {
 		v := &r.ofResource[kind]
-		v.reset(&fieldValues{})
+		v.reset(&nothingInherited)
 		r.read(kind, v, levelResource, r.resource)
 		r.readUpTo[kind] = levelResource
 	}
@@ -285,7 +291,13 @@ func (r *reader) forget() {
 	}
 }
 
+// forget empties the values. Most kinds of records are in no batch, and to clear their values each time would cost small
+// batches more than what is in them.
 func (v *fieldValues) forget() {
+	if !v.used {
+		return
+	}
+	v.used = false
 	v.answered, v.unusable = 0, 0
 	clear(v.answers[:])
 	v.metadata, v.groups = flagMetadata{}, nil
