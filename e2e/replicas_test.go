@@ -65,7 +65,7 @@ func (k *redisKnows) wait(t *testing.T, states, users int) {
 			}
 		}
 		require.Equal(c, states, known)
-		require.Equal(c, users, len(properties)) // but not all of it
+		require.Len(c, properties, users) // but not all of it
 		for key, text := range properties {
 			require.NotEqual(c, k.properties[key], text)
 		}

@@ -6,6 +6,7 @@ package sandbox_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -288,7 +289,7 @@ func TestTimeline(t *testing.T) {
 func TestTimelineLeavesOutInvalidDates(t *testing.T) {
 	const longest = 864e13
 	s := newTester(t)
-	for i, at := range []string{"1e308", "9000000000000000000", "-9000000000000000000", fmt.Sprint(start.UnixMilli())} {
+	for i, at := range []string{"1e308", "9000000000000000000", "-9000000000000000000", strconv.FormatInt(start.UnixMilli(), 10)} {
 		s.v2(fmt.Sprintf(`{"event_type":"$exposure","user_id":"user-%d","time":%s,"event_properties":{"flag_key":"f","variant":"a"}}`, 1000+i, at))
 		line := s.experiments()[0].Timeline
 		assert.LessOrEqual(t, line.From+line.Step*int64(len(line.Variants["a"])), int64(longest), at)

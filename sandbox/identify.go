@@ -58,7 +58,7 @@ func (in *ingestion) readForm(r *http.Request) (form url.Values, tooLarge bool) 
 		return nil, true
 	}
 	r.Body = io.NopCloser(bytes.NewReader(text))
-	if perr := r.ParseMultipartForm(in.endpoint.MaxBytes); err != nil || (perr != nil && !errors.Is(perr, http.ErrNotMultipart)) {
+	if perr := r.ParseMultipartForm(in.endpoint.MaxBytes); err != nil || (perr != nil && !errors.Is(perr, http.ErrNotMultipart)) { //nolint:gosec // the body is bounded above
 		return nil, false
 	}
 	return r.Form, false

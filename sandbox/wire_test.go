@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -180,6 +179,6 @@ func TestConnectionCloses(t *testing.T) {
 	body := payload(event("user-1", "a"))
 	_, read := s.dial(fmt.Sprintf(announced, len(body), body))
 	_, err = read.ReadByte()
-	require.True(t, errors.Is(err, io.EOF), "%v", err)
+	require.ErrorIs(t, err, io.EOF)
 	assert.Empty(t, s.Events(sandbox.Select{}))
 }

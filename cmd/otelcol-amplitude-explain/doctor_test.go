@@ -167,11 +167,11 @@ func TestDoctorLooksAtTheDisk(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		return
 	}
-	require.NoError(t, os.Chmod(filepath.Join(i.folder, "letters"), 0o755)) //nolint:gosec // that is the fault
+	require.NoError(t, os.Chmod(filepath.Join(i.folder, "letters"), 0o755))
 	_, out = i.doctor(t, nil)
 	assert.Contains(t, out, "everyone can read")
-	require.NoError(t, os.Chmod(filepath.Join(i.folder, "letters"), 0o500)) //nolint:gosec // a directory
-	if os.Geteuid() != 0 {                                                  // root may write anywhere
+	require.NoError(t, os.Chmod(filepath.Join(i.folder, "letters"), 0o500))
+	if os.Geteuid() != 0 { // root may write anywhere
 		_, out = i.doctor(t, nil)
 		assert.Contains(t, out, "this user cannot write to")
 	}

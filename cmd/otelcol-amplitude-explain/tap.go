@@ -137,12 +137,12 @@ func parseTap(args []string, stderr io.Writer) (*tapping, error) {
 
 // run reads the stream.
 func (t *tapping) run(ctx context.Context, stdout io.Writer) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.address.String(), http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.address.String(), http.NoBody) //nolint:gosec // the user names the address
 	if err != nil {
 		return err
 	}
 	request.Header = t.headers
-	response, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request) //nolint:gosec // as above
 	if err != nil {
 		return fmt.Errorf("%w: does a Collector with the extension amplitude_tap listen there?", err)
 	}

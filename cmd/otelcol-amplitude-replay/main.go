@@ -35,8 +35,9 @@ var errLeft = errors.New("not every letter was delivered: fix the problems above
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "otelcol-amplitude-replay:", err)
 		os.Exit(1)
 	}

@@ -86,7 +86,7 @@ func install(t *testing.T, p *page, checkout string) {
 		if b.marker != "install" {
 			continue
 		}
-		cmd := exec.Command("bash", "-euc", pageFiles(p)+b.text) //nolint:gosec // the page names it
+		cmd := exec.Command("bash", "-euc", pageFiles(p)+b.text)
 		cmd.Dir = checkout
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s:\n%s", b.at, out)

@@ -77,7 +77,7 @@ func inFolder(t *testing.T, folder, program string, arguments ...string) string 
 	if _, err := exec.LookPath(program); err != nil {
 		t.Skipf("%s was not found, which runs this hook", program)
 	}
-	cmd := exec.Command(program, arguments...) //nolint:gosec // the test names it
+	cmd := exec.Command(program, arguments...)
 	cmd.Dir = folder
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -287,7 +287,7 @@ func extensions(t *testing.T, configs []string) []string {
 	t.Helper()
 	var used []string
 	for _, config := range configs {
-		text, err := os.ReadFile(config) //nolint:gosec // the test names it
+		text, err := os.ReadFile(config)
 		require.NoError(t, err)
 		service, _ := readYAML(t, string(text))["service"].(map[string]any)
 		if list, ok := service["extensions"].([]any); ok {

@@ -48,9 +48,9 @@ func TestLoadConfig(t *testing.T) {
 
 	encoded, err := json.Marshal(cfg)
 	require.NoError(t, err)
-	marshalled := confmap.New()
-	require.NoError(t, marshalled.Marshal(cfg))
-	for _, text := range []string{fmt.Sprintf("%v", cfg), fmt.Sprintf("%+v", *cfg), string(encoded), fmt.Sprint(marshalled.ToStringMap())} {
+	marshaled := confmap.New()
+	require.NoError(t, marshaled.Marshal(cfg))
+	for _, text := range []string{fmt.Sprintf("%v", cfg), fmt.Sprintf("%+v", *cfg), string(encoded), fmt.Sprint(marshaled.ToStringMap())} {
 		assert.NotContains(t, text, "first-key")
 		assert.NotContains(t, text, "american-key")
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -81,7 +80,7 @@ func TestRecordsOfThisCollector(t *testing.T) {
 			answer = httptest.NewRecorder()
 			created.server.ServeHTTP(answer, request)
 			assert.Equal(t, http.StatusForbidden, answer.Code)
-			assert.True(t, strings.Contains(answer.Body.String(), "not allowed"))
+			assert.Contains(t, answer.Body.String(), "not allowed")
 			require.NoError(t, created.Shutdown(t.Context()))
 		})
 	}

@@ -91,7 +91,7 @@ var Fields = map[string]Kind{
 // are no attributes, as the text of a JSON object. The receiver writes unknown fields to it.
 const FieldEventJSON = "event_json"
 
-// RemoteIP, as the field ip, means the address that the request came from.
+// RemoteIP as the field ip means the address that the request came from.
 //
 // Source: Amplitude HTTP V2 API, "Keys for the event argument": ip.
 const RemoteIP = "$remote"

@@ -154,14 +154,12 @@ func (f *flag) tally(r *run) tally {
 		if f.assigned.used == 0 || !f.assigned.takes(e.hash) {
 			continue
 		}
-		switch assigned := f.assigned.find(e.hash); {
-		case assigned == nil:
-			t.unaligned++
-		default:
+		assigned := f.assigned.find(e.hash)
+		if assigned != nil {
 			t.exposedAssigned++
-			if assigned.day < e.day {
-				t.unaligned++
-			}
+		}
+		if assigned == nil || assigned.day < e.day {
+			t.unaligned++
 		}
 	}
 	return t

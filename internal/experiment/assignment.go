@@ -179,7 +179,7 @@ func (p *parser) sortFlags(flags []Flag) []Flag {
 		return cmp.Or(strings.Compare(a.key, b.key), cmp.Compare(a.place, b.place))
 	})
 	places = slices.CompactFunc(places, func(a, b flagPlace) bool { return a.key == b.key })
-	given := append(p.given[:0], flags...)
+	given := append(p.given[:0], flags...) //nolint:gocritic // scratch memory: see p.given
 	for i, from := range places {
 		flags[i] = given[from.place]
 	}

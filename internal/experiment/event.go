@@ -81,13 +81,15 @@ func (e *Event) Exposes() bool {
 }
 
 // Run is the experiment key of an exposure, or "".
-func (e *Event) Run() string { return e.exposureFacts.ExperimentKey }
+func (e *Event) Run() string { return e.ExperimentKey }
 
 // Assigns reports whether the event says which variants a person was assigned to.
 func (e *Event) Assigns() bool { return e.kind == kindAssignment }
 
-// InsertID and IdentifyID are the insert_ids of what Write has written, or "".
-func (e *Event) InsertID() string   { return e.insertID }
+// InsertID is the insert_id of the event that Write has written, or "".
+func (e *Event) InsertID() string { return e.insertID }
+
+// IdentifyID is the insert_id of the $identify that Write has written, or "".
 func (e *Event) IdentifyID() string { return e.identifyID }
 
 // makeEvents makes the events, with their keys, of all records that were read.

@@ -56,11 +56,11 @@ func (p *parser) readShaped(r *parsedRecord, record plog.LogRecord, now int64) d
 	if r.kind != kindExposure && len(p.flags)-first > p.set.Limits.Flags {
 		return rejected(RejectFlagLimit)
 	}
-	switch {
-	case r.kind == kindOutcome:
-	case r.kind == kindIdentify:
+	switch r.kind {
+	case kindOutcome:
+	case kindIdentify:
 		p.flags = p.flags[:first+len(p.sortFlags(p.flags[first:]))]
-	case r.kind == kindAssignment:
+	case kindAssignment:
 		flags := p.sortFlags(p.flags[first:])
 		slices.Sort(p.unset)
 		slices.Sort(p.propertied)

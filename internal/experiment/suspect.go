@@ -10,11 +10,11 @@ import "strings"
 type IDSuspect uint8
 
 const (
-	// SuspectQuoted: there are quotes around the id.
+	// SuspectQuoted means that there are quotes around the id.
 	SuspectQuoted IDSuspect = iota
-	// SuspectUpperUUID: a UUID has upper-case letters, which are usually lower-case.
+	// SuspectUpperUUID means that a UUID has upper-case letters, which are usually lower-case.
 	SuspectUpperUUID
-	// SuspectSurrounded: there is text around the id, such as a printed type or a field name.
+	// SuspectSurrounded means that there is text around the id, such as a printed type or a field name.
 	SuspectSurrounded
 	// NumIDSuspects is the number of them.
 	NumIDSuspects
@@ -49,7 +49,7 @@ func suspectID(id string) IDSuspect {
 	case len(id) > uuidLength:
 		for i := 0; i+uuidLength <= len(id); i++ {
 			// Ids made by Amplitude's SDKs end in R.
-			if id[i+8] == '-' && isUUID(id[i:i+uuidLength]) && !(i == 0 && id[uuidLength:] == "R") {
+			if id[i+8] == '-' && isUUID(id[i:i+uuidLength]) && (i != 0 || id[uuidLength:] != "R") {
 				return SuspectSurrounded
 			}
 		}
@@ -71,7 +71,7 @@ func isUUID(text string) bool {
 				return false
 			}
 		default:
-			if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
 				return false
 			}
 		}

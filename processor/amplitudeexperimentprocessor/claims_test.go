@@ -97,13 +97,15 @@ type ownOperations map[string]bool
 // reported for the same user and device.
 func (own ownOperations) check(t require.TestingT, r plog.LogRecord) {
 	var flags []string
-	whose := ""
+	var ids []string
 	for _, name := range []string{amplitude.AttrUserID, amplitude.AttrDeviceID} {
-		if id, ok := r.Attributes().Get(name); ok {
-			whose += id.Str()
+		id := ""
+		if v, ok := r.Attributes().Get(name); ok {
+			id = v.Str()
 		}
-		whose += "\x00"
+		ids = append(ids, id+"\x00")
 	}
+	whose := strings.Join(ids, "")
 	tells := func(flag, variant string) { own[whose+".$set."+amplitude.ExperimentPrefix+flag+"="+variant] = true }
 	for flagKey, variantKey := range map[string]string{
 		amplitude.RawFlagKey: amplitude.RawVariant, amplitude.PropertyFlagKey: amplitude.PropertyVariant,

@@ -451,7 +451,7 @@ func TestLedgerWithOtherSettings(t *testing.T) {
 // TestHostsWithDifferentClocksAroundMidnight: just before midnight, the Collector receives A dated tomorrow, B dated
 // today, and A dated tomorrow again.
 func TestHostsWithDifferentClocksAroundMidnight(t *testing.T) {
-	const midnight = int64(testTime/1000 + 12*60*60)
+	const midnight = testTime/1000 + 12*60*60
 	l := startLimited(t, "{}", newDelivered())
 	for i, c := range []struct {
 		ahead   int64 // seconds

@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -267,7 +266,7 @@ func TestLimitEdgeThatDeduplicates(t *testing.T) {
 	to := newDelivered()
 	gateway := startLimited(t, "{accept_shaped: true}", to)
 	report := func(dedup string) (arrived int) {
-		edge := startWith(t, NewFactoryWithOptions(WithClock(func() time.Time { return *gateway.now })), component.Host(componenttest.NewNopHost()), configOf(t, dedup))
+		edge := startWith(t, NewFactoryWithOptions(WithClock(func() time.Time { return *gateway.now })), componenttest.NewNopHost(), configOf(t, dedup))
 		ld := func() plog.Logs { return logsOf(t, exposureOf{"user-" + dedup, "f", "A", testTime}) }
 		for range 2 {
 			edge.send(t, ld())

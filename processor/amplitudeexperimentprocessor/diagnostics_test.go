@@ -38,7 +38,7 @@ func (r *rig) series(t testing.TB) map[string]float64 {
 		var of []string
 		for _, one := range attributes.ToSlice() {
 			if one.Key != labelProcessor {
-				of = append(of, string(one.Key)+"="+one.Value.Emit())
+				of = append(of, string(one.Key)+"="+one.Value.String())
 			}
 		}
 		read[name+"{"+strings.Join(of, ",")+"}"] = value

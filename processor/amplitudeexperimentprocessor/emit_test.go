@@ -229,7 +229,7 @@ func TestAnotherCollectorsAssignmentStaysOne(t *testing.T) {
 func TestSDKInsertIDsOfAResult(t *testing.T) {
 	r := start(t, configOf(t, "{assignment: {emit: exposures}, insert_id: {format: sdk}}"), nil)
 	out := r.send(t, result(t, testTime, attrs{
-		"b": "on", "a ": variant(" on", attrs{"segmentName": "x"}), "z": variant("off", attrs{"default": true}), "y": attrs{"value": "blue"}, "😀": "x", "\uFB00": "x",
+		"b": "on", "a" + " ": variant(" on", attrs{"segmentName": "x"}), "z": variant("off", attrs{"default": true}), "y": attrs{"value": "blue"}, "😀": "x", "\uFB00": "x",
 	}))
 	// Sorted as JavaScript does, by UTF-16 code units.
 	const canonical = "user-12345 device-1 a on b on z off 😀 x \uFB00 x "

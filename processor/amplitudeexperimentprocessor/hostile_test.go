@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -117,7 +118,7 @@ var hostileShapes = []hostileShape{
 		return recordsOn(func(m pcommon.Map) { m.PutStr("user_id", "user-12345"); m.PutStr("flag_key", "f") }, "$exposure", n,
 			func(i int, r plog.LogRecord) {
 				setMillis(r, testTime-int64(i))
-				r.Attributes().PutStr("variant", fmt.Sprint(i))
+				r.Attributes().PutStr("variant", strconv.Itoa(i))
 			})
 	}},
 	{"an assignment of flat variants and details", "{}", 2000, func(n int) plog.Logs {
@@ -165,7 +166,7 @@ var hostileShapes = []hostileShape{
 			m.PutStr("device_id", strings.Repeat("d", 1000))
 		}, "$exposure", n, func(i int, r plog.LogRecord) {
 			r.Attributes().PutStr("flag_key", "f")
-			r.Attributes().PutStr("variant", fmt.Sprint(i))
+			r.Attributes().PutStr("variant", strconv.Itoa(i))
 		})
 	}},
 	{"a resource of many attributes", "{}", 500, func(n int) plog.Logs {
@@ -370,7 +371,7 @@ func resultWithGroups(n int) plog.Logs {
 		return "groups", func(v pcommon.Value) {
 			list := v.SetEmptyMap().PutEmptySlice("org")
 			for i := range 10 {
-				list.AppendEmpty().SetStr(strings.Repeat(fmt.Sprint(i), 1000))
+				list.AppendEmpty().SetStr(strings.Repeat(strconv.Itoa(i), 1000))
 			}
 		}
 	})
@@ -390,11 +391,11 @@ func objectText(n int) string {
 func shapedAssignment(n int) plog.Logs {
 	return one("[Experiment] Assignment", map[string]string{"amplitude.user_id": "user-12345", "amplitude.insert_id": "x"}, 2*n,
 		func(i int) (string, func(pcommon.Value)) {
-			if flag := (i / 2 * 7919) % n; i%2 == 0 {
+			flag := (i / 2 * 7919) % n
+			if i%2 == 0 {
 				return fmt.Sprintf("[Experiment] f%06d.variant", flag), text("on")
-			} else {
-				return fmt.Sprintf("amplitude.user_properties.$set.[Experiment] f%06d", flag), text("on")
 			}
+			return fmt.Sprintf("amplitude.user_properties.$set.[Experiment] f%06d", flag), text("on")
 		})
 }
 
@@ -459,7 +460,7 @@ func TestLimits(t *testing.T) {
 				v.SetStr("end")
 			}
 		}), "otelcol_processor_amplitude_experiment_properties_left_out", "", 1, 1},
-		{"keys that become equal when repaired", "{}", one("$exposure", ownExposure, 2, func(i int) (string, func(pcommon.Value)) {
+		{"keys that become equal when repaired", "{}", one("$exposure", ownExposure, 2, func(int) (string, func(pcommon.Value)) {
 			return "metadata", func(v pcommon.Value) {
 				v.SetEmptyMap().PutStr("\xff", "first")
 				v.Map().PutStr("\xfe", "second")

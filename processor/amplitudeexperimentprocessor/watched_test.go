@@ -35,7 +35,7 @@ func watch(t *testing.T, query string) *watching {
 	t.Helper()
 	h := tap.NewHandler(tap.Settings{MaxPerSecond: 1000, ShowIDs: true, Logger: zap.NewNop()})
 	server := httptest.NewServer(h)
-	response, err := http.Get(server.URL + "?" + query + "&detail=json") //nolint:bodyclose // closed below
+	response, err := http.Get(server.URL + "?" + query + "&detail=json")
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	t.Cleanup(func() {

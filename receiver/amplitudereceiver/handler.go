@@ -176,7 +176,7 @@ func (h *handler) notTaken(w http.ResponseWriter, r *http.Request, e endpoint, e
 // those of all of them. A pipeline that would accept the events later must get them again; for those that did accept
 // them, they are copies with the same insert_id.
 func isForGood(err error) bool {
-	if several, joined := err.(interface{ Unwrap() []error }); joined { //nolint:errorlint // each layer is checked
+	if several, joined := err.(interface{ Unwrap() []error }); joined {
 		return !slices.ContainsFunc(several.Unwrap(), func(one error) bool { return !isForGood(one) })
 	}
 	if !consumererror.IsPermanent(err) {

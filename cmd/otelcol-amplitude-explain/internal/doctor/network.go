@@ -66,7 +66,7 @@ func (e *examination) network(ctx context.Context, x exporter) {
 	defer client.CloseIdleConnections()
 	client.Timeout = e.Timeout
 	began := e.Now()
-	res, _, err := ask(ctx, client, http.MethodGet, target.Scheme+"://"+target.Host+"/", nil)
+	res, _, err := ask(ctx, client, http.MethodGet, target.Scheme+"://"+target.Host+"/", nil) //nolint:bodyclose // ask closes it
 	if err != nil {
 		e.wrong(subject, "%s does not answer (%s): %s", target.Host, proxy, oneLine(reason(err)))
 		return
@@ -120,7 +120,7 @@ func (e *examination) key(ctx context.Context, subject string, client *http.Clie
 	if err != nil {
 		return
 	}
-	res, answer, err := ask(ctx, client, http.MethodPost, target, body)
+	res, answer, err := ask(ctx, client, http.MethodPost, target, body) //nolint:bodyclose // ask closes it
 	if err != nil {
 		e.wrong(subject, "failed to check the key: %s", oneLine(reason(err)))
 		return

@@ -15,5 +15,5 @@ func freeSpace(path string) (free uint64, known bool) {
 	if err := syscall.Statfs(path, &stat); err != nil {
 		return 0, false
 	}
-	return uint64(stat.Bavail) * uint64(stat.Bsize), true //nolint:gosec,unconvert // the types differ by system, and are not negative
+	return uint64(stat.Bavail) * uint64(stat.Bsize), true //nolint:unconvert // the types differ by system, and are not negative
 }

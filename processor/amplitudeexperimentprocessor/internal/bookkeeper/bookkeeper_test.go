@@ -246,5 +246,5 @@ func TestStorage(t *testing.T) {
 	nothing := diagnostics.NewBook(diagnostics.Settings{Flags: pattern.NewList([]string{"other"}), MaxFlags: 1, Forget: time.Hour})
 	require.NoError(t, life(nothing).Shutdown(t.Context()))
 	assert.False(t, disk.has("flag/g"), "what is no longer counted is removed")
-	assert.Equal(t, "[]", fmt.Sprintf("%s", disk.values["flags"]))
+	assert.Equal(t, "[]", string(disk.values["flags"]))
 }

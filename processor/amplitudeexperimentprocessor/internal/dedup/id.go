@@ -38,14 +38,14 @@ func hashID(text string, seed uint64) ID {
 }
 
 // property returns the id of a person's user property for a flag. It lies in the shard of the person.
-func (person ID) property(flag uint64) ID {
-	return ID{person.Hi, fold(person.Lo^mixA, flag^mixB)}
+func (id ID) property(flag uint64) ID {
+	return ID{id.Hi, fold(id.Lo^mixA, flag^mixB)}
 }
 
 // fact returns the id of an event of the person or device that a record names itself. It lies in the shard of that
 // person or device.
-func (home ID) fact(event ID, day int32) ID {
-	return ID{home.Hi, max(1, fold(fold(home.Lo^mixB, event.Lo^mixA), event.Hi^uint64(uint32(day))*mixA))} // 0 is none
+func (id ID) fact(event ID, day int32) ID {
+	return ID{id.Hi, max(1, fold(fold(id.Lo^mixB, event.Lo^mixA), event.Hi^uint64(uint32(day))*mixA))} // 0 is none
 }
 
 func fold(a, b uint64) uint64 {

@@ -119,7 +119,7 @@ func (j *journal) start(ctx context.Context) {
 		j.ledger.distrust()
 		j.clean(ctx)
 	}
-	go j.run()
+	go j.run() //nolint:gosec // it outlives the start, and ends with shutdown
 }
 
 // load reads the snapshot and the journal after it.
@@ -220,7 +220,7 @@ func (j *journal) begin(ctx context.Context) {
 // stamp records that the storage has everything.
 func (j *journal) stamp(ctx context.Context, state byte) {
 	now, _ := j.ledger.now()
-	if err := j.client.Set(ctx, aliveKey, appendAlive(nil, state, now, j.ledger.former.until.Load())); err != nil {
+	if err := j.client.Set(ctx, aliveKey, encodeAlive(state, now, j.ledger.former.until.Load())); err != nil {
 		j.fail(err)
 	}
 }

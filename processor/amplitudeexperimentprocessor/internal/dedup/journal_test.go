@@ -343,7 +343,7 @@ func TestJournalFormat(t *testing.T) {
 	block = appendDone(block, 2<<lifeShift|4)
 	m := meta{epoch: 7, generation: 2, pages: 3, first: 4, life: 5, scope: "0 day UTC"}
 	var text strings.Builder
-	for _, part := range [][]byte{m.encode(), appendAlive(nil, aliveStopped, testNow, testNow+1), seal(block)} {
+	for _, part := range [][]byte{m.encode(), encodeAlive(aliveStopped, testNow, testNow+1), seal(block)} {
 		text.WriteString(hex.Dump(part) + "\n")
 	}
 	file := filepath.Join("testdata", "journal.hex")
@@ -378,14 +378,14 @@ func FuzzReadJournal(f *testing.F) {
 	f.Add(slices.Clone(seal(block)))
 	f.Add(slices.Clone(block[:len(block)-1]))
 	f.Add(slices.Clone(block[:headerSize]))
-	f.Add(appendAlive(nil, aliveRunning, testNow, 0))
+	f.Add(encodeAlive(aliveRunning, testNow, 0))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if got, err := readMeta(raw, m.scope); err == nil {
 			require.Equal(t, raw, got.encode(), "reading returns what was written")
 		}
 		if state, at, until, ok := readAlive(raw); ok {
-			require.Equal(t, raw, appendAlive(nil, state, at, until))
+			require.Equal(t, raw, encodeAlive(state, at, until))
 		}
 		// Rows that passed the checksum; here, any bytes.
 		l := openLedger(t, nil)

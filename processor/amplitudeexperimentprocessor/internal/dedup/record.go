@@ -31,15 +31,15 @@ type Flag struct {
 type Decision uint8
 
 const (
-	// Operate: the event of the record carries the operation of this flag.
+	// Operate means that the event of the record carries the operation of this flag.
 	Operate Decision = 1 << iota
-	// Repair: the $identify of the record carries the operation of this flag.
+	// Repair means that the $identify of the record carries the operation of this flag.
 	Repair
-	// Late: the flag is older than what is known, and is left out of all operations.
+	// Late means that the flag is older than what is known, and is left out of all operations.
 	Late
-	// Changed: the property had another value before.
+	// Changed means that the property had another value before.
 	Changed
-	// Flapping: the property changes too often, and is left unchanged.
+	// Flapping means that the property changes too often, and is left unchanged.
 	Flapping
 )
 
@@ -67,12 +67,12 @@ type Known struct {
 type KnownState uint8
 
 const (
-	// Unknown: nothing is known about it.
+	// Unknown means that nothing is known about it.
 	Unknown KnownState = iota
-	// Delivered: Amplitude has it.
+	// Delivered means that Amplitude has it.
 	Delivered
-	// OnItsWay: the next component, or an exporter, has it.
+	// OnItsWay means that the next component, or an exporter, has it.
 	OnItsWay
-	// SameBatch: an earlier record of the same batch reports it.
+	// SameBatch means that an earlier record of the same batch reports it.
 	SameBatch
 )

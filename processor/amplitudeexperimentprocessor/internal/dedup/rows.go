@@ -181,10 +181,10 @@ const (
 	aliveSize = 4 + 1 + 1 + 8 + 8 // magic, version, state, time, until
 )
 
-// appendAlive appends a stamp: the storage had everything at that time, and up to the event time until no event is
+// encodeAlive encodes a stamp: the storage had everything at that time, and up to the event time until no event is
 // certainly new.
-func appendAlive(b []byte, state byte, ms, until int64) []byte {
-	b = append(le.AppendUint32(b, magic), formatVersion, state)
+func encodeAlive(state byte, ms, until int64) []byte {
+	b := append(le.AppendUint32(nil, magic), formatVersion, state)
 	return le.AppendUint64(le.AppendUint64(b, uint64(ms)), uint64(until))
 }
 

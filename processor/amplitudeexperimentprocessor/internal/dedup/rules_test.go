@@ -5,6 +5,7 @@ package dedup
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -25,32 +26,34 @@ type said struct {
 }
 
 func (s said) record(from int32) (rec Record, flags []Flag) {
-	subject := s.user + "|" + s.device
+	var subject strings.Builder
+	subject.WriteString(s.user + "|" + s.device)
 	for i, value := range s.values {
 		if value != "-" {
 			flags = append(flags, Flag{uint64('f' + i), valueOf(value)})
-			subject += fmt.Sprintf("|%d=%s", i, value)
+			fmt.Fprintf(&subject, "|%d=%s", i, value)
 		}
 	}
 	return Record{
-		User: UserID(s.user), Device: DeviceID(s.device), Event: ID{1, valueOf(subject)}, Day: testDay + s.day,
+		User: UserID(s.user), Device: DeviceID(s.device), Event: ID{1, valueOf(subject.String())}, Day: testDay + s.day,
 		Time: testNow - 1_000_000 + s.at*1000, From: from, To: from + int32(len(flags)),
 	}, flags
 }
 
 // operationsOf returns the flags whose operations the event carries and, after a slash, those of the $identify.
-func operationsOf(flags []Flag, decisions []Decision, v Verdict) (text string) {
+func operationsOf(flags []Flag, decisions []Decision, v Verdict) string {
+	var text strings.Builder
 	for _, mark := range []Decision{Operate, Repair} {
 		for i, flag := range flags {
 			if decisions[i]&mark != 0 && (mark == Repair || v.Event != 0) {
-				text += string(rune(flag.Key))
+				text.WriteRune(rune(flag.Key))
 			}
 		}
 		if mark == Operate && v.Identify != 0 {
-			text += "/"
+			text.WriteByte('/')
 		}
 	}
-	return text
+	return text.String()
 }
 
 func TestRules(t *testing.T) {

@@ -105,7 +105,7 @@ func (s *memStorage) Batch(_ context.Context, ops ...*storage.Operation) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failing != nil && !(s.full && len(ops) == 1 && ops[0].Key == lostKey) {
+	if s.failing != nil && (!s.full || len(ops) != 1 || ops[0].Key != lostKey) {
 		return s.failing
 	}
 	for _, op := range ops {
