@@ -210,7 +210,7 @@ func FuzzChunk(f *testing.F) {
 	first, second := newTestEncoder(true), newTestEncoder(true)
 	f.Fuzz(func(t *testing.T, raw []byte, most uint16) {
 		logs, err := unmarshal(raw)
-		if err != nil {
+		if err != nil || logs.LogRecordCount() > 100 { // each part decodes the chunk
 			return
 		}
 		c := first.Encode(records.All(logs))
