@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -159,7 +160,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				var events []map[string]any
 				for k := range 20 {
 					e := tc.event(i + k)
-					e["insert_id"] = fmt.Sprint(i + k)
+					e["insert_id"] = strconv.Itoa(i + k)
 					events = append(events, e)
 				}
 				text := bodyOf(t, events...)
@@ -221,7 +222,7 @@ func TestRequestGrowsLinearly(t *testing.T) {
 				for day := range 50 {
 					e := map[string]any{
 						"event_type": "$exposure", "user_id": "user-00001", "time": int64(1_768_478_400_000) + int64(day)*dayMillis,
-						"event_properties": map[string]any{"flag_key": "f000001", "experiment_key": fmt.Sprint(day), "variant": "a"},
+						"event_properties": map[string]any{"flag_key": "f000001", "experiment_key": strconv.Itoa(day), "variant": "a"},
 					}
 					require.Equal(t, http.StatusOK, postTo(t, s, e))
 				}
@@ -324,7 +325,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	before := resident()
 	for i := range 30 {
 		s.store.advance(time.Minute)
-		require.Equal(t, http.StatusOK, postTo(t, s, map[string]any{"event_type": "e", "user_id": "user-00001", "insert_id": fmt.Sprint(i), "event_properties": many(20, func(k int) string { return fmt.Sprint(k) }, strings.Repeat("x", 1000))}))
+		require.Equal(t, http.StatusOK, postTo(t, s, map[string]any{"event_type": "e", "user_id": "user-00001", "insert_id": strconv.Itoa(i), "event_properties": many(20, strconv.Itoa, strings.Repeat("x", 1000))}))
 	}
 	grown := resident() - before
 	t.Logf("%d kB of heap", grown>>10)

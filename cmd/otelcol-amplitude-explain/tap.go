@@ -287,7 +287,7 @@ func (p *tapPrinter) overdue(now time.Time) error {
 	left := p.order[:0]
 	for i, seq := range p.order {
 		one := p.waiting[seq]
-		if p.enough() || !(one.shown.Ended || now.Sub(one.since) >= p.wait) {
+		if p.enough() || !one.shown.Ended && now.Sub(one.since) < p.wait {
 			left = append(left, seq)
 			continue
 		}

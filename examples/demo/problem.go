@@ -40,15 +40,16 @@ func firstError(log []byte) string {
 		if len(columns) < 4 || columns[1] != "error" {
 			continue
 		}
-		text := columns[3]
+		var text strings.Builder
+		text.WriteString(columns[3])
 		var fields map[string]any
 		if len(columns) == 5 && json.Unmarshal([]byte(columns[4]), &fields) == nil {
 			delete(fields, "resource")
 			for _, name := range slices.Sorted(maps.Keys(fields)) {
-				text += fmt.Sprintf("\n    %s: %v", name, fields[name])
+				fmt.Fprintf(&text, "\n    %s: %v", name, fields[name])
 			}
 		}
-		return text
+		return text.String()
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ func (a alarms) median() string {
 		return "–"
 	}
 	slices.Sort(a)
-	return fmt.Sprint(a[len(a)/2])
+	return strconv.Itoa(a[len(a)/2])
 }
 
 // simulate looks at each run of a world every hundred persons, by the sequential test and by chi-square.

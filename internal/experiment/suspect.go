@@ -118,9 +118,10 @@ func unquoted(id string) string {
 var quotes = [...][2]string{{`\"`, `\"`}, {`"`, `"`}, {`'`, `'`}, {"`", "`"}, {"“", "”"}, {"‘", "’"}}
 
 // quoteStarts are their first bytes, which almost no id begins with.
-var quoteStarts = func() (starts string) {
+var quoteStarts = func() string {
+	var starts []byte
 	for _, quote := range quotes {
-		starts += quote[0][:1]
+		starts = append(starts, quote[0][0])
 	}
-	return starts
+	return string(starts)
 }()

@@ -58,7 +58,9 @@ func TestSuspectIDsAreLogged(t *testing.T) {
 
 func TestNormalizeUnquote(t *testing.T) {
 	for id, want := range map[string]string{
-		`"user-12345"`: "user-12345", ` 'user-12345' `: "user-12345", `\"user-12345\"`: "user-12345", "“user-12345”": "user-12345", "user-12345": "user-12345", `"user-12345`: `"user-12345`,
+		`"user-12345"`:   "user-12345",
+		` 'user-12345' `: "user-12345", //nolint:gocritic // the spaces are tested
+		`\"user-12345\"`: "user-12345", "“user-12345”": "user-12345", "user-12345": "user-12345", `"user-12345`: `"user-12345`,
 	} {
 		r := start(t, configOf(t, "identity: {normalize: [unquote]}"), nil)
 		out := r.send(t, batch(t, "$exposure", exposure(attrs{"user_id": id, "device_id": `"` + lowerUUID + `"`})))

@@ -170,7 +170,7 @@ func TestAssumptionOneBatchAtATime(t *testing.T) {
 			c := startCore(t, coreOptions{inMemory: true, partition: partition, wait: 50 * time.Millisecond, deliver: failOnce(t)})
 			for i := range 5 {
 				ctx := client.NewContext(t.Context(), client.Info{Metadata: client.NewMetadata(map[string][]string{"tenant": {strconv.Itoa(i)}})})
-				require.NoError(t, c.logs.ConsumeLogs(ctx, oneRecord(fmt.Sprint(i))))
+				require.NoError(t, c.logs.ConsumeLogs(ctx, oneRecord(strconv.Itoa(i))))
 			}
 			require.Eventually(t, func() bool { return len(c.delivered()) == 5 }, soon, tick)
 		})
