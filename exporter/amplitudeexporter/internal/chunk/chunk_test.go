@@ -190,6 +190,27 @@ func TestRecordsThatAreNoEventsKeepTheirRoom(t *testing.T) {
 	assert.LessOrEqual(t, allocated, n/10.0)
 }
 
+// TestLargeBatchKeepsItsRoom: a batch with almost as much JSON as an idle encoder keeps memory for grows none of its own.
+func TestLargeBatchKeepsItsRoom(t *testing.T) {
+	logs, e := plog.NewLogs(), newTestEncoder(false)
+	to := recordstest.AppendSlice(logs)
+	add := func() {
+		recordstest.AppendExposure(to, "user-00001", "id").Attributes().PutStr("padding", strings.Repeat("x", 500))
+	}
+	add()
+	each := len(e.Lend(records.All(logs)).json)
+	e.Return()
+	lend := func() {
+		e.Lend(records.All(logs))
+		e.Return()
+	}
+	small := testing.AllocsPerRun(3, lend)
+	for range maxKept / each * 9 / 10 {
+		add()
+	}
+	assert.InDelta(t, small, testing.AllocsPerRun(3, lend), 2, "a large batch allocates as often as one of a single record")
+}
+
 // FuzzChunk: whatever records come, each is an event or rejected, the records are had again as they came, and encoding them
 // again, as the queue on disk does, says the same.
 func FuzzChunk(f *testing.F) {

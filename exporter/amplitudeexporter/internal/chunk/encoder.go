@@ -17,7 +17,8 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-// maxKept is the most memory for JSON that an idle encoder keeps: one huge request must not hold it forever.
+// maxKept is the most JSON for which an idle encoder keeps memory: one huge request must not hold it forever. Memory that
+// grew to take that much is up to twice as large.
 const maxKept = 8 << 20
 
 // maxKeptRecords is the most records for which it keeps room.
@@ -66,11 +67,12 @@ func (e *Encoder) Lend(refs iter.Seq[records.Ref]) *Chunk {
 // Return releases the last chunk, so that the encoder can be used again.
 func (e *Encoder) Return() {
 	e.event.Forget()
+	if len(e.json) > maxKept || cap(e.json) > 2*maxKept || cap(e.held) > maxKeptRecords {
+		e.json, e.events, e.held = nil, nil, nil
+		return
+	}
 	clear(e.held)
 	e.json, e.events, e.held = e.json[:0], e.events[:0], e.held[:0]
-	if cap(e.json) > maxKept || cap(e.held) > maxKeptRecords {
-		e.json, e.events, e.held = nil, nil, nil
-	}
 }
 
 func (e *Encoder) encode(refs iter.Seq[records.Ref]) *Chunk {
