@@ -5,7 +5,6 @@ package amplitudeexporter
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,13 +48,9 @@ type erratic struct {
 }
 
 func (s *erratic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var from io.Reader = r.Body
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(r.Body)
-		if !assert.NoError(s.t, err) {
-			return
-		}
-		from = z
+	from, err := decompressed(r)
+	if !assert.NoError(s.t, err) {
+		return
 	}
 	raw, err := io.ReadAll(from)
 	var body struct {

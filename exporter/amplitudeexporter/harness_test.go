@@ -321,14 +321,18 @@ func (s *script) received() []receivedRequest {
 	return append([]receivedRequest(nil), s.requests...)
 }
 
-func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var from io.Reader = r.Body
+// decompressed returns what reads the body of a request.
+func decompressed(r *http.Request) (io.Reader, error) {
 	if r.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(r.Body)
-		if !assert.NoError(s.t, err) {
-			return
-		}
-		from = z
+		return gzip.NewReader(r.Body)
+	}
+	return r.Body, nil
+}
+
+func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	from, err := decompressed(r)
+	if !assert.NoError(s.t, err) {
+		return
 	}
 	raw, err := io.ReadAll(from)
 	if errors.Is(err, io.ErrUnexpectedEOF) && r.Context().Err() != nil {
