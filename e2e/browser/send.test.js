@@ -37,6 +37,21 @@ test("it is reached from every view, by its button and by its key", async () => 
   assert.equal(await page.getByLabel("Flag key").inputValue(), "typed", "what was typed stays");
 });
 
+test("what was typed stays, however soon the form is left", async () => {
+  await open("send");
+  await page.getByLabel("Flag key").waitFor();
+  await page.evaluate(() => {
+    const field = document.querySelector("[aria-label='Flag key']");
+    field.value = "typed";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    location.hash = "#/live";
+    dispatchEvent(new HashChangeEvent("hashchange")); // before the page is drawn again
+  });
+  await page.getByRole("region", { name: "Live events" }).waitFor();
+  await page.getByRole("link", { name: "Send", exact: true }).click();
+  assert.equal(await page.getByLabel("Flag key").inputValue(), "typed");
+});
+
 test("straight to the sandbox: the answer, the event and the property", async () => {
   await open("send");
   await fill({ "User id": "user-direct", "Experiment key": "exp-1" });

@@ -7,7 +7,8 @@ import { Copy, Json, Name, Verdict } from "../parts.js";
 const blank = { via: "sandbox", to: "sandbox", user_id: "user-12345", device_id: "", flag_key: "my-flag", variant: "treatment", experiment_key: "" };
 const languages = [["curl", "curl"], ["node", "Node.js"], ["go", "Go"]];
 
-// What was typed stays while other views are looked at.
+// What was typed stays while other views are looked at. It is kept as it is typed: an effect would come too late when the
+// form is left at once.
 let kept = blank;
 
 // Send is one exposure by hand, the form of Amplitude's page on tracking exposures. The sandbox sends it: the page itself
@@ -18,11 +19,13 @@ export function Send({ keys }) {
   const [outcome, setOutcome] = useState(null);
   const first = useRef();
   const asked = useRef(0);
-  useEffect(() => { kept = form; }, [form]);
   useEffect(() => keys({ "/": () => first.current?.focus() }), []);
   const { data: shown, error } = useRefreshed(() => get(`send?${query(form)}`), [query(form)]);
 
-  const set = (name) => (event) => setForm((f) => ({ ...f, [name]: event.target.value }));
+  const set = (name) => (event) => {
+    kept = { ...kept, [name]: event.target.value };
+    setForm(kept);
+  };
   const send = async (event) => {
     event.preventDefault();
     const mine = ++asked.current;
