@@ -125,8 +125,10 @@ check: need-go ## Check everything that a change needs before it is merged: gene
 	$(MAKE) test
 	$(MAKE) chaos SECONDS=90
 
+# What the browser tests import; they also take the screenshots.
+WEB := e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web examples/experiment-web examples/experiment-react-native
 .PHONY: screenshots
-screenshots: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/browser examples/shop-node examples/shop-web examples/experiment-web) ## Take the screenshots in docs/images again (needs Node.js and Chromium)
+screenshots: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,$(WEB)) ## Take the screenshots in docs/images again (needs Node.js and Chromium)
 	cd e2e/browser && npm run screenshots
 
 # promtool and prometheus are taken from Debian's package prometheus, without the service that the package would start.
@@ -150,7 +152,7 @@ bombs: $(BINARY) ## Send decompression bombs to every shipped configuration, wit
 	SHIPPED=all $(GOTEST) $(NEWEST) -count=1 -timeout 30m -run TestShippedConfigurationsSurviveBombs ./e2e
 
 .PHONY: web
-web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,e2e/amplitude-sdk e2e/browser examples/shop-node examples/shop-web examples/experiment-web examples/experiment-react-native) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
+web: $(BINARY) $(patsubst %,%/node_modules/.package-lock.json,$(WEB)) ## Run the browser tests, the shops and Amplitude's own clients against the sandbox (needs Node.js and Chromium)
 	$(call npm-test,e2e/amplitude-sdk)
 	$(call npm-test,e2e/browser)
 	$(MAKE) shop-node ONCE=1

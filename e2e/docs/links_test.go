@@ -49,7 +49,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestEveryPageIsLinked: every page can be reached from the README.
+// TestEveryPageIsLinked: every page and every picture can be reached from the README.
 func TestEveryPageIsLinked(t *testing.T) {
 	linked := map[string][]string{}
 	all := pages(t)
@@ -76,6 +76,11 @@ func TestEveryPageIsLinked(t *testing.T) {
 	for _, p := range all {
 		if strings.HasPrefix(p.path, "docs/") || path.Base(p.path) == "README.md" && strings.Count(p.path, "/") <= 2 {
 			assert.True(t, reached[p.path], "no links lead from README.md to %s", p.path)
+		}
+	}
+	for _, file := range files(t) {
+		if strings.HasPrefix(file, "docs/images/") {
+			assert.True(t, reached[file], "no page shows %s", file)
 		}
 	}
 }

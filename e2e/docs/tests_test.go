@@ -14,8 +14,9 @@ import (
 )
 
 var (
-	testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z0-9]\w*)\(`)
-	testNamed    = regexp.MustCompile("`((?:Test|Fuzz)[A-Z0-9][A-Za-z0-9_]*|[\\w./-]+\\.test\\.js)`")
+	testFunction  = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z0-9]\w*)\(`)
+	testNamed     = regexp.MustCompile("`((?:Test|Fuzz)[A-Z0-9][A-Za-z0-9_]*|[\\w./-]+\\.test\\.js)`")
+	reasonMetrics = map[string]bool{"`rejected`": true, "`skipped`": true, "`undelivered_events`": true}
 )
 
 // TestNamedTestsExist: the tests that pages name as proof exist.
@@ -42,6 +43,26 @@ func TestNamedTestsExist(t *testing.T) {
 		}
 	}
 	assert.Greater(t, named, 100)
+}
+
+// TestEveryReasonIsExplained: troubleshooting says why a record was rejected or skipped, or an event not delivered, and
+// what to do, for each reason that the metrics can show.
+func TestEveryReasonIsExplained(t *testing.T) {
+	page := readFile(t, "docs/troubleshooting.md")
+	metrics, _, _ := strings.Cut(readFile(t, "docs/metrics.md"), "\n## Extension ") // those of the processor and the exporter come first
+	seen := 0
+	for _, row := range strings.Split(metrics, "\n") {
+		cells := strings.Split(row, " | ")
+		if len(cells) != 4 || cells[0] != "| `reason`" || !reasonMetrics[cells[1]] {
+			continue
+		}
+		for _, reason := range strings.Split(strings.TrimSuffix(cells[3], " |"), ", ") {
+			seen++
+			explained := regexp.MustCompile(`(?m)^\| [^|]*` + regexp.QuoteMeta(reason)).MatchString(page)
+			assert.True(t, explained, "docs/troubleshooting.md has no row for the reason %s of %s", reason, cells[1])
+		}
+	}
+	assert.Greater(t, seen, 50)
 }
 
 // TestThreatsNameTheirTests: in the threat model, each row of who can write what, and everything that attackers cannot
