@@ -461,6 +461,9 @@ func (c *Config) warnings() []warning {
 		if queue.StorageID == nil {
 			add("sending_queue::storage", "no-storage", "Without a storage for the sending queue, a restart loses the events that wait in it")
 		}
+		if queue.Sizer == exporterhelper.RequestSizerTypeBytes && queue.QueueSize < amplitude.MaxRequestBytesV2 {
+			add("sending_queue::queue_size", "small-queue", "The sending queue, whose size is in bytes, is smaller than an event may be: a larger event can never be sent")
+		}
 		if !queue.BlockOnOverflow {
 			add("sending_queue::block_on_overflow: false", "full-queue", "A full sending queue refuses events instead of making senders wait")
 		}

@@ -197,6 +197,7 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"queue off", map[string]any{"sending_queue": map[string]any{"enabled": false}}, "sending_queue::enabled: false"},
 		{"no storage", map[string]any{"sending_queue": map[string]any{"storage": nil}}, "sending_queue::storage"},
+		{"small queue", map[string]any{"sending_queue": map[string]any{"sizer": "bytes"}}, "sending_queue::queue_size"},
 		{"refusing queue", map[string]any{"sending_queue": map[string]any{"block_on_overflow": false}}, "sending_queue::block_on_overflow: false"},
 		{"partitioned batches", map[string]any{"sending_queue": map[string]any{"batch": map[string]any{"partition": map[string]any{"metadata_keys": []any{"k"}}}}}, "sending_queue::batch::partition"},
 		{"no retry", map[string]any{"retry_on_failure": map[string]any{"enabled": false}}, "retry_on_failure::enabled: false"},

@@ -51,6 +51,7 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg *Config, c clock
 		Deliver:    x.push,
 		Start:      x.start,
 		Shutdown:   x.shutdown,
+		TooLarge:   x.tooLarge,
 		Claim:      x.claim,
 		Received:   x.tel.received,
 		TooDeep:    func(ctx context.Context, values int) { x.tel.losses(ctx, &event.Losses{event.LossTooDeep: values}) },

@@ -6,6 +6,7 @@ package amplitudeexporter
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/orderedqueue"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
 // TestSendersDoNotWaitForever for room in a queue that is full.
@@ -61,6 +63,76 @@ func TestRequestLargerThanTheQueue(t *testing.T) {
 				assert.Equal(t, insertIDs(numbered(1000)), delivered(server))
 				assert.Equal(t, map[string]int{"": 1000}, r.counts("received_events", ""))
 				r.stop()
+			})
+		}
+	}
+}
+
+// TestRequestLargerThanTheQueueIsWaitedFor in pieces; if one fails, the sender repeats all of them.
+func TestRequestLargerThanTheQueueIsWaitedFor(t *testing.T) {
+	server := newScript(t, scriptedAnswer{Status: 503, When: "e700"})
+	queue := map[string]any{"enabled": true, "wait_for_result": true, "sizer": "items", "queue_size": 500, "batch": map[string]any{"flush_timeout": "1ms", "min_size": 1}}
+	r := newRig(t, map[string]any{"endpoint": server.url(), "sending_queue": queue}, nil)
+	err := r.ConsumeLogs(t.Context(), numbered(1000))
+	require.Error(t, err)
+	assert.False(t, consumererror.IsPermanent(err))
+	assert.NotErrorAs(t, err, &consumererror.Logs{}, "or a sender would repeat only a part of this piece, and none behind it")
+	require.NoError(t, r.ConsumeLogs(t.Context(), numbered(1000)))
+	assert.Equal(t, map[string]int{"delivered": 500 + 1000, "retried": 250}, r.counts("events", "outcome"), "in pieces of 250")
+	assert.Equal(t, insertIDs(numbered(1000)), delivered(server)[750:])
+}
+
+// TestRecordLargerThanTheQueue: no repetition would ever make room for it, so it is counted and explained, and its
+// neighbors arrive. What is large outside of a record is left out.
+func TestRecordLargerThanTheQueue(t *testing.T) {
+	for name, queue := range map[string]map[string]any{
+		"in memory":  {},
+		"on disk":    {"storage": "file_storage"},
+		"waited for": {"wait_for_result": true},
+	} {
+		for _, letters := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", dead letters: ", letters), func(t *testing.T) {
+				server := newScript(t)
+				host, closeStorage := storageHost(t, t.TempDir())
+				defer closeStorage()
+				sending := map[string]any{"enabled": true, "sizer": "bytes", "queue_size": 20_000, "batch": map[string]any{"flush_timeout": "1ms", "min_size": 1}}
+				maps.Copy(sending, queue)
+				settings := map[string]any{"endpoint": server.url(), "sending_queue": sending, "max_queue_wait": "10s"}
+				path := filepath.Join(t.TempDir(), "dead.jsonl")
+				ended := "dropped"
+				if letters {
+					settings["dead_letter"] = map[string]any{"path": path}
+					ended = "dead_lettered"
+				}
+				r := newRig(t, settings, host)
+				logs := numbered(5)
+				resource := logs.ResourceLogs().At(0)
+				resource.Resource().Attributes().PutStr("padding", strings.Repeat("r", 30_000))
+				large := resource.ScopeLogs().At(0).LogRecords()
+				large.At(2).Attributes().PutStr("padding", strings.Repeat("x", 30_000))
+				foreign := large.AppendEmpty()
+				foreign.SetEventName("of somebody else")
+				foreign.Attributes().PutStr("padding", strings.Repeat("y", 30_000))
+				ctx, batch, sink := registered(t, logs)
+				require.NoError(t, r.ConsumeLogs(ctx, logs))
+				batch.Close()
+				want := map[string]int{"delivered": 4, ended: 1, "ignored": 1}
+				require.Eventually(t, func() bool { return maps.Equal(want, r.counts("events", "outcome")) }, patience, poll)
+				assert.Equal(t, []string{"e0", "e1", "e3", "e4"}, delivered(server))
+				assert.Equal(t, map[string]int{"too_large": 1, "not_allowed": 1}, r.counts("undelivered_events", "reason"))
+				assert.Equal(t, map[string]int{"": 6}, r.counts("received_events", ""))
+				if letters {
+					assert.Equal(t, []string{"e2 too_large"}, readDeadLetters(t, path))
+				}
+				r.stop()
+				outcomes := map[uint64]receipts.Outcome{2: receipts.NotDelivered}
+				for _, token := range []uint64{0, 1, 3, 4} {
+					outcomes[token] = receipts.Delivered
+				}
+				assert.Equal(t, outcomes, sink.all())
+				said := r.logs.FilterMessageSnippet("larger than the sending queue").All()
+				require.Len(t, said, 1)
+				assert.Contains(t, said[0].ContextMap()["hint"], "sending_queue::queue_size")
 			})
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/chunk"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/event"
 	"github.com/otelcol-amplitude/otelcol-amplitude/exporter/amplitudeexporter/internal/records"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
@@ -118,6 +119,22 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 			zap.Stringer("first_reason", first.Reason), zap.String("field", printable.Text(first.Field)), zap.Int("status", first.Status))
 	}
 	return written, err
+}
+
+// tooLarge ends a record that is larger than the whole sending queue, which could never accept it.
+func (x *amplitudeExporter) tooLarge(ctx context.Context, parts chunk.Parts) error {
+	b := x.getBatch()
+	defer x.putBatch(b)
+	b.take(parts)
+	x.tel.losses(ctx, &b.lost)
+	d := &delivery{sender: x.sender, batch: b, refused: new(int)}
+	for i := range b.events {
+		d.markUndeliverable(int32(i), event.Failure{Reason: event.ReasonTooLarge})
+		x.log.Warn("An event is larger than the sending queue, which can never accept it", zap.Int64("queue_size", x.cfg.QueueConfig.Get().QueueSize),
+			zap.String("hint", "raise sending_queue::queue_size, which sizer: bytes counts in bytes"))
+	}
+	x.settle(ctx, d)
+	return x.leftOver(ctx, d)
 }
 
 // lose ends what is left and will not be retried: the dead letter file cannot be written.

@@ -15,7 +15,7 @@ var UndeliveredHints = map[string]string{
 	"reserved_event_type": "its event name is reserved by Amplitude: another processor or emitter wrote it",
 	"unknown_field":       "an attribute under amplitude. is not a field of an event: another processor or emitter wrote it",
 	"invalid_field":       "an attribute under amplitude. has a value that its field does not accept: another processor or emitter wrote it",
-	"too_large":           "it is larger than a request may be: send fewer properties (event_properties.include)",
+	"too_large":           "it is larger than a request, or the sending queue, may be: send fewer properties (event_properties.include)",
 	"missing_field":       "Amplitude says that a field is missing: see its dead letter",
 	"rejected_field":      "Amplitude does not accept the value of a field: its dead letter names it",
 	"rejected_id":         "Amplitude does not accept its user id or device id: see its dead letter",

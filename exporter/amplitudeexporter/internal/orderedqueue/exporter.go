@@ -47,11 +47,13 @@ type Settings struct {
 	// Oldest is called with the arrival time of the earliest record that is being delivered or waits for its next try;
 	// 0 if there is none.
 	Oldest func(arrived int64)
+	// TooLarge ends a record that is larger than the whole queue. After an error, the sender repeats it.
+	TooLarge func(ctx context.Context, parts chunk.Parts) error
 	// Claim is called with records before the queue can accept them. The function that it returns is called if the
 	// queue does not.
 	Claim func(ctx context.Context, logs plog.Logs) (unclaim func())
 	// Received is called with the number of records that the queue accepted; if senders wait for the result, Deliver
-	// counts them instead.
+	// and TooLarge count them instead.
 	Received func(ctx context.Context, records int)
 	// TooDeep is called with the number of values that are left out because they could not be read back from disk.
 	TooDeep func(ctx context.Context, values int)
@@ -199,44 +201,31 @@ var ErrFull = errors.New("the sending queue is full: retry later")
 // queue at once are offered in pieces; if one is refused, the sender repeats all of them, and those before have the
 // same insert_ids.
 func (o *ordered) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
-	queue := o.settings.Queue.Get()
-	if queue == nil || queue.WaitForResult {
-		return o.take(ctx, logs)
-	}
 	if o.settings.onDisk() {
 		var cut int
 		if logs, cut = shallow(logs); cut > 0 {
 			o.settings.TooDeep(ctx, cut)
 		}
 	}
-	for piece := range pieces(logs, queue) {
-		if err := o.offer(ctx, piece); err != nil {
-			return err
+	queue := o.settings.Queue.Get()
+	if queue == nil {
+		return o.take(ctx, logs)
+	}
+	for p := range pieces(logs, queue) {
+		var err error
+		switch {
+		case p.tooLarge:
+			err = o.refuse(ctx, p.logs)
+		case queue.WaitForResult:
+			err = o.take(ctx, p.logs)
+		default:
+			err = o.offer(ctx, p.logs)
+		}
+		if err != nil {
+			return p.refused(err)
 		}
 	}
 	return nil
-}
-
-// pieces yields what is offered to the queue at once: half of its size, so that it need not be empty to accept one.
-func pieces(logs plog.Logs, queue *exporterhelper.QueueBatchConfig) iter.Seq[plog.Logs] {
-	return func(yield func(plog.Logs) bool) {
-		most := max(1, int(queue.QueueSize/2))
-		total, size := logs.LogRecordCount, func(records.Ref) int { return 1 }
-		if queue.Sizer == exporterhelper.RequestSizerTypeBytes {
-			marshaler := &plog.ProtoMarshaler{}
-			total = func() int { return marshaler.LogsSize(logs) }
-			size = func(r records.Ref) int { return marshaler.LogRecordSize(r.Record) }
-		}
-		if queue.Sizer == exporterhelper.RequestSizerTypeRequests || total() <= most {
-			yield(logs)
-			return
-		}
-		for run := range records.Runs(records.All(logs), most, size) {
-			if !yield(records.Collect(slices.Values(run))) {
-				return
-			}
-		}
-	}
 }
 
 // offer waits for room, for at most MaxWait.
@@ -260,6 +249,22 @@ func (o *ordered) offer(ctx context.Context, logs plog.Logs) error {
 		return err
 	}
 	o.settings.Received(ctx, n)
+	return nil
+}
+
+// refuse ends records that the queue can never accept.
+func (o *ordered) refuse(ctx context.Context, logs plog.Logs) error {
+	unclaim := o.settings.Claim(ctx, logs)
+	refs := slices.Collect(records.AllAt(logs, o.settings.Now().UnixNano()))
+	c := o.settings.Encode(slices.Values(refs))
+	c.Hold(refs)
+	if err := o.settings.TooLarge(ctx, chunk.Whole(c)); err != nil {
+		unclaim()
+		return err
+	}
+	if !o.settings.Queue.Get().WaitForResult {
+		o.settings.Received(ctx, len(refs))
+	}
 	return nil
 }
 

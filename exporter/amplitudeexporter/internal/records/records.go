@@ -124,6 +124,27 @@ func Collect(refs iter.Seq[Ref]) plog.Logs {
 	return logs
 }
 
+// Bare copies records into new logs without their resources and scopes, whose attributes are counted as dropped.
+func Bare(refs iter.Seq[Ref]) plog.Logs {
+	logs := plog.NewLogs()
+	resource := logs.ResourceLogs().AppendEmpty()
+	scope := resource.ScopeLogs().AppendEmpty()
+	var last Ref
+	for r := range refs {
+		if r.Resource != last.Resource {
+			from := r.Resource.Resource()
+			resource.Resource().SetDroppedAttributesCount(resource.Resource().DroppedAttributesCount() + from.DroppedAttributesCount() + uint32(from.Attributes().Len()))
+		}
+		if r.Scope != last.Scope {
+			from := r.Scope.Scope()
+			scope.Scope().SetDroppedAttributesCount(scope.Scope().DroppedAttributesCount() + from.DroppedAttributesCount() + uint32(from.Attributes().Len()))
+		}
+		last = r
+		r.Record.CopyTo(scope.LogRecords().AppendEmpty())
+	}
+	return logs
+}
+
 // maxContext bounds the copied attributes of a resource or scope, in bytes.
 const maxContext = 64 << 10
 

@@ -86,3 +86,24 @@ func TestAllStops(t *testing.T) {
 	}
 	assert.Equal(t, 3, seen)
 }
+
+func TestBare(t *testing.T) {
+	logs := grid(2, 2, 3)
+	logs.ResourceLogs().At(1).ScopeLogs().At(0).Scope().Attributes().PutStr("scope", "has one")
+	logs.ResourceLogs().At(0).Resource().SetDroppedAttributesCount(5)
+	bare := Bare(All(logs))
+	require.Equal(t, 1, bare.ResourceLogs().Len())
+	resource := bare.ResourceLogs().At(0)
+	require.Equal(t, 1, resource.ScopeLogs().Len())
+	assert.Zero(t, resource.Resource().Attributes().Len())
+	assert.Equal(t, uint32(5+2), resource.Resource().DroppedAttributesCount())
+	assert.Equal(t, uint32(1), resource.ScopeLogs().At(0).Scope().DroppedAttributesCount())
+	var bodies, want []int64
+	for r := range All(bare) {
+		bodies = append(bodies, r.Record.Body().Int())
+	}
+	for r := range All(logs) {
+		want = append(want, r.Record.Body().Int())
+	}
+	assert.Equal(t, want, bodies)
+}
