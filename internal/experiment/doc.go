@@ -11,17 +11,20 @@
 //	  interpret      interpret.go    what it says, and whether that makes an event: exposure.go, evaluation.go, assignment.go,
 //	                                outcomeevent.go
 //	  identify       identify.go     who it was; groups.go, client.go, eventtime.go
-//	  events         event.go        the events it becomes, each with the key that tells repeats (key.go)
+//	  events         event.go        the events it becomes, each with the key by which repeats are found (key.go)
 //	(the caller's memory decides: Event.Verdict)
+//	Batch.Explain    listener.go     only if a Listener watches: the decisions on the records that it wants
 //	Batch.Write      write.go
 //	  insert_id      insertid.go
-//	  shape          shape.go        each event as a flat record, in place; properties.go: what else travels
+//	  shape          shape.go        each event as a flat record, in place; properties.go: which other attributes are sent;
+//	                                extraevents.go: the further events of a record
 //
-// An [Event] goes the whole way, from its key to its insert_id. A record that is an event already, made by another
-// Collector, takes the way of shaped.go instead of interpretation, and is written as it came.
+// An [Event] is the same object from its key to its insert_id. A record that is already an event, made by another
+// Collector, is read by shaped.go instead of being interpreted, and passes as it is, without the operations that must not
+// be repeated.
 //
-// What becomes of a record is an [Outcome] with a reason (outcome.go); Write returns the counts of them. A record may
-// be accompanied by a trace, which puts each decision into words where it is made (trace.go); a nil trace costs nothing.
+// What becomes of a record is an [Outcome] with a reason (outcome.go); Write returns their counts. A record may have a
+// [Trace], which puts each decision into words where it is made (trace.go); a nil Trace costs nothing.
 //
 // The package only uses OpenTelemetry's data types, and nothing else of the Collector.
 package experiment // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"

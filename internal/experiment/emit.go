@@ -63,13 +63,7 @@ func (p *parser) expose(r *parsedRecord, decided decision, flags []Flag, groups 
 // whether the budget was sufficient.
 func (p *parser) repeats(exposures int, r *parsedRecord, groups []Group) bool {
 	const twice = 2 // in their fields and in the insert_id
-	weight := twice*(len(r.UserID)+len(r.DeviceID)) + r.client.size()
-	for i := range groups {
-		weight += len(groups[i].Type)
-		for _, value := range groups[i].Values {
-			weight += len(value)
-		}
-	}
+	weight := twice*(len(r.UserID)+len(r.DeviceID)) + r.client.size() + groupsWeight(groups)
 	return exposures <= 1 || p.inherits(freeInherited+(exposures-1)*max(0, weight-freeInherited))
 }
 

@@ -28,8 +28,8 @@ type Event struct {
 
 	// Verdict is set by the caller between Read and Write.
 	Verdict Verdict
-	// Told is the explanation of the event, or nil; the caller adds the reason for its verdict.
-	Told *explain.Event
+	// Explanation is the explanation of the event, or nil; the caller adds the reason for its verdict.
+	Explanation *explain.Event
 
 	// kind and the facts come from the record, or from one flag of the result of an evaluation.
 	kind recordKind

@@ -36,12 +36,7 @@ func (v *fieldValues) weigh() {
 			v.weight += len(value)
 		}
 	}
-	for i := range v.groups {
-		v.weight += len(v.groups[i].Type)
-		for _, value := range v.groups[i].Values {
-			v.weight += len(value)
-		}
-	}
+	v.weight += groupsWeight(v.groups)
 	if v.found(fieldMetadata) {
 		v.weight += len(v.metadata.experimentKey)
 	}
@@ -55,6 +50,17 @@ func (v *fieldValues) weigh() {
 			}
 		}
 	}
+}
+
+// groupsWeight returns how many bytes of text the groups hold.
+func groupsWeight(groups []Group) (weight int) {
+	for i := range groups {
+		weight += len(groups[i].Type)
+		for _, value := range groups[i].Values {
+			weight += len(value)
+		}
+	}
+	return weight
 }
 
 // inherits charges what a record inherits to the budget of the batch, and reports whether it was sufficient.

@@ -67,38 +67,47 @@ const (
 	insertIDContent = "content"
 )
 
-const millisPerDay = 24 * 60 * 60 * 1000
-
 // hasSDKInsertID reports whether the Node SDK makes an insert_id for such an event, which it does not for client events
 // and outcomes.
 func (e *Event) hasSDKInsertID() bool {
 	return e.kind != kindImpression && e.kind != kindOutcome && e.customEvent == ""
 }
 
+// sdkText is the canonical text of a result, which Amplitude's Node SDK hashes into an insert_id.
+type sdkText struct{ strings.Builder }
+
+// part appends an id, flag key or variant.
+func (c *sdkText) part(text string) {
+	c.WriteString(strings.TrimSpace(text))
+	c.WriteByte(' ')
+}
+
+func (c *sdkText) ids(who *Identity) {
+	c.part(who.UserID)
+	c.part(who.DeviceID)
+}
+
+func (c *sdkText) flag(flag *Flag) {
+	c.part(flag.Key)
+	c.part(flag.Variant)
+}
+
 // appendSDKInsertID appends the insert_id that Amplitude's Node SDK makes for the same result, so
 // that an event sent by both counts once: "<user_id> <device_id> <hash> <UTC day>", the hash being
 // Java's string hash of the canonical text.
 func (e *Event) appendSDKInsertID(dst []byte) []byte {
-	var canonical strings.Builder
-	part := func(text string) {
-		canonical.WriteString(strings.TrimSpace(text))
-		canonical.WriteByte(' ')
-	}
-	if e.kind != kindAssignment {
+	var canonical sdkText
+	if e.kind == kindAssignment {
+		canonical.ids(&e.Identity)
+		for _, i := range utf16Order(e.Flags) {
+			canonical.flag(&e.Flags[i])
+		}
+	} else {
 		// The SDK hashes "<flag> " followed by the canonical text of the whole result, which is one flag here.
 		canonical.WriteString(e.Flags[0].Key)
 		canonical.WriteByte(' ')
-	}
-	part(e.UserID)
-	part(e.DeviceID)
-	if e.kind != kindAssignment {
-		part(e.Flags[0].Key)
-		part(e.Flags[0].Variant)
-	} else {
-		for _, i := range utf16Order(e.Flags) {
-			part(e.Flags[i].Key)
-			part(e.Flags[i].Variant)
-		}
+		canonical.ids(&e.Identity)
+		canonical.flag(&e.Flags[0])
 	}
 	return e.appendSDKHash(dst, javaHash(canonical.String()))
 }
@@ -126,17 +135,11 @@ func (s sdkResult) of(e *Event, flags []Flag) sdkResult {
 	if s.record == e.parsedRecord {
 		return s
 	}
-	var canonical strings.Builder
-	part := func(text string) {
-		canonical.WriteString(strings.TrimSpace(text))
-		canonical.WriteByte(' ')
-	}
-	part(e.UserID)
-	part(e.DeviceID)
+	var canonical sdkText
+	canonical.ids(&e.Identity)
 	for _, i := range utf16Order(flags) {
 		if !flags[i].noKey {
-			part(flags[i].Key)
-			part(flags[i].Variant)
+			canonical.flag(&flags[i])
 		}
 	}
 	s = sdkResult{record: e.parsedRecord, factor: 1}

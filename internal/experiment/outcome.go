@@ -122,7 +122,7 @@ func (r SkipReason) Hint() string { return skipHints[r] }
 // RejectReason says why a record could not become an event, or a flag could not be part of one.
 type RejectReason uint8
 
-// The reasons of rejected records. The reasons of ids are numbered as [IDProblem] is.
+// The reasons of rejected records.
 const (
 	RejectNoID RejectReason = iota
 	RejectEmptyID

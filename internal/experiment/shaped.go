@@ -114,3 +114,46 @@ func (p *parser) readShapedFamily(kind recordKind, name string, value pcommon.Va
 		p.flags = append(p.flags, Flag{Key: key, Variant: value.Str()})
 	}
 }
+
+// leaveOut removes the operations that must not be done from an event that another Collector made, and returns its
+// insert_id.
+func (w *writer) leaveOut(e *Event, record plog.LogRecord) (insertID string) {
+	attributes := record.Attributes()
+	clear(w.kept)
+	for i := range e.Flags {
+		if flag := &e.Flags[i]; flag.LeftOut {
+			w.kept[setExperiment+flag.Key], w.kept[unsetExperiment+flag.Key] = struct{}{}, struct{}{}
+		}
+	}
+	if len(w.kept) > 0 {
+		steps.Add(attributes.Len())
+		attributes.RemoveIf(func(name string, _ pcommon.Value) bool {
+			_, out := w.kept[name]
+			return out
+		})
+		clear(w.kept)
+	}
+	if e.Verdict.Late {
+		if record.EventName() == amplitude.EventRawExposure {
+			rename(record)
+		}
+		attributes.PutBool(amplitude.AttrSkipUserPropertiesSync, true)
+	}
+	id, _ := steps.Get(attributes, amplitude.AttrInsertID)
+	return id.AsString()
+}
+
+// rename turns a raw exposure into a transformed one, for which Amplitude sets no property.
+func rename(record plog.LogRecord) {
+	attributes := record.Attributes()
+	for from, to := range map[string]string{
+		rawNames.flagKey: shapedNames.flagKey, rawNames.variant: shapedNames.variant, rawNames.experimentKey: shapedNames.experimentKey,
+	} {
+		if value, ok := attributes.Get(from); ok {
+			text := value.AsString()
+			attributes.Remove(from)
+			attributes.PutStr(to, text)
+		}
+	}
+	record.SetEventName(amplitude.EventExposure)
+}

@@ -167,16 +167,16 @@ func (t *Trace) emits(set *Settings, exposures, flags int) {
 
 // leftBehind notes which attributes of a record are not part of its event.
 func (t *Trace) leftBehind(m *Mapper, kind recordKind, event plog.LogRecord) {
-	told := make(map[string]struct{}, event.Attributes().Len())
+	sent := make(map[string]struct{}, event.Attributes().Len())
 	for name := range event.Attributes().All() {
-		told[name] = struct{}{}
+		sent[name] = struct{}{}
 	}
 	for _, name := range t.attributes {
 		read := func(r ref) bool { return r.field != fieldProvider } // it only says how to read the others
 		if slices.ContainsFunc(m.tables[kind].lookup(name), read) || slices.Contains(m.set.EventName, name) {
 			continue
 		}
-		if _, same := told[name]; same {
+		if _, same := sent[name]; same {
 			continue
 		}
 		because := "a limit of Amplitude on event properties"
@@ -361,11 +361,11 @@ func (t *Trace) groups(groups []Group) {
 	if len(groups) == 0 {
 		return
 	}
-	var told []string
+	var words []string
 	for _, one := range groups {
-		told = append(told, printable.Text(one.Type)+"="+printable.Text(strings.Join(one.Values, ",")))
+		words = append(words, printable.Text(one.Type)+"="+printable.Text(strings.Join(one.Values, ",")))
 	}
-	t.rule("groups", strings.Join(told, " "), fmt.Sprintf("%d types and %d values at most", amplitude.MaxGroupTypes, amplitude.MaxGroupValues))
+	t.rule("groups", strings.Join(words, " "), fmt.Sprintf("%d types and %d values at most", amplitude.MaxGroupTypes, amplitude.MaxGroupValues))
 }
 
 // client notes whose resource it is, and why the user's address is not used.

@@ -23,12 +23,12 @@ func (t *Trace) events(events []Event) {
 	}
 	t.x.Events = make([]explain.Event, len(events))
 	for i := range events {
-		told := &t.x.Events[i]
-		events[i].Told = told
-		told.Of = t.x.Record
+		explained := &t.x.Events[i]
+		events[i].Explanation = explained
+		explained.Of = t.x.Record
 		if len(events) > 1 {
 			for _, flag := range events[i].Flags {
-				told.Flags = append(told.Flags, printable.Text(flag.Key))
+				explained.Flags = append(explained.Flags, printable.Text(flag.Key))
 			}
 		}
 	}
@@ -46,15 +46,15 @@ func (t *Trace) wrote(m *Mapper, e *Event, record plog.LogRecord, first bool) {
 	if t == nil {
 		return
 	}
-	e.Told.Sent, e.Told.Record = true, copyRecord(record)
+	e.Explanation.Sent, e.Explanation.Record = true, copyRecord(record)
 	if !e.shaped {
-		pcommon.NewValueEmpty().MoveTo(e.Told.Record.Body()) // the body is removed when all events of the record are written
+		pcommon.NewValueEmpty().MoveTo(e.Explanation.Record.Body()) // the body is removed when all events of the record are written
 		if first {
 			t.leftBehind(m, e.parsedRecord.kind, record)
 		}
 	}
-	e.Told.InsertID = e.describeInsertID(m.set, e.Told.Record)
-	e.Told.InsertID.SameAs = t.history.SentAs(t.x.Record, e.Told.InsertID.Value)
+	e.Explanation.InsertID = e.describeInsertID(m.set, e.Explanation.Record)
+	e.Explanation.InsertID.SameAs = t.history.SentAs(t.x.Record, e.Explanation.InsertID.Value)
 }
 
 // repaired notes the $identify that corrects the properties of an event's flags.
@@ -64,7 +64,7 @@ func (t *Trace) repaired(e *Event, record plog.LogRecord) {
 	}
 	identify := copyRecord(record)
 	pcommon.NewValueEmpty().MoveTo(identify.Body())
-	e.Told.Identify = &identify
+	e.Explanation.Identify = &identify
 }
 
 // describeInsertID says what the insert_id of an event is made of.

@@ -19,8 +19,9 @@ const (
 	// MaxWindow is the longest window: Amplitude forgets an insert_id after seven days.
 	MaxWindow = amplitude.DedupeWindow
 
-	secondsPerDay         = 24 * 60 * 60
-	millisecondsPerSecond = 1000
+	secondsPerDay   = 24 * 60 * 60
+	millisPerSecond = 1000
+	millisPerDay    = secondsPerDay * millisPerSecond
 )
 
 // Window numbers the time windows, by default days, in which an equal result is a repeat.
@@ -43,7 +44,7 @@ func NewWindow(window, timeZone string) (*Window, error) {
 		if zone == time.UTC {
 			zone = nil
 		}
-		return &Window{zone: zone, length: secondsPerDay * millisecondsPerSecond, isDay: true}, nil
+		return &Window{zone: zone, length: millisPerDay, isDay: true}, nil
 	}
 	length, err := time.ParseDuration(window)
 	if err != nil || length < MinWindow || length > MaxWindow {
@@ -61,7 +62,7 @@ func (w *Window) Number(ms int64) int32 {
 	case w.zone == nil:
 		return int32(floorDiv(ms, w.length))
 	}
-	seconds := floorDiv(ms, millisecondsPerSecond)
+	seconds := floorDiv(ms, millisPerSecond)
 	_, offset := time.Unix(seconds, 0).In(w.zone).Zone()
 	return int32(floorDiv(seconds+int64(offset), secondsPerDay))
 }

@@ -4,17 +4,20 @@
 package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configtls"
 	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/processor"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
@@ -179,4 +182,44 @@ func (cfg *RedisConfig) addresses() []string {
 
 func (cfg *RedisConfig) isCluster() bool {
 	return cfg.Cluster || (cfg.MasterName == "" && len(cfg.Addresses) > 1)
+}
+
+// settings returns the settings of the ledger, except Redis.
+func (cfg *DedupConfig) settings(set processor.Settings) dedup.Settings {
+	settings := dedup.Settings{
+		MaxEntries: cfg.MaxEntries,
+		History:    cfg.HistoryOlderThan,
+		Owner:      set.ID,
+		Storage:    cfg.StorageID,
+		Scope:      cfg.Window + " " + cfg.TimeZone,
+		Logger:     set.Logger,
+	}
+	if cfg.Mode == dedupModeUniquePerDay {
+		settings.Mode = dedup.UniquePerDay
+	}
+	if length, err := time.ParseDuration(cfg.Window); err == nil { // a day is the default
+		settings.Window = length
+	}
+	return settings
+}
+
+// settings returns how de-duplication and diagnostics connect to Redis.
+func (cfg *RedisConfig) settings() (*dedup.RedisSettings, error) {
+	options := redis.UniversalOptions{
+		Addrs:            cfg.addresses(),
+		IsClusterMode:    cfg.isCluster(),
+		MasterName:       cfg.MasterName,
+		SentinelUsername: cfg.SentinelUsername,
+		SentinelPassword: string(cfg.SentinelPassword),
+		Username:         cfg.Username,
+		Password:         string(cfg.Password),
+		DB:               cfg.DB,
+	}
+	if cfg.TLS.HasValue() {
+		var err error
+		if options.TLSConfig, err = cfg.TLS.Get().LoadTLSConfig(context.Background()); err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+	}
+	return &dedup.RedisSettings{Options: options, KeyPrefix: cfg.KeyPrefix, Timeout: cfg.Timeout}, nil
 }

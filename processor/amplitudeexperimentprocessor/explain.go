@@ -4,128 +4,114 @@
 package amplitudeexperimentprocessor // import "github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 
 import (
-	"sync"
+	"fmt"
 	"time"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/printable"
-	"go.uber.org/zap"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
+	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/dedup"
 )
 
-// explainEvery is the minimum time between two log lines about one reason.
-const explainEvery = time.Minute
-
-// remindEvery is the same for what is not an error and will not change by itself.
-const remindEvery = time.Hour
-
-// explainer logs what became of records that are not events: each reason immediately, then at most once a minute,
-// with the number since the last line.
-type explainer struct {
-	logger *zap.Logger
-	now    func() time.Time
-
-	mu         sync.Mutex
-	rejected   [experiment.NumRejectReasons]tally
-	skipped    [experiment.NumSkipReasons]tally
-	suspects   [experiment.NumIDSuspects]tally
-	nearMisses [experiment.NumNearMisses]tally
-	shaped     tally
-	noReason   tally
-	flapping   tally
-	claims     [experiment.NumClaims]tally
-}
-
-// tally counts what has not been logged yet.
-type tally struct {
-	count int
-	next  time.Time
-}
-
-func newExplainer(logger *zap.Logger, now func() time.Time) *explainer {
-	return &explainer{logger: logger, now: now}
-}
-
-// explain logs what happened in a batch.
-func (e *explainer) explain(c *experiment.Counts) {
-	if total := e.due(&e.noReason, c.WithoutReason, remindEvery); total > 0 {
-		e.logger.Info("Evaluations without a reason count as exposures, even those of flags that give everyone the same value",
-			zap.Int("count", total),
-			zap.String("example_flag", printable.Text(c.WithoutReasonFlag)),
-			zap.String("hint", "record feature_flag.result.reason in the application, or log $exposure where a variant is shown and set evaluation: {enabled: false}"))
-	}
-	for reason := range experiment.NumRejectReasons {
-		if total := e.due(&e.rejected[reason], c.Rejected[reason]+c.FlagsLeftOut[reason], explainEvery); total > 0 {
-			e.logger.Warn("Records or flags could not become Amplitude events",
-				zap.String("reason", reason.String()),
-				zap.Int("count", total),
-				zap.String("example_flag", printable.Text(c.ExampleFlag[reason])),
-				zap.String("hint", reason.Hint()))
+// explainAll explains the verdicts on a batch for tap clients.
+func (m *memory) explainAll(events []experiment.Event, r *reservation) {
+	for i := range events {
+		if explained := events[i].Explanation; explained != nil && explained.Verdict == "" {
+			m.explain(&events[i], nil)
 		}
 	}
-	for reason := range experiment.NumSkipReasons {
-		if total := e.due(&e.skipped[reason], c.Skipped[reason], explainEvery); total > 0 {
-			e.logger.Info("Records were skipped: they do not count as exposures or assignments",
-				zap.String("reason", reason.String()),
-				zap.Int("count", total),
-				zap.String("example_flag", printable.Text(c.SkippedFlag[reason])),
-				zap.String("hint", reason.Hint()))
-		}
-	}
-	if total := e.due(&e.shaped, c.Claims.Shaped, explainEvery); total > 0 {
-		e.logger.Warn("Records that look like events from another Collector are read like any other; "+
-			"set accept_shaped if only Collectors can write to this processor", zap.Int("count", total))
-	}
-	for claim := range experiment.NumClaims {
-		// Claims of records that look shaped were logged above.
-		if total := e.due(&e.claims[claim], c.Claims.Count[claim], explainEvery); total > 0 && c.Claims.Shaped == 0 {
-			e.logger.Warn("Attributes that applications may not set were stripped",
-				zap.String("reason", claim.String()),
-				zap.Int("count", total),
-				zap.String("example", printable.Text(c.Claims.Example[claim])),
-				zap.String("hint", "remove them in the application, or set accept_shaped if only Collectors and replays write to this processor"))
-		}
-	}
-	for kind := range experiment.NumIDSuspects {
-		if total := e.due(&e.suspects[kind], c.IDsSuspect[kind], explainEvery); total > 0 {
-			e.logger.Warn("Ids look different from those that the flags were evaluated with, which moves users between variants",
-				zap.String("reason", kind.String()),
-				zap.Int("count", total),
-				zap.String("hint", kind.Hint()))
-		}
-	}
-	if total := e.due(&e.flapping, c.Flapping, explainEvery); total > 0 {
-		e.logger.Warn("A user property changes more than once a minute and is left unchanged until its limit allows another change",
-			zap.Int("count", total),
-			zap.String("example_flag", printable.Text(c.FlappingFlag)),
-			zap.String("hint", "several sources report different variants of one flag for the same user: look for devices or services that are bucketed separately"))
-	}
-	for kind := range experiment.NumNearMisses {
-		if total := e.due(&e.nearMisses[kind], c.NearMisses.Count[kind], explainEvery); total > 0 {
-			near := &c.NearMisses.Example[kind]
-			e.logger.Warn("Records look like flag evaluations, exposures or assignments, but are not recognized",
-				zap.String("reason", kind.String()),
-				zap.Int("count", total),
-				zap.String("service", printable.Text(near.Service)),
-				zap.String("found", printable.Text(near.Found)),
-				zap.String("did_you_mean", near.Meant),
-				zap.String("hint", kind.Hint()))
+	for i, e := range remembered(events) {
+		if explained := e.Explanation; r != nil && explained != nil && explained.Verdict == explain.VerdictRepeat {
+			explained.Because += knownWords(r.known[i])
 		}
 	}
 }
 
-// due adds to the count of a reason, and returns and resets the total when it is time to log it, else 0.
-func (e *explainer) due(reason *tally, n int, every time.Duration) int {
-	if n == 0 {
-		return 0
+// knownWords says since when an event is known, and where it is.
+func knownWords(known dedup.Known) string {
+	at := time.UnixMilli(known.At).UTC()
+	switch known.State {
+	case dedup.Delivered:
+		return ": it was delivered, and last reported at " + at.Format("2006-01-02T15:04:05Z")
+	case dedup.OnItsWay:
+		return ": it is on its way, with the time " + at.Format("2006-01-02T15:04:05.000Z")
+	case dedup.SameBatch:
+		return ": it is in the same request"
+	default:
+		return ""
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	reason.count += n
-	now := e.now()
-	if now.Before(reason.next) {
-		return 0
+}
+
+// explain puts the verdict on an event into words, with the record numbers in history, which may be nil.
+func (m *memory) explain(e *experiment.Event, history *explain.History) {
+	explained, verdict := e.Explanation, e.Verdict
+	if explained == nil {
+		return
 	}
-	total := reason.count
-	reason.count, reason.next = 0, now.Add(every)
-	return total
+	if e.IsOutcome() {
+		explained.Verdict = explain.VerdictSend
+		explained.Because = "outcomes are not remembered: Amplitude drops a second event with the same insert_id"
+		return
+	}
+	result := explain.Result{Subject: e.Subject, Result: e.Result, Window: e.Window, Late: verdict.Late}
+	explained.Verdict = explain.VerdictSend
+	explained.Property = explainProperty(&verdict)
+	last, sameResult, sameWindow := history.Last(&result)
+	same, another := "on the same day", "on another day"
+	if m.cfg.Window != experiment.WindowDay {
+		same, another = "in the same window", "in another window"
+	}
+	switch {
+	case verdict.Repeat:
+		explained.Verdict, explained.SameAs = explain.VerdictRepeat, history.Same(&result)
+		explained.Because = fmt.Sprintf("%s reported the same result for the same subject %s", recordName(explained.SameAs), same)
+		return
+	case verdict.Late && verdict.Old:
+		explained.Verdict = explain.VerdictLate
+		explained.Because = "it is older than dedup.history_older_than, or from a device before its user appeared there: " + leavesAlone
+	case verdict.Late && verdict.Flapping == "":
+		explained.Verdict = explain.VerdictLate
+		explained.Because = "a newer result is known for the same user and flag: " + leavesAlone
+	case !m.cfg.Enabled:
+		explained.Because = "dedup.enabled is false"
+	case verdict.Changed && last > 0 && !sameResult:
+		explained.ChangedFrom = last
+		explained.Because = fmt.Sprintf("the result changed: record %d reported a different one", last)
+		if !sameWindow {
+			explained.Because += " " + another
+		}
+	case verdict.Changed:
+		explained.Because = "the result changed: an earlier record, perhaps of another subject, reported a different one"
+	case history == nil:
+		explained.Because = "no remembered record reported this result " + same
+	case last == 0:
+		explained.Because = "nothing was sent for this subject before"
+	case sameResult && !sameWindow:
+		explained.Because = fmt.Sprintf("record %d reported the same, but %s", last, another)
+	default:
+		explained.Because = "no record reported this result " + same
+	}
+	history.Sent(explained.Of, result)
+}
+
+const leavesAlone = "the event completes the history and leaves the user property alone"
+
+// explainProperty says what happens to the user properties in addition to the event.
+func explainProperty(verdict *experiment.Verdict) string {
+	switch {
+	case verdict.Flapping != "":
+		return "left unchanged: it has changed thirty times, and then more than once a minute"
+	case verdict.Identify && verdict.Repeat:
+		return "set by a $identify: the value last sent to Amplitude is different, or may be"
+	case verdict.Identify:
+		return "also set by a $identify: if Amplitude already has the event, it drops this one"
+	}
+	return ""
+}
+
+// recordName names the record that sent something, if its number is known.
+func recordName(number int) string {
+	if number == 0 {
+		return "an earlier record"
+	}
+	return fmt.Sprintf("record %d", number)
 }

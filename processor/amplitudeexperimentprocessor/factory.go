@@ -130,7 +130,7 @@ type instance struct {
 	memory    *memory
 	diagnosis *diagnosis // nil if nothing is counted
 	telemetry *telemetry
-	explainer *explainer
+	reasons   *reasonLog
 	now       func() time.Time
 	logger    *zap.Logger
 
@@ -155,7 +155,7 @@ func newInstance(cfg *Config, set processor.Settings, memory *memory, now func()
 	return &instance{
 		id: set.ID, name: set.ID.String(),
 		cfg: cfg, mapper: experiment.New(settings), memory: memory, diagnosis: diagnosis, telemetry: telemetry,
-		explainer: newExplainer(set.Logger, now), now: now, logger: set.Logger,
+		reasons: newReasonLog(set.Logger, now), now: now, logger: set.Logger,
 	}, nil
 }
 
@@ -171,8 +171,7 @@ func (f *factory) start(ctx context.Context, host component.Host, shared *instan
 	if shared.started {
 		return nil
 	}
-	shared.compareIDLength()
-	shared.sayOutcomes()
+	shared.logStartup()
 	if err := shared.memory.start(ctx, host, shared.logger); err != nil {
 		return err
 	}

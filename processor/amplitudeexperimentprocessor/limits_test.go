@@ -109,7 +109,7 @@ func TestMaxExperimentProperties(t *testing.T) {
 func TestRejectionsAreExplained(t *testing.T) {
 	p, _, logs := logged(t, "{}")
 	now := time.Now()
-	p.explainer.now = func() time.Time { return now }
+	p.reasons.now = func() time.Time { return now }
 	reject := func(user string) {
 		require.NoError(t, p.ConsumeLogs(t.Context(), batch(t, "$exposure", exposure(attrs{"user_id": user}))))
 	}
@@ -122,7 +122,7 @@ func TestRejectionsAreExplained(t *testing.T) {
 	assert.Equal(t, int64(1), logs.All()[0].ContextMap()["count"])
 	assert.NotEmpty(t, logs.All()[0].ContextMap()["hint"])
 	assert.Equal(t, "placeholder_id", logs.All()[1].ContextMap()["reason"])
-	now = now.Add(explainEvery)
+	now = now.Add(logEvery)
 	reject("secr")
 	require.Len(t, logs.All(), 3)
 	assert.Equal(t, int64(2), logs.All()[2].ContextMap()["count"])

@@ -11,10 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 )
 
 // reasonCase is a record that is not recognized, skipped or rejected for the reason in its name.
@@ -155,7 +156,7 @@ func TestLogIsNotFlooded(t *testing.T) {
 		t.Run(one.reason, func(t *testing.T) {
 			p, _, logs := logged(t, "{}")
 			now := time.Now()
-			p.explainer.now = func() time.Time { return now }
+			p.reasons.now = func() time.Time { return now }
 			send := func(n int) {
 				ld := plog.NewLogs()
 				for range n {
@@ -167,7 +168,7 @@ func TestLogIsNotFlooded(t *testing.T) {
 			send(1)
 			require.Equal(t, 1, logs.Len())
 			assert.Equal(t, int64(1), count())
-			now = now.Add(explainEvery - time.Nanosecond)
+			now = now.Add(logEvery - time.Nanosecond)
 			send(2)
 			send(3)
 			require.Equal(t, 1, logs.Len(), "not within the minute")

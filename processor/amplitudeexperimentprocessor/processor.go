@@ -67,8 +67,8 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 		}
 	}()
 	if watched != nil {
-		batch.Tell(ld, begin, watched)
-		p.memory.tell(batch.Events(), reservation)
+		batch.Explain(ld, begin, watched)
+		p.memory.explainAll(batch.Events(), reservation)
 	}
 	outgoing, counts := batch.Write(ld)
 	p.telemetry.handOver(ctx, incoming, outgoing, p.now().Sub(begin))
@@ -84,6 +84,6 @@ func (p *experimentProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	p.diagnosis.sent(batch.Events(), begin)
 	watched.Accepted()
 	p.telemetry.done(ctx, &counts)
-	p.explainer.explain(&counts)
+	p.reasons.report(&counts)
 	return nil
 }

@@ -91,7 +91,7 @@ func TestNewerNameDecidesAcrossBatches(t *testing.T) {
 func TestEvaluationsWithoutReason(t *testing.T) {
 	p, _, logs := logged(t, "{}")
 	now := time.Now()
-	p.explainer.now = func() time.Time { return now }
+	p.reasons.now = func() time.Time { return now }
 	for _, more := range []attrs{nil, {"feature_flag.result.reason": "split"}, {"feature_flag.result.reason.inExperiment": true}} {
 		require.NoError(t, p.ConsumeLogs(t.Context(), batch(t, "feature_flag", evaluated(more))))
 	}

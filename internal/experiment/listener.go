@@ -46,10 +46,10 @@ type Listener interface {
 	Explains(*Decided, *explain.Explanation)
 }
 
-// Tell explains the decisions on the records that a Listener wants, between the verdicts and [Batch.Write]. Only those
+// Explain explains the decisions on the records that a Listener wants, between the verdicts and [Batch.Write]. Only those
 // are read again, with a trace; the decisions do not change.
-func (b *Batch) Tell(ld plog.Logs, arrival time.Time, to Listener) {
-	t := teller{batch: b, now: arrival.UnixMilli(), to: to}
+func (b *Batch) Explain(ld plog.Logs, arrival time.Time, to Listener) {
+	t := rereader{batch: b, now: arrival.UnixMilli(), to: to}
 	defer t.end()
 	others, position, next := b.classOf(nil), 0, 0
 	for i, resource := range ld.ResourceLogs().All() {
@@ -150,8 +150,8 @@ func ClassIsOthers(class uint8) bool {
 	return Outcome(class) == Passed || Outcome(class) == Dropped
 }
 
-// teller reads records again, with the memory of a batch that is not counted.
-type teller struct {
+// rereader reads records again, with the memory of a batch that is not counted.
+type rereader struct {
 	batch    *Batch
 	again    *Batch
 	recorder explain.Recorder
@@ -160,14 +160,14 @@ type teller struct {
 	one      Decided // at hand
 }
 
-func (t *teller) end() {
+func (t *rereader) end() {
 	if t.again != nil {
 		t.again.End()
 	}
 }
 
 // explain traces the reading of a record, and adds what was decided about it.
-func (t *teller) explain(trace *Trace, r *parsedRecord, position int, resource plog.ResourceLogs, scope plog.ScopeLogs, record plog.LogRecord) *explain.Explanation {
+func (t *rereader) explain(trace *Trace, r *parsedRecord, position int, resource plog.ResourceLogs, scope plog.ScopeLogs, record plog.LogRecord) *explain.Explanation {
 	b := t.batch
 	switch {
 	case r == nil:
