@@ -112,7 +112,7 @@ type Behavior struct {
 	// Batch holds the limits of the batch API.
 	Batch Endpoint `json:"batch" mapstructure:"batch"`
 
-	// Strict2000 also refuses a request with exactly `max_events` events ("fewer than 2000").
+	// Strict2000 is whether a request with exactly `max_events` events is refused too ("fewer than 2000").
 	Strict2000 bool `json:"strict_2000" mapstructure:"strict_2000"`
 	// LimitBytesOf is the size that `max_bytes` bounds: of the decompressed body, or of the one on the wire.
 	LimitBytesOf string `json:"limit_bytes_of" mapstructure:"limit_bytes_of"`

@@ -47,7 +47,7 @@ type Config struct {
 	// APIKeys are the accepted API keys, each with its project. Required.
 	APIKeys []APIKeyConfig `mapstructure:"api_keys"`
 
-	// UnknownFields is what happens to a member of an event that is not a field of Amplitude's API: `pass` keeps it as
+	// UnknownFields is what happens to a member of an event that is not a field of Amplitude's API: `keep` keeps it as
 	// event JSON, which the exporter sends on, `reject` refuses the event.
 	UnknownFields string `mapstructure:"unknown_fields"`
 
