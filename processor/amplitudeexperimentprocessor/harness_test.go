@@ -124,8 +124,13 @@ type rig struct {
 	telemetry *componenttest.Telemetry
 }
 
-// start creates and starts a processor; next may be nil.
+// start creates and starts a processor whose clock follows what it receives; next may be nil.
 func start(t testing.TB, cfg *Config, next consumer.Logs) *rig {
+	t.Helper()
+	return startOf(t, newTestFactory(), cfg, next)
+}
+
+func startOf(t testing.TB, factory processor.Factory, cfg *Config, next consumer.Logs) *rig {
 	t.Helper()
 	r := &rig{sink: &consumertest.LogsSink{}, telemetry: componenttest.NewTelemetry()}
 	if next == nil {
@@ -134,7 +139,7 @@ func start(t testing.TB, cfg *Config, next consumer.Logs) *rig {
 	set := processortest.NewNopSettings(metadata.Type)
 	set.ID = component.NewIDWithName(metadata.Type, "test")
 	set.TelemetrySettings = r.telemetry.NewTelemetrySettings()
-	p, err := newTestFactory().CreateLogs(t.Context(), set, cfg, next)
+	p, err := factory.CreateLogs(t.Context(), set, cfg, next)
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
 	t.Cleanup(func() { // t.Context is already done

@@ -48,7 +48,7 @@ var configurations = []string{
 
 var eventNames = []string{
 	"$exposure", "[Experiment] Exposure", "feature_flag.evaluation", "feature_flag", "$assignment",
-	"[Experiment] Assignment", "$identify", "", "http.request", "exception",
+	"[Experiment] Assignment", "$identify", "", "http.request", "exception", "$impression", "feature_flag.track",
 }
 
 var attributeNames = []string{
@@ -67,6 +67,7 @@ var texts = []string{
 	"", " ", "on", "off", "treatment", "control", "user-1", "user-2", "device-1", "my-flag", "other", "split", "DEFAULT", "1768478400123",
 	"null", "anonymous", " padded ", `{"key":"on"}`, "[1]", "a\x00b", "\xff\xfe", "😀", strings.Repeat("x", 300), strings.Repeat("ж", 1100),
 	"$remote", "10.1.2.3", "::1", "feature_flag.evaluation", "$exposure", "$set", "amplitude.user_id",
+	`"user-1"`, `\"user-1\"`, "“user-1”", "'user-1", `"`, "user_id=1",
 }
 
 // drawValue sets to to a random value of any type.
@@ -168,7 +169,7 @@ func checkLaw(t *testing.T, r *rig, in, out int) {
 		n := m.sum("records", "outcome", outcome)
 		sum += n
 		switch outcome {
-		case "passed", "exposure", "unexposure", "assignment", "already_shaped":
+		case "passed", "exposure", "unexposure", "assignment", "impression", "already_shaped":
 			leaving += n
 		}
 	}
