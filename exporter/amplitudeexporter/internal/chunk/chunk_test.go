@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"pgregory.net/rapid"
 
@@ -142,6 +143,55 @@ func TestUnreadableRecordsAreEmpty(t *testing.T) {
 	assert.Len(t, refs, 3)
 	_, err = Whole(c).Logs()
 	require.ErrorIs(t, err, damaged)
+}
+
+// drawRecords draws records with whatever an encoder remembers of those before: names, seconds, attributes, lists.
+func drawRecords(t *rapid.T) plog.Logs {
+	logs := plog.NewLogs()
+	to := recordstest.AppendSlice(logs)
+	text := rapid.SampledFrom([]string{"", " ", "user-00001", "user-2", "a\"b\\", "\xff", "[Experiment] Exposure", "null", strings.Repeat("ж", 1100)})
+	attribute := rapid.SampledFrom([]string{
+		"a", "", "\xff", "a\"b", "amplitude.user_id", "amplitude.device_id", "amplitude.insert_id", "amplitude.session_id", "amplitude.price", "amplitude.library",
+		"amplitude.partner_id", "amplitude.event_json", "amplitude.unknown", "amplitude.groups.org", "amplitude.user_properties.$set.a", "amplitude.user_properties.$add.a",
+		"amplitude.user_properties.$unset.b", "amplitude.user_properties.$clearAll", "amplitude.group_properties.$set.c", "amplitude.event_properties.amplitude.d",
+	})
+	value := rapid.SampledFrom([]any{"", "text", "1763895600000", int64(7), 1.5, math.NaN(), true, nil, []byte{0xff}, []any{"x", nil, int64(1)}, map[string]any{"a": map[string]any{"b": "c"}}, map[string]any{"a\xff": int64(1)}})
+	for range rapid.IntRange(0, 12).Draw(t, "records") {
+		r := to.AppendEmpty()
+		r.SetEventName(rapid.SampledFrom([]string{"[Experiment] Exposure", "[Experiment] Assignment", "", " ", "a\"b", "\xff", "[Amplitude] Start Session", strings.Repeat("n", 2000)}).Draw(t, "event"))
+		r.SetTimestamp(pcommon.Timestamp(rapid.SampledFrom([]uint64{0, 1, 999_999_999, 1_000_000_000, 1763895600_000_000_000, 1763895600_999_999_999, 1763895601_000_000_000, math.MaxInt64, math.MaxUint64}).Draw(t, "time")))
+		r.SetObservedTimestamp(pcommon.Timestamp(rapid.SampledFrom([]uint64{0, 1763895600_010_000_000}).Draw(t, "observed")))
+		if rapid.IntRange(1, 100).Draw(t, "long") == 50 {
+			r.Attributes().PutStr(strings.Repeat("n", 300_000), "") // longer than all names that are remembered
+		}
+		r.Attributes().PutStr("amplitude.user_id", text.Draw(t, "user"))
+		for range rapid.IntRange(0, 5).Draw(t, "attributes") {
+			_ = r.Attributes().PutEmpty(attribute.Draw(t, "name")).FromRaw(value.Draw(t, "value")) // of any of these types
+		}
+	}
+	return logs
+}
+
+// TestEncodersRememberNothingWrong: an encoder that has made other chunks makes of records what a new one makes of them.
+func TestEncodersRememberNothingWrong(t *testing.T) {
+	begin := func() *Encoder {
+		return NewEncoder(event.NewEncoder(event.Settings{Allowed: []string{"*"}, MinIDLength: 5, PartnerID: "partner", Version: "1"}), 1000, false)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		used := begin()
+		for range rapid.IntRange(2, 5).Draw(t, "chunks") {
+			logs := drawRecords(t)
+			want := begin().Encode(records.All(logs))
+			made := used.Lend
+			if rapid.Bool().Draw(t, "kept") {
+				made = used.Encode
+			}
+			got := made(records.All(logs))
+			require.Equal(t, told(Whole(want)), told(Whole(got)))
+			require.Equal(t, want.Lost(), got.Lost())
+			used.Return()
+		}
+	})
 }
 
 // TestLossesAreReportedOnce, however often a batch is retried.
