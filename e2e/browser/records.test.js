@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { picture, pictureOf, view } from "./lib/browser.js";
 import { startCollector } from "./lib/collector.js";
+import { moments } from "./lib/moments.js";
 import { api, page, server as collector, watched } from "./lib/watched.js";
 
 watched(() => startCollector({ configs: [
@@ -139,6 +140,37 @@ test("filters ask the Collector, and a count leads to its records", async () => 
   await mixed();
   await seen("duplicate");
   assert.ok((await rows().allInnerTexts()).every((text) => /duplicate|repaired/.test(text)));
+});
+
+// On a page whose Collector tells what the test says. A record has only what its row shows.
+test("what is told while the page is paused is shown after that; a Collector that was restarted counts anew", async () => {
+  await moments(page);
+  await open();
+  const shown = await page.evaluate(async () => {
+    const record = (seq, state) => ({ seq, time: new Date().toISOString(), outcome: "exposure", service: `shop-${seq}`, events: [{ type: "[Experiment] Exposure", state }] });
+    const tells = async (...records) => {
+      globalThis.told("/_sandbox/records", "records", { missed: 0, records });
+      await null;
+    };
+    const click = async (name) => {
+      [...document.querySelectorAll(".toolbar button")].find((button) => button.textContent === name).click();
+      await null;
+    };
+    const rows = () => [...document.querySelectorAll(".records .record")].map((row) => [row.querySelector("small span").textContent, row.querySelector(".sent .state").textContent].join(" "));
+    await tells(record(1, "taken"));
+    await click("Pause");
+    await tells(record(2, "taken"));
+    await tells(record(1, "delivered")); // more is known of a record above which another one waits
+    const paused = rows();
+    await click("Resume");
+    const resumed = rows();
+    globalThis.told("/_sandbox/records", "open");
+    await tells(record(1, "taken"));
+    return { paused, resumed, restarted: rows() };
+  });
+  assert.deepEqual(shown, {
+    paused: ["shop-1 On its way"], resumed: ["shop-2 On its way", "shop-1 Delivered"], restarted: ["shop-1 On its way"],
+  });
 });
 
 test("with 100,000 records flowing the page stays live, what is rare is seen, and all counts agree", { timeout: 600_000 }, async () => {

@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { picture, view } from "./lib/browser.js";
 import { startCollector } from "./lib/collector.js";
+import { holding } from "./lib/moments.js";
 import { api, chromium, page, server as collector, watched } from "./lib/watched.js";
 
 watched(startCollector, (collector) => collector.sandbox);
@@ -93,6 +94,28 @@ test("through the Collector: its event, and why a repeat has none", async () => 
   await fill({ Variant: "" });
   await send();
   await outcome().getByText("is not set").waitFor();
+});
+
+test("whoever leaves the form waits for no event", async () => {
+  await open("send");
+  await page.getByLabel("Through the Collector").check();
+  await fill({ "User id": "user-left" });
+  await send();
+  await outcome().getByText("Stored", { exact: true }).waitFor();
+  const answers = await holding(page, "**/_sandbox/events?*");
+  let asked = 0;
+  page.on("request", (request) => { if (request.url().includes("/_sandbox/events?")) asked++; });
+  await page.evaluate(() => {
+    const { setTimeout } = globalThis;
+    globalThis.setTimeout = (then) => setTimeout(then); // it asks again at once
+  });
+  await send(); // a repeat, of which no event comes
+  await answers.next();
+  await page.goto(`${collector.sandbox}/#/experiments`);
+  await page.getByRole("region", { name: "Experiments" }).waitFor();
+  await answers.letGo();
+  await page.evaluate(() => new Promise((then) => setTimeout(then)));
+  assert.equal(asked, 1);
 });
 
 test("a region changes the code, and nothing else", async () => {

@@ -1,4 +1,4 @@
-import { html, render, useCallback, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { html, render, useCallback, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { post } from "./api.js";
 import { loadKeys } from "./keys.js";
 import { count } from "./format.js";
@@ -48,8 +48,6 @@ function decode(text) {
 // shown are the views that there is something to show in: records are those of a Collector in the same process.
 const shown = (stats) => views.filter(([name]) => name !== "records" || stats?.records);
 
-const go = (to) => { location.hash = `#/${to}`; };
-
 function toggleTheme() {
   const dark = document.documentElement.dataset.theme
     ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -68,8 +66,12 @@ function App() {
   const tabs = useRef(views);
   tabs.current = shown(stats);
 
-  useEffect(() => {
-    const moved = () => setWhere(place());
+  const moved = () => setWhere(place());
+  // The next key may be pressed before the event that tells of the new address.
+  const go = (to) => { location.hash = `#/${to}`; moved(); };
+
+  // Layout effects listen by the time the page is seen. Effects run after the next paint and miss what happens before.
+  useLayoutEffect(() => {
     addEventListener("hashchange", moved);
     return () => removeEventListener("hashchange", moved);
   }, []);
@@ -84,7 +86,7 @@ function App() {
     return () => clearTimeout(timer);
   }, [message]);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event) => {
       const typing = event.target.closest("input, select, textarea");
       if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
@@ -102,6 +104,7 @@ function App() {
     return () => removeEventListener("keydown", pressed);
   }, []);
 
+  // Views call it in a layout effect, too: their keys may be pressed as soon as they are seen.
   const keys = useCallback((map) => {
     bindings.current = map;
     return () => { if (bindings.current === map) bindings.current = {}; };

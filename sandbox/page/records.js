@@ -1,5 +1,5 @@
 // What the Collector in the same process tells of its records.
-import { useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { query } from "./api.js";
 
 // What is kept of the stream.
@@ -16,10 +16,10 @@ export function useRecords(filter, held) {
   const key = query({ ...filter, detail: "text" });
 
   useEffect(() => {
-    waiting.current = [];
-    setState((s) => ({ ...empty, reasons: s.reasons }));
+    const begin = () => { waiting.current = []; setState((s) => ({ ...empty, reasons: s.reasons })); };
+    begin();
     const source = new EventSource(`/_sandbox/records?${key}`);
-    source.addEventListener("open", () => setState((s) => ({ ...s, problem: "" })));
+    source.addEventListener("open", begin); // when the connection is renewed, too: a restarted Collector numbers its records from 1
     source.addEventListener("error", () => {
       if (source.readyState === EventSource.CLOSED) setState((s) => ({ ...s, problem: "The Collector tells nothing more: too many watch, or it has stopped. Reload the page to try again." }));
     });
@@ -36,22 +36,19 @@ export function useRecords(filter, held) {
     return () => source.close();
   }, [key]);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     paused.current = held;
     if (held) return;
     const arrived = waiting.current;
     waiting.current = [];
-    setState((s) => ({ ...s, records: merged(s.records, arrived.reverse()), waiting: 0 }));
+    setState((s) => ({ ...s, records: merged(s.records, arrived), waiting: 0 }));
   }, [held]);
 
   return state;
 }
 
-// merged puts what is new before what was there.
+// merged is what was there with what is new, the newest first. Of one that is in both, more is known now.
 function merged(records, news) {
-  const newest = records[0]?.seq ?? 0;
-  const later = new Map(news.filter((r) => r.seq <= newest).map((r) => [r.seq, r]));
-  const first = news.filter((r) => r.seq > newest).sort((a, b) => b.seq - a.seq);
-  const known = later.size === 0 ? records : records.map((r) => later.get(r.seq) ?? r);
-  return first.concat(known).slice(0, windowSize);
+  const known = new Map(records.concat(news).map((r) => [r.seq, r]));
+  return [...known.values()].sort((a, b) => b.seq - a.seq).slice(0, windowSize);
 }

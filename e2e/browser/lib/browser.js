@@ -16,7 +16,7 @@ export async function browser() {
     args: ["--no-sandbox", "--no-proxy-server", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP *.test 127.0.0.1"],
     viewport: { width: 1280, height: 860 }, colorScheme: "light", reducedMotion: "reduce",
   });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(60_000); // for a machine that is busy with other tests
   return {
     context,
     close: async () => {
@@ -37,10 +37,13 @@ export async function watch({ context }, origin) {
   return { page, problems };
 }
 
-// view opens a view of the sandbox's page and waits until it is live.
+const regions = { live: "Live events", records: "Records", users: "Users", experiments: "Experiments", requests: "Requests", faults: "Faults", send: "Send an exposure" };
+
+// view opens a view of the sandbox's page, and waits until it is shown and the page is live.
 export async function view(page, origin, name) {
   await page.goto(`${origin}/#/${name}`);
-  await page.getByText("Live", { exact: true }).last().waitFor();
+  await page.getByRole("region", { name: regions[name.split("/")[0]], exact: true }).waitFor();
+  await page.locator(".pulse.live").waitFor();
 }
 
 // picture saves a screenshot where SCREENSHOTS says; without it there are none.

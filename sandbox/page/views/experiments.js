@@ -1,4 +1,4 @@
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { get } from "../api.js";
 import { count, dateTime, pValue, percent, plural } from "../format.js";
 import { useRefreshed } from "../stream.js";
@@ -7,7 +7,7 @@ import { Empty } from "../parts.js";
 export function Experiments({ stats, keys }) {
   const [text, setText] = useState("");
   const search = useRef();
-  useEffect(() => keys({ "/": () => search.current?.focus(), Escape: () => setText("") }), []);
+  useLayoutEffect(() => keys({ "/": () => search.current?.focus(), Escape: () => setText("") }), []);
   const { data } = useRefreshed(() => get("experiments"), [], stats?.last_seq);
   if (!data) return null;
   const { used, limit } = data.experiment_properties;

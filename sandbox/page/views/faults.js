@@ -1,4 +1,4 @@
-import { html, useEffect, useState } from "../vendor/htm-preact.js";
+import { html, useLayoutEffect, useState } from "../vendor/htm-preact.js";
 import { del, get, post, put } from "../api.js";
 import { dateTime } from "../format.js";
 import { useRefreshed } from "../stream.js";
@@ -31,7 +31,7 @@ export function Faults({ stats, keys, say }) {
   const config = useRefreshed(() => get("config"), []);
   const [id, setID] = useState("");
   const [poison, setPoison] = useState("");
-  useEffect(() => keys({}), []);
+  useLayoutEffect(() => keys({}), []);
   const act = (what, done) => async () => {
     try {
       await what();

@@ -1,7 +1,7 @@
-import { html, useCallback, useEffect, useErrorBoundary, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useCallback, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { get, query } from "../api.js";
 import { age, count, plural, time, value } from "../format.js";
-import { useStream } from "../stream.js";
+import { useSettled, useStream } from "../stream.js";
 import { Copy, Empty, Json, Name, Verdict, curl, notTaken, sample, verdicts } from "../parts.js";
 
 const noFilter = { text: "", flag: "", user_id: "" };
@@ -15,16 +15,14 @@ export function Live({ stats, id, go, keys }) {
   const [held, setHeld] = useState(false);
   const [open, setOpen] = useState(0);
   const [at, setAt] = useState(0); // seq of the row that the keyboard is on
-  const [older, setOlder] = useState([]);
   const search = useRef();
   const settled = trimmed(useSettled(filter));
   const stream = useStream(settled, held);
-  useEffect(() => setOlder([]), [query(settled), stream.events.length === 0]);
 
   const rows = useMemo(() => {
     const oldest = stream.events.at(-1)?.sandbox.seq ?? Infinity;
-    return stream.events.concat(older.filter((e) => e.sandbox.seq < oldest));
-  }, [stream.events, older]);
+    return stream.events.concat(stream.older.filter((e) => e.sandbox.seq < oldest));
+  }, [stream.events, stream.older]);
 
   const set = (name) => (event) => setTyped((f) => ({ ...f, [name]: event.target.value }));
   // Keys may come faster than the page is drawn: where they are is kept beside what is drawn.
@@ -40,7 +38,7 @@ export function Live({ stats, id, go, keys }) {
     document.getElementById(`event-${to.sandbox.seq}`)?.scrollIntoView({ block: "nearest" });
   }, []);
 
-  useEffect(() => keys({
+  useLayoutEffect(() => keys({
     "/": () => search.current?.focus(),
     j: () => move(1),
     k: () => move(-1),
@@ -48,12 +46,6 @@ export function Live({ stats, id, go, keys }) {
     Enter: () => setOpen((o) => (o === current.current.at ? 0 : current.current.at)),
     Escape: () => { setOpen(0); clear(); },
   }), []);
-
-  const more = async () => {
-    const before = rows.at(-1)?.sandbox.seq;
-    const answer = await get(`events?${query({ ...settled, before, newest: true, limit: 200 })}`);
-    setOlder((o) => o.concat(answer.events.reverse()));
-  };
 
   const filtered = verdict !== "all" || query(typed) !== query(noFilter);
   const total = stats?.last_seq ?? 0;
@@ -79,7 +71,7 @@ export function Live({ stats, id, go, keys }) {
               toggle=${() => { place(e.sandbox.seq); setOpen(open === e.sandbox.seq ? 0 : e.sandbox.seq); }} />`)}
           </ol>
           <p class="foot">
-            <button type="button" onClick=${more}>Older events</button>
+            <button type="button" onClick=${stream.more}>Older events</button>
             <a href=${`/_sandbox/export?${query(settled)}`} download="events.jsonl">Export as JSON lines</a>
             <span>${plural(rows.length, "event")} of ${count(total)} shown</span>
           </p>`}
@@ -87,16 +79,6 @@ export function Live({ stats, id, go, keys }) {
 }
 
 const trimmed = (filter) => Object.fromEntries(Object.entries(filter).map(([k, v]) => [k, v.trim()]));
-
-// useSettled follows a value once it has not changed for a moment, so that typing does not reconnect on each key.
-function useSettled(value) {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), 200);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
-}
 
 function Nothing({ filtered, total, requests, clear }) {
   if (filtered && total > 0) {

@@ -1,7 +1,8 @@
-import { html, useCallback, useEffect, useErrorBoundary, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useCallback, useErrorBoundary, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { get, query } from "../api.js";
 import { count, plural, time } from "../format.js";
 import { useRecords } from "../records.js";
+import { useRefreshed, useSettled } from "../stream.js";
 import { Copy, Empty, Name, Verdict } from "../parts.js";
 
 const noFilter = { reason: "", service: "", flag: "", user: "" };
@@ -55,7 +56,7 @@ function Watching({ stats, id, go, keys }) {
     place(to.seq);
     document.getElementById(`record-${to.seq}`)?.scrollIntoView({ block: "nearest" });
   }, []);
-  useEffect(() => keys({
+  useLayoutEffect(() => keys({
     "/": () => search.current?.focus(), j: () => move(1), k: () => move(-1), p: () => setHeld((h) => !h),
     Enter: () => setOpen((o) => (o === current.current.at ? 0 : current.current.at)),
     Escape: () => { setOpen(0); clear(); },
@@ -96,15 +97,6 @@ function Watching({ stats, id, go, keys }) {
           </div></div>
           <p class="foot"><span>${plural(rows.length, "record")} shown${stream.missed > 0 && `, ${count(stream.missed)} more were too many to show; rare outcomes first`}. Counted since the start or the last reset: ${count(total)}</span></p>`}
     </section>`;
-}
-
-function useSettled(value) {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), 200);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
 }
 
 function Nothing({ filtered, total, clear }) {
@@ -185,11 +177,8 @@ function Detail({ record: r }) {
 
 // Arrived finds the event among those that the sandbox got: the last of its tries.
 function Arrived({ event: e }) {
-  const [found, setFound] = useState(null);
-  useEffect(() => {
-    get(`events?${query({ text: e.insert_id, verdict: "all", newest: true, limit: 20 })}`)
-      .then(({ events }) => setFound(events.findLast((one) => one.insert_id === e.insert_id) ?? null), () => {});
-  }, [e.insert_id, e.state]);
+  const { data } = useRefreshed(() => get(`events?${query({ text: e.insert_id, verdict: "all", newest: true, limit: 20 })}`), [e.insert_id, e.state]);
+  const found = data?.events.findLast((one) => one.insert_id === e.insert_id);
   if (!found) return null;
   const s = found.sandbox;
   return html`<p class="because"><strong>Here</strong> <${Verdict} is=${s.verdict} /> as event ${s.seq}, in <a href=${`#/requests/${s.request_id}`}>request ${s.request_id}</a>${s.amplitude_id && html`, of <a href=${`#/users/${encodeURIComponent(s.user_id ?? s.device_id)}`}>${s.user_id ?? s.device_id}</a>`}</p>`;

@@ -1,4 +1,4 @@
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { get, query } from "../api.js";
 import { bytes, count, plural, time, value } from "../format.js";
 import { useRefreshed } from "../stream.js";
@@ -16,7 +16,7 @@ export function Requests({ stats, id, go, keys }) {
     const to = requests[Math.min(Math.max(from + by, 0), requests.length - 1)];
     if (to) go(`requests/${to.id}`);
   };
-  useEffect(() => keys({ "/": () => select.current?.focus(), j: () => step(1), k: () => step(-1), Escape: () => go("requests") }), [requests, id]);
+  useLayoutEffect(() => keys({ "/": () => select.current?.focus(), j: () => step(1), k: () => step(-1), Escape: () => go("requests") }), [requests, id]);
   if (!data) return null;
   const foreign = html`<${Foreign} counts=${stats?.foreign} />`;
   const statuses = Object.entries(stats?.by_status ?? {});
@@ -64,11 +64,9 @@ function Failure({ of: r }) {
 }
 
 function Request({ id }) {
-  const [state, setState] = useState({});
-  useEffect(() => { get(`requests/${id}`).then((data) => setState({ data }), (e) => setState({ error: e.message })); }, [id]);
-  if (state.error) return html`<p class="muted">${state.error}.</p>`;
-  if (!state.data) return null;
-  const r = state.data;
+  const { data: r, error } = useRefreshed(() => get(`requests/${id}`), [id]);
+  if (error) return html`<p class="muted">${error}.</p>`;
+  if (!r) return null;
   return html`<div class="detail">
     ${r.warnings && html`<dl class="facts">${r.warnings.map((w) => html`<dt>Warning</dt><dd class="warned">${w}</dd>`)}</dl>`}
     <div class="two">

@@ -1,4 +1,4 @@
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { get, post, query } from "../api.js";
 import { age } from "../format.js";
 import { useRefreshed } from "../stream.js";
@@ -19,7 +19,8 @@ export function Send({ keys }) {
   const [outcome, setOutcome] = useState(null);
   const first = useRef();
   const asked = useRef(0);
-  useEffect(() => keys({ "/": () => first.current?.focus() }), []);
+  useLayoutEffect(() => keys({ "/": () => first.current?.focus() }), []);
+  useLayoutEffect(() => () => { asked.current = 0; }, []); // whoever leaves the form waits for nothing
   const { data: shown, error } = useRefreshed(() => get(`send?${query(form)}`), [query(form)]);
 
   const set = (name) => (event) => {
@@ -29,13 +30,14 @@ export function Send({ keys }) {
   const send = async (event) => {
     event.preventDefault();
     const mine = ++asked.current;
-    const show = (o) => { if (mine === asked.current) setOutcome(o); };
+    const wanted = () => mine === asked.current;
+    const show = (o) => { if (wanted()) setOutcome(o); };
     show({ form, busy: "Sending" });
     try {
       const sent = await post("send", form);
       if (!accepted(sent) && !sent.request_id) return show({ form, sent });
       show({ form, sent, busy: form.via === "collector" ? "The Collector accepted it. Waiting for its event" : "Reading the event" });
-      show({ form, sent, ...await found(form, sent) });
+      show({ form, sent, ...await found(form, sent, wanted) });
     } catch (problem) {
       show({ form, failed: problem.message });
     }
@@ -89,13 +91,13 @@ const accepted = (sent) => sent.status >= 200 && sent.status < 300;
 
 const wait = 10_000; // ms, for the event of a record that the Collector took
 
-// found waits for the events of what was sent; there are none when the Collector took it for a repeat.
-async function found(form, sent) {
+// found waits for the events of what was sent, as long as they are wanted; there are none when the Collector took it for a repeat.
+async function found(form, sent, wanted) {
   const [name, id] = form.user_id.trim() ? ["user_id", form.user_id.trim()] : ["device_id", form.device_id.trim()];
   const filter = query({ verdict: "all", ...sent.request_id ? { request_id: sent.request_id } : { [name]: id, after: sent.after } });
   const until = Date.now() + wait;
   let { events } = await get(`events?${filter}`);
-  while (events.length === 0 && !sent.request_id && Date.now() < until) {
+  while (events.length === 0 && !sent.request_id && Date.now() < until && wanted()) {
     await new Promise((resolve) => setTimeout(resolve, 200));
     ({ events } = await get(`events?${filter}`));
   }

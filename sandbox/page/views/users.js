@@ -1,4 +1,4 @@
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { get, query } from "../api.js";
 import { age, count, dateTime, plural, value } from "../format.js";
 import { useRefreshed } from "../stream.js";
@@ -15,7 +15,7 @@ export function Users({ stats, id, go, keys }) {
     const to = users[Math.min(Math.max(from + by, 0), users.length - 1)];
     if (to) go(`users/${encodeURIComponent(name(to))}`);
   };
-  useEffect(() => keys({
+  useLayoutEffect(() => keys({
     "/": () => search.current?.focus(), j: () => step(1), k: () => step(-1), Escape: () => go("users"),
   }), [users, chosen]);
 
