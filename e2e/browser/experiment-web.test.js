@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { open } from "../../examples/experiment-web/serve.js";
 import { browser, watch } from "./lib/browser.js";
 import { freePorts, startCollector } from "./lib/collector.js";
+import { holding } from "./lib/moments.js";
 import { client } from "./lib/sandbox.js";
 
 let collector, shop, chromium, api, page, problems;
@@ -80,6 +81,18 @@ test("coming again adds nothing", async () => {
   await page.locator("#user").selectOption("customer-1003"); // behind which no repeat can be on its way
   await shows("customer-1003", "season");
   assert.deepEqual((await stored(2)).map(({ user_id }) => user_id), ["customer-1001", "customer-1003"]);
+});
+
+test("an answer that comes late shows nothing to the one who was chosen since", async () => {
+  const answers = await holding(page, "**/sdk/v2/vardata*");
+  await page.goto(shop.url);
+  const late = await answers.next();
+  await page.locator("#user").selectOption("customer-1003");
+  await (await answers.next())();
+  await shows("customer-1003", "season");
+  await late();
+  assert.equal(await page.locator("#headline").getAttribute("data-user"), "customer-1003");
+  assert.deepEqual((await stored(1)).map(({ user_id }) => user_id), ["customer-1003"]);
 });
 
 test("the same for React Native holds the types of Amplitude's client", () => {

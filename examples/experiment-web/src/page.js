@@ -22,9 +22,12 @@ const client = Experiment.initialize(DEPLOYMENT_KEY, {
   exposureTrackingProvider: exposuresTo(logs.getLogger("experiment"), () => client.getUser()),
 });
 
+const user = document.querySelector("#user");
+
 // look evaluates the flags of a user, and shows what the headline is for them: only that is an exposure.
 async function look(user_id) {
   await client.fetch({ user_id, device_id: deviceId() });
+  if (user_id !== user.value) return; // somebody else was chosen in the meantime
   const { key } = client.variant("headline", { key: "control" });
   const headline = document.querySelector("#headline");
   headline.textContent = { season: "Winter is soup season" }[key] ?? "Everything for your kitchen";
@@ -38,5 +41,5 @@ function deviceId() {
   return id;
 }
 
-document.querySelector("#user").addEventListener("change", ({ target }) => look(target.value));
-await look(document.querySelector("#user").value);
+user.addEventListener("change", () => look(user.value));
+await look(user.value);
