@@ -191,7 +191,7 @@ test("requests: status, size, retry, masked key; one opens to its answer", async
   await row("01****ef").waitFor();
   await picture(page, "requests");
   await row("01****ef").click();
-  await sees("Invalid API key: 01****ef");
+  await page.locator(".expanded .json").filter({ hasText: "Invalid API key: 01****ef" }).waitFor();
   assert.doesNotMatch(await page.content(), /0123456789abcdef/);
   await page.getByLabel("Status").selectOption("503");
   await page.waitForFunction(() => document.querySelectorAll(".requests tbody tr:not(.expanded)").length === 1);
@@ -206,6 +206,7 @@ test("faults: a button arms one, a request meets it", async () => {
   assert.equal((await api.send([exposure("user-1", "f", "a")])).status, 503);
   await sees("next 2");
   await page.getByRole("button", { name: "Disarm all" }).click();
+  await sees("All disarmed"); // the last of several requests
   await sees("No fault is armed");
   assert.equal((await api.send([exposure("user-1", "f", "a")])).status, 200);
   await page.getByLabel("user_id or device_id").fill("user-1");

@@ -7,7 +7,7 @@ export function visitor(page) {
   const part = (flag) => page.locator(`[data-flag="${flag}"]`);
   const seen = (flag) => part(flag).getByText(/, seen$/).waitFor();
   return {
-    // comes opens the page, and reloads it after that. What is at the top is seen then.
+    // comes opens the page, and reloads it after that. What is at the top is seen then, as after signing in.
     async comes(url) {
       await (page.url() === `${url}/` ? page.reload() : page.goto(url));
       await seen("headline");
@@ -16,6 +16,7 @@ export function visitor(page) {
       await page.getByLabel("Customer id").fill(id);
       await page.getByRole("button", { name: "Sign in" }).click();
       await page.getByText(`Signed in as ${id}`).waitFor();
+      await seen("headline");
     },
     async signsOut() {
       await page.getByRole("button", { name: "Sign out" }).click();
