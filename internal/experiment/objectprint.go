@@ -89,7 +89,7 @@ func isAnglePrint(text string) bool {
 
 // isCallPrint: Value(innerObject=3) of Java with Lombok, Layout(columns=3) of Kotlin and Python, OrderedDict([('a', 1)]),
 // Decimal('1.5') and datetime.date(2026, 1, 1) of Python, Struct(StructValue { fields: {} }) of Rust, HASH(0x55d0c8) of Perl, and
-// Map(a -> 1) and List(1, 2) of Scala.
+// Map(a -> 1), List(1, 2) and Some(a) of Scala, Optional(a) of Swift.
 func isCallPrint(text string) bool {
 	name, inside := cutName(text, '(')
 	if name == "" {
@@ -102,7 +102,7 @@ func isCallPrint(text string) bool {
 		return true
 	}
 	switch name {
-	case "Map", "List", "Vector", "Set", "Seq", "ArrayBuffer":
+	case "Map", "List", "Vector", "Set", "Seq", "ArrayBuffer", "Some", "Optional":
 		return strings.HasSuffix(inside, ")")
 	case "HASH", "ARRAY":
 		return strings.HasPrefix(inside, "0x")
@@ -111,7 +111,7 @@ func isCallPrint(text string) bool {
 	return hasAnyPrefix(inside, "'", `"`, "[", "{", "(", "<") || (strings.Contains(name, ".") && strings.Contains(inside, ", "))
 }
 
-// isNamedBodyPrint: Layout{columns=3} and Layout[columns=3] of Java, Layout { Columns = 3 } of .NET, main.Layout{Columns:3},
+// isNamedBodyPrint: Layout{columns=3}, Layout[columns=3] and Optional[a] of Java, Layout { Columns = 3 } of .NET, main.Layout{Columns:3},
 // map[columns:3] and map[string]interface {}{"columns":3} of Go.
 func isNamedBodyPrint(text string) bool {
 	if hasAnyPrefix(text, "map[", "[]string{", "[]interface {}{", "[]any{") {
@@ -122,7 +122,17 @@ func isNamedBodyPrint(text string) bool {
 	}
 	if name, inside := cutName(text, '['); name != "" && strings.HasSuffix(text, "]") {
 		word, _ := cutName(inside, '=')
-		return word != ""
+		return word != "" || isOptional(name)
+	}
+	name, empty := strings.CutSuffix(text, ".empty")
+	return empty && isOptional(name)
+}
+
+// isOptional reports whether a class of Java holds one value or none.
+func isOptional(name string) bool {
+	switch name {
+	case "Optional", "OptionalInt", "OptionalLong", "OptionalDouble":
+		return true
 	}
 	return false
 }

@@ -20,6 +20,7 @@ var objectPrints = map[string][]string{
 		"Value(innerObject=MutableContext(delegate=MutableStructure(super=AbstractStructure(attributes={columns=Value(innerObject=3)}))))",
 		"Value(innerObject=3)", "Value(innerObject=null)", "Value(innerObject=[Value(innerObject=a)])",
 		"ImmutableStructure(super=AbstractStructure(attributes={}))", "{columns=3, title=x}", "[a, b]", "Optional[a=b]",
+		"Optional[blue]", "OptionalInt[3]", "Optional.empty", "OptionalInt.empty",
 		"com.example.Layout@1b6d3586", "Layout@3af49f1c", "[Ljava.lang.String;@1b6d3586", "Layout{columns=3, title='x'}", "Layout[columns=3, title=x]",
 		"Value(innerObject=MutableContext(delegate=MutableStruc",
 	},
@@ -44,7 +45,8 @@ var objectPrints = map[string][]string{
 	"Perl":   {"HASH(0x55d0c8a3f2d8)", "ARRAY(0x55d0c8a3f2d8)"},
 	"Dart":   {"Instance of 'Layout'", "{columns: 3}", "[a, b]"},
 	"Lua":    {"table: 0x55d0c8a3f2d8"},
-	"Scala":  {"Map(columns -> 3)", "List(1, 2)", "Vector(a)", "Set()"},
+	"Scala":  {"Map(columns -> 3)", "List(1, 2)", "Vector(a)", "Set()", "Some(blue)", "Some(List(a))"},
+	"Swift":  {`Optional("blue")`, "Optional(3)"},
 	"Go": {
 		"map[columns:3 title:x]", "map[]", "[a b]", "{3 x}", "&{3 x}", "&map[a:1]", "{Columns:3 Title:x}", `main.Layout{Columns:3, Title:"x"}`,
 		`&main.Layout{Columns:3}`, `map[string]interface {}{"columns":3}`, `[]string{"a"}`, "<nil>",
@@ -56,7 +58,7 @@ var names = []string{
 	"treatment (new)", "treatment(new)", "v2.1", "group-b", "a=b", "price:10", "50% off", "B@home", "user@example.com", "shop.example.com", "[beta]",
 	"(control)", "<b", "a{b", "#1", "&more", "x.y(z)", "System", "System.variant", "Layout.v2", "f(x)", "blue [dark]", `"unfinished`, "build@1234567890",
 	"Arrays", "array", "Instance", "table", "Map", "List (new)", "%50", "100%{x", "hash(0x)", "Set", "map(a)", "f(x {y)",
-	"big, red", "größe (M)", "🚀", "off", "0.25", "variant_1", "a [b, c]", "(a) or (b)", "deploy@cafe1234", "hello {name}",
+	"big, red", "größe (M)", "🚀", "off", "0.25", "variant_1", "a [b, c]", "(a) or (b)", "Optional", "Optional (new)", "Optional.v2", "Some", "some(a)", "deploy@cafe1234", "hello {name}",
 }
 
 // TestPrintedObjectsAreNotVariants: a printed object is content, in whatever language.
