@@ -5,7 +5,6 @@ package docs
 
 import (
 	"encoding/json"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,6 +22,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/e2e/harness"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pdatatest"
 )
 
 const (
@@ -102,21 +102,8 @@ func (r flat) logs(t testing.TB) plog.Logs {
 	record := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
 	record.SetEventName(r.eventName)
 	record.SetTimestamp(pcommon.NewTimestampFromTime(r.time))
-	putSorted(t, record.Attributes(), r.attributes)
+	pdatatest.PutSorted(t, record.Attributes(), r.attributes)
 	return logs
-}
-
-// putSorted puts values into a map, sorted by key, because exposures of a result come in its order, and pages show one
-// order.
-func putSorted(t testing.TB, to pcommon.Map, from map[string]any) {
-	t.Helper()
-	for _, name := range slices.Sorted(maps.Keys(from)) {
-		if nested, ok := from[name].(map[string]any); ok {
-			putSorted(t, to.PutEmptyMap(name), nested)
-			continue
-		}
-		require.NoError(t, to.PutEmpty(name).FromRaw(from[name]))
-	}
 }
 
 // traces returns the traces for a record that is a span or span event.

@@ -4,7 +4,6 @@
 package amplitudetapextension
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +41,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudetapextension/internal/metadata"
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudetapextension/internal/metadatatest"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap/taptest"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor"
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
@@ -138,36 +138,6 @@ func (p *pipeline) send(t *testing.T, records ...any) {
 	require.NoError(t, p.ConsumeLogs(t.Context(), ld))
 }
 
-// decisions reads the stream until done, and returns the latest version of each decision, in order.
-func decisions(t *testing.T, from io.Reader, done func([]tap.Shown) bool) []tap.Shown {
-	t.Helper()
-	lines := bufio.NewScanner(from)
-	lines.Buffer(nil, 1<<24)
-	var all []tap.Shown
-	places, event := map[uint64]int{}, ""
-	for !done(all) && lines.Scan() {
-		if name, isName := strings.CutPrefix(lines.Text(), "event: "); isName {
-			event = name
-		}
-		data, isData := strings.CutPrefix(lines.Text(), "data: ")
-		if !isData || event != "records" {
-			continue
-		}
-		var batch struct{ Records []tap.Shown }
-		require.NoError(t, json.Unmarshal([]byte(data), &batch), data)
-		for _, one := range batch.Records {
-			if at, known := places[one.Seq]; known {
-				all[at] = one
-				continue
-			}
-			places[one.Seq] = len(all)
-			all = append(all, one)
-		}
-	}
-	require.NoError(t, lines.Err())
-	return all
-}
-
 // ended reports whether the first n have ended.
 func ended(n int) func([]tap.Shown) bool {
 	return func(all []tap.Shown) bool {
@@ -196,7 +166,7 @@ func TestRecordToAnswer(t *testing.T) {
 			p.send(t, "$exposure", exposure("user-67890", "poison", "treatment"), "$exposure", exposure("user-11111", "checkout", "control"))
 			p.send(t, "$assignment", map[string]any{"user_id": "user-12345", "variants": map[string]any{"search": "semantic"}})
 			p.send(t, "Order Completed", map[string]any{"user_id": "user-12345", "total": 59})
-			all := decisions(t, stream.Body, ended(6)) // what passes unchanged has no insert_id to track it by
+			all := taptest.NewStream(stream.Body).Until(t, ended(6)) // what passes unchanged has no insert_id to track it by
 			require.GreaterOrEqual(t, len(all), 6)
 
 			delivered := all[0]

@@ -5,10 +5,8 @@ package amplitudeexperimentprocessor
 
 import (
 	"context"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,6 +26,7 @@ import (
 	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pdatatest"
 	"github.com/otelcol-amplitude/otelcol-amplitude/processor/amplitudeexperimentprocessor/internal/metadata"
 )
 
@@ -186,21 +185,8 @@ func record(t testing.TB, ld plog.Logs, event string, attributes map[string]any)
 	added := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
 	added.SetEventName(event)
 	setMillis(added, testTime)
-	putSorted(t, added.Attributes(), attributes)
+	pdatatest.PutSorted(t, added.Attributes(), attributes)
 	return added
-}
-
-// putSorted puts Go values into a map, sorted by key, because what a limit leaves out must not depend on Go's map
-// order.
-func putSorted(t testing.TB, to pcommon.Map, from map[string]any) {
-	t.Helper()
-	for _, name := range slices.Sorted(maps.Keys(from)) {
-		if nested, ok := from[name].(map[string]any); ok {
-			putSorted(t, to.PutEmptyMap(name), nested)
-			continue
-		}
-		require.NoError(t, to.PutEmpty(name).FromRaw(from[name]))
-	}
 }
 
 func setMillis(r plog.LogRecord, ms int64) {

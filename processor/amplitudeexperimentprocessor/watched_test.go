@@ -4,7 +4,6 @@
 package amplitudeexperimentprocessor
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,13 +24,11 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment/explain"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap/taptest"
 )
 
-// watching reads the decisions that a watcher receives.
-type watching struct{ lines *bufio.Scanner }
-
 // watch starts watching with ids shown; decisions made after it returns are received.
-func watch(t *testing.T, query string) *watching {
+func watch(t *testing.T, query string) *taptest.Stream {
 	t.Helper()
 	h := tap.NewHandler(tap.Settings{MaxPerSecond: 1000, ShowIDs: true, Logger: zap.NewNop()})
 	server := httptest.NewServer(h)
@@ -43,42 +40,7 @@ func watch(t *testing.T, query string) *watching {
 		h.Close()
 		server.Close()
 	})
-	w := &watching{bufio.NewScanner(response.Body)}
-	w.lines.Buffer(nil, 1<<24)
-	return w
-}
-
-// until reads decisions, each in its latest version, until done.
-func (w *watching) until(t *testing.T, done func([]tap.Shown) bool) []tap.Shown {
-	t.Helper()
-	var all []tap.Shown
-	places := map[uint64]int{}
-	event := ""
-	for !done(all) && w.lines.Scan() {
-		if name, isName := strings.CutPrefix(w.lines.Text(), "event: "); isName {
-			event = name
-		}
-		data, isData := strings.CutPrefix(w.lines.Text(), "data: ")
-		if !isData || event != "records" {
-			continue
-		}
-		var batch struct{ Records []tap.Shown }
-		require.NoError(t, json.Unmarshal([]byte(data), &batch), data)
-		for _, one := range batch.Records {
-			if at, known := places[one.Seq]; known {
-				all[at] = one
-				continue
-			}
-			places[one.Seq] = len(all)
-			all = append(all, one)
-		}
-	}
-	require.NoError(t, w.lines.Err())
-	return all
-}
-
-func atLeast(n int) func([]tap.Shown) bool {
-	return func(all []tap.Shown) bool { return len(all) >= n }
+	return taptest.NewStream(response.Body)
 }
 
 // TestWatchedAsExplained: tap clients receive what otelcol-amplitude-explain prints about the same records.
@@ -97,11 +59,11 @@ func TestWatchedAsExplained(t *testing.T) {
 			cfg, ld = emitter(t, family)
 			w := watch(t, "")
 			require.NoError(t, start(t, cfg, nil).ConsumeLogs(t.Context(), ld))
-			told := w.until(t, atLeast(len(want)))
-			require.Len(t, told, len(want))
-			for i := range told {
-				assert.Equal(t, want[i].Outcome, told[i].Outcome)
-				assert.Equal(t, comparable(t, want[i]), comparable(t, told[i].Explanation))
+			shown := w.Until(t, taptest.AtLeast(len(want)))
+			require.Len(t, shown, len(want))
+			for i := range shown {
+				assert.Equal(t, want[i].Outcome, shown[i].Outcome)
+				assert.Equal(t, comparable(t, want[i]), comparable(t, shown[i].Explanation))
 			}
 		})
 	}
@@ -151,8 +113,8 @@ func TestWatchedOutcomes(t *testing.T) {
 	w := watch(t, "")
 	r := start(t, configOf(t, yaml), nil)
 	require.NoError(t, r.ConsumeLogs(t.Context(), orders()))
-	told := w.until(t, atLeast(len(want)))
-	require.Len(t, told, 7)
+	shown := w.Until(t, taptest.AtLeast(len(want)))
+	require.Len(t, shown, 7)
 	for i, expected := range []struct{ outcome, reason, eventType string }{
 		{"outcome_event", "", "Order Placed"},
 		{"outcome_event", "", "checkout.failed"},
@@ -162,15 +124,15 @@ func TestWatchedOutcomes(t *testing.T) {
 		{"outcome_event", "", "Order Placed"},
 		{"rejected", "outcome_limit", ""},
 	} {
-		assert.Equal(t, expected.outcome, told[i].Outcome, i)
-		assert.Equal(t, expected.reason, told[i].Reason, i)
-		assert.Equal(t, comparable(t, want[i]), comparable(t, told[i].Explanation), i)
+		assert.Equal(t, expected.outcome, shown[i].Outcome, i)
+		assert.Equal(t, expected.reason, shown[i].Reason, i)
+		assert.Equal(t, comparable(t, want[i]), comparable(t, shown[i].Explanation), i)
 		if expected.eventType == "" {
 			continue
 		}
-		if assert.Len(t, told[i].Events, 1, i) {
-			assert.Equal(t, expected.eventType, told[i].Events[0].Type, i)
-			assert.Empty(t, told[i].Events[0].Properties, "an outcome changes no user property")
+		if assert.Len(t, shown[i].Events, 1, i) {
+			assert.Equal(t, expected.eventType, shown[i].Events[0].Type, i)
+			assert.Empty(t, shown[i].Events[0].Properties, "an outcome changes no user property")
 		}
 	}
 	after := tap.Totals()
@@ -202,20 +164,20 @@ func TestWatchedCounts(t *testing.T) {
 	w := watch(t, "")
 	failing = fails
 	require.ErrorIs(t, r.ConsumeLogs(t.Context(), batch()), fails)
-	told := w.until(t, func(all []tap.Shown) bool {
+	shown := w.Until(t, func(all []tap.Shown) bool {
 		return len(all) == 5 && !slices.ContainsFunc(all, func(one tap.Shown) bool { return one.Outcome != tap.OutcomeRefused })
 	})
-	require.Len(t, told, 5)
-	for _, one := range told {
+	require.Len(t, shown, 5)
+	for _, one := range shown {
 		assert.Equal(t, tap.OutcomeRefused, one.Outcome)
 		assert.Contains(t, one.Why, fails.Error())
 		assert.True(t, one.Ended)
 	}
 	failing = nil
 	require.NoError(t, r.ConsumeLogs(t.Context(), batch()))
-	told = w.until(t, atLeast(5))
-	require.Len(t, told, 5)
-	text, err := json.Marshal(told)
+	shown = w.Until(t, taptest.AtLeast(5))
+	require.Len(t, shown, 5)
+	text, err := json.Marshal(shown)
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), "what is not read")
 	for i, want := range []struct{ outcome, reason, why string }{
@@ -225,13 +187,13 @@ func TestWatchedCounts(t *testing.T) {
 		{"skipped", "static", `"static" is in evaluation.skip_reasons`},
 		{"dropped", "", "its event name is not in any event_names"},
 	} {
-		assert.Equal(t, want.outcome, told[i].Outcome)
-		assert.Equal(t, want.reason, told[i].Reason)
-		assert.Contains(t, told[i].Why, want.why)
+		assert.Equal(t, want.outcome, shown[i].Outcome)
+		assert.Equal(t, want.reason, shown[i].Reason)
+		assert.Contains(t, shown[i].Why, want.why)
 	}
-	assert.Equal(t, []tap.Property{{Operator: "$set", Name: "[Experiment] checkout", Value: "on"}}, told[0].Events[0].Properties)
-	assert.Equal(t, &tap.ID{Value: "user-12345", From: "user_id"}, told[0].User)
-	assert.Contains(t, told[2].LookedFor, "enduser.id")
+	assert.Equal(t, []tap.Property{{Operator: "$set", Name: "[Experiment] checkout", Value: "on"}}, shown[0].Events[0].Properties)
+	assert.Equal(t, &tap.ID{Value: "user-12345", From: "user_id"}, shown[0].User)
+	assert.Contains(t, shown[2].LookedFor, "enduser.id")
 
 	after := tap.Totals()
 	for _, outcome := range []string{"exposure", "duplicate", "rejected", "skipped", "dropped", "refused"} {
@@ -252,10 +214,10 @@ func TestWatchedRepeats(t *testing.T) {
 	send()
 	w := watch(t, "outcome=duplicate&flag=checkout&user=user-12345")
 	send()
-	told := w.until(t, atLeast(1))
-	require.Len(t, told, 1)
-	assert.Contains(t, told[0].Why, "it was delivered, and last reported at 2026-01-15T12:00:0")
-	assert.True(t, told[0].Ended)
+	shown := w.Until(t, taptest.AtLeast(1))
+	require.Len(t, shown, 1)
+	assert.Contains(t, shown[0].Why, "it was delivered, and last reported at 2026-01-15T12:00:0")
+	assert.True(t, shown[0].Ended)
 }
 
 // TestWatchedClaims: tap clients learn what was stripped from a foreign record, and that such a record is not tracked.
@@ -271,13 +233,13 @@ func TestWatchedClaims(t *testing.T) {
 	require.NoError(t, start(t, configOf(t, "{}"), nil).ConsumeLogs(explain.NewContext(t.Context(), recorder), batch()))
 	w := watch(t, "outcome=passed")
 	require.NoError(t, start(t, configOf(t, "{}"), nil).ConsumeLogs(t.Context(), batch()))
-	told := w.until(t, atLeast(2))
+	shown := w.Until(t, taptest.AtLeast(2))
 	want := recorder.Take()
-	require.Len(t, told, 2)
-	assert.Equal(t, want[0].NotCarried, told[0].Explanation.NotCarried)
-	assert.Equal(t, want[2].NotCarried, told[1].Explanation.NotCarried)
-	assert.Len(t, told[1].Explanation.NotCarried, 2)
-	for _, one := range told {
+	require.Len(t, shown, 2)
+	assert.Equal(t, want[0].NotCarried, shown[0].Explanation.NotCarried)
+	assert.Equal(t, want[2].NotCarried, shown[1].Explanation.NotCarried)
+	assert.Len(t, shown[1].Explanation.NotCarried, 2)
+	for _, one := range shown {
 		assert.True(t, one.Ended)
 		require.Len(t, one.Events, 1)
 		assert.Equal(t, tap.StateUnfollowed, one.Events[0].State)
@@ -303,9 +265,9 @@ func TestWatchedTextIsSafe(t *testing.T) {
 		rl.Resource().Attributes().PutStr("service.name", "shop"+hostile)
 	}
 	require.NoError(t, r.ConsumeLogs(t.Context(), ld))
-	told := w.until(t, atLeast(14))
-	require.Len(t, told, 14)
-	for _, one := range told {
+	shown := w.Until(t, taptest.AtLeast(14))
+	require.Len(t, shown, 14)
+	for _, one := range shown {
 		texts := []string{strings.ReplaceAll(one.Text, "\n", ""), one.Service, one.EventName, one.Reason, one.Why, one.Hint, strings.Join(one.LookedFor, "")}
 		texts = append(texts, one.Became...)
 		for _, flag := range one.Flags {
@@ -359,7 +321,7 @@ func TestWatchedAmongOthers(t *testing.T) {
 		}
 		return ld
 	}
-	told := func(filter tap.Filter, perSecond int) (names []string, missed uint64) {
+	shown := func(filter tap.Filter, perSecond int) (names []string, missed uint64) {
 		w, err := tap.Watch(filter, perSecond)
 		require.NoError(t, err)
 		defer w.Close()
@@ -370,13 +332,13 @@ func TestWatchedAmongOthers(t *testing.T) {
 		}
 		return names, missed
 	}
-	names, missed := told(tap.Filter{}, 1000)
+	names, missed := shown(tap.Filter{}, 1000)
 	assert.Equal(t, want, names)
 	assert.Zero(t, missed)
-	names, missed = told(tap.Filter{}, 1)
+	names, missed = shown(tap.Filter{}, 1)
 	assert.Len(t, names, 1)
 	assert.EqualValues(t, len(want)-1, missed)
-	names, missed = told(tap.Filter{Flag: "my-flag", User: "user-232"}, 1000)
+	names, missed = shown(tap.Filter{Flag: "my-flag", User: "user-232"}, 1000)
 	assert.Equal(t, []string{"$exposure"}, names)
 	assert.Zero(t, missed, "other records do not have this flag")
 }

@@ -91,6 +91,26 @@ func TestArrowsRunOneWay(t *testing.T) {
 	}
 }
 
+// TestSupportForTestsStaysInTests: product code imports neither testing packages nor helpers of tests, which would link
+// them into the Collector.
+func TestSupportForTestsStaysInTests(t *testing.T) {
+	isSupport := func(pkg string) bool {
+		return strings.HasSuffix(pkg, "test") || pkg == "testing" || strings.HasPrefix(pkg, "github.com/stretchr/testify/")
+	}
+	wrong, tests := map[string]bool{}, 0
+	eachImport(t, func(file, pkg, imported string) {
+		switch {
+		case !isSupport(imported):
+		case strings.HasSuffix(file, "_test.go"), strings.HasSuffix(pkg, "test"), pkg == "e2e/harness":
+			tests++
+		default:
+			wrong[file+" imports "+imported] = true
+		}
+	})
+	assert.Empty(t, wrong, "helpers of tests are for tests")
+	assert.NotZero(t, tests)
+}
+
 // TestHouseIsDrawn: CONTRIBUTING.md draws each room, and of internal/ each folder in it.
 func TestHouseIsDrawn(t *testing.T) {
 	page := read(t, ".", "CONTRIBUTING.md")
