@@ -43,6 +43,15 @@ func main() {
 	}
 }
 
+const usage = `Send the exporter's dead letters through the Collector again, and report what became of each.
+
+usage: otelcol-amplitude-replay -file FILE [flags]
+
+A journal next to the file keeps a second run from sending what was delivered. The exit code is 0 only if nothing is left.
+
+flags:
+`
+
 func run(ctx context.Context, arguments []string, out io.Writer) error {
 	flags := flag.NewFlagSet("otelcol-amplitude-replay", flag.ContinueOnError)
 	file := flags.String("file", "", "dead letter file to send")
@@ -52,7 +61,14 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	attempts := flags.Int("attempts", 10, "how often a request is tried if the receiver does not accept it")
 	wait := flags.Duration("wait", time.Minute, "how long to wait at the end for letters that are still in flight")
 	older := flags.Bool("older", false, "also send letters whose event is older than seven days: Amplitude stores an event twice if it already has it")
-	if err := flags.Parse(arguments); err != nil {
+	flags.Usage = func() {
+		_, _ = fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+	}
+	switch err := flags.Parse(arguments); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
 		return err
 	}
 	if *file == "" {

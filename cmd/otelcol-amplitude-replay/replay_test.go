@@ -392,3 +392,8 @@ func TestFailures(t *testing.T) {
 		require.Error(t, run(t.Context(), arguments, &strings.Builder{}))
 	}
 }
+
+// TestHelp: asking for help is no error.
+func TestHelp(t *testing.T) {
+	require.NoError(t, run(t.Context(), []string{"--help"}, &strings.Builder{}))
+}
