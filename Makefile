@@ -17,7 +17,7 @@ export GOWORK := off
 # Continuous integration exports RERUN_FAILS, the file that lists the tests that failed and were rerun.
 GOTEST  := $(if $(RERUN_FAILS),$(CURDIR)/tools/rerun/rerun.sh,$(GO) test)
 # $(call npm-test,FOLDER): the same for Node.js tests, where all tests of the folder are rerun.
-npm-test = cd $(1) && { npm test$(if $(RERUN_FAILS), || { echo "==> $(1) failed and runs once more"; npm test && echo "$(1)" >>"$(RERUN_FAILS)"; }); }
+npm-test = $(if $(RERUN_FAILS),tools/rerun/npm.sh $(1),cd $(1) && npm test)
 BINARY  := bin/otelcol-amplitude
 # go.mod requires the oldest core that the components work with; this is what we build and ship.
 NEWEST  := -modfile=$(CURDIR)/newest.mod

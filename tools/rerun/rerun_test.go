@@ -1,7 +1,7 @@
 // Copyright The otelcol-amplitude Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rerun tests rerun.sh, which runs the tests in continuous integration.
+// Package rerun tests rerun.sh and npm.sh, which run the tests in continuous integration.
 package rerun // import "github.com/otelcol-amplitude/otelcol-amplitude/tools/rerun"
 
 import (
@@ -72,6 +72,44 @@ func TestOnlyATestThatPassesTheSecondTimeIsForgiven(t *testing.T) {
 			assert.Contains(t, string(out), tc.says)
 			names, err := os.ReadFile(flaky)
 			require.NoError(t, err)
+			assert.Equal(t, tc.flaky, string(names), "%s", out)
+		})
+	}
+}
+
+func TestNodeTestsThatFailedAreNamed(t *testing.T) {
+	if _, err := exec.LookPath("npm"); err != nil || runtime.GOOS == "windows" {
+		t.Skip("npm was not found: install Node.js")
+	}
+	script, err := filepath.Abs("npm.sh")
+	require.NoError(t, err)
+	for name, tc := range map[string]struct {
+		tests string
+		fails bool
+		says  string
+		flaky string
+	}{
+		"fine":  {tests: `test("fine", () => {});`},
+		"flaky": {tests: `test("fine", () => {}); test("flaky", late);`, says: "==> some/tests failed, and runs once more. Failed were\nsome/tests: flaky\n", flaky: "some/tests: flaky\n"},
+		"wrong": {
+			tests: `test("flaky", late); test("wrong", () => { throw new Error("off by one"); });`, fails: true,
+			says: "==> some/tests failed twice. Failed were the first time\nsome/tests: flaky\nsome/tests: wrong\nand the second time\nsome/tests: wrong\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			write(t, root, "some/tests/package.json", `{"type": "module", "scripts": {"test": "node --test --test-concurrency=1"}}`)
+			write(t, root, "some/tests/some.test.js", `import { existsSync, mkdirSync } from "node:fs"; import { test } from "node:test";
+const late = () => { if (!existsSync("asked")) { mkdirSync("asked"); throw new Error("late"); } };
+`+tc.tests)
+			flaky := filepath.Join(root, "flaky.txt")
+			cmd := exec.Command("env", "RERUN_FAILS="+flaky, script, "some/tests")
+			cmd.Dir = root
+			out, err := cmd.CombinedOutput()
+			assert.Equal(t, tc.fails, err != nil, "%s", out)
+			assert.Contains(t, string(out), tc.says)
+			names, _ := os.ReadFile(flaky)
 			assert.Equal(t, tc.flaky, string(names), "%s", out)
 		})
 	}
