@@ -185,7 +185,7 @@ endif
 
 .PHONY: fuzz
 fuzz: need-go ## Fuzz everything that reads foreign input, each target for a while (FUZZTIME=30s)
-	@mkdir -p bin; set -e -o pipefail; grep -rl --include='*_test.go' '^func Fuzz' processor exporter extension connector receiver internal cmd | while read -r file; do \
+	@mkdir -p bin; set -e -o pipefail; grep -rl --include='*_test.go' '^func Fuzz' processor exporter extension connector receiver internal sandbox cmd | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' "$$file"); do \
 			echo "==> $$target in $$(dirname "$$file")"; \
 			if ! $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),30s) "./$$(dirname "$$file")" >bin/fuzz.log 2>&1 \
