@@ -21,8 +21,8 @@ func renderPage() string {
 	}{
 		{"What is stored", "Needs `SECRET_KEY`.", func(r *row) bool { return r.read != nil }},
 		{"What is answered", "The API key is enough.", func(r *row) bool { return r.ask != nil && !r.heavy }},
-		{"What takes thousands of events, or may offend a firewall", "The API key is enough; needs `HEAVY=1`.", func(r *row) bool { return r.ask != nil && r.heavy }},
-		{"What no program can ask", "", func(r *row) bool { return !r.asks() }},
+		{"Checks that send thousands of events, or may trigger a firewall", "The API key is enough; needs `HEAVY=1`.", func(r *row) bool { return r.ask != nil && r.heavy }},
+		{"What no program can check", "", func(r *row) bool { return !r.asks() }},
 	} {
 		out.WriteString("\n## " + section.title + "\n\n")
 		if section.lead != "" {
@@ -32,9 +32,9 @@ func renderPage() string {
 		for i := range rows {
 			asked = asked || section.has(&rows[i]) && rows[i].asks()
 		}
-		head, line := "| row | we assume | where we read it | if it is otherwise |", "|---|---|---|---|"
+		head, line := "| row | we assume | source | if we are wrong |", "|---|---|---|---|"
 		if asked {
-			head, line = head+" the sandbox does otherwise with |", line+"---|"
+			head, line = head+" sandbox: the opposite with |", line+"---|"
 		}
 		out.WriteString(head + "\n" + line + "\n")
 		for i := range rows {

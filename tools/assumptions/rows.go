@@ -479,7 +479,7 @@ var rows = []row{
 		turn: `{"count_rejected": true}`, turned: "429",
 		what:      "Events of a request that got a 429 do not count toward the user's rate.",
 		source:    "Not found.",
-		otherwise: "A throttled user's events would wait longer; the slow lane slows down by itself.",
+		otherwise: "A throttled user's events would wait longer; the slow lane adapts on its own.",
 		ask: func(ctx context.Context, p *probe) (string, error) {
 			a, err := p.send(ctx, p.many("throttled-count", 1000, 1)...)
 			if err != nil || a.status != 429 {
