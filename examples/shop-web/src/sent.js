@@ -4,9 +4,9 @@
 // The table of what this page has sent.
 
 const states = {
-  sending: "on its way",
-  waiting: "trying again",
-  taken: "taken",
+  sending: "in flight",
+  waiting: "retrying",
+  taken: "accepted",
   refused: "refused",
   lost: "lost",
 };
@@ -21,7 +21,7 @@ export function tell(records, state) {
   }
   const taken = document.querySelectorAll('#sent [data-state="taken"]').length;
   const all = document.querySelectorAll("#sent tr").length;
-  document.querySelector("#status").textContent = `${taken} of ${all} taken by the Collector`;
+  document.querySelector("#status").textContent = `${taken} of ${all} accepted by the Collector`;
 }
 
 function add(record) {
