@@ -218,7 +218,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestWarningsLinkToTheirAnchors compares the anchors that the code names with those of the page.
+// TestWarningsLinkToTheirAnchors compares the anchors that the code links to with those of the page.
 func TestWarningsLinkToTheirAnchors(t *testing.T) {
 	anchors := func(path, pattern string) (found []string) {
 		text, err := os.ReadFile(path)
@@ -228,7 +228,12 @@ func TestWarningsLinkToTheirAnchors(t *testing.T) {
 		}
 		return found
 	}
-	inCode := anchors("config.go", `add\("[^"]+", "([^"]+)"`)
+	inCode := anchors("warnings.go", `add\("[^"]+", "([^"]+)"`)
 	assert.NotEmpty(t, inCode)
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		inCode = append(inCode, anchors(file, `deliveryDocs\+"#([^"]+)"`)...)
+	}
 	assert.ElementsMatch(t, inCode, anchors("../../docs/delivery.md", `<a id="([^"]+)"></a>`))
 }
