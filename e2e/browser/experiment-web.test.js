@@ -84,11 +84,11 @@ test("coming again adds nothing", async () => {
 });
 
 test("an answer that comes late shows nothing to the one who was chosen since", async () => {
-  const answers = await holding(page, "**/sdk/v2/vardata*");
+  const answer = await holding(page, "**/sdk/v2/vardata*");
   await page.goto(shop.url);
-  const late = await answers.next();
+  const late = await answer();
   await page.locator("#user").selectOption("customer-1003");
-  await (await answers.next())();
+  await (await answer())();
   await shows("customer-1003", "season");
   await late();
   assert.equal(await page.locator("#headline").getAttribute("data-user"), "customer-1003");

@@ -86,11 +86,10 @@ test("Older events pressed twice at once shows them once", async () => {
   await story(api);
   await open("live");
   await rows().nth(199).waitFor();
-  const answers = await holding(page, "**/_sandbox/events?*");
+  const answer = await holding(page, "**/_sandbox/events?*");
   await page.getByRole("button", { name: "Older events" }).dblclick();
-  await answers.next();
-  await answers.next();
-  await answers.letGo();
+  const both = [await answer(), await answer()];
+  for (const letGo of both) await letGo();
   await rows().nth(399).waitFor();
   assert.equal(await rows().count(), 400);
 });
@@ -99,15 +98,15 @@ test("older events of another filter are not shown when they come late", async (
   await story(api);
   await open("live");
   await rows().nth(199).waitFor();
-  const answers = await holding(page, "**/_sandbox/events?*");
+  const answer = await holding(page, "**/_sandbox/events?*");
   await page.getByRole("button", { name: "Older events" }).click();
-  await answers.next();
+  const late = await answer();
   await page.getByLabel("Verdict").selectOption("duplicate");
   await page.waitForFunction(() => {
     const verdicts = [...document.querySelectorAll(".events .verdict")];
     return verdicts.length > 0 && verdicts.every((verdict) => verdict.innerText === "Duplicate");
   });
-  await answers.letGo();
+  await late();
   assert.deepEqual([...new Set(await page.locator(".events .verdict").allInnerTexts())], ["Duplicate"]);
 });
 
@@ -119,23 +118,23 @@ test("a request's answer that comes late does not take the place of the next one
   await page.getByLabel("Status").selectOption("503");
   await page.waitForFunction(() => !document.querySelector(".requests .status.good"));
   const [second, first] = (await api.get("requests?status=200")).requests.map(({ id }) => id);
-  const answers = await holding(page, `**/_sandbox/requests/${first}`);
+  const answer = await holding(page, `**/_sandbox/requests/${first}`);
   await page.goto(`${sandbox.url}/#/requests/${first}`);
-  await answers.next();
+  const late = await answer();
   await page.goto(`${sandbox.url}/#/requests/${second}`);
   await page.locator(".card .json").filter({ hasText: "user-2" }).waitFor();
-  await answers.letGo();
+  await late();
   assert.equal(await page.locator(".card .json").filter({ hasText: "user-2" }).count(), 1);
 });
 
 test("while answers take longer than the pause between two, each is shown as it comes", async () => {
   await open("users");
   await page.getByText("No users yet").waitFor();
-  const answers = await holding(page, "**/_sandbox/users?*");
+  const answer = await holding(page, "**/_sandbox/users?*");
   await api.send([exposure("user-1", "checkout", "treatment")]);
-  const early = await answers.next();
+  const early = await answer("user-1");
   await api.send([exposure("user-2", "checkout", "treatment")]);
-  const late = await answers.next();
+  const late = await answer("user-2");
   await early();
   await page.locator(".people").getByText("user-1").waitFor();
   await late();

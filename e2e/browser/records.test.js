@@ -157,6 +157,7 @@ test("what is told while the page is paused is shown after that; a Collector tha
       await null;
     };
     const rows = () => [...document.querySelectorAll(".records .record")].map((row) => [row.querySelector("small span").textContent, row.querySelector(".sent .state").textContent].join(" "));
+    await globalThis.opened("/_sandbox/records");
     await tells(record(1, "taken"));
     await click("Pause");
     await tells(record(2, "taken"));

@@ -102,7 +102,7 @@ test("whoever leaves the form waits for no event", async () => {
   await fill({ "User id": "user-left" });
   await send();
   await outcome().getByText("Stored", { exact: true }).waitFor();
-  const answers = await holding(page, "**/_sandbox/events?*");
+  const answer = await holding(page, "**/_sandbox/events?*");
   let asked = 0;
   page.on("request", (request) => { if (request.url().includes("/_sandbox/events?")) asked++; });
   await page.evaluate(() => {
@@ -110,10 +110,10 @@ test("whoever leaves the form waits for no event", async () => {
     globalThis.setTimeout = (then) => setTimeout(then); // it asks again at once
   });
   await send(); // a repeat, of which no event comes
-  await answers.next();
+  const late = await answer();
   await page.goto(`${collector.sandbox}/#/experiments`);
   await page.getByRole("region", { name: "Experiments" }).waitFor();
-  await answers.letGo();
+  await late();
   await page.evaluate(() => new Promise((then) => setTimeout(then)));
   assert.equal(asked, 1);
 });

@@ -4,7 +4,8 @@
 //   once(selector, then)         calls then as soon as an element is there, before the page is painted
 //   press(key)                   presses a key
 //   goTo(hash)                   changes the address, and tells of it at once
-//   told(url, type, data)        an event of the newest stream whose address begins like url
+//   opened(url)                  waits until the newest stream whose address begins like url is open
+//   told(url, type, data)        is an event of that stream
 export const moments = (page) => page.addInitScript(() => {
   globalThis.once = (selector, then) => new MutationObserver((_, observer) => {
     if (!document.querySelector(selector)) return;
@@ -23,36 +24,32 @@ export const moments = (page) => page.addInitScript(() => {
       streams.push([url, this]);
     }
   };
-  globalThis.told = (url, type, data) => streams.findLast(([of]) => of.startsWith(url))[1].dispatchEvent(new MessageEvent(type, { data: JSON.stringify(data) }));
+  const newest = (url) => streams.findLast(([of]) => of.startsWith(url))[1];
+  globalThis.opened = (url) => new Promise((resolve) => (newest(url).readyState === EventSource.OPEN ? resolve() : newest(url).addEventListener("open", resolve)));
+  globalThis.told = (url, type, data) => newest(url).dispatchEvent(new MessageEvent(type, { data: JSON.stringify(data) }));
 });
 
-// holding holds back the answers that a page gets from a URL. next waits for the next of them, and returns the function that lets
-// it go; letGo lets go of all, and holds back no more. Both functions return once the page has dealt with the answers.
+// holding holds back the answers that a page gets from a URL. Its result waits for the next of them, or the next that contains a
+// text, and returns the function that lets it go: that returns once the page has dealt with the answer.
 export async function holding(page, url) {
   const held = [], waiting = [];
-  let open = false, asked = 0;
   const hold = async (route) => {
-    if (open) return route.continue();
     const response = await route.fetch();
-    const letGo = async () => {
+    const text = await response.text();
+    held.push({ text, letGo: async () => {
       const finished = page.waitForEvent("requestfinished", (request) => request === route.request());
       await route.fulfill({ response });
       await finished;
       await page.evaluate(() => fetch(location.pathname).then((answer) => answer.text())); // comes after it
-    };
-    held.push(letGo);
+    } });
     waiting.splice(0).forEach((look) => look());
   };
   await page.route(url, (route) => hold(route).catch((error) => { if (!page.isClosed()) throw error; }));
-  return {
-    next: async () => {
-      const mine = asked++;
-      while (held.length <= mine) await new Promise((look) => waiting.push(look));
-      return held[mine];
-    },
-    letGo: async () => {
-      open = true;
-      for (const letGo of held) await letGo();
-    },
+  return async (text = "") => {
+    for (;;) {
+      const at = held.findIndex((one) => one.text.includes(text));
+      if (at >= 0) return held.splice(at, 1)[0].letGo;
+      await new Promise((look) => waiting.push(look));
+    }
   };
 }
