@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exportertest"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -27,17 +28,16 @@ func TestRenamedExporterWarning(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := newScript(t, answer)
 			directory := t.TempDir()
-			// run starts exporters, sends events, if any, to the first one, and returns the warnings.
-			run := func(send int, names ...string) []observer.LoggedEntry {
+			// begin starts exporters; stop stops them and returns the warnings.
+			begin := func(names ...string) (first exporter.Logs, telemetry *componenttest.Telemetry, stop func() []observer.LoggedEntry) {
 				host, closeStorage := storageHost(t, directory)
-				defer closeStorage()
 				core, logs := observer.New(zapcore.DebugLevel)
-				before := len(server.received())
+				telemetry = componenttest.NewTelemetry()
 				var all []exporter.Logs
 				for _, name := range names {
 					set := exportertest.NewNopSettings(metadata.Type)
 					set.ID = component.NewIDWithName(metadata.Type, name)
-					set.TelemetrySettings = componenttest.NewNopTelemetrySettings()
+					set.TelemetrySettings = telemetry.NewTelemetrySettings()
 					set.Logger = zap.New(core)
 					settings := persistent(server.url())
 					settings["retry_on_failure"] = map[string]any{"enabled": true}
@@ -48,33 +48,49 @@ func TestRenamedExporterWarning(t *testing.T) {
 				for _, x := range all {
 					require.NoError(t, x.Start(t.Context(), host))
 				}
-				if send > 0 {
-					require.NoError(t, all[0].ConsumeLogs(t.Context(), numbered(send)))
-					require.Eventually(t, func() bool { return len(server.received()) > before }, patience, poll)
+				return all[0], telemetry, func() []observer.LoggedEntry {
+					for _, x := range all {
+						require.NoError(t, x.Shutdown(context.WithoutCancel(t.Context())))
+					}
+					require.NoError(t, telemetry.Shutdown(context.WithoutCancel(t.Context())))
+					closeStorage()
+					assert.Empty(t, logs.FilterMessageSnippet("list of queues").All())
+					return logs.FilterMessageSnippet("an exporter that is not configured").All()
 				}
-				for _, x := range all {
-					require.NoError(t, x.Shutdown(context.WithoutCancel(t.Context())))
-				}
-				assert.Empty(t, logs.FilterMessageSnippet("list of queues").All())
-				return logs.FilterMessageSnippet("an exporter that is not configured").All()
 			}
-			assert.Empty(t, run(2, "old", "other"))
-			assert.Empty(t, run(0, "old", "other"), "all are configured")
+			first, _, stop := begin("old", "other")
+			require.NoError(t, first.ConsumeLogs(t.Context(), numbered(2)))
+			require.Eventually(t, func() bool { return len(server.received()) > 0 }, patience, poll)
+			assert.Empty(t, stop())
+			_, _, stop = begin("old", "other")
+			assert.Empty(t, stop(), "all are configured")
 			for range 2 {
-				said := run(0, "new", "other")
+				_, _, stop = begin("new", "other")
+				said := stop()
 				require.Len(t, said, 1)
 				assert.Equal(t, "amplitude/old", said[0].ContextMap()["exporter"])
 				assert.EqualValues(t, 1, said[0].ContextMap()["requests"])
 			}
 			server.then()
-			var left []observer.LoggedEntry
-			for range 20 { // the exporter may stop before the waiting events are delivered
-				require.Empty(t, run(0, "old", "new", "other"))
-				if left = run(0, "new", "other"); len(left) == 0 {
-					break
-				}
-			}
-			assert.Empty(t, left, "nothing waits under the old name")
+			_, telemetry, stop := begin("old", "new", "other")
+			require.Eventually(t, func() bool { return isDelivered(telemetry) }, patience, poll)
+			require.Empty(t, stop())
+			_, _, stop = begin("new", "other")
+			assert.Empty(t, stop(), "nothing waits under the old name")
 		})
 	}
+}
+
+// isDelivered reports whether events were delivered.
+func isDelivered(telemetry *componenttest.Telemetry) bool {
+	events, err := telemetry.GetMetric("otelcol_exporter_amplitude_events")
+	if err != nil {
+		return false
+	}
+	for _, point := range events.Data.(metricdata.Sum[int64]).DataPoints {
+		if outcome, _ := point.Attributes.Value("outcome"); outcome.AsString() == "delivered" && point.Value > 0 {
+			return true
+		}
+	}
+	return false
 }
