@@ -168,12 +168,14 @@ func (r *reservation) release() {
 	}
 }
 
-// maxPooled is the largest number of events a reservation may have to be reused: one huge batch must not hold its
-// memory forever.
-const maxPooled = 1 << 14
+// A reservation for more events, or flags, is not reused: one huge batch must not hold its memory forever.
+const (
+	maxPooled      = 1 << 14
+	maxPooledFlags = 1 << 17
+)
 
 func (r *reservation) end() {
-	if r.batch = nil; cap(r.records) <= maxPooled {
+	if r.batch = nil; cap(r.records) <= maxPooled && cap(r.flags) <= maxPooledFlags {
 		r.memory.idle.Put(r)
 	}
 }

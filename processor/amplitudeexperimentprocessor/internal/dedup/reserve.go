@@ -263,6 +263,13 @@ func (r *Reservation) Release() {
 	r.end()
 }
 
+// maxKept is how many entries an idle reservation may have room for: one huge batch must not hold its memory forever.
+const maxKept = 1 << 17
+
+func (r *Reservation) room() int {
+	return cap(r.copies) + cap(r.taken) + cap(r.moves.list) + cap(r.events.list) + cap(r.owners.list) + cap(r.remote.keys)
+}
+
 func (r *Reservation) end() {
 	l := r.l
 	r.copies, r.taken = r.copies[:0], r.taken[:0]
@@ -273,6 +280,9 @@ func (r *Reservation) end() {
 	r.remote.reset()
 	r.records, r.flags, r.verdicts, r.decisions, r.known = nil, nil, nil, nil, nil
 	r.l = nil
+	if r.room() > maxKept {
+		return
+	}
 	select {
 	case l.idle <- r:
 	default:
