@@ -5,10 +5,8 @@ package amplitudesandboxextension // import "github.com/otelcol-amplitude/otelco
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"slices"
-	"strconv"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configopaque"
@@ -103,12 +101,8 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 
 // Validate checks the endpoint; the sandbox checks the rest.
 func (c *Config) Validate() error {
-	_, port, err := net.SplitHostPort(c.Endpoint)
-	if err != nil {
-		return fmt.Errorf("endpoint must be host:port (got %q)", c.Endpoint)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("endpoint must end in a port from 0 to 65535 (got %q)", c.Endpoint)
+	if _, err := check.Endpoint("endpoint", c.Endpoint); err != nil {
+		return err
 	}
 	regions := []error{check.OneOf("region", c.Region, sandbox.RegionUS, sandbox.RegionEU)}
 	for _, p := range c.Projects {

@@ -5,10 +5,8 @@ package amplitudesandboxextension // import "github.com/otelcol-amplitude/otelco
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"syscall"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension"
@@ -17,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudesandboxextension/internal/metadata"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 	"github.com/otelcol-amplitude/otelcol-amplitude/sandbox"
 )
 
@@ -48,7 +47,7 @@ func (e *sandboxExtension) Start(ctx context.Context, host component.Host) error
 	e.mountDecisions(host)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", e.config.Endpoint)
 	if err != nil {
-		return e.listenError(err)
+		return check.Listening(err, "the sandbox cannot listen", e.config.Endpoint, e.set.ID)
 	}
 	scheme, serve := "http", e.server.Serve
 	if e.config.TLS.HasValue() {
@@ -66,15 +65,6 @@ func (e *sandboxExtension) Start(ctx context.Context, host component.Host) error
 	}
 	e.set.Logger.Info("Serving a local Amplitude", zap.String("page", scheme+"://"+address))
 	return serve(listener)
-}
-
-// listenError returns an error that names the address and says what to do.
-func (e *sandboxExtension) listenError(err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("the sandbox cannot listen on %s, which is in use: "+
-			"stop the other process or set another endpoint for %s", e.config.Endpoint, e.set.ID)
-	}
-	return fmt.Errorf("the sandbox cannot listen on %s: set another endpoint for %s: %w", e.config.Endpoint, e.set.ID, err)
 }
 
 // observe reports the sandbox's counts as metrics.

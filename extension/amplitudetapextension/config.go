@@ -6,13 +6,12 @@ package amplitudetapextension // import "github.com/otelcol-amplitude/otelcol-am
 import (
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
@@ -57,14 +56,11 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 
 // Validate refuses to serve everyone: other machines only with authentication, and never pages of other sites.
 func (c *Config) Validate() error {
-	var problems []error
-	host, port, err := net.SplitHostPort(c.NetAddr.Endpoint)
+	host, err := check.Endpoint("endpoint", c.NetAddr.Endpoint)
 	if err != nil {
-		return fmt.Errorf("endpoint must be host:port (got %q)", c.NetAddr.Endpoint)
+		return err
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		problems = append(problems, fmt.Errorf("endpoint must end in a port from 0 to 65535 (got %q)", c.NetAddr.Endpoint))
-	}
+	var problems []error
 	if !loopback.IsHost(host) && !c.Auth.HasValue() {
 		problems = append(problems, fmt.Errorf("endpoint %s is reachable from other machines, which can see who was exposed to what: "+
 			"listen on 127.0.0.1 and reach it through an SSH tunnel, or name an extension in auth::authenticator", c.NetAddr.Endpoint))

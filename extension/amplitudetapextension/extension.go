@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"syscall"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
@@ -20,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/extension/amplitudetapextension/internal/metadata"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/tap"
 )
 
@@ -70,7 +70,7 @@ func (e *tapExtension) Start(ctx context.Context, host component.Host) error {
 	}
 	listener, err := e.config.ToListener(ctx)
 	if err != nil {
-		return e.listenError(err)
+		return check.Listening(err, "cannot serve decisions", e.config.NetAddr.Endpoint, e.set.ID)
 	}
 	e.server, e.address = server, listener.Addr().String()
 	e.set.Logger.Info("Serving decisions on records", zap.String("endpoint", e.address), zap.Bool("ids_shown", e.config.ShowIDs))
@@ -80,15 +80,6 @@ func (e *tapExtension) Start(ctx context.Context, host component.Host) error {
 		}
 	})
 	return nil
-}
-
-// listenError returns an error that names the address and says what to do.
-func (e *tapExtension) listenError(err error) error {
-	endpoint := e.config.NetAddr.Endpoint
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("cannot serve decisions on %s, which is in use: stop the other process or set another endpoint for %s", endpoint, e.set.ID)
-	}
-	return fmt.Errorf("cannot serve decisions on %s: set another endpoint for %s: %w", endpoint, e.set.ID, err)
 }
 
 // observe reports the number of clients.

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package check makes the errors of a configuration: each names the key and says what was found. The Collector prefixes
-// them with the section.
+// them with the section. An address that is in use when a component starts is such an error, too.
 package check // import "github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 
 import (

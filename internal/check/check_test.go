@@ -13,6 +13,11 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 )
 
+func endpoint(address string) error {
+	_, err := check.Endpoint("endpoint", address)
+	return err
+}
+
 func TestCheck(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -39,6 +44,10 @@ func TestCheck(t *testing.T) {
 		{"no names", check.Names("names", nil), ""},
 		{"a blank name", check.Names("names", []string{"a", " "}), "`names` must not contain a blank entry (got \" \")"},
 		{"a name twice", check.Names("names", []string{"a", "b", "a"}), "`names` must not contain a duplicate entry (got \"a\")"},
+		{"an endpoint", endpoint("localhost:0"), ""},
+		{"an endpoint without a port", endpoint("localhost"), "endpoint must be host:port (got \"localhost\")"},
+		{"an endpoint with the name of a port", endpoint("[::1]:http"), "endpoint must end in a port from 0 to 65535 (got \"[::1]:http\")"},
+		{"an endpoint with too large a port", endpoint(":65536"), "endpoint must end in a port from 0 to 65535 (got \":65536\")"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.want == "" {

@@ -6,11 +6,9 @@ package amplitudereceiver // import "github.com/otelcol-amplitude/otelcol-amplit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
@@ -20,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/loopback"
 )
 
@@ -45,14 +44,14 @@ func (r *amplitudeReceiver) Start(ctx context.Context, host component.Host) erro
 	server := r.config.ServerConfig
 	listener, err := server.ToListener(ctx)
 	if err != nil {
-		return r.listenError(err)
+		return check.Listening(err, "the receiver cannot listen", server.NetAddr.Endpoint, r.set.ID)
 	}
 	r.server, err = server.ToServer(ctx, host.GetExtensions(), r.set.TelemetrySettings, r.handler, confighttp.WithErrorHandler(r.handler.failed))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	r.server.Handler = r.handler.patient(r.server.Handler)
-	r.compareExporters()
+	r.server.Handler = r.handler.retryLater(r.server.Handler)
+	r.warnAboutExporters()
 	r.set.Logger.Info("Listening for Amplitude's SDKs", zap.String("endpoint", listener.Addr().String()))
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !loopback.IsHost(tcp.IP.String()) && !server.TLS.HasValue() {
 		r.set.Logger.Warn("The receiver is reachable from other machines without TLS, so events are sent in plain text", zap.String("endpoint", listener.Addr().String()))
@@ -65,9 +64,9 @@ func (r *amplitudeReceiver) Start(ctx context.Context, host component.Host) erro
 	return nil
 }
 
-// compareExporters warns if no amplitude exporter of this Collector sends what is accepted here. The receiver cannot
+// warnAboutExporters warns if no amplitude exporter of this Collector sends what is accepted here. The receiver cannot
 // tell which of several exporters is behind it; otelcol-amplitude-explain doctor can.
-func (r *amplitudeReceiver) compareExporters() {
+func (r *amplitudeReceiver) warnAboutExporters() {
 	if amplitude.ExportedOnlyExperiment() {
 		r.set.Logger.Warn("The amplitude exporter sends only experiment events: page views, purchases and other events that SDKs send here stop there",
 			zap.String("hint", `set events: ["*"] in the exporter behind this receiver`))
@@ -76,15 +75,6 @@ func (r *amplitudeReceiver) compareExporters() {
 		r.set.Logger.Warn("min_id_length is lower than in the amplitude exporter, which leaves out shorter ids after they were acknowledged",
 			zap.Int("min_id_length", r.config.MinIDLength), zap.Int("min_id_length of the exporter", shortest))
 	}
-}
-
-// listenError returns an error that names the address and says what to do.
-func (r *amplitudeReceiver) listenError(err error) error {
-	endpoint := r.config.ServerConfig.NetAddr.Endpoint
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("the receiver cannot listen on %s, which is in use: stop the other process or set another endpoint for %s", endpoint, r.set.ID)
-	}
-	return fmt.Errorf("the receiver cannot listen on %s: set another endpoint for %s: %w", endpoint, r.set.ID, err)
 }
 
 // Shutdown returns once all complete requests have been answered.
