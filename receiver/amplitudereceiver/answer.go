@@ -66,14 +66,14 @@ func plainAnswer(status int, text string) answer {
 }
 
 func (e endpoint) accepted(at time.Time, size, events int) answer {
-	if e.form() {
+	if e.isForm() {
 		return plainAnswer(http.StatusOK, formSuccess)
 	}
 	return jsonAnswer(http.StatusOK, acceptedBody{http.StatusOK, at.UnixMilli(), size, events})
 }
 
 func (e endpoint) refused(r *upload.Refusal) answer {
-	if e.form() && r.Status == http.StatusBadRequest {
+	if e.isForm() && r.Status == http.StatusBadRequest {
 		switch r.Reason {
 		case upload.ReasonInvalidKey:
 			return plainAnswer(r.Status, formInvalidKey)
@@ -95,12 +95,12 @@ func (e endpoint) refused(r *upload.Refusal) answer {
 	return jsonAnswer(r.Status, body)
 }
 
-// notTaken returns the answer when the next component refuses events.
-func (e endpoint) notTaken(permanent bool, events int) answer {
+// refusedByNext returns the answer when the next component refuses events.
+func (e endpoint) refusedByNext(permanent bool, events int) answer {
 	switch {
 	case !permanent:
 		return jsonAnswer(http.StatusServiceUnavailable, errorBody{Code: http.StatusServiceUnavailable, Error: errNotNow})
-	case e.form():
+	case e.isForm():
 		return plainAnswer(http.StatusBadRequest, formInvalidEvent)
 	}
 	all := make([]int, events)

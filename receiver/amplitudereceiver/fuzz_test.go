@@ -39,7 +39,7 @@ func FuzzRequest(f *testing.F) {
 		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 		r.URL.Path = path
 		r.Header.Set("Content-Type", typeJSON)
-		if endpointOf(r).form() {
+		if endpointOf(r).isForm() {
 			r.Header.Set("Content-Type", typeForm)
 		}
 		answer := httptest.NewRecorder()

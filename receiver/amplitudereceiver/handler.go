@@ -8,19 +8,16 @@ import (
 	"context"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/receiver"
 
-	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/freelist"
 	"github.com/otelcol-amplitude/otelcol-amplitude/receiver/amplitudereceiver/internal/upload"
 )
@@ -82,7 +79,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.release(buffer)
 	switch refusal := h.read(buffer, w, r, e); {
 	case refusal != nil && h.ending.Err() != nil:
-		h.notTaken(w, r, e, 0, errEnding)
+		h.refusedByNext(w, r, e, 0, errEnding)
 		return
 	case refusal != nil:
 		h.refuse(w, r, e, refusal, buffer.Len())
@@ -95,10 +92,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.consume(r.Context(), taken); err != nil {
-		h.notTaken(w, r, e, taken.Events, err)
+		h.refusedByNext(w, r, e, taken.Events, err)
 		return
 	}
-	h.telemetry.taken(r.Context(), &taken.Counts)
+	h.telemetry.accepted(r.Context(), &taken.Counts)
 	h.reply(w, r, e, e.accepted(received, buffer.Len(), taken.Events))
 }
 
@@ -116,7 +113,7 @@ func (h *handler) read(buffer *bytes.Buffer, w http.ResponseWriter, r *http.Requ
 	case int64(buffer.Len()) > limit, errors.As(err, &tooLarge):
 		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, drained))
 		return upload.TooLarge()
-	case err != nil, !e.takes(r.Header.Get("Content-Type")):
+	case err != nil, !e.accepts(r.Header.Get("Content-Type")):
 		return upload.InvalidJSON()
 	default:
 		return nil
@@ -132,7 +129,7 @@ func (h *handler) decode(body []byte, r *http.Request, e endpoint, call upload.C
 		})
 	}
 	defer h.readers.Put(reader)
-	if !e.form() {
+	if !e.isForm() {
 		return reader.Read(body, call)
 	}
 	values, err := formOf(body, r)
@@ -164,26 +161,26 @@ func (h *handler) consume(ctx context.Context, taken *upload.Upload) error {
 	return err
 }
 
-// notTaken answers when the next component refuses events. If it is temporary, clients send them again; if it is
+// refusedByNext answers when the next component refuses events. If it is temporary, clients send them again; if it is
 // permanent, each event is listed as invalid, which makes every client drop it immediately.
-func (h *handler) notTaken(w http.ResponseWriter, r *http.Request, e endpoint, events int, err error) {
-	permanent := isForGood(err)
-	h.telemetry.notTaken(r.Context(), err, permanent)
-	h.reply(w, r, e, e.notTaken(permanent, events))
+func (h *handler) refusedByNext(w http.ResponseWriter, r *http.Request, e endpoint, events int, err error) {
+	permanent := isPermanent(err)
+	h.telemetry.refusedByNext(r.Context(), err, permanent)
+	h.reply(w, r, e, e.refusedByNext(permanent, events))
 }
 
-// isForGood reports whether a refusal is entirely permanent. If the receiver feeds several pipelines, the error joins
+// isPermanent reports whether a refusal is entirely permanent. If the receiver feeds several pipelines, the error joins
 // those of all of them. A pipeline that would accept the events later must get them again; for those that did accept
 // them, they are copies with the same insert_id.
-func isForGood(err error) bool {
+func isPermanent(err error) bool {
 	if several, joined := err.(interface{ Unwrap() []error }); joined {
-		return !slices.ContainsFunc(several.Unwrap(), func(one error) bool { return !isForGood(one) })
+		return !slices.ContainsFunc(several.Unwrap(), func(one error) bool { return !isPermanent(one) })
 	}
 	if !consumererror.IsPermanent(err) {
 		return false
 	}
 	inner := errors.Unwrap(err)
-	return inner == nil || !consumererror.IsPermanent(inner) || isForGood(inner)
+	return inner == nil || !consumererror.IsPermanent(inner) || isPermanent(inner)
 }
 
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, e endpoint, refusal *upload.Refusal, size int) {
@@ -220,60 +217,5 @@ func (h *handler) release(buffer *bytes.Buffer) {
 	if buffer.Cap() <= largestKept {
 		buffer.Reset()
 		h.buffers.Put(buffer)
-	}
-}
-
-// endpoint is the part of Amplitude's API that a request is for.
-type endpoint uint8
-
-const (
-	endpointHTTPV2 endpoint = iota
-	endpointBatch
-	endpointIdentify
-	endpointGroupIdentify
-	endpointOther
-	numEndpoints
-)
-
-var endpointNames = [numEndpoints]string{"httpapi", "batch", "identify", "groupidentify", "other"}
-
-func endpointOf(r *http.Request) endpoint {
-	if r.Method == http.MethodPost {
-		switch strings.TrimSuffix(r.URL.Path, "/") {
-		case amplitude.PathHTTPV2:
-			return endpointHTTPV2
-		case amplitude.PathBatch:
-			return endpointBatch
-		case amplitude.PathIdentify:
-			return endpointIdentify
-		case amplitude.PathGroupIdentify:
-			return endpointGroupIdentify
-		}
-	}
-	return endpointOther
-}
-
-// form reports whether the endpoint accepts a form.
-func (e endpoint) form() bool { return e == endpointIdentify || e == endpointGroupIdentify }
-
-func (e endpoint) maxBytes() int64 {
-	if e == endpointBatch {
-		return maxBytesBatch
-	}
-	return maxBytesV2
-}
-
-// takes reports whether the endpoint accepts a body of a type. JSON also comes under other types: curl --data calls it
-// a form, and navigator.sendBeacon plain text.
-func (e endpoint) takes(contentType string) bool {
-	if e.form() {
-		return true
-	}
-	mediaType, _, err := mime.ParseMediaType(contentType)
-	switch mediaType {
-	case "application/json", "text/plain", "application/x-www-form-urlencoded":
-		return err == nil
-	default:
-		return false
 	}
 }

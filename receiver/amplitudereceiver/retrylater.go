@@ -10,25 +10,25 @@ import (
 
 var errMiddleware = errors.New("a middleware in front of this receiver refuses requests, as the memory limiter does when memory is low")
 
-// patient replaces a middleware's 429 by 503. To Amplitude's clients, a 429 concerns the users that it lists: without a
+// retryLater replaces a middleware's 429 by 503. To Amplitude's clients, a 429 concerns the users that it lists: without a
 // list, they use up all their retries immediately and then drop the events.
-func (h *handler) patient(next http.Handler) http.Handler {
+func (h *handler) retryLater(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(&patientWriter{ResponseWriter: w, instead: func() {
-			h.notTaken(w, r, endpointOf(r), 0, errMiddleware)
+		next.ServeHTTP(&retryLaterWriter{ResponseWriter: w, instead: func() {
+			h.refusedByNext(w, r, endpointOf(r), 0, errMiddleware)
 		}}, r)
 	})
 }
 
-// patientWriter writes another answer instead of a 429.
-type patientWriter struct {
+// retryLaterWriter writes another answer instead of a 429.
+type retryLaterWriter struct {
 	http.ResponseWriter
 	instead func()
 	// answered: the other answer was written, and further writes are dropped.
 	answered bool
 }
 
-func (w *patientWriter) WriteHeader(status int) {
+func (w *retryLaterWriter) WriteHeader(status int) {
 	if status != http.StatusTooManyRequests {
 		w.ResponseWriter.WriteHeader(status)
 		return
@@ -37,7 +37,7 @@ func (w *patientWriter) WriteHeader(status int) {
 	w.instead()
 }
 
-func (w *patientWriter) Write(body []byte) (int, error) {
+func (w *retryLaterWriter) Write(body []byte) (int, error) {
 	if w.answered {
 		return len(body), nil
 	}
@@ -45,4 +45,4 @@ func (w *patientWriter) Write(body []byte) (int, error) {
 }
 
 // Unwrap is for [http.ResponseController].
-func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *retryLaterWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

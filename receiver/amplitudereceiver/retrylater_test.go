@@ -30,7 +30,7 @@ func TestMiddlewareAsksToWait(t *testing.T) {
 	} {
 		answer := httptest.NewRecorder()
 		middleware := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, http.StatusText(status), status) })
-		h.patient(middleware).ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/2/httpapi", nil))
+		h.retryLater(middleware).ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/2/httpapi", nil))
 		assert.Equal(t, want.status, answer.Code)
 		assert.Equal(t, want.text, answer.Body.String())
 	}

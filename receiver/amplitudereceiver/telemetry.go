@@ -78,8 +78,8 @@ func (t *telemetry) answered(ctx context.Context, e endpoint, status int) {
 	t.ReceiverAmplitudeRequests.Add(ctx, 1, t.with(attribute.String("endpoint", endpointNames[e]), attribute.String("status", strconv.Itoa(status))))
 }
 
-// taken counts observations about accepted events.
-func (t *telemetry) taken(ctx context.Context, counts *upload.Counts) {
+// accepted counts observations about accepted events.
+func (t *telemetry) accepted(ctx context.Context, counts *upload.Counts) {
 	for why, n := range counts.LeftOut {
 		if n > 0 {
 			t.ReceiverAmplitudeLeftOutValues.Add(ctx, int64(n), t.leftOut[why])
@@ -110,8 +110,8 @@ func (t *telemetry) refused(ctx context.Context, r *upload.Refusal, size int) {
 	})
 }
 
-// notTaken counts and logs the next component's answer.
-func (t *telemetry) notTaken(ctx context.Context, err error, permanent bool) {
+// refusedByNext counts and logs the next component's answer.
+func (t *telemetry) refusedByNext(ctx context.Context, err error, permanent bool) {
 	t.ReceiverAmplitudeRefusals.Add(ctx, 1, t.next[permanent])
 	t.full.Do(func() {
 		if permanent {
