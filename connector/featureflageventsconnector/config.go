@@ -15,11 +15,9 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/check"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/didyoumean"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/pattern"
 )
-
-// defaultEventName is the event name of OpenTelemetry's conventions for feature flags.
-const defaultEventName = "feature_flag.evaluation"
 
 // Values of launchdarkly::variant.
 const (
@@ -108,14 +106,10 @@ type LaunchDarklyConfig struct {
 
 func createDefaultConfig() *Config {
 	return &Config{
-		SpanEventNames: []string{defaultEventName, "feature_flag", amplitude.EventRawExposure, amplitude.EventRawAssignment},
-		CopyAttributes: []string{
-			amplitude.AttrUserID, "user.id", "enduser.id", "user_id",
-			amplitude.AttrDeviceID, "device.id", "app.installation.id", "enduser.pseudo.id", "device_id",
-			amplitude.AttrSessionID, "session.id",
-		},
-		MaxCopiedMiB: 16,
-		LaunchDarkly: LaunchDarklyConfig{Enabled: true, UserKind: kindUser, Variant: variantIndex},
+		SpanEventNames: []string{experiment.EventEvaluation, experiment.EventEvaluationOld, amplitude.EventRawExposure, amplitude.EventRawAssignment},
+		CopyAttributes: slices.Concat(experiment.DefaultUserID(), experiment.DefaultDeviceID(), experiment.DefaultSessionID()),
+		MaxCopiedMiB:   16,
+		LaunchDarkly:   LaunchDarklyConfig{Enabled: true, UserKind: kindUser, Variant: variantIndex},
 	}
 }
 
@@ -126,13 +120,13 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 
 // Unmarshal implements [confmap.Unmarshaler], which is the only way to set defaults of list elements.
 func (c *SpanEventConfig) Unmarshal(conf *confmap.Conf) error {
-	c.EventName = defaultEventName
+	c.EventName = experiment.EventEvaluation
 	return conf.Unmarshal(c)
 }
 
 // Unmarshal implements [confmap.Unmarshaler], which is the only way to set defaults of list elements.
 func (c *SpanConfig) Unmarshal(conf *confmap.Conf) error {
-	c.EventName = defaultEventName
+	c.EventName = experiment.EventEvaluation
 	return conf.Unmarshal(c)
 }
 

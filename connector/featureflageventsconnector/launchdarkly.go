@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/experiment"
 )
 
 // Attributes that LaunchDarkly's hooks write, now and before the conventions changed, and the ones with the same
@@ -37,9 +38,6 @@ const (
 
 	providerLaunchDarkly = "LaunchDarkly"
 	jsonNull             = "null"
-
-	// maxValueVariant is the maximum length of a value that is used as the variant; longer values are content.
-	maxValueVariant = 256
 )
 
 // launchDarkly translates what LaunchDarkly's hooks write. A nil *launchDarkly changes nothing.
@@ -249,7 +247,7 @@ func scalarText(attributes pcommon.Map) (string, bool) {
 		return strconv.FormatFloat(number, 'f', -1, 64), !math.IsNaN(number) && !math.IsInf(number, 0)
 	case pcommon.ValueTypeStr:
 		text := strings.TrimSpace(value.Str())
-		return value.Str(), text != "" && amplitude.UTF16Length(text) <= maxValueVariant && text[0] != '{' && text[0] != '['
+		return value.Str(), text != "" && amplitude.UTF16Length(text) <= experiment.MaxValueVariant && text[0] != '{' && text[0] != '['
 	default:
 		return "", false
 	}

@@ -33,6 +33,19 @@ type Identity struct {
 	contextID string
 }
 
+// DefaultUserID returns the attributes that may hold the user id, unless configured otherwise.
+func DefaultUserID() []string {
+	return []string{amplitude.AttrUserID, "user.id", "enduser.id", "user_id"}
+}
+
+// DefaultDeviceID returns the attributes that may hold the device id, unless configured otherwise.
+func DefaultDeviceID() []string {
+	return []string{amplitude.AttrDeviceID, "device.id", "app.installation.id", "enduser.pseudo.id", "device_id"}
+}
+
+// DefaultSessionID returns the attributes that may hold the session id, unless configured otherwise.
+func DefaultSessionID() []string { return []string{amplitude.AttrSessionID, "session.id"} }
+
 // readIdentity returns the identity; both ids are empty if there is none.
 func readIdentity(set *IdentitySettings, v *fieldValues) Identity {
 	who := Identity{UserID: v.text(fieldUserID), DeviceID: v.text(fieldDeviceID)}

@@ -8,19 +8,24 @@ import (
 	"strings"
 )
 
-// notAssigned are the reasons, in lower case, which mean that the user was not assigned to a variant: the default of
-// evaluation.skip_reasons, and the values in metrics. Reasons that providers also give to users in an experiment do not
-// belong here.
-var notAssigned = map[string]SkipReason{
-	// OpenFeature and OpenTelemetry.
-	"error": SkipError, "disabled": SkipDisabled, "default": SkipDefault, "static": SkipStatic,
-	// LaunchDarkly.
-	"off": SkipOff, "prerequisite_failed": SkipPrerequisiteFailed,
-	// GO Feature Flag.
-	"offline": SkipOffline,
-	// GrowthBook.
-	"defaultvalue": SkipDefaultvalue, "unknownfeature": SkipUnknownfeature, "cyclicprerequisite": SkipCyclicprerequisite,
+// DefaultSkipReasons returns the reasons, in lower case, which mean that the user was not assigned to a variant: the
+// default of evaluation.skip_reasons, and the values in metrics. Reasons that providers also give to users in an
+// experiment do not belong here.
+//
+// Sources: error, disabled, default and static of OpenFeature and OpenTelemetry; off and prerequisite_failed of
+// LaunchDarkly; offline of GO Feature Flag; defaultvalue, unknownfeature and cyclicprerequisite of GrowthBook.
+func DefaultSkipReasons() []string {
+	return slices.Clone(skipNames[SkipError : SkipPrerequisiteFailed+1])
 }
+
+// notAssigned are these reasons, each with itself in metrics.
+var notAssigned = func() map[string]SkipReason {
+	reasons := map[string]SkipReason{}
+	for reason := SkipError; reason <= SkipPrerequisiteFailed; reason++ {
+		reasons[reason.String()] = reason
+	}
+	return reasons
+}()
 
 // spellings are other providers' spellings of these reasons. They are skipped like the reason they spell, or if
 // configured themselves.

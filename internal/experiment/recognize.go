@@ -38,10 +38,10 @@ const (
 	fieldEventProperties = "event_properties"
 )
 
-// olderEvaluation is the name of newerEvaluation in conventions before v1.29.
+// OpenTelemetry's event names for feature-flag evaluations: EventEvaluationOld is that of conventions before v1.29.
 const (
-	newerEvaluation = "feature_flag.evaluation"
-	olderEvaluation = "feature_flag"
+	EventEvaluation    = "feature_flag.evaluation"
+	EventEvaluationOld = "feature_flag"
 )
 
 // recognition is the result of recognizing a record.
@@ -180,7 +180,7 @@ func (r *recognizer) take(is *recognition, name string, record plog.LogRecord) b
 		is.name = name
 		_, is.tracking = r.tracking[name]
 	}
-	is.older = kind == kindEvaluation && name == olderEvaluation
+	is.older = kind == kindEvaluation && name == EventEvaluationOld
 	return true
 }
 

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// maxValueVariant is the maximum length of a flag's value that is used as its variant; longer values are content.
-	maxValueVariant = 256
+	// MaxValueVariant is the maximum length, in UTF-16 code units, of a flag's value that is used as its variant; longer values are content.
+	MaxValueVariant = 256
 	// maxExactFloat is the first integer that a float64 may have rounded.
 	maxExactFloat = 1 << 53
 )
@@ -151,7 +151,7 @@ func variantText(value pcommon.Value, isValue bool) (string, variantState) {
 	steps.Add(len(text) / bytesPerStep)
 	limit := amplitude.MaxStringLength
 	if isValue {
-		limit = maxValueVariant
+		limit = MaxValueVariant
 	}
 	if isPlain(text) && len(text) <= limit && !hasPrintMark(text) && text != jsonNull {
 		return text, variantUsable

@@ -300,7 +300,7 @@ func (t *Trace) superseded() {
 		return
 	}
 	t.x.Outcome, t.x.Reason, t.x.Hint = Skipped.String(), SkipSuperseded.String(), ""
-	t.rule("superseded", "skipped", "the same evaluation also came with the newer name "+newerEvaluation+", which decides")
+	t.rule("superseded", "skipped", "the same evaluation also came with the newer name "+EventEvaluation+", which decides")
 }
 
 // dontTrack notes that the application asks not to count an exposure.
