@@ -71,10 +71,6 @@ func (p *parser) skipsReason(v *fieldValues, r *parsedRecord, known *preset) (wh
 		r.trace.rule("reason", "counts", "the value is a boolean, of which "+known.word+" says disabled where it is false")
 		return why, false
 	}
-	if listed && !inExperiment && !p.set.OwnSkipReasons && known.countsStatic(why, v) {
-		r.trace.rule("reason", "counts", "the reason is static, which is what "+known.word+" says about every user")
-		return why, false
-	}
 	r.trace.reason(p.set, reason, listed, inExperiment, ofPreset)
 	return why, listed && !inExperiment
 }

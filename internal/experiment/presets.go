@@ -23,8 +23,6 @@ type preset struct {
 	defaultWithoutReason bool
 	// falseIsDisabled: for a boolean flag, the reason disabled means that it is false for this user.
 	falseIsDisabled bool
-	// alwaysStatic: the reason of every evaluation is static, so it says nothing about a variant.
-	alwaysStatic bool
 	// notVariation is what the provider reports as the variant for every variation.
 	notVariation string
 }
@@ -70,11 +68,6 @@ func (k *preset) isVariation(variant string) bool {
 // countsFalse reports whether an evaluation that is skipped as disabled is the false arm of a boolean flag.
 func (k *preset) countsFalse(why SkipReason, v *fieldValues) bool {
 	return k != nil && k.falseIsDisabled && why == SkipDisabled && v.found(fieldValue) && v.answers[fieldValue].number == isBoolean
-}
-
-// countsStatic reports whether an evaluation that is skipped as static may be of a user in an experiment.
-func (k *preset) countsStatic(why SkipReason, v *fieldValues) bool {
-	return k != nil && k.alwaysStatic && why == SkipStatic && v.text(fieldVariant) != ""
 }
 
 // presetFinder finds the preset of a record. It caches the last provider, because neighbors usually have the same.

@@ -376,7 +376,7 @@ func (cfg *EvaluationConfig) Validate() error {
 		nameList("reason", cfg.Reason, false),
 		nameList("skip_reasons", cfg.SkipReasons, false),
 		nameList("default_marker", cfg.DefaultMarker, false),
-		check.OneOf("preset", cfg.Preset, experiment.PresetAuto, experiment.PresetNone, "flagd", "flagsmith", "flipt", "growthbook", "kameleoon", "launchdarkly", "optimizely", "unleash"),
+		check.OneOf("preset", cfg.Preset, experiment.PresetAuto, experiment.PresetNone, "flagd", "flagsmith", "flipt", "growthbook", "launchdarkly", "optimizely", "unleash"),
 	}
 	for _, reason := range cfg.SkipReasons {
 		if reason != strings.ToLower(reason) {

@@ -163,9 +163,5 @@ var shapeCases = []eventCase{
 	{name: "Optimizely's variation", event: evaluationEvent, record: fromProvider("Optimizely", nil), want: exposed("my-flag", "on", nil)},
 	{name: "GrowthBook's force", event: evaluationEvent, record: fromProvider("GrowthbookProvider", attrs{"feature_flag.result.reason": "force"}), outcome: "skipped", reason: "other_reason"},
 	{name: "own reasons before GrowthBook's", config: "evaluation: {skip_reasons: [error]}", event: evaluationEvent, record: fromProvider("GrowthbookProvider", attrs{"feature_flag.result.reason": "force"}), want: exposed("my-flag", "on", nil)},
-	{name: "Kameleoon's variation", event: evaluationEvent, record: fromProvider("Kameleoon Provider", attrs{"feature_flag.result.reason": "static"}), want: exposed("my-flag", "on", nil)},
-	{name: "Kameleoon's default", event: evaluationEvent, record: fromProvider("Kameleoon Provider", attrs{"feature_flag.result.reason": "static", "error.type": "flag_not_found"}), outcome: "skipped", reason: "error_type"},
-	{name: "Kameleoon without a variation", event: evaluationEvent, record: valued("classic", attrs{"feature_flag.provider.name": "Kameleoon Provider", "feature_flag.result.reason": "static"}), outcome: "skipped", reason: "static"},
-	{name: "own reasons before Kameleoon's", config: "evaluation: {skip_reasons: [static]}", event: evaluationEvent, record: fromProvider("Kameleoon Provider", attrs{"feature_flag.result.reason": "static"}), outcome: "skipped", reason: "static"},
 	{name: "GrowthBook's experiment", event: evaluationEvent, record: fromProvider("GrowthbookProvider", attrs{"feature_flag.result.reason": "experiment"}), want: exposed("my-flag", "on", nil)},
 }
