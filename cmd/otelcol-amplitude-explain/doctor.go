@@ -61,21 +61,21 @@ func examine(args []string, stdout, stderr io.Writer) (status int, err error) {
 	if err != nil {
 		return exitUnreadable, err
 	}
-	wrong := 0
+	problems := 0
 	for _, f := range findings {
-		line := fmt.Sprintf("✓ %s: %s\n", f.Subject, f.Well)
-		if f.Wrong != "" {
-			wrong++
-			line = fmt.Sprintf("✗ %s: %s\n", f.Subject, f.Wrong)
+		line := fmt.Sprintf("✓ %s: %s\n", f.Subject, f.OK)
+		if f.Problem != "" {
+			problems++
+			line = fmt.Sprintf("✗ %s: %s\n", f.Subject, f.Problem)
 		}
 		if _, err := io.WriteString(stdout, line); err != nil {
 			return exitUnreadable, err
 		}
 	}
-	if _, err := fmt.Fprintf(stdout, "%d examined, %d to look at\n", len(findings), wrong); err != nil {
+	if _, err := fmt.Fprintf(stdout, "%d examined, %d to look at\n", len(findings), problems); err != nil {
 		return exitUnreadable, err
 	}
-	if wrong > 0 {
+	if problems > 0 {
 		return exitDifferent, nil
 	}
 	return 0, nil

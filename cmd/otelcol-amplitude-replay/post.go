@@ -28,9 +28,9 @@ func (r *replayer) post(ctx context.Context, logs plog.Logs) (map[string]replay.
 	}
 	pause := r.pause
 	for attempt := 1; ; attempt++ {
-		told, again, err := r.try(ctx, body)
+		outcomes, again, err := r.try(ctx, body)
 		if err == nil || !again || attempt >= r.attempts {
-			return told, err
+			return outcomes, err
 		}
 		if !sleep(ctx, pause) {
 			return nil, errors.Join(ctx.Err(), err)
@@ -40,7 +40,7 @@ func (r *replayer) post(ctx context.Context, logs plog.Logs) (map[string]replay.
 }
 
 // try sends one request. again reports whether the failure may be temporary.
-func (r *replayer) try(ctx context.Context, body []byte) (told map[string]replay.Letter, again bool, err error) {
+func (r *replayer) try(ctx context.Context, body []byte) (outcomes map[string]replay.Letter, again bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.endpoint, bytes.NewReader(body))
 	if err != nil {
 		return nil, false, err
@@ -56,8 +56,8 @@ func (r *replayer) try(ctx context.Context, body []byte) (told map[string]replay
 		return nil, true, err
 	}
 	// The processor always answers with an error.
-	if told, ok := replay.Parse(answer); ok {
-		return told, false, nil
+	if outcomes, ok := replay.Parse(answer); ok {
+		return outcomes, false, nil
 	}
 	switch {
 	case response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= http.StatusInternalServerError:

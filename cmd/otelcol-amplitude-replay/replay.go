@@ -66,7 +66,7 @@ func (r *replayer) run(ctx context.Context, in io.Reader) error {
 		waiting, err = r.await(ctx, waiting)
 	}
 	for _, l := range waiting {
-		r.tell(l, replay.Letter{Outcome: replay.Waiting, Why: "on its way in the exporter"})
+		r.record(l, replay.Letter{Outcome: replay.Waiting, Why: "on its way in the exporter"})
 	}
 	r.results.print(r.out)
 	switch {
@@ -91,7 +91,7 @@ func (r *replayer) sendAll(ctx context.Context, in io.Reader) (waiting []letter,
 			still, err = r.send(ctx, batch)
 		} else {
 			for _, l := range batch {
-				r.tell(l, replay.Letter{Outcome: notSent})
+				r.record(l, replay.Letter{Outcome: notSent})
 			}
 		}
 		waiting, batch, size = append(waiting, still...), nil, 0
@@ -138,8 +138,8 @@ func (r *replayer) isToSend(l *letter) bool {
 	}
 	if first, ok := r.events[l.event]; ok {
 		// One event, dead-lettered several times.
-		if told, ok := r.results.of(first); ok {
-			r.tell(*l, told)
+		if known, ok := r.results.of(first); ok {
+			r.record(*l, known)
 		} else {
 			r.same[first.id] = append(r.same[first.id], *l)
 		}
@@ -156,23 +156,23 @@ func (r *replayer) send(ctx context.Context, batch []letter) (waiting []letter, 
 	for _, l := range batch {
 		l.logs.ResourceLogs().At(0).CopyTo(logs.ResourceLogs().AppendEmpty())
 	}
-	told, err := r.post(ctx, logs)
+	outcomes, err := r.post(ctx, logs)
 	if err != nil {
 		outcome := notSent
 		if errors.Is(err, errSilent) {
 			outcome = unknown
 		}
 		for _, l := range batch {
-			r.tell(l, replay.Letter{Outcome: outcome})
+			r.record(l, replay.Letter{Outcome: outcome})
 		}
 		return nil, err
 	}
 	var done []entry
 	for _, l := range batch {
-		answer, ok := told[l.id]
+		answer, ok := outcomes[l.id]
 		switch {
 		case !ok:
-			r.tell(l, replay.Letter{Outcome: replay.Rejected, Why: "something before the processor dropped it"})
+			r.record(l, replay.Letter{Outcome: replay.Rejected, Why: "something before the processor dropped it"})
 		case answer.Outcome == replay.Waiting:
 			waiting = append(waiting, l)
 		default:
@@ -182,7 +182,7 @@ func (r *replayer) send(ctx context.Context, batch []letter) (waiting []letter, 
 					done = append(done, entry{same.id, answer.Outcome, answer.Why, r.now().UTC()})
 				}
 			}
-			r.tell(l, answer)
+			r.record(l, answer)
 		}
 	}
 	if err := r.journal.note(done); err != nil {
@@ -211,8 +211,8 @@ func (r *replayer) await(ctx context.Context, waiting []letter) ([]letter, error
 	return waiting, nil
 }
 
-// tell records what became of a letter, and of all letters of its event.
-func (r *replayer) tell(l letter, what replay.Letter) {
+// record notes what became of a letter, and of all letters of its event.
+func (r *replayer) record(l letter, what replay.Letter) {
 	r.results.add(l.line, l.number, what)
 	for _, same := range r.same[l.id] {
 		r.results.add(same.line, same.number, what)

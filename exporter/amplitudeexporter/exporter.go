@@ -136,7 +136,7 @@ func (x *amplitudeExporter) start(ctx context.Context, host component.Host) erro
 	x.health.start(host)
 	x.findOrphans(ctx, host)
 	x.stopIDs = amplitude.Export(x.cfg.MinIDLength, x.cfg.Events)
-	x.closeBook = receipts.Open(&x.book)
+	x.closeBook = receipts.TrackPending(&x.book)
 	x.book.Open(x.queueIsOnDisk())
 	for _, store := range [...]string{storeQueue, storeSlowLane, storeDeadLetters} {
 		// Reported from the start, so that the first one is seen as an increase.

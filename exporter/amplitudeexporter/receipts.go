@@ -46,7 +46,7 @@ func (x *amplitudeExporter) claim(ctx context.Context, logs plog.Logs) (unclaim 
 	if receipts.Listened() {
 		for r := range records.All(logs) {
 			if key := records.Receipt(r.Record); key != 0 {
-				receipts.TellClaimed(key)
+				receipts.NotifyClaimed(key)
 			}
 		}
 	}
@@ -99,11 +99,11 @@ func (x *amplitudeExporter) settledAll(b *batch, in state, outcome receipts.Outc
 	return count, billable
 }
 
-// tell informs listeners of the outcome of an event, with the reason if it is not delivered. It is called before the
+// notifySettled informs listeners of the outcome of an event, with the reason if it is not delivered. It is called before the
 // event is settled.
-func (x *amplitudeExporter) tell(key uint64, outcome receipts.Outcome, failure event.Failure) {
+func (x *amplitudeExporter) notifySettled(key uint64, outcome receipts.Outcome, failure event.Failure) {
 	if key != 0 && receipts.Listened() {
-		receipts.TellSettled(key, outcome, whyOf(failure))
+		receipts.NotifySettled(key, outcome, whyOf(failure))
 	}
 }
 
@@ -114,7 +114,7 @@ func (x *amplitudeExporter) tellDelivered(b *batch) {
 	}
 	for i := range b.events {
 		if b.events[i].state == stateDelivered {
-			x.tell(b.events[i].receipt, receipts.Delivered, event.Failure{})
+			x.notifySettled(b.events[i].receipt, receipts.Delivered, event.Failure{})
 		}
 	}
 }
@@ -128,7 +128,7 @@ func (s *sender) tellAnswered(b *batch, indexes []int32, res *response, bytes in
 	for n, i := range indexes {
 		keys[n] = b.events[i].receipt
 	}
-	receipts.TellAnswered(keys, &receipts.Answer{
+	receipts.NotifyAnswered(keys, &receipts.Answer{
 		Exporter: s.id, Status: res.word(), Text: res.text, Bytes: bytes, Took: took,
 		Event: func(n int) []byte {
 			return b.events[indexes[n]].json

@@ -40,7 +40,7 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 			return false
 		}
 		ignored[r.Reason]++
-		x.tell(r.receipt, receipts.NotDelivered, r.Failure)
+		x.notifySettled(r.receipt, receipts.NotDelivered, r.Failure)
 		x.settled(r.receipt, receipts.Delivered) // as if a filter before the exporter had removed it
 		if r.Reason == event.ReasonNotAllowed {
 			x.unknown.Do(func() {
@@ -107,7 +107,7 @@ func (x *amplitudeExporter) writeDeadLetters(ctx context.Context, dead []undeliv
 	var ended tally
 	for _, u := range dead[:written] {
 		ended[u.Reason]++
-		x.tell(u.receipt, receipts.NotDelivered, u.Failure)
+		x.notifySettled(u.receipt, receipts.NotDelivered, u.Failure)
 		x.settled(u.receipt, receipts.NotDelivered)
 	}
 	if x.dead == nil {
@@ -158,7 +158,7 @@ func (x *amplitudeExporter) drop(ctx context.Context, lost []undeliverable) {
 	var by tally
 	for _, u := range lost {
 		by[u.Reason]++
-		x.tell(u.receipt, receipts.NotDelivered, u.Failure)
+		x.notifySettled(u.receipt, receipts.NotDelivered, u.Failure)
 		x.settled(u.receipt, receipts.NotDelivered)
 	}
 	x.count(ctx, outcomeDropped, &by)

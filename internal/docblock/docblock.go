@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// Renew replaces the content of a named block in a file; by is the command that writes it. It fails unless the file has
+// Renew replaces the content of a named block in a file; command is the one that writes it. It fails unless the file has
 // exactly one such block.
 func Renew(path, command, name, text string) error {
 	page, err := os.ReadFile(path) //nolint:gosec // the caller's page

@@ -23,20 +23,20 @@ const quiet = 0.1
 
 // Watch records what else the machine does during a measurement.
 type Watch struct {
-	start         time.Time
-	load, commit  string
-	machine, ours time.Duration
+	start        time.Time
+	load, commit string
+	machine, own time.Duration
 }
 
 // StartWatch starts a Watch.
 func StartWatch() Watch {
-	return Watch{time.Now(), loadAverage(), revision(), machineTime(), oursTime()}
+	return Watch{time.Now(), loadAverage(), revision(), machineTime(), ownTime()}
 }
 
 // Stamp describes a measurement: the command, the date, the commit, the number of rounds and the load of the machine.
 func (w Watch) Stamp(command string, rounds int) string {
 	took := time.Since(w.start)
-	others := max(0, (machineTime()-w.machine-oursTime()+w.ours).Seconds()/took.Seconds())
+	others := max(0, (machineTime()-w.machine-ownTime()+w.own).Seconds()/took.Seconds())
 	disturbed := ""
 	if others > quiet {
 		disturbed = " **The machine had other work, so these figures are provisional.**"
@@ -69,8 +69,8 @@ func loadAverage() string {
 	return strings.Fields(string(text))[0]
 }
 
-// oursTime returns the CPU time of this process and of the ended processes that it started.
-func oursTime() time.Duration { return usageOf(syscall.RUSAGE_SELF) + usageOf(syscall.RUSAGE_CHILDREN) }
+// ownTime returns the CPU time of this process and of the ended processes that it started.
+func ownTime() time.Duration { return usageOf(syscall.RUSAGE_SELF) + usageOf(syscall.RUSAGE_CHILDREN) }
 
 func usageOf(who int) time.Duration {
 	var usage syscall.Rusage

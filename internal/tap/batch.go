@@ -18,7 +18,7 @@ type Batch struct {
 	arrival   time.Time
 	// now is the time of the rate limits.
 	now  time.Time
-	told []*told
+	sent []*sentDecision
 	// to are the watchers that want the current record.
 	to []*Watcher
 	// full are the classes for which no watcher has room anymore in this batch, and left how many of them came since.
@@ -85,7 +85,7 @@ func (b *Batch) countLeft() {
 
 // Explains receives the explanation of the last wanted record.
 func (b *Batch) Explains(one *experiment.Decided, x *explain.Explanation) {
-	t := &told{to: b.to, Decision: Decision{
+	t := &sentDecision{to: b.to, Decision: Decision{
 		Time: b.arrival, Processor: b.processor, Outcome: one.Outcome.String(), Reason: one.Reason, Hint: one.Hint,
 		Service: serviceOf(one), explanation: x,
 	}}
@@ -94,7 +94,7 @@ func (b *Batch) Explains(one *experiment.Decided, x *explain.Explanation) {
 			t.Flags = append(t.Flags, Flag{printable.Text(flag.Key), printable.Text(flag.Variant)})
 		}
 	}
-	b.told = append(b.told, t)
+	b.sent = append(b.sent, t)
 }
 
 func serviceOf(one *experiment.Decided) string {
@@ -110,13 +110,13 @@ func (b *Batch) HandOver() {
 	if b == nil {
 		return
 	}
-	for _, t := range b.told {
+	for _, t := range b.sent {
 		t.fill()
 	}
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	b.countLeft()
-	for _, t := range b.told {
+	for _, t := range b.sent {
 		shared.seq++
 		t.Seq = shared.seq
 		t.explanation.Record = int(t.Seq)
@@ -129,20 +129,20 @@ func (b *Batch) HandOver() {
 
 // Accepted notes that the next component accepted the batch.
 func (b *Batch) Accepted() {
-	if b == nil || len(b.told) == 0 {
+	if b == nil || len(b.sent) == 0 {
 		return
 	}
 	if exporters, _ := receipts.Exporters(); exporters == 0 {
 		// Nothing in this process will report more.
 		shared.mu.Lock()
 		defer shared.mu.Unlock()
-		for _, t := range b.told {
+		for _, t := range b.sent {
 			if t.Ended = true; len(t.Events) > 0 {
-				t.tell()
+				t.send()
 			}
 		}
 	}
-	b.told = nil
+	b.sent = nil
 }
 
 // Refused says that the next component did not accept the batch, or what was wrong with that.
@@ -156,7 +156,7 @@ func (b *Batch) Refused(err error) {
 	}
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	for _, t := range b.told {
+	for _, t := range b.sent {
 		if t.Seq == 0 {
 			continue // something failed before any watcher saw it
 		}
@@ -172,7 +172,7 @@ func (b *Batch) Refused(err error) {
 		}
 		t.changed()
 	}
-	b.told = nil
+	b.sent = nil
 }
 
 // OutcomeRefused is the outcome of the records of a batch that the next component refused.

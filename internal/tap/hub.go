@@ -43,15 +43,15 @@ type hub struct {
 
 // follow is an event of a decision.
 type follow struct {
-	told  *told
-	event int
+	decision *sentDecision
+	event    int
 }
 
 // bytes returns its share of the decision's size.
-func (f follow) bytes() int { return f.told.bytes / len(f.told.Events) }
+func (f follow) bytes() int { return f.decision.bytes / len(f.decision.Events) }
 
-// told is a decision with the watchers that received it.
-type told struct {
+// sentDecision is a decision with the watchers that received it.
+type sentDecision struct {
 	Decision
 	to []*Watcher
 }
@@ -68,8 +68,8 @@ type Watcher struct {
 
 	// Guarded by the hub. queue holds unread decisions, each once; missed counts matching records that are not sent,
 	// because there are too many or because the watcher does not read.
-	queue  []*told
-	queued map[*told]struct{}
+	queue  []*sentDecision
+	queued map[*sentDecision]struct{}
 	bytes  int
 	missed uint64
 	closed bool
@@ -85,7 +85,7 @@ func Watch(filter Filter, perSecond int) (*Watcher, error) {
 	if len(h.watchers) >= maxWatchers {
 		return nil, errTooMany
 	}
-	w := &Watcher{filter: filter, limit: newLimit(perSecond), queued: map[*told]struct{}{}, wake: make(chan struct{}, 1)}
+	w := &Watcher{filter: filter, limit: newLimit(perSecond), queued: map[*sentDecision]struct{}{}, wake: make(chan struct{}, 1)}
 	if h.watchers = append(h.watchers, w); len(h.watchers) == 1 {
 		h.followed = map[uint64][]follow{}
 		h.unlisten = receipts.Listen(h)
@@ -128,8 +128,8 @@ func (w *Watcher) Read() (decisions []Decision, missed uint64) {
 	return decisions, missed
 }
 
-// tell queues a decision for its watchers. The caller holds the lock.
-func (t *told) tell() {
+// send queues a decision for its watchers. The caller holds the lock.
+func (t *sentDecision) send() {
 	for _, w := range t.to {
 		if _, there := w.queued[t]; there || w.closed || !w.filter.takes(t.Outcome) {
 			continue
@@ -161,7 +161,7 @@ func (w *Watcher) rouse() {
 }
 
 // follow starts tracking the events of a decision. The caller holds the lock.
-func (h *hub) follow(t *told) {
+func (h *hub) follow(t *sentDecision) {
 	for i := range t.Events {
 		key := t.Events[i].key
 		if key == 0 {
@@ -179,7 +179,7 @@ func (h *hub) follow(t *told) {
 
 // unfollow stops tracking an event, and sets its state if it is not known. The caller holds the lock.
 func (h *hub) unfollow(one follow, state string) {
-	e := &one.told.Events[one.event]
+	e := &one.decision.Events[one.event]
 	if left := slices.DeleteFunc(h.followed[e.key], func(f follow) bool { return f == one }); len(left) == 0 {
 		delete(h.followed, e.key)
 	} else {
@@ -192,13 +192,13 @@ func (h *hub) unfollow(one follow, state string) {
 	if !e.ended() {
 		e.State = state
 	}
-	one.told.changed()
+	one.decision.changed()
 }
 
 // changed sends an updated decision. The caller holds the lock.
-func (t *told) changed() {
+func (t *sentDecision) changed() {
 	t.settleState()
-	t.tell()
+	t.send()
 }
 
 // Claimed is called for each event that an exporter takes.
@@ -210,11 +210,11 @@ func (h *hub) Claimed(key uint64) {
 		return
 	}
 	one := all[len(all)-1] // the newest of two copies comes now
-	e := &one.told.Events[one.event]
+	e := &one.decision.Events[one.event]
 	e.claims++
 	if e.State == StateHandedOn {
 		e.State = StateTaken
-		one.told.changed()
+		one.decision.changed()
 	}
 }
 
@@ -231,7 +231,7 @@ func (h *hub) Answered(keys []uint64, answer *receipts.Answer) {
 			continue
 		}
 		one := all[0]
-		e := &one.told.Events[one.event]
+		e := &one.decision.Events[one.event]
 		tries := 1
 		if e.Request != nil {
 			tries += e.Request.Tries
@@ -240,10 +240,10 @@ func (h *hub) Answered(keys []uint64, answer *receipts.Answer) {
 			Exporter: answer.Exporter, Status: answer.Status, Text: answer.Text, Events: len(keys), Bytes: answer.Bytes,
 			TookMS: float64(answer.Took.Microseconds()) / 1000, Tries: tries,
 		}
-		if e.JSON == nil && one.told.isOwn() {
+		if e.JSON == nil && one.decision.isOwn() {
 			e.JSON = slices.Clone(answer.Event(i))
 		}
-		one.told.changed()
+		one.decision.changed()
 	}
 }
 
@@ -256,7 +256,7 @@ func (h *hub) Settled(key uint64, outcome receipts.Outcome, why string) {
 		return
 	}
 	one := all[0]
-	e := &one.told.Events[one.event]
+	e := &one.decision.Events[one.event]
 	e.settled++
 	if e.worst = max(e.worst, outcome); why != "" {
 		e.Why = why

@@ -194,7 +194,7 @@ func TestLargeRecordsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	defer w.Close()
 	const records = 20
-	var decided []*told
+	var decided []*sentDecision
 	for i := range records {
 		b := NewBatch("p", time.Now())
 		record := plog.NewLogRecord()
@@ -203,7 +203,7 @@ func TestLargeRecordsAreBounded(t *testing.T) {
 		one := experiment.Decided{Outcome: experiment.Exposure, Resource: pcommon.NewMap(), Parts: 2}
 		require.True(t, b.Wants(&one))
 		b.Explains(&one, &explain.Explanation{Outcome: "exposure", Events: []explain.Event{{Sent: true, Record: record}}})
-		decided = append(decided, b.told...)
+		decided = append(decided, b.sent...)
 		b.HandOver()
 	}
 	each := decided[0].bytes

@@ -31,7 +31,7 @@ const (
 	maxFlights = 100_000
 )
 
-// replays tells otelcol-amplitude-replay what became of each dead letter. All other requests go straight to the
+// replays reports to otelcol-amplitude-replay what became of each dead letter. All other requests go straight to the
 // processor.
 type replays struct {
 	processor.Logs
@@ -74,7 +74,7 @@ func (p *replays) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 		}
 		return p.Logs.ConsumeLogs(ctx, ld)
 	}
-	told, flights, err := p.handOver(ctx, ld)
+	outcomes, flights, err := p.handOver(ctx, ld)
 	if err != nil {
 		return err
 	}
@@ -90,12 +90,12 @@ waiting:
 			break waiting
 		}
 	}
-	return consumererror.NewPermanent(&replay.Report{Letters: append(told, p.land(flights)...)})
+	return consumererror.NewPermanent(&replay.Report{Letters: append(outcomes, p.land(flights)...)})
 }
 
 // handOver hands on the letters that are not in flight already. It returns the outcomes known immediately, and the
 // flights.
-func (p *replays) handOver(ctx context.Context, ld plog.Logs) (told []replay.Letter, flights []*flight, err error) {
+func (p *replays) handOver(ctx context.Context, ld plog.Logs) (outcomes []replay.Letter, flights []*flight, err error) {
 	p.listen()
 	defer p.listened()
 	var sent []sentRecord
@@ -106,7 +106,7 @@ func (p *replays) handOver(ctx context.Context, ld plog.Logs) (told []replay.Let
 			return true
 		}
 		if id != "" && !p.acceptShaped && !isOwn(resource) {
-			told = append(told, replay.Letter{ID: id, Outcome: replay.Untrusted, Why: "its operators and fields would be stripped: " +
+			outcomes = append(outcomes, replay.Letter{ID: id, Outcome: replay.Untrusted, Why: "its operators and fields would be stripped: " +
 				"send it through a pipeline whose processor has accept_shaped: true and the same dedup.memory"})
 			return true
 		}
@@ -120,7 +120,7 @@ func (p *replays) handOver(ctx context.Context, ld plog.Logs) (told []replay.Let
 		return false
 	})
 	if len(sent) == 0 {
-		return told, flights, nil
+		return outcomes, flights, nil
 	}
 	recorder := &explain.Recorder{}
 	if err := p.Logs.ConsumeLogs(explain.NewContext(ctx, recorder), ld); err != nil {
@@ -137,12 +137,12 @@ func (p *replays) handOver(ctx context.Context, ld plog.Logs) (told []replay.Let
 			letter = replay.Letter{Outcome: replay.Waiting, Why: "the same event is on its way"}
 		}
 		if letter.ID = sent[i].letter; len(keys) == 0 {
-			told = append(told, letter)
+			outcomes = append(outcomes, letter)
 			continue
 		}
 		flights = append(flights, p.takeOff(letter, keys))
 	}
-	return told, flights, nil
+	return outcomes, flights, nil
 }
 
 type sentRecord struct {
@@ -255,7 +255,7 @@ func (p *replays) Settled(key uint64, outcome receipts.Outcome, why string) {
 }
 
 // land reports flights, and forgets those that are over.
-func (p *replays) land(flights []*flight) (told []replay.Letter) {
+func (p *replays) land(flights []*flight) (outcomes []replay.Letter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, f := range flights {
@@ -265,10 +265,10 @@ func (p *replays) land(flights []*flight) (told []replay.Letter) {
 		} else {
 			delete(p.flights, letter.ID)
 		}
-		told = append(told, letter)
+		outcomes = append(outcomes, letter)
 	}
 	p.rest()
-	return told
+	return outcomes
 }
 
 func (p *replays) flight(id string) *flight {

@@ -159,7 +159,7 @@ func (k *Book) SettleAll(keys []uint64, outcome Outcome) {
 			s.claims[i] = c
 		}
 		k.mu.Unlock()
-		s.tell(k, s.claims[:len(some)], outcome)
+		s.passOn(k, s.claims[:len(some)], outcome)
 	}
 }
 
@@ -174,8 +174,8 @@ type settlement struct {
 
 var settling = sync.Pool{New: func() any { return new(settlement) }}
 
-// tell passes on receipts, grouped by Sink and outcome.
-func (s *settlement) tell(k *Book, claims []claim, outcome Outcome) {
+// passOn passes on receipts, grouped by Sink and outcome.
+func (s *settlement) passOn(k *Book, claims []claim, outcome Outcome) {
 	all := registered()
 	for len(claims) > 0 {
 		of, n := claims[0].sink, 0
@@ -183,18 +183,18 @@ func (s *settlement) tell(k *Book, claims []claim, outcome Outcome) {
 			s.tokens[n] = claims[n].token
 			n++
 		}
-		told := outcome
+		passed := outcome
 		if of&unanswered != 0 && of != nobody {
 			of &^= unanswered
-			told = unansweredOutcome(outcome)
+			passed = unansweredOutcome(outcome)
 		}
 		switch {
 		case of == nobody:
 			for i := range claims[:n] {
-				k.tellFormer(all, claims[i].key, outcome)
+				k.settleFormer(all, claims[i].key, outcome)
 			}
 		case all[of] != nil:
-			all[of].Settle(s.tokens[:n], told)
+			all[of].Settle(s.tokens[:n], passed)
 		}
 		claims = claims[n:]
 	}
@@ -212,8 +212,8 @@ func unansweredOutcome(outcome Outcome) Outcome {
 	}
 }
 
-// tellFormer passes on the receipt for a copy that nobody claimed.
-func (k *Book) tellFormer(all []Sink, key uint64, outcome Outcome) {
+// settleFormer passes on the receipt for a copy that nobody claimed.
+func (k *Book) settleFormer(all []Sink, key uint64, outcome Outcome) {
 	for id, s := range all {
 		if s != nil && s.SettleFormer(key, outcome) {
 			k.mu.Lock()

@@ -68,8 +68,8 @@ func Listen(l Listener) (stop func()) {
 // Listened reports whether there is a Listener.
 func Listened() bool { return listeners.Load() != nil }
 
-// TellClaimed informs the Listeners about an event that an exporter takes.
-func TellClaimed(key uint64) {
+// NotifyClaimed informs the Listeners about an event that an exporter takes.
+func NotifyClaimed(key uint64) {
 	if all := listeners.Load(); all != nil {
 		for _, l := range *all {
 			l.Claimed(key)
@@ -77,8 +77,8 @@ func TellClaimed(key uint64) {
 	}
 }
 
-// TellAnswered informs the Listeners about a request.
-func TellAnswered(keys []uint64, answer *Answer) {
+// NotifyAnswered informs the Listeners about a request.
+func NotifyAnswered(keys []uint64, answer *Answer) {
 	if all := listeners.Load(); all != nil {
 		for _, l := range *all {
 			l.Answered(keys, answer)
@@ -86,8 +86,8 @@ func TellAnswered(keys []uint64, answer *Answer) {
 	}
 }
 
-// TellSettled informs the Listeners about what is going to be settled.
-func TellSettled(key uint64, outcome Outcome, why string) {
+// NotifySettled informs the Listeners about what is going to be settled.
+func NotifySettled(key uint64, outcome Outcome, why string) {
 	if all := listeners.Load(); all != nil {
 		for _, l := range *all {
 			l.Settled(key, outcome, why)
@@ -100,8 +100,8 @@ var (
 	books   []*Book
 )
 
-// Open makes Pending search a Book, until closed is called.
-func Open(k *Book) (closed func()) {
+// TrackPending makes [Pending] search a Book, until stop is called.
+func TrackPending(k *Book) (stop func()) {
 	opening.Lock()
 	defer opening.Unlock()
 	books = append(books, k)

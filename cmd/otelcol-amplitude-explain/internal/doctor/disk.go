@@ -32,12 +32,12 @@ func (e *examination) deadLetters() {
 			absolute = path
 		}
 		if other, taken := owner[absolute]; taken {
-			e.wrong(subject, "it writes dead letters to the same file as exporters::%s, %s: give each its own", other, path)
+			e.problem(subject, "it writes dead letters to the same file as exporters::%s, %s: give each its own", other, path)
 			continue
 		}
 		owner[absolute] = x.id
 		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-			e.wrong(subject, "dead_letter::path %s is not a regular file: set one that is", path)
+			e.problem(subject, "dead_letter::path %s is not a regular file: set one that is", path)
 			continue
 		}
 		e.directory(subject, "dead_letter::path", filepath.Dir(path), true)
@@ -60,7 +60,7 @@ func (e *examination) storages() {
 	started, _ := e.collector.conf.Get("service::extensions").([]any)
 	for id := range used {
 		if !slices.Contains(started, any(id)) {
-			e.wrong("extensions::"+id, "it is used as storage but not started: add it to service::extensions")
+			e.problem("extensions::"+id, "it is used as storage but not started: add it to service::extensions")
 		}
 	}
 	for id, section := range sectionsOf(e.collector.conf, "extensions", "file_storage") {
@@ -70,7 +70,7 @@ func (e *examination) storages() {
 		subject := "extensions::" + id
 		directory, _ := section.Get("directory").(string)
 		if directory == "" {
-			e.wrong(subject, "it has no directory: set one that survives the Collector")
+			e.problem(subject, "it has no directory: set one that survives the Collector")
 			continue
 		}
 		create, _ := section.Get("create_directory").(bool)
@@ -78,7 +78,7 @@ func (e *examination) storages() {
 			continue
 		}
 		if fsync, _ := section.Get("fsync").(bool); !fsync {
-			e.wrong(subject, "fsync is off: a power failure loses what was acknowledged in the last seconds; turn it on, or accept that")
+			e.problem(subject, "fsync is off: a power failure loses what was acknowledged in the last seconds; turn it on, or accept that")
 		}
 		e.leftQueues(subject, directory)
 	}
@@ -109,7 +109,7 @@ func (e *examination) leftQueues(subject, directory string) {
 		if end := strings.LastIndex(rest, "_"); end > 0 {
 			id += "/" + rest[:end]
 		}
-		e.wrong(subject, "%s holds the queue of an exporter %s, which is not in the configuration, and its events are stuck there: configure an exporter with that name until it is empty", filepath.Join(directory, entry.Name()), id)
+		e.problem(subject, "%s holds the queue of an exporter %s, which is not in the configuration, and its events are stuck there: configure an exporter with that name until it is empty", filepath.Join(directory, entry.Name()), id)
 	}
 }
 
@@ -124,33 +124,33 @@ func (e *examination) directory(subject, key, path string, made bool) bool {
 			parent = filepath.Dir(parent)
 		}
 		if err := probe(parent); err != nil {
-			e.wrong(subject, "%s: there is no directory %s, and this user cannot make it in %s (%s): run this as the user of the Collector, or make it for that user", key, path, parent, oneLine(err))
+			e.problem(subject, "%s: there is no directory %s, and this user cannot make it in %s (%s): run this as the user of the Collector, or make it for that user", key, path, parent, oneLine(err))
 			return false
 		}
-		e.well(subject, "%s: %s is not there yet, and can be made at the start", key, path)
+		e.ok(subject, "%s: %s is not there yet, and can be made at the start", key, path)
 		return true
 	case errors.Is(err, os.ErrNotExist):
-		e.wrong(subject, "%s: the directory %s does not exist: create it, owned by the Collector's user", key, path)
+		e.problem(subject, "%s: the directory %s does not exist: create it, owned by the Collector's user", key, path)
 		return false
 	case err != nil:
-		e.wrong(subject, "%s: %s", key, oneLine(err))
+		e.problem(subject, "%s: %s", key, oneLine(err))
 		return false
 	case !info.IsDir():
-		e.wrong(subject, "%s: %s is not a directory", key, path)
+		e.problem(subject, "%s: %s is not a directory", key, path)
 		return false
 	}
 	if err := probe(path); err != nil {
-		e.wrong(subject, "%s: this user cannot write to %s (%s): run this as the Collector's user, and give that user the directory", key, path, oneLine(err))
+		e.problem(subject, "%s: this user cannot write to %s (%s): run this as the Collector's user, and give that user the directory", key, path, oneLine(err))
 		return false
 	}
 	if info.Mode().Perm()&othersBits != 0 && hasPermissions {
-		e.wrong(subject, "%s: everyone can read %s (%04o), which holds what users did: chmod 0750", key, path, info.Mode().Perm())
+		e.problem(subject, "%s: everyone can read %s (%04o), which holds what users did: chmod 0750", key, path, info.Mode().Perm())
 	}
 	if free, known := freeSpace(path); known && free < littleSpace {
-		e.wrong(subject, "%s: %s has %d MB left: an hour of outage can need a gigabyte", key, path, free>>20)
+		e.problem(subject, "%s: %s has %d MB left: an hour of outage can need a gigabyte", key, path, free>>20)
 		return true
 	}
-	e.well(subject, "%s: %s is writable and can be synced", key, path)
+	e.ok(subject, "%s: %s is writable and can be synced", key, path)
 	return true
 }
 

@@ -16,10 +16,10 @@ import (
 type Finding struct {
 	// Subject is what was checked, such as a component id.
 	Subject string
-	// Wrong is what is wrong and what to do about it; empty if nothing is.
-	Wrong string
-	// Well is what is right.
-	Well string
+	// Problem is what is wrong and what to do about it; empty if nothing is.
+	Problem string
+	// OK is what is right, if nothing is wrong.
+	OK string
 }
 
 // Options configure what Examine may do.
@@ -65,10 +65,10 @@ func Examine(ctx context.Context, conf *confmap.Conf, o Options) ([]Finding, err
 	return e.findings, nil
 }
 
-func (e *examination) well(subject, format string, args ...any) {
-	e.findings = append(e.findings, Finding{Subject: subject, Well: fmt.Sprintf(format, args...)})
+func (e *examination) ok(subject, format string, args ...any) {
+	e.findings = append(e.findings, Finding{Subject: subject, OK: fmt.Sprintf(format, args...)})
 }
 
-func (e *examination) wrong(subject, format string, args ...any) {
-	e.findings = append(e.findings, Finding{Subject: subject, Wrong: fmt.Sprintf(format, args...)})
+func (e *examination) problem(subject, format string, args ...any) {
+	e.findings = append(e.findings, Finding{Subject: subject, Problem: fmt.Sprintf(format, args...)})
 }

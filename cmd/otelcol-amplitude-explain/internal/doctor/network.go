@@ -52,7 +52,7 @@ func (e *examination) network(ctx context.Context, x exporter) {
 		_, err := net.DefaultResolver.LookupHost(lookup, target.Hostname())
 		cancel()
 		if err != nil {
-			e.wrong(subject, "%s does not resolve: %s; check DNS, and whether a proxy is needed (proxy_url)", target.Hostname(), oneLine(err))
+			e.problem(subject, "%s does not resolve: %s; check DNS, and whether a proxy is needed (proxy_url)", target.Hostname(), oneLine(err))
 			return
 		}
 	}
@@ -60,7 +60,7 @@ func (e *examination) network(ctx context.Context, x exporter) {
 		Logger: zap.NewNop(), MeterProvider: metricnoop.NewMeterProvider(), TracerProvider: tracenoop.NewTracerProvider(),
 	})
 	if err != nil {
-		e.wrong(subject, "cannot create the HTTP client: %s", oneLine(err))
+		e.problem(subject, "cannot create the HTTP client: %s", oneLine(err))
 		return
 	}
 	defer client.CloseIdleConnections()
@@ -68,7 +68,7 @@ func (e *examination) network(ctx context.Context, x exporter) {
 	began := e.Now()
 	res, _, err := ask(ctx, client, http.MethodGet, target.Scheme+"://"+target.Host+"/", nil) //nolint:bodyclose // ask closes it
 	if err != nil {
-		e.wrong(subject, "%s does not answer (%s): %s", target.Host, proxy, oneLine(reason(err)))
+		e.problem(subject, "%s does not answer (%s): %s", target.Host, proxy, oneLine(reason(err)))
 		return
 	}
 	secured := "not encrypted"
@@ -76,10 +76,10 @@ func (e *examination) network(ctx context.Context, x exporter) {
 		until := res.TLS.PeerCertificates[0].NotAfter
 		secured = "certificate valid until " + until.UTC().Format(time.DateOnly)
 		if until.Sub(began) < soonExpired {
-			e.wrong(subject, "the certificate of %s expires on %s: have it renewed", target.Host, until.UTC().Format(time.DateOnly))
+			e.problem(subject, "the certificate of %s expires on %s: have it renewed", target.Host, until.UTC().Format(time.DateOnly))
 		}
 	}
-	e.well(subject, "%s answers (%s, %s)", target.Host, proxy, secured)
+	e.ok(subject, "%s answers (%s, %s)", target.Host, proxy, secured)
 	e.clock(subject, res, began)
 	if e.CheckKey || e.SendTestEvent {
 		e.key(ctx, subject, client, target.String(), x)
@@ -102,11 +102,11 @@ func (e *examination) clock(subject string, res *http.Response, began time.Time)
 	}
 	switch {
 	case off > wrongClock:
-		e.wrong(subject, "this clock is %s ahead of the server's: synchronize it, because days and repeats depend on time", off.Round(time.Second))
+		e.problem(subject, "this clock is %s ahead of the server's: synchronize it, because days and repeats depend on time", off.Round(time.Second))
 	case off < -wrongClock:
-		e.wrong(subject, "this clock is %s behind the server's: synchronize it, because days and repeats depend on time", (-off).Round(time.Second))
+		e.problem(subject, "this clock is %s behind the server's: synchronize it, because days and repeats depend on time", (-off).Round(time.Second))
 	default:
-		e.well(subject, "this clock and the server's agree")
+		e.ok(subject, "this clock and the server's agree")
 	}
 }
 
@@ -122,7 +122,7 @@ func (e *examination) key(ctx context.Context, subject string, client *http.Clie
 	}
 	res, answer, err := ask(ctx, client, http.MethodPost, target, body) //nolint:bodyclose // ask closes it
 	if err != nil {
-		e.wrong(subject, "failed to check the key: %s", oneLine(reason(err)))
+		e.problem(subject, "failed to check the key: %s", oneLine(reason(err)))
 		return
 	}
 	var told struct {
@@ -131,13 +131,13 @@ func (e *examination) key(ctx context.Context, subject string, client *http.Clie
 	_ = json.Unmarshal(answer, &told) // a proxy may answer anything
 	switch {
 	case strings.HasPrefix(told.Error, "Invalid API key"):
-		e.wrong(subject, "Amplitude does not know the api_key in this region: copy it from the project's settings, or set region to the project's")
+		e.problem(subject, "Amplitude does not know the api_key in this region: copy it from the project's settings, or set region to the project's")
 	case res.StatusCode < http.StatusMultipleChoices && e.SendTestEvent:
-		e.well(subject, "the api_key is good: a $identify for the user otelcol-amplitude-doctor, which sets nothing, was accepted")
+		e.ok(subject, "the api_key is good: a $identify for the user otelcol-amplitude-doctor, which sets nothing, was accepted")
 	case !e.SendTestEvent && (res.StatusCode < http.StatusMultipleChoices || res.StatusCode == http.StatusBadRequest && told.Error != ""):
-		e.well(subject, "the api_key seems to be good: Amplitude did not call it invalid in a request without events; --send-test-event makes sure")
+		e.ok(subject, "the api_key seems to be good: Amplitude did not call it invalid in a request without events; --send-test-event makes sure")
 	default:
-		e.wrong(subject, "failed to check the key: %s answers %d%s", res.Request.URL.Host, res.StatusCode, suffix(told.Error))
+		e.problem(subject, "failed to check the key: %s answers %d%s", res.Request.URL.Host, res.StatusCode, suffix(told.Error))
 	}
 }
 

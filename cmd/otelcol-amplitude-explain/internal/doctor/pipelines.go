@@ -17,13 +17,13 @@ func (e *examination) configuration() {
 	inPipelines := e.collector.used(func(p pipeline) []string { return p.Processors })
 	for _, p := range e.collector.processors {
 		if e.starts("processors::"+p.id, p.invalid, inPipelines[p.id]) {
-			e.well("processors::"+p.id, "valid and in a pipeline")
+			e.ok("processors::"+p.id, "valid and in a pipeline")
 		}
 	}
 	inPipelines = e.collector.used(func(p pipeline) []string { return p.Receivers })
 	for _, r := range e.collector.receivers {
 		if e.starts("receivers::"+r.id, r.invalid, inPipelines[r.id]) {
-			e.well("receivers::"+r.id, "valid and in a pipeline")
+			e.ok("receivers::"+r.id, "valid and in a pipeline")
 		}
 	}
 	inPipelines = e.collector.used(func(p pipeline) []string { return p.Exporters })
@@ -32,10 +32,10 @@ func (e *examination) configuration() {
 			continue
 		}
 		if !x.config.DryRun {
-			e.well("exporters::"+x.id, "valid and in a pipeline; events go to %s", x.config.EventsURL())
+			e.ok("exporters::"+x.id, "valid and in a pipeline; events go to %s", x.config.EventsURL())
 		}
 		for setting, risk := range x.config.Warnings() {
-			e.wrong("exporters::"+x.id, "%s: %s", setting, risk)
+			e.problem("exporters::"+x.id, "%s: %s", setting, risk)
 		}
 	}
 }
@@ -44,9 +44,9 @@ func (e *examination) configuration() {
 func (e *examination) starts(section string, invalid error, inPipeline bool) bool {
 	switch {
 	case invalid != nil:
-		e.wrong(section, "the Collector would not start: %s", oneLine(invalid))
+		e.problem(section, "the Collector would not start: %s", oneLine(invalid))
 	case !inPipeline:
-		e.wrong(section, "no pipeline uses it: add it to one under service::pipelines")
+		e.problem(section, "no pipeline uses it: add it to one under service::pipelines")
 	default:
 		return true
 	}
@@ -65,37 +65,37 @@ func (e *examination) pipelines() {
 		subject := "pipelines::" + p.ID
 		before := len(e.findings)
 		if typeOf(p.ID) != "logs" {
-			e.wrong(subject, "exposures are log records: move the processor and the exporter to a logs pipeline")
+			e.problem(subject, "exposures are log records: move the processor and the exporter to a logs pipeline")
 		}
 		if sends && !has && !e.collector.anotherShapes(p) {
-			e.wrong(subject, "it has the exporter without %s, which makes the events: only records that are already events would be sent", processorType)
+			e.problem(subject, "it has the exporter without %s, which makes the events: only records that are already events would be sent", processorType)
 		}
 		at := slices.IndexFunc(p.Processors, func(id string) bool { return typeOf(id) == processorType })
 		for i, id := range p.Processors {
 			switch typeOf(id) {
 			case "batch":
 				if i < at {
-					e.wrong(subject, "%s comes before %s: it acknowledges records before they are stored, so a crash loses them; remove it, the exporter batches by itself", id, processorType)
+					e.problem(subject, "%s comes before %s: it acknowledges records before they are stored, so a crash loses them; remove it, the exporter batches by itself", id, processorType)
 				} else {
-					e.wrong(subject, "%s holds events in memory between the processor and the exporter's queue; remove it, the exporter batches by itself", id)
+					e.problem(subject, "%s holds events in memory between the processor and the exporter's queue; remove it, the exporter batches by itself", id)
 				}
 			case "memory_limiter":
 				if i > 0 {
-					e.wrong(subject, "%s is not first: what comes before it uses memory unchecked", id)
+					e.problem(subject, "%s is not first: what comes before it uses memory unchecked", id)
 				}
 			}
 		}
 		if len(e.findings) == before {
-			e.well(subject, "%s", strings.Join(slices.Concat([]string{strings.Join(p.Receivers, ", ")}, p.Processors, []string{strings.Join(p.Exporters, ", ")}), " → "))
+			e.ok(subject, "%s", strings.Join(slices.Concat([]string{strings.Join(p.Receivers, ", ")}, p.Processors, []string{strings.Join(p.Exporters, ", ")}), " → "))
 		}
 		e.trust(subject, p)
 		e.allowed(subject, p)
 	}
 	if !processed {
-		e.wrong("pipelines", "none has the processor %s: exposures are not recognized", processorType)
+		e.problem("pipelines", "none has the processor %s: exposures are not recognized", processorType)
 	}
 	if !delivered {
-		e.wrong("pipelines", "none has the exporter %s: nothing reaches Amplitude unless this Collector sends to another one that has it", exporterType)
+		e.problem("pipelines", "none has the exporter %s: nothing reaches Amplitude unless this Collector sends to another one that has it", exporterType)
 	}
 }
 
@@ -119,7 +119,7 @@ func (e *examination) trust(subject string, p pipeline) {
 		}
 		for _, receiver := range p.Receivers {
 			if e.collector.conf.IsSet("receivers::" + receiver + "::protocols::http::cors") {
-				e.wrong(subject, "browsers write to %s, and %s has accept_shaped: any page could send any event for any user; give browsers a separate pipeline", receiver, one.id)
+				e.problem(subject, "browsers write to %s, and %s has accept_shaped: any page could send any event for any user; give browsers a separate pipeline", receiver, one.id)
 			}
 		}
 	}
@@ -141,12 +141,12 @@ func (e *examination) allowed(subject string, p pipeline) {
 				continue
 			}
 			if one.config.Identity.MinIDLength < x.config.MinIDLength {
-				e.wrong(subject, "%s accepts ids of %d characters, but %s leaves out those with fewer than %d, so that an event is sent under its device alone: give both the minimum of the Amplitude project", one.id, one.config.Identity.MinIDLength, x.id, x.config.MinIDLength)
+				e.problem(subject, "%s accepts ids of %d characters, but %s leaves out those with fewer than %d, so that an event is sent under its device alone: give both the minimum of the Amplitude project", one.id, one.config.Identity.MinIDLength, x.id, x.config.MinIDLength)
 			}
 			allowed := pattern.NewList(x.config.Events)
 			for _, name := range made {
 				if !slices.Contains(x.config.Events, name) && !allowed.Match(name) {
-					e.wrong(subject, "%s makes events named %q, but %s does not send them: add the name to exporters::%s::events", one.id, name, x.id, x.id)
+					e.problem(subject, "%s makes events named %q, but %s does not send them: add the name to exporters::%s::events", one.id, name, x.id, x.id)
 				}
 			}
 		}
@@ -165,7 +165,7 @@ func (e *examination) memory() {
 				continue
 			}
 			if !hasType(line.Exporters, exporterType) && hasType(line.Exporters, "otlp", "otlp_grpc", "otlp_http", "otlphttp", "load_balancing", "loadbalancing", "kafka") {
-				e.wrong("processors::"+p.id, "it de-duplicates but sends to another Collector (pipeline %s), so it never learns whether events are delivered: set dedup::enabled to false here, and de-duplicate next to the exporter", line.ID)
+				e.problem("processors::"+p.id, "it de-duplicates but sends to another Collector (pipeline %s), so it never learns whether events are delivered: set dedup::enabled to false here, and de-duplicate next to the exporter", line.ID)
 			}
 			for _, x := range e.collector.exporters {
 				queue := x.config.QueueConfig.Get()
@@ -174,11 +174,11 @@ func (e *examination) memory() {
 				}
 				switch {
 				case kept && queue.StorageID == nil:
-					e.wrong("exporters::"+x.id, "the state of %s outlives the queue, which is in memory: events lost in a crash are sent again only when users report again; set sending_queue::storage", p.id)
+					e.problem("exporters::"+x.id, "the state of %s outlives the queue, which is in memory: events lost in a crash are sent again only when users report again; set sending_queue::storage", p.id)
 				case !kept && queue.StorageID != nil:
-					e.wrong("processors::"+p.id, "the queue of %s outlives the de-duplication state: after a restart, a return to an earlier variant on the same day can be missed; set dedup::storage", x.id)
+					e.problem("processors::"+p.id, "the queue of %s outlives the de-duplication state: after a restart, a return to an earlier variant on the same day can be missed; set dedup::storage", x.id)
 				default:
-					e.well("processors::"+p.id, "the de-duplication state lasts as long as the queue of %s", x.id)
+					e.ok("processors::"+p.id, "the de-duplication state lasts as long as the queue of %s", x.id)
 				}
 			}
 		}

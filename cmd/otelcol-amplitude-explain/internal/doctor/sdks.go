@@ -32,10 +32,10 @@ func (e *examination) eventsOfSDKs(subject string, r receiver, behind pipeline) 
 			continue
 		}
 		if !p.config.AcceptShaped {
-			e.wrong(subject, "%s strips operators, insert_id and most fields from the events of %s: set accept_shaped: true in a processor that serves only this receiver", p.id, r.id)
+			e.problem(subject, "%s strips operators, insert_id and most fields from the events of %s: set accept_shaped: true in a processor that serves only this receiver", p.id, r.id)
 		}
 		if p.config.OtherRecords == experiment.OtherDrop {
-			e.wrong(subject, "%s drops everything that is not an experiment record, including the other events of %s: set other_records: pass", p.id, r.id)
+			e.problem(subject, "%s drops everything that is not an experiment record, including the other events of %s: set other_records: pass", p.id, r.id)
 		}
 	}
 	for _, x := range e.collector.exporters {
@@ -43,14 +43,14 @@ func (e *examination) eventsOfSDKs(subject string, r receiver, behind pipeline) 
 			continue
 		}
 		if amplitude.OnlyExperimentEvents(x.config.Events) {
-			e.wrong(subject, "%s sends only experiment events, so page views, purchases and other events of %s stop there: set events: [\"*\"]", x.id, r.id)
+			e.problem(subject, "%s sends only experiment events, so page views, purchases and other events of %s stop there: set events: [\"*\"]", x.id, r.id)
 		}
 		if r.config.MinIDLength < x.config.MinIDLength {
-			e.wrong(subject, "%s accepts ids of %d characters, but %s leaves out those with fewer than %d: set the same min_id_length in both", r.id, r.config.MinIDLength, x.id, x.config.MinIDLength)
+			e.problem(subject, "%s accepts ids of %d characters, but %s leaves out those with fewer than %d: set the same min_id_length in both", r.id, r.config.MinIDLength, x.id, x.config.MinIDLength)
 		}
 	}
 	if len(e.findings) == before {
-		e.well(subject, "events from SDKs through %s are sent unchanged", r.id)
+		e.ok(subject, "events from SDKs through %s are sent unchanged", r.id)
 	}
 }
 
