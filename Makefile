@@ -184,11 +184,11 @@ else
 endif
 
 .PHONY: fuzz
-fuzz: need-go ## Fuzz everything that reads foreign input, each target for a while (FUZZTIME=30s)
+fuzz: need-go ## Fuzz everything that reads foreign input, each target for a while (FUZZTIME=30s MINIMIZE=1s: spend less of it on shortening inputs)
 	@mkdir -p bin; set -e -o pipefail; grep -rl --include='*_test.go' '^func Fuzz' processor exporter extension connector receiver internal sandbox cmd | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' "$$file"); do \
 			echo "==> $$target in $$(dirname "$$file")"; \
-			if ! $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),30s) "./$$(dirname "$$file")" >bin/fuzz.log 2>&1 \
+			if ! $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),30s) $(if $(MINIMIZE),-fuzzminimizetime $(MINIMIZE)) "./$$(dirname "$$file")" >bin/fuzz.log 2>&1 \
 				&& { grep -q 'Failing input written' bin/fuzz.log || ! grep -q 'context deadline exceeded' bin/fuzz.log; }; then \
 				cat bin/fuzz.log; exit 1; \
 			fi; \
