@@ -130,7 +130,7 @@ func (e *Event) encodeAssignment(to encoder, setsProperties bool) (text encoder,
 		flag := &e.Flags[i]
 		to = to.text(flag.Variant)
 		switch {
-		case flag.NoProperty || !setsProperties:
+		case flag.NoProperty || e.skipsProperties || !setsProperties:
 			to = append(to, propertyUntouched)
 		case flag.Unassigned:
 			to = append(to, propertyUnset)

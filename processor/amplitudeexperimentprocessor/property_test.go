@@ -303,6 +303,23 @@ func TestRawIsRepeatOfShaped(t *testing.T) {
 	}
 }
 
+// TestRawIsRepeatOfShapedThatSkipsProperties: so is one that asks to leave the user's properties alone, whose shaped form has
+// no operations.
+func TestRawIsRepeatOfShapedThatSkipsProperties(t *testing.T) {
+	for event, facts := range map[string]attrs{
+		"$exposure": {"flag_key": "f", "variant": "a"}, "$assignment": {"variants": attrs{"f": "a", "g": "off"}},
+	} {
+		t.Run(event, func(t *testing.T) {
+			facts["user_id"], facts[amplitude.AttrSkipUserPropertiesSync] = "user-1", true
+			raw := batch(t, event, facts)
+			edge, gateway := start(t, configOf(t, "{}"), nil), start(t, accepting(t, "{}"), nil)
+			require.Len(t, edge.send(t, copyOf(raw)), 1)
+			require.Len(t, gateway.send(t, edge.sink.AllLogs()[0]), 1)
+			assert.Empty(t, gateway.send(t, raw))
+		})
+	}
+}
+
 // TestRefusedBatchIsNotHidden: if the next component refuses, its error is returned unchanged, nothing is remembered as
 // sent, and the same records are sent when they are retried.
 func TestRefusedBatchIsNotHidden(t *testing.T) {
