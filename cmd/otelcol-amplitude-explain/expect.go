@@ -92,7 +92,7 @@ func check(ctx context.Context, path string, o *options) ([]outcome, error) {
 }
 
 func readSuite(path string) (*suite, error) {
-	content, err := os.ReadFile(path) //nolint:gosec // whoever runs the command names the file
+	content, err := os.ReadFile(path) //nolint:gosec // the user names the file
 	if err != nil {
 		return nil, err
 	}

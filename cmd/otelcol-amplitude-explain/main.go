@@ -161,7 +161,7 @@ func explainInputs(o *options, stdin io.Reader, stdout, stderr io.Writer) error 
 }
 
 func readFile(name string, read func(string, io.Reader) error) error {
-	file, err := os.Open(name) //nolint:gosec // whoever runs the command names the file
+	file, err := os.Open(name) //nolint:gosec // the user names the file
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// MaxValueVariant is the maximum length, in UTF-16 code units, of a flag's value that is used as its variant; longer values are content.
+	// MaxValueVariant is the maximum length, in UTF-16 code units, of a flag's value that is used as its variant; longer
+	// values are content.
 	MaxValueVariant = 256
 	// maxExactFloat is the first integer that a float64 may have rounded.
 	maxExactFloat = 1 << 53

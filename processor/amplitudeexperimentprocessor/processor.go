@@ -26,7 +26,7 @@ type experimentProcessor struct {
 	once    sync.Once
 }
 
-// Capabilities says that records are modified in place.
+// Capabilities reports that records are modified in place.
 func (*experimentProcessor) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: true}
 }
