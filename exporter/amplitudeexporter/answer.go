@@ -167,6 +167,7 @@ func interpretBadRequest(res *response, body body, n int) {
 
 // isPage reports whether a body is HTML or XML, which Amplitude never sends.
 func isPage(body []byte) bool {
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // the mark with which some servers begin their files
 	return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 

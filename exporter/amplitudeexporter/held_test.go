@@ -42,6 +42,7 @@ var held = []scriptedAnswer{
 	{Status: 301},
 	{Status: 307},
 	{Status: 200, Text: "<html>Sign in to the network</html>"},
+	{Status: 200, Text: "\ufeff\r\n<html>Sign in to the network</html>"},
 	{Reset: true},
 }
 
