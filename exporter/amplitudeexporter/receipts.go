@@ -107,8 +107,8 @@ func (x *amplitudeExporter) notifySettled(key uint64, outcome receipts.Outcome, 
 	}
 }
 
-// tellDelivered informs listeners of all delivered events of a batch.
-func (x *amplitudeExporter) tellDelivered(b *batch) {
+// notifyDelivered informs listeners of all delivered events of a batch.
+func (x *amplitudeExporter) notifyDelivered(b *batch) {
 	if x.cfg.DryRun || !receipts.Listened() {
 		return
 	}
@@ -119,8 +119,8 @@ func (x *amplitudeExporter) tellDelivered(b *batch) {
 	}
 }
 
-// tellAnswered informs listeners of a request with these events, and of its answer.
-func (s *sender) tellAnswered(b *batch, indexes []int32, res *response, bytes int, took time.Duration) {
+// notifyAnswered informs listeners of a request with these events, and of its answer.
+func (s *sender) notifyAnswered(b *batch, indexes []int32, res *response, bytes int, took time.Duration) {
 	if !receipts.Listened() {
 		return
 	}

@@ -102,7 +102,7 @@ func (s *sender) send(ctx context.Context, b *batch, indexes []int32) response {
 	body.release()
 	took := time.Since(start)
 	s.tel.request(ctx, &res, len(indexes), size, took)
-	s.tellAnswered(b, indexes, &res, size, took)
+	s.notifyAnswered(b, indexes, &res, size, took)
 	switch res.action {
 	case actionDone:
 		s.strained.Store(0)

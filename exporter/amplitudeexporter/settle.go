@@ -33,7 +33,7 @@ func (x *amplitudeExporter) settle(ctx context.Context, d *delivery) {
 		x.tel.billable(ctx, billable)
 		x.health.firstDelivery(delivered)
 	}
-	x.tellDelivered(d.batch)
+	x.notifyDelivered(d.batch)
 	var ignored tally
 	d.batch.rejected = slices.DeleteFunc(d.batch.rejected, func(r undeliverable) bool {
 		if r.Reason.MeantAsEvent() {

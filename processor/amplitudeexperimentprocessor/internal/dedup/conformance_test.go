@@ -337,28 +337,28 @@ func (s *fakeShared) add(_ context.Context, keys []string) ([]bool, error) {
 	return existed, nil
 }
 
-func (s *fakeShared) tell(_ context.Context, tells []tell) error {
-	for _, t := range tells {
-		before, known := readTold(s.values[t.key])
+func (s *fakeShared) update(_ context.Context, updates []update) error {
+	for _, u := range updates {
+		before, known := readTold(s.values[u.key])
 		switch {
-		case t.fact:
-			s.values[t.key] = redisMagic
-		case t.user != ID{}:
-			s.values[t.key] = redisMagic + string(appendID(nil, t.user))
-		case t.doubt:
-			if known && before.value != t.value {
+		case u.fact:
+			s.values[u.key] = redisMagic
+		case u.user != ID{}:
+			s.values[u.key] = redisMagic + string(appendID(nil, u.user))
+		case u.doubt:
+			if known && before.value != u.value {
 				before.sure = false
-				s.values[t.key] = before.encode()
+				s.values[u.key] = before.encode()
 			}
 		default:
-			now := told{t.value, t.sure, t.told, t.newest}
+			now := told{u.value, u.sure, u.told, u.newest}
 			if known {
 				now.newest = max(now.newest, before.newest)
 				if now.told < before.told {
 					now.value, now.sure, now.told = before.value, before.sure, before.told
 				}
 			}
-			s.values[t.key] = now.encode()
+			s.values[u.key] = now.encode()
 		}
 	}
 	return nil

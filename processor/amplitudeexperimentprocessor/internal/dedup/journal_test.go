@@ -25,7 +25,7 @@ import (
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var updateGolden = flag.Bool("update", false, "write the golden files")
 
 func TestRestartKeepsTheLedger(t *testing.T) {
 	kept := newMemStorage()
@@ -347,7 +347,7 @@ func TestJournalFormat(t *testing.T) {
 		text.WriteString(hex.Dump(part) + "\n")
 	}
 	file := filepath.Join("testdata", "journal.hex")
-	if *update {
+	if *updateGolden {
 		require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o600))
 	}
 	want, err := os.ReadFile(file)

@@ -20,8 +20,8 @@ const (
 	connectTimeout = time.Second
 )
 
-//go:embed tell.lua
-var tellSource string
+//go:embed update.lua
+var updateSource string
 
 var errScripts = errors.New("redis refused the script")
 
@@ -31,16 +31,16 @@ type shared interface {
 	get(ctx context.Context, keys []string) ([]string, error)
 	// add adds facts, and returns which of them existed before.
 	add(ctx context.Context, keys []string) (existed []bool, err error)
-	// tell writes what was sent to Amplitude.
-	tell(ctx context.Context, tells []tell) error
+	// update writes what was sent to Amplitude.
+	update(ctx context.Context, updates []update) error
 	// probe checks whether everything needed answers.
 	probe(ctx context.Context) error
 	close() error
 }
 
-// tell is one thing for the other replicas to know: a property, a doubt about one, a fact, or, with a user, the last
+// update is one thing for the other replicas to know: a property, a doubt about one, a fact, or, with a user, the last
 // user on a device.
-type tell struct {
+type update struct {
 	key          string
 	fact         bool
 	value        uint64
@@ -72,7 +72,7 @@ func (set *RedisSettings) Client() redis.UniversalClient {
 }
 
 func openRedis(set RedisSettings, ttl time.Duration) *redisStore {
-	s := &redisStore{client: set.Client(), script: redis.NewScript(tellSource), ttl: ttl}
+	s := &redisStore{client: set.Client(), script: redis.NewScript(updateSource), ttl: ttl}
 	_, s.cluster = s.client.(*redis.ClusterClient)
 	return s
 }
@@ -170,17 +170,17 @@ func (s *redisStore) checkFacts(ctx context.Context, keys []string, existed []bo
 	return err
 }
 
-func (s *redisStore) tell(ctx context.Context, tells []tell) error {
-	err := s.tellOnce(ctx, tells)
+func (s *redisStore) update(ctx context.Context, updates []update) error {
+	err := s.updateOnce(ctx, updates)
 	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
 		if err = s.script.Load(ctx, s.client).Err(); err == nil {
-			err = s.tellOnce(ctx, tells)
+			err = s.updateOnce(ctx, updates)
 		}
 	}
 	return err
 }
 
-func (s *redisStore) tellOnce(ctx context.Context, tells []tell) error {
+func (s *redisStore) updateOnce(ctx context.Context, updates []update) error {
 	flag := func(b bool) int {
 		if b {
 			return 1
@@ -188,17 +188,17 @@ func (s *redisStore) tellOnce(ctx context.Context, tells []tell) error {
 		return 0
 	}
 	pipe := s.client.Pipeline()
-	for i := range tells {
-		t := &tells[i]
-		if t.fact {
-			pipe.SetNX(ctx, t.key, redisMagic, s.ttl)
+	for i := range updates {
+		u := &updates[i]
+		if u.fact {
+			pipe.SetNX(ctx, u.key, redisMagic, s.ttl)
 			continue
 		}
-		if t.user != (ID{}) {
-			pipe.Set(ctx, t.key, append([]byte(redisMagic), appendID(nil, t.user)...), s.ttl)
+		if u.user != (ID{}) {
+			pipe.Set(ctx, u.key, append([]byte(redisMagic), appendID(nil, u.user)...), s.ttl)
 			continue
 		}
-		s.script.EvalSha(ctx, pipe, []string{t.key}, le.AppendUint64(nil, t.value), flag(t.sure), t.told, t.newest, flag(t.doubt), s.ttl.Milliseconds())
+		s.script.EvalSha(ctx, pipe, []string{u.key}, le.AppendUint64(nil, u.value), flag(u.sure), u.told, u.newest, flag(u.doubt), s.ttl.Milliseconds())
 	}
 	_, err := pipe.Exec(ctx)
 	return err

@@ -76,7 +76,7 @@ func settledAndTold(t *testing.T, l *Ledger) {
 	require.Eventually(t, func() bool {
 		l.remote.mu.Lock()
 		defer l.remote.mu.Unlock()
-		return l.Stats().OnWay == 0 && len(l.remote.finished)+len(l.remote.tells) == 0 && !l.remote.busy
+		return l.Stats().OnWay == 0 && len(l.remote.finished)+len(l.remote.updates) == 0 && !l.remote.busy
 	}, wait, tick)
 }
 

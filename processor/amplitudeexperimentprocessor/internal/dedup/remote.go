@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	tellBatch = 500
+	updateBatch = 500
 	// backlogSize bounds what waits for Redis. When it is full, Redis counts as unavailable, and everything that
 	// changed since is written later.
 	backlogSize = 1 << 16
@@ -48,7 +48,7 @@ type remote struct {
 	up       atomic.Bool
 	mu       sync.Mutex // guards what follows, and changes of up
 	finished []finished
-	tells    []tell
+	updates  []update
 	busy     bool   // some of them are being written
 	away     uint32 // the second since when Redis lacks something
 	failed   chan error

@@ -32,7 +32,7 @@ func (m *remote) setDown(err error) {
 	}
 	_, second := m.ledger.now()
 	m.away = second - min(second, awayMargin)
-	m.tells = nil
+	m.updates = nil
 	select {
 	case m.failed <- err:
 	default:
@@ -83,21 +83,21 @@ func (m *remote) recover(ctx context.Context) bool {
 	m.mu.Lock()
 	since := m.away
 	m.mu.Unlock()
-	if err := m.tellAll(ctx, since); err != nil {
+	if err := m.shareAll(ctx, since); err != nil {
 		m.failures.Add(1)
 		return false
 	}
 	m.up.Store(true)
 	// What changed in the meantime, before changes are written as they happen again.
-	if err := m.tellAll(ctx, second-min(second, 1)); err != nil {
+	if err := m.shareAll(ctx, second-min(second, 1)); err != nil {
 		m.fail(err)
 	}
 	return true
 }
 
-// tellAll writes everything that was touched since a second to Redis.
-func (m *remote) tellAll(ctx context.Context, since uint32) (err error) {
-	var tells []tell
+// shareAll writes everything that was touched since a second to Redis.
+func (m *remote) shareAll(ctx context.Context, since uint32) (err error) {
+	var updates []update
 	var facts []string
 	flush := func(least int) {
 		if err == nil && len(facts) > least {
@@ -107,9 +107,9 @@ func (m *remote) tellAll(ctx context.Context, since uint32) (err error) {
 			})
 			facts = facts[:0]
 		}
-		if err == nil && len(tells) > least {
-			err = m.bounded(ctx, func(ctx context.Context) error { return m.store.tell(ctx, tells) })
-			tells = tells[:0]
+		if err == nil && len(updates) > least {
+			err = m.bounded(ctx, func(ctx context.Context) error { return m.store.update(ctx, updates) })
+			updates = updates[:0]
 		}
 	}
 	for i := range m.ledger.shards {
@@ -119,7 +119,7 @@ func (m *remote) tellAll(ctx context.Context, since uint32) (err error) {
 				s.mu.Lock()
 				more = do(slab)
 				s.mu.Unlock()
-				flush(tellBatch)
+				flush(updateBatch)
 			}
 		}
 		each(func(slab int) bool {
@@ -128,7 +128,7 @@ func (m *remote) tellAll(ctx context.Context, since uint32) (err error) {
 					return
 				}
 				if e.p.toldAt() > 0 {
-					tells = append(tells, m.tellOf(e))
+					updates = append(updates, m.updateOf(e))
 				}
 				if e.p.fact != 0 {
 					facts = append(facts, m.key(keyFact, ID{e.Hi, e.p.fact}))
@@ -145,7 +145,7 @@ func (m *remote) tellAll(ctx context.Context, since uint32) (err error) {
 		each(func(slab int) bool {
 			return s.devices.all(slab, func(e *entry[device]) {
 				if bound := s.boundOf(e.ID); e.touched >= since && bound != (ID{}) {
-					tells = append(tells, tell{key: m.key(keyOwner, e.ID), user: bound})
+					updates = append(updates, update{key: m.key(keyOwner, e.ID), user: bound})
 				}
 			})
 		})

@@ -23,37 +23,37 @@ func (m *remote) later(f finished) bool {
 	return true
 }
 
-func (m *remote) tellProperty(e *entry[property]) {
-	m.add(m.tellOf(e))
+func (m *remote) shareProperty(e *entry[property]) {
+	m.add(m.updateOf(e))
 }
 
-func (m *remote) tellOf(e *entry[property]) tell {
-	return tell{
+func (m *remote) updateOf(e *entry[property]) update {
+	return update{
 		key: m.key(keyProperty, e.ID), value: e.p.value, sure: e.p.is(propertySure), told: e.p.toldAt(), newest: e.p.newest(),
 	}
 }
 
 func (m *remote) doubt(k ID, value uint64) {
-	m.add(tell{key: m.key(keyProperty, k), value: value, doubt: true})
+	m.add(update{key: m.key(keyProperty, k), value: value, doubt: true})
 }
 
-func (m *remote) tellFact(k ID) { m.add(tell{key: m.key(keyFact, k), fact: true}) }
+func (m *remote) shareFact(k ID) { m.add(update{key: m.key(keyFact, k), fact: true}) }
 
-func (m *remote) tellOwner(e *entry[device]) {
-	m.add(tell{key: m.key(keyOwner, e.ID), user: e.p.owner})
+func (m *remote) shareOwner(e *entry[device]) {
+	m.add(update{key: m.key(keyOwner, e.ID), user: e.p.owner})
 }
 
-func (m *remote) add(t tell) {
+func (m *remote) add(u update) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.up.Load() {
 		return // it is written from the ledger when Redis is back
 	}
-	if len(m.tells) >= backlogSize {
+	if len(m.updates) >= backlogSize {
 		m.setDown(errBacklog)
 		return
 	}
-	m.tells = append(m.tells, t)
+	m.updates = append(m.updates, u)
 	signal(m.work)
 }
 
@@ -74,7 +74,7 @@ func (m *remote) flush(ctx context.Context) {
 	for {
 		m.mu.Lock()
 		m.busy = true
-		done := m.finished[:min(len(m.finished), tellBatch)]
+		done := m.finished[:min(len(m.finished), updateBatch)]
 		m.finished = m.finished[len(done):]
 		if len(m.finished) == 0 {
 			m.finished = nil
@@ -83,18 +83,18 @@ func (m *remote) flush(ctx context.Context) {
 		m.conclude(ctx, done)
 
 		m.mu.Lock()
-		tells := m.tells[:min(len(m.tells), tellBatch)]
-		m.tells = m.tells[len(tells):]
-		if len(m.tells) == 0 {
-			m.tells = nil
+		updates := m.updates[:min(len(m.updates), updateBatch)]
+		m.updates = m.updates[len(updates):]
+		if len(m.updates) == 0 {
+			m.updates = nil
 		}
 		m.mu.Unlock()
-		if len(tells) > 0 && m.up.Load() {
-			if err := m.bounded(ctx, func(ctx context.Context) error { return m.store.tell(ctx, tells) }); err != nil {
+		if len(updates) > 0 && m.up.Load() {
+			if err := m.bounded(ctx, func(ctx context.Context) error { return m.store.update(ctx, updates) }); err != nil {
 				m.fail(err)
 			}
 		}
-		if len(done) == 0 && len(tells) == 0 {
+		if len(done) == 0 && len(updates) == 0 {
 			m.mu.Lock()
 			m.busy = false
 			m.mu.Unlock()

@@ -213,7 +213,7 @@ func (l *Ledger) apply(rc *receipt, hs, s *shard, who ID) {
 		}
 		l.writeProperty(e)
 		if l.remote != nil {
-			l.remote.tellProperty(e)
+			l.remote.shareProperty(e)
 		}
 	}
 }
@@ -263,7 +263,7 @@ func (l *Ledger) deliver(rc *receipt, hs *shard) (first bool) {
 		l.addFact(hs, k, rc.arrival.second)
 	}
 	if rc.former && l.remote != nil {
-		l.remote.tellFact(k)
+		l.remote.shareFact(k)
 	}
 	return !rc.shared
 }
@@ -319,7 +319,7 @@ func (l *Ledger) applyOwner(rc *receipt) {
 	s.bind(e, rc.user)
 	l.writeDevice(s, e)
 	if l.remote != nil {
-		l.remote.tellOwner(e)
+		l.remote.shareOwner(e)
 	}
 }
 

@@ -1,4 +1,4 @@
--- Tells what Amplitude was told of a property, or doubts it: what was told last stays, and the newest event time.
+-- Writes what Amplitude was told of a property, or doubts it: what was told last stays, and so does the newest event time.
 -- KEYS[1] property; ARGV value (8 bytes), sure (1 or 0), told in ms, newest event time in ms, doubt (1 or 0), ms to live
 local magic, size = 'AXL1', 29
 local value, sure, told, newest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
