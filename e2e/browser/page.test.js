@@ -53,8 +53,7 @@ test("live: a row opens to what was sent and what Amplitude makes of it", async 
   assert.equal(JSON.parse(texts[0]).event_type, "$exposure");
   assert.equal(JSON.parse(texts[1]).event_type, "[Experiment] Exposure");
   await chromium.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: sandbox.url });
-  await page.getByRole("button", { name: "Copy as curl" }).click();
-  await sees("Copied");
+  await Promise.all([sees("Copied"), page.getByRole("button", { name: "Copy as curl" }).click()]); // it is said for a moment only
   const copied = await page.evaluate(() => navigator.clipboard.readText());
   assert.match(copied, /^curl http.*\/2\/httpapi .*"api_key":"sandbox"/);
   assert.match(copied, /"flag_key":"checkout"/);
