@@ -49,7 +49,7 @@ export function Send({ keys }) {
       <form class="card" onSubmit=${send}>
         <h2>Send an exposure</h2>
         <fieldset class="choice">
-          <legend>Way</legend>
+          <legend>Route</legend>
           <label><input type="radio" name="via" value="sandbox" checked=${direct} onChange=${set("via")} /> Straight to this sandbox</label>
           <label><input type="radio" name="via" value="collector" checked=${!direct} disabled=${shown?.collector === ""} onChange=${set("via")} /> Through the Collector${shown?.collector && html` <small class="muted">${shown.collector}</small>`}</label>
         </fieldset>
