@@ -50,9 +50,11 @@ func (in *ingestion) suffer(w http.ResponseWriter, r *http.Request, f *Fault, ha
 		in.log.setAnswer(answer{})
 		in.wire.silence()
 		in.hang(r.Context(), time.Duration(f.Delay))
+		in.finish()
 		in.wire.close(w)
 	case FaultGoAway:
 		in.log.setAnswer(answer{})
+		in.finish()
 		in.wire.goAway(w, r)
 	case FaultStatusBeforeRead:
 		in.replyUnread(w, r, f)
@@ -145,6 +147,7 @@ func (in *ingestion) reply(w http.ResponseWriter, f *Fault, a answer) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	a.body = a.body[:len(a.body)/2]
 	in.respond(w, a)
+	in.finish()
 	in.wire.reset(w)
 }
 
@@ -185,6 +188,7 @@ func (in *ingestion) hang(ctx context.Context, d time.Duration) {
 // reset closes the connection so that the client sees a reset and no answer.
 func (in *ingestion) reset(w http.ResponseWriter) {
 	in.log.setAnswer(answer{})
+	in.finish()
 	in.wire.reset(w)
 }
 
@@ -212,6 +216,7 @@ func (in *ingestion) replyUnread(w http.ResponseWriter, r *http.Request, f *Faul
 		StatusCode: a.status, ProtoMajor: 1, ProtoMinor: 1, Header: head,
 		ContentLength: int64(len(a.body)), Body: io.NopCloser(bytes.NewReader(a.body)), Close: true,
 	}
+	in.finish()
 	_ = early.Write(connection)
 	_ = connection.Close()
 }

@@ -23,7 +23,7 @@ const (
 // an array of objects.
 func (s *uploads) identify(w http.ResponseWriter, r *http.Request, eventType string) {
 	in := s.begin(r)
-	defer s.finish(in)
+	defer in.finish()
 	fault, needBody := s.takeFault(in)
 	var form url.Values
 	tooLarge := false

@@ -43,7 +43,7 @@ func preflight(w http.ResponseWriter) {
 // invalidPath is step 2.
 func (s *uploads) invalidPath(w http.ResponseWriter, r *http.Request) {
 	in := s.begin(r)
-	defer s.finish(in)
+	defer in.finish()
 	_, _ = in.transport(r) // for the request log
 	path := strings.TrimSuffix(r.URL.Path, "/")
 	if otlpPaths[path] {
@@ -68,7 +68,7 @@ const otlpHint = "this is Amplitude's side, which takes events at /2/httpapi; se
 // ingest answers POST /2/httpapi and POST /batch, and returns the number of the request.
 func (s *uploads) ingest(w http.ResponseWriter, r *http.Request) uint64 {
 	in := s.begin(r)
-	defer s.finish(in)
+	defer in.finish()
 	fault, needBody := s.takeFault(in)
 	if needBody {
 		// The decision depends on the body: read it now, and perform the remaining steps.
@@ -126,13 +126,19 @@ func ingestHeaders(h http.Header) {
 	h.Set("Strict-Transport-Security", "max-age=15768000")
 }
 
-// finish adds the request to the log.
-func (s *uploads) finish(in *ingestion) {
+// finish adds the request to the log, once. Where the sandbox breaks the connection it is called before, so that a client
+// that has seen the end of its request finds it in the log.
+func (in *ingestion) finish() {
+	s := in.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if in.finished {
+		return
+	}
+	in.finished = true
 	in.leave()
 	if in.large {
-		in.store.large.free()
+		s.large.free()
 	}
 	in.log.took = time.Since(in.log.started)
 	s.log.push(in.log)

@@ -40,6 +40,8 @@ type ingestion struct {
 	large   bool // it holds a place for large bodies
 	refused answer
 	failed  bool
+
+	finished bool // it is in the log
 }
 
 // handle performs the validation steps in order; the first that fails answers.
