@@ -193,7 +193,7 @@ func TestRepeatOfABatchInFlight(t *testing.T) {
 			r := start(t, configOf(t, ""), next)
 			exposure := exposureOf{"user-1", "checkout", "on", testTime}
 			done := make(chan error)
-			go func() { done <- r.ConsumeLogs(context.Background(), logsOf(t, exposure)) }() //nolint:testifylint // without assertions
+			go func() { done <- r.ConsumeLogs(context.Background(), logsOf(t, exposure)) }()
 			<-entered
 			require.NoError(t, r.ConsumeLogs(t.Context(), logsOf(t, exposure)))
 			assert.Len(t, next.ids, 1, "also sent: it is unknown whether the first one arrives")
