@@ -47,14 +47,12 @@ func (in *ingestion) suffer(w http.ResponseWriter, r *http.Request, f *Fault, ha
 		in.hang(r.Context(), time.Duration(f.Delay))
 		in.reset(w)
 	case FaultSilent:
-		in.log.setAnswer(answer{})
 		in.wire.silence()
 		in.hang(r.Context(), time.Duration(f.Delay))
-		in.finish()
+		in.finishUnanswered()
 		in.wire.close(w)
 	case FaultGoAway:
-		in.log.setAnswer(answer{})
-		in.finish()
+		in.finishUnanswered()
 		in.wire.goAway(w, r)
 	case FaultStatusBeforeRead:
 		in.replyUnread(w, r, f)
@@ -187,9 +185,14 @@ func (in *ingestion) hang(ctx context.Context, d time.Duration) {
 
 // reset closes the connection so that the client sees a reset and no answer.
 func (in *ingestion) reset(w http.ResponseWriter) {
+	in.finishUnanswered()
+	in.wire.reset(w)
+}
+
+// finishUnanswered logs a request that gets no answer, before its connection is broken.
+func (in *ingestion) finishUnanswered() {
 	in.log.setAnswer(answer{})
 	in.finish()
-	in.wire.reset(w)
 }
 
 // replyUnread answers while the client may still be sending, and closes: the client sees the answer or a reset,

@@ -82,11 +82,16 @@ test("what arrives right after Pause waits; what arrives right after Resume come
   assert.deepEqual(shown, { paused: ["user-1"], resumed: ["user-late-2", "user-late-1", "user-1"] });
 });
 
-test("Older events pressed twice at once shows them once", async () => {
+// holdingOlder shows the newest events, and holds back the answers to the requests for older ones.
+async function holdingOlder() {
   await story(api);
   await open("live");
   await rows().nth(199).waitFor();
-  const answer = await holding(page, "**/_sandbox/events?*");
+  return holding(page, "**/_sandbox/events?*");
+}
+
+test("Older events pressed twice at once shows them once", async () => {
+  const answer = await holdingOlder();
   await page.getByRole("button", { name: "Older events" }).dblclick();
   const both = [await answer(), await answer()];
   for (const letGo of both) await letGo();
@@ -95,10 +100,7 @@ test("Older events pressed twice at once shows them once", async () => {
 });
 
 test("older events of another filter are not shown when they come late", async () => {
-  await story(api);
-  await open("live");
-  await rows().nth(199).waitFor();
-  const answer = await holding(page, "**/_sandbox/events?*");
+  const answer = await holdingOlder();
   await page.getByRole("button", { name: "Older events" }).click();
   const late = await answer();
   await page.getByLabel("Verdict").selectOption("duplicate");

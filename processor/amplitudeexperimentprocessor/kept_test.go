@@ -6,7 +6,6 @@ package amplitudeexperimentprocessor
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,6 +14,8 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/heaptest"
 )
 
 // TestOneHugeBatchIsNotKept: the memory that it took is given back. The next component refuses it, so that nothing of it is
@@ -38,16 +39,12 @@ func TestOneHugeBatchIsNotKept(t *testing.T) {
 	refuses, err := consumer.NewLogs(consumertest.NewErr(errors.New("full")).ConsumeLogs)
 	require.NoError(t, err)
 	r := start(t, configOf(t, "{}"), refuses)
-	heap := func() int {
+	heap := func() int64 {
 		require.Error(t, r.ConsumeLogs(t.Context(), assignment(1, 1)))
-		runtime.GC()
-		runtime.GC() // what a sync.Pool has
-		var now runtime.MemStats
-		runtime.ReadMemStats(&now)
-		return int(now.HeapAlloc)
+		return heaptest.Live()
 	}
 	before := heap()
 	require.Error(t, r.ConsumeLogs(t.Context(), assignment(1000, 140)))
-	const kept = 3 << 20
+	const kept int64 = 3 << 20
 	assert.Less(t, heap()-before, kept)
 }

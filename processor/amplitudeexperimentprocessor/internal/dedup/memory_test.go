@@ -19,6 +19,7 @@ import (
 
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude"
 	"github.com/otelcol-amplitude/otelcol-amplitude/internal/amplitude/receipts"
+	"github.com/otelcol-amplitude/otelcol-amplitude/internal/heaptest"
 )
 
 const testBatch = 1000
@@ -85,14 +86,6 @@ func (o *testLoad) flush() {
 	o.records, o.flags = o.records[:0], o.flags[:0]
 }
 
-func heapNow() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
 // TestBytesOfHeap measures the heap bytes of an entry: a property with its first fact, another fact, a device.
 func TestBytesOfHeap(t *testing.T) {
 	sizes := []int{million / part / testBatch * testBatch}
@@ -125,10 +118,10 @@ func TestBytesOfHeap(t *testing.T) {
 					}
 				}
 				fill(0, testBatch) // the memory of a batch is reused
-				before := heapNow()
+				before := heaptest.Live()
 				fill(testBatch, size+testBatch)
 				require.Zero(t, o.ledger.Stats().OnWay)
-				bytes := float64(heapNow()-before) / float64(size)
+				bytes := float64(heaptest.Live()-before) / float64(size)
 				t.Logf("%.1f bytes, %d entries", bytes, o.ledger.Stats().Entries)
 				assert.LessOrEqual(t, bytes, c.limit)
 				require.NoError(t, o.ledger.Shutdown(t.Context()))
@@ -153,7 +146,7 @@ func TestBytesOnTheWay(t *testing.T) {
 		records.AppendEmpty().Attributes().PutStr(amplitude.AttrInsertID, "")
 	}
 	var keys []uint64
-	before := heapNow()
+	before := heaptest.Live()
 	for i := range size {
 		o.add(testHash(uint64(i), userSeed), ID{}, 1, 7)
 		if len(o.records) < testBatch {
@@ -172,7 +165,7 @@ func TestBytesOnTheWay(t *testing.T) {
 		o.records, o.flags = o.records[:0], o.flags[:0]
 	}
 	require.EqualValues(t, size, o.ledger.Stats().OnWay)
-	both := float64(heapNow()-before-int64(8*cap(keys))) / float64(size)
+	both := float64(heaptest.Live()-before-int64(8*cap(keys))) / float64(size)
 	for _, key := range keys {
 		book.Settle(key, receipts.Delivered)
 	}
@@ -180,7 +173,7 @@ func TestBytesOnTheWay(t *testing.T) {
 	require.Zero(t, book.Claims())
 	book.Close(t.Context(), true)
 	book = nil
-	settled := float64(heapNow()-before-int64(8*cap(keys))) / float64(size)
+	settled := float64(heaptest.Live()-before-int64(8*cap(keys))) / float64(size)
 	t.Logf("%.1f bytes a flag on its way beside the %.1f of its entry, 30 of them in the book of the exporter", both-settled, settled)
 	assert.LessOrEqual(t, both-settled, 96.0+40)
 	require.NoError(t, o.ledger.Shutdown(t.Context()))
